@@ -1,0 +1,44 @@
+"""The compiled graph of a DAG version: indices instead of names, made once and kept for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .retry import RetryPolicy
+
+
+class TriggerRule(StrEnum):
+    """How the end states of the upstream tasks admit a task (see registry/v1/dag.proto)."""
+
+    ALL_SUCCESS = "all_success"
+    ALL_DONE = "all_done"
+    ONE_FAILED = "one_failed"
+    NONE_FAILED = "none_failed"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Tasks in topological order; every tuple is indexed by task index. Upstream indices are always smaller."""
+
+    task_ids: tuple[str, ...]
+    upstream: tuple[tuple[int, ...], ...]
+    downstream: tuple[tuple[int, ...], ...]
+    rules: tuple[TriggerRule, ...]
+    retries: tuple[RetryPolicy, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.task_ids)
+
+    def closure(self, indices: set[int]) -> set[int]:
+        """`indices` and everything downstream of them."""
+        found = set(indices)
+        stack = list(indices)
+        while stack:
+            for follower in self.downstream[stack.pop()]:
+                if follower not in found:
+                    found.add(follower)
+                    stack.append(follower)
+        return found

@@ -1,0 +1,93 @@
+"""Connections to Postgres: the pools, their budget, and what an error of the database means.
+
+Budget. A replica opens at most
+
+    lanes (engine) + worker_pool + api_pool + 1 (LISTEN)
+
+connections: by default 2 + 4 + 6 + 1 = 13, so that seven replicas fit the 100 connections of an untuned Postgres. The
+pools are apart on purpose: a dashboard under load must not take the connections by which workers report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from ..core.errors import Unavailable
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+# SQLSTATE classes of "not now": connection, transaction rollback, resources, intervention, system, lock not available.
+RETRYABLE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
+# Classes that blame the data of the statement: only these may quarantine a run.
+DATA_CLASSES = frozenset({"22", "23"})
+
+SERVER_SETTINGS = {
+    "application_name": "glidepath",
+    "timezone": "UTC",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "60000",
+    "statement_timeout": "60000",
+    # Plans of the array statements do not depend on the arrays; planning them anew each time costs more than it gains.
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
+class Database:
+    """The pools of one replica. `engine` for lanes, `worker` for worker traffic, `api` for everybody else."""
+
+    def __init__(self, engine: asyncpg.Pool, worker: asyncpg.Pool, api: asyncpg.Pool, url: str) -> None:
+        self.engine, self.worker, self.api, self.url = engine, worker, api, url
+
+    @classmethod
+    async def open(cls, url: str, *, engine_size: int = 2, worker_size: int = 4, api_size: int = 6) -> Database:
+        """Connect all pools. Raises Unavailable with the address's host when Postgres does not answer."""
+        pools: list[asyncpg.Pool] = []
+        try:
+            for size in (engine_size, worker_size, api_size):
+                pools.append(await _pool(url, size))
+        except (OSError, asyncpg.PostgresError, asyncio.TimeoutError) as error:
+            for pool in pools:
+                pool.terminate()
+            raise Unavailable(f"Postgres does not answer: {error}", hint="check the database URL and that it runs") from error
+        return cls(*pools, url=url)
+
+    async def close(self) -> None:
+        """Close all pools, waiting at most 5 s for what is in flight."""
+        for pool in (self.engine, self.worker, self.api):
+            try:
+                await asyncio.wait_for(pool.close(), timeout=5)
+            except (TimeoutError, asyncpg.PostgresError, OSError):
+                pool.terminate()
+
+
+async def _pool(url: str, size: int) -> asyncpg.Pool:
+    return await asyncpg.create_pool(
+        url, min_size=min(2, size), max_size=size, command_timeout=60, timeout=10,
+        statement_cache_size=512, max_cached_statement_lifetime=0, server_settings=SERVER_SETTINGS,
+    )
+
+
+def sqlstate_class(error: BaseException) -> str:
+    """Two-letter class of a database error; "08" for a broken connection of any kind, "" for anything else."""
+    state: Any = getattr(error, "sqlstate", None)
+    if isinstance(state, str) and len(state) == 5:
+        return state[:2]
+    if isinstance(error, (OSError, asyncpg.InterfaceError, TimeoutError)):
+        return "08"
+    return ""
+
+
+def is_retryable(error: BaseException) -> bool:
+    """True when the same statement may succeed later, unchanged."""
+    return sqlstate_class(error) in RETRYABLE_CLASSES
+
+
+@asynccontextmanager
+async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection inside one transaction: committed at the end, rolled back on any exception."""
+    async with pool.acquire() as connection, connection.transaction():
+        yield connection
