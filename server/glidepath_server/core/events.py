@@ -1,0 +1,92 @@
+"""Everything that can happen to a run, with the fields each event has. `advance` sees nothing else.
+
+`task`, `map_index` and `attempt_number` name an attempt inside the run; `map_index` is -1 for a task that is not mapped.
+`tries`, `losses` and `redeliveries` are what the ended attempt's row said: how many tries the attempts before it used,
+how many were lost with their worker, how many were taken back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .failure import Failure
+from .states import AttemptState
+
+
+class AttemptKey(NamedTuple):
+    """Names one attempt everywhere inside the server. `dag_run_id` is opaque to the core."""
+
+    dag_run_id: object
+    task: int
+    map_index: int
+    attempt_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run was admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt's live row was deleted: the word of its worker, or the server's verdict (lost, returned)."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    outcome: AttemptState
+    tries: int
+    losses: int
+    redeliveries: int
+    failure: Failure | None = None
+    reason: str = ""
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A released, unclaimed row was taken back from the queue under the run's lock."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """An operator ends the run."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimedOut:
+    """The run's timeout passed."""
+
+    reason: str = "run timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class TasksCancelled:
+    """An operator ends single tasks, by index."""
+
+    tasks: tuple[int, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TasksCleared:
+    """An operator lets tasks run again. `attempts` gives, per task, the highest attempt number made so far.
+
+    Raises StateConflict in the step when one of them is live and `cancel_running` is not set.
+    """
+
+    tasks: tuple[int, ...]
+    cancel_running: bool = False
+    reason: str = ""
+
+
+Event = (
+    RunStarted | AttemptEnded | Withdrawn | RunCancelled | RunTimedOut | TasksCancelled | TasksCleared
+)
