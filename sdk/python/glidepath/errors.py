@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -32,14 +33,6 @@ class Violation:
         return f"{self.field}: {self.description}" if self.field else self.description
 
 
-class InvalidDag(GlidepathError, ValueError):
-    """A DAG (or another request) was refused; `violations` lists everything that is wrong at once."""
-
-    def __init__(self, message: str, violations: tuple[Violation, ...] = ()) -> None:
-        self.violations = violations
-        super().__init__("\n".join([message, *(f"  {violation}" for violation in violations)]))
-
-
 class RpcError(GlidepathError):
     """A call to the server failed. `code` is the gRPC status code's name, `method` the RPC that was called."""
 
@@ -57,15 +50,18 @@ class AlreadyExists(RpcError):
     """Something else has this name or key already."""
 
 
-class InvalidRequest(RpcError, InvalidDag):
-    """The server refused the request's content; `violations` says which fields and why."""
+class InvalidRequest(RpcError, ValueError):
+    """The request's content was refused; `violations` lists everything that is wrong at once."""
 
     def __init__(
-        self, message: str, violations: tuple[Violation, ...] = (), *, code: str = "", method: str = ""
+        self, message: str, violations: Iterable[Violation] = (), *, code: str = "", method: str = ""
     ) -> None:
-        self.code = code
-        self.method = method
-        InvalidDag.__init__(self, message, violations)
+        self.violations = tuple(violations)
+        super().__init__("\n".join([message, *(f"  {each}" for each in self.violations)]), code=code, method=method)
+
+
+class InvalidDag(InvalidRequest):
+    """A DAG was refused, by the checks before it is sent (`code` is empty) or by the server."""
 
 
 class Unauthenticated(RpcError):

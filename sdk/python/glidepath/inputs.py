@@ -1,4 +1,8 @@
-"""From an assignment to the arguments of its handler: the one place that knows what each kind of input means."""
+"""From an assignment to the arguments of its handler: the one place that knows what each kind of input means.
+
+An input named "env.DAY" is the entry "DAY" of the argument `env`, a dict: this is how a dict is passed whose values
+are known only when the run is. The first dot divides; argument names hold none.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,14 @@ def resolve_inputs(assignment: Assignment, fetch: Fetch | None = None) -> dict[s
     that travelled by reference. InputError names the argument; it is a bad input, so a retry cannot help.
     """
     resolver = _Resolver(assignment, fetch)
-    return {name: resolver.argument(name, source) for name, source in assignment.inputs.items()}
+    arguments: dict[str, Any] = {}
+    for name, source in sorted(assignment.inputs.items()):
+        argument, dot, key = name.partition(".")
+        if dot:
+            arguments.setdefault(argument, {})[key] = resolver.value(name, source)
+        else:
+            arguments[argument] = resolver.value(name, source)
+    return arguments
 
 
 def template_context(assignment: Assignment, outputs: Mapping[str, object]) -> dict[str, object]:
@@ -54,7 +65,7 @@ class _Resolver:
         self._context = template_context(assignment, outputs)
         self._outputs: Mapping[str, object] = outputs
 
-    def argument(self, name: str, source: Input) -> object:
+    def value(self, name: str, source: Input) -> object:
         try:
             return self._value(source, is_command=self._shell and name == "command")
         except (GlidepathError, UnicodeDecodeError) as error:

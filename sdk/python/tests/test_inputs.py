@@ -50,6 +50,11 @@ def test_each_source_becomes_its_value() -> None:
     }
 
 
+def test_dotted_names_are_entries_of_one_dict() -> None:
+    inputs = {"env.DAY": Input(template="{{ ds }}"), "env.a.b": _output("load"), "command": Input(literal=encode("x"))}
+    assert resolve_inputs(_assignment(**inputs)) == {"command": "x", "env": {"DAY": "2026-03-05", "a.b": [1, 2]}}
+
+
 def test_upstream_without_an_output_gives_none() -> None:
     assert resolve_inputs(_assignment(x=_output("skipped"), y=_output("skipped", "key"))) == {"x": None, "y": None}
 

@@ -1,0 +1,122 @@
+"""Where the server is and who is calling: from arguments, the environment, or the file that `glidepath up` leaves.
+
+Each of address, token and namespace is taken from the first place that has it:
+
+1. the argument;
+2. GLIDEPATH_ADDRESS; GLIDEPATH_TOKEN or GLIDEPATH_TOKEN_FILE; GLIDEPATH_NAMESPACE;
+3. `connection.json` in GLIDEPATH_HOME, else in `.glidepath/` of the current folder or its nearest parent that has one:
+   {"address": "host:port", "token_file": "path, relative to the file", "namespace": "name"};
+4. 127.0.0.1:7711, no token, namespace "default".
+
+A token belongs to an address: the file's token is not sent to an address that came from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from glidepath.errors import GlidepathError
+
+ADDRESS_DEFAULT = "127.0.0.1:7711"
+NAMESPACE_DEFAULT = "default"
+
+
+class ConnectionSettingsError(GlidepathError, ValueError):
+    """A connection file, token file or environment variable cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How to talk TLS. `ca_file` is a PEM file of trusted authorities (the system's when empty).
+
+    `certificate_file` and `key_file` (PEM) are shown to a server that asks for them (mTLS). `server_name` is what the
+    server's certificate must be made out to when that is not the host of the address.
+    """
+
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One server as one caller sees it. `tls` None means plain text."""
+
+    address: str = ADDRESS_DEFAULT
+    token: str = field(default="", repr=False)
+    namespace: str = NAMESPACE_DEFAULT
+    tls: Tls | None = None
+
+
+def find_connection(
+    address: str = "",
+    token: str = "",
+    namespace: str = "",
+    tls: Tls | bool | None = None,
+    environ: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+) -> Connection:
+    """Fill in what the arguments leave empty. `folder` is where the search for `.glidepath/` starts."""
+    found = _read_connection_file(environ, folder or Path.cwd())
+    given_address = address or environ.get("GLIDEPATH_ADDRESS", "")
+    if given_address and given_address != found.address:
+        found = Connection(namespace=found.namespace)
+    return Connection(
+        address=given_address or found.address,
+        token=token or _environment_token(environ) or found.token,
+        namespace=namespace or environ.get("GLIDEPATH_NAMESPACE", "") or found.namespace,
+        tls=_choose_tls(tls, environ),
+    )
+
+
+def _choose_tls(tls: Tls | bool | None, environ: Mapping[str, str]) -> Tls | None:
+    if isinstance(tls, Tls):
+        return tls
+    ca_file = environ.get("GLIDEPATH_CA_FILE", "")
+    return Tls(ca_file=ca_file) if tls or (tls is None and ca_file) else None
+
+
+def _environment_token(environ: Mapping[str, str]) -> str:
+    if token := environ.get("GLIDEPATH_TOKEN", ""):
+        return token
+    token_file = environ.get("GLIDEPATH_TOKEN_FILE", "")
+    return _read_token(Path(token_file), "GLIDEPATH_TOKEN_FILE") if token_file else ""
+
+
+def _read_connection_file(environ: Mapping[str, str], folder: Path) -> Connection:
+    path = _connection_file(environ, folder)
+    if path is None:
+        return Connection()
+    try:
+        content = json.loads(path.read_text())
+        token_file = content.get("token_file", "")
+        return Connection(
+            address=content["address"],
+            token=_read_token(path.parent / token_file, f"token_file of {path}") if token_file else "",
+            namespace=content.get("namespace", "") or NAMESPACE_DEFAULT,
+        )
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, ConnectionSettingsError):
+            raise
+        raise ConnectionSettingsError(
+            f"{path}: expected a JSON object with address, token_file and namespace ({error!r}); "
+            "`glidepath up` writes it anew"
+        ) from error
+
+
+def _connection_file(environ: Mapping[str, str], folder: Path) -> Path | None:
+    home = environ.get("GLIDEPATH_HOME", "")
+    homes = [Path(home)] if home else [each / ".glidepath" for each in (folder, *folder.parents)]
+    return next((path for each in homes if (path := each / "connection.json").is_file()), None)
+
+
+def _read_token(path: Path, named_by: str) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise ConnectionSettingsError(f"{named_by}: cannot read the token from {path}: {error.strerror}") from error
