@@ -7,11 +7,12 @@ how many were lost with their worker, how many were taken back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .failure import Failure
-from .states import AttemptState
+from .states import AttemptState, TaskEvent
 
 
 class AttemptKey(NamedTuple):
@@ -51,6 +52,7 @@ class Withdrawn:
     task: int
     map_index: int
     attempt_number: int
+    event: TaskEvent  # CANCEL or CLEAR: what it was taken back for
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class TasksCancelled:
 
 @dataclass(frozen=True, slots=True)
 class TasksCleared:
-    """An operator lets tasks run again. `attempts` gives, per task, the highest attempt number made so far.
+    """An operator lets tasks run again. `attempts` gives, per task, the highest attempt number made so far; the step
+    fills it in under the run's lock.
 
     Raises StateConflict in the step when one of them is live and `cancel_running` is not set.
     """
@@ -85,6 +88,7 @@ class TasksCleared:
     tasks: tuple[int, ...]
     cancel_running: bool = False
     reason: str = ""
+    attempts: Mapping[int, int] = field(default_factory=dict)
 
 
 Event = (

@@ -1,0 +1,331 @@
+"""How a run moves: `advance(graph, board, events, now)` applies events to a board and says what follows.
+
+Pure: no I/O, no clock, no randomness; so a property test, a simulator and a replay tool run the very code that the
+server runs. The step transaction (operations/step_runs.py) is the only caller in the product; it holds the run's lock,
+and it hands in an event only when the row that proves the event was deleted in the same transaction. Therefore `advance`
+trusts its events: one that does not fit the board is a bug and raises IllegalTransition, which quarantines the run.
+
+Outcomes do not depend on the order in which upstreams end: a failed upstream decides at once (nothing later can mend
+it), a skipped one only when all have ended (a failure would outrank it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from .board import FINAL, Board, Tally
+from .errors import IllegalTransition, StateConflict
+from .events import (
+    AttemptEnded,
+    Event,
+    RunCancelled,
+    RunStarted,
+    RunTimedOut,
+    TasksCancelled,
+    TasksCleared,
+    Withdrawn,
+)
+from .failure import Failure, FailureKind
+from .graph import Graph, TriggerRule
+from .retry import GiveUp, Retry, decide_retry
+from .states import (
+    RUN_FINAL,
+    AttemptState,
+    RunEvent,
+    RunIntent,
+    RunState,
+    TaskEvent,
+    TaskState,
+    next_run_state,
+    next_task_state,
+)
+
+# Take-backs of one task instance (lost assignments, drains) before something else must be wrong.
+REDELIVERIES_MAX = 5
+
+_SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
+_UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
+
+
+class Release(NamedTuple):
+    """Put this attempt into the queue, due at `at` (None: now)."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    tries: int = 0
+    losses: int = 0
+    redeliveries: int = 0
+    at: datetime | None = None
+
+
+class Withdraw(NamedTuple):
+    """Take the task's row back from the queue; what is live instead must be told to end. `event` follows either way."""
+
+    task: int
+    event: TaskEvent
+    reason: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the step must write. `changes` are (task, map index, new state), in the order they happened."""
+
+    releases: list[Release] = field(default_factory=list)
+    withdrawals: list[Withdraw] = field(default_factory=list)
+    changes: list[tuple[int, int, int]] = field(default_factory=list)
+    run_state: RunState | None = None
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def merge(self, later: Effects) -> None:
+        """Append what a second pass of the same step decided."""
+        self.releases += later.releases
+        self.changes += later.changes
+        self.notes += later.notes
+        if later.run_state is not None:
+            self.run_state, self.reason = later.run_state, later.reason
+
+
+def admit(rule: TriggerRule, still_open: int, bad: int, skipped: int) -> TaskEvent | None:
+    """What a trigger rule makes of the upstreams' ends so far: release, skip, upstream_fail, or None for wait."""
+    if rule is TriggerRule.ALWAYS:
+        return TaskEvent.RELEASE
+    if rule is TriggerRule.ONE_FAILED:
+        if bad:
+            return TaskEvent.RELEASE
+        return None if still_open else TaskEvent.SKIP
+    if rule is TriggerRule.ALL_DONE:
+        return None if still_open else TaskEvent.RELEASE
+    if bad:
+        return TaskEvent.UPSTREAM_FAIL
+    if still_open:
+        return None
+    return TaskEvent.SKIP if skipped and rule is TriggerRule.ALL_SUCCESS else TaskEvent.RELEASE
+
+
+def advance(graph: Graph, board: Board, events: Iterable[Event], now: datetime) -> Effects:
+    """Apply `events` to `board` in place and return what follows. On an exception the board must be thrown away.
+
+    Raises IllegalTransition for an event that does not fit, StateConflict for a command the state does not allow.
+    """
+    if board.tally is None:
+        board.tally = Tally(graph, board.states)
+    step = _Step(graph, board, board.tally, now)
+    for event in events:
+        _HANDLERS[type(event)](step, event)  # type: ignore[operator]
+    step.settle()
+    return step.effects
+
+
+class _Step:
+    """One call of `advance`: the board under change and the effects so far."""
+
+    __slots__ = ("board", "effects", "graph", "now", "states", "tally")
+
+    def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime) -> None:
+        self.graph, self.board, self.tally, self.now = graph, board, tally, now
+        self.states = board.states
+        self.effects = Effects()
+
+    # ---- arrows
+    def move(self, task: int, event: TaskEvent) -> int:
+        """Cross one arrow of the task machine, recorded."""
+        state = int(next_task_state(self.states[task], event))
+        self.states[task] = state
+        self.effects.changes.append((task, -1, state))
+        return state
+
+    def end(self, task: int, event: TaskEvent) -> None:
+        """Move a task to a final state, and everything that follows from it without a worker."""
+        self.move(task, event)
+        self.spread([task])
+
+    def spread(self, ended: list[int]) -> None:
+        """Count tasks that have just ended into their downstream, and judge that. Iterative: chains are long."""
+        while ended:
+            task = ended.pop()
+            self.tally.note_end(self.graph, task, self.states[task])
+            for follower in self.graph.downstream[task]:
+                if self.states[follower] == _SCHEDULED:
+                    self.judge(follower, ended)
+
+    def judge(self, task: int, ended: list[int]) -> None:
+        """Ask the trigger rule of a scheduled task; a task that ends by it is appended to `ended`."""
+        tally = self.tally
+        verdict = admit(self.graph.rules[task], tally.open[task], tally.bad[task], tally.skipped[task])
+        if verdict is TaskEvent.RELEASE:
+            self.release(task)
+        elif verdict is not None:
+            self.move(task, verdict)
+            ended.append(task)
+
+    def release(self, task: int) -> None:
+        """First attempt of the task's generation."""
+        self.move(task, TaskEvent.RELEASE)
+        self.effects.releases.append(Release(task, -1, self.board.base(task) + 1))
+
+    def move_run(self, event: RunEvent, reason: str = "") -> None:
+        self.board.state = next_run_state(self.board.state, event)
+        self.effects.run_state, self.effects.reason = self.board.state, reason
+
+    # ---- events
+    def run_started(self, event: RunStarted) -> None:
+        if self.board.state is not RunState.QUEUED:
+            return  # two replicas saw the same queued run; the first one started it
+        self.move_run(RunEvent.START)
+        ended: list[int] = []
+        for task in range(self.graph.size):
+            if not self.graph.upstream[task] or self.graph.rules[task] is TriggerRule.ALWAYS:
+                self.judge(task, ended)
+        self.spread(ended)
+
+    def attempt_ended(self, event: AttemptEnded) -> None:
+        task, outcome = event.task, event.outcome
+        if self.states[task] == _RESTARTING:
+            self._restarted(event)
+        elif outcome is AttemptState.SUCCESS:
+            self.end(task, TaskEvent.SUCCEED)
+        elif outcome is AttemptState.SKIPPED:
+            self.end(task, TaskEvent.SKIP)
+        elif outcome is AttemptState.CANCELLED or event.cancel_requested or self.board.intent is not RunIntent.RUN:
+            self.end(task, TaskEvent.CANCEL)
+        else:
+            self._unsuccessful(event)
+
+    def _restarted(self, event: AttemptEnded) -> None:
+        """The attempt of a task that was cleared while live has ended: the next generation begins."""
+        if self.board.intent is not RunIntent.RUN:
+            self.end(event.task, TaskEvent.CANCEL)
+            return
+        self.board.raise_base(event.task, event.attempt_number)
+        self._reopened([event.task])
+
+    def _unsuccessful(self, event: AttemptEnded) -> None:
+        """The one door by which all causes of failure go: own failure, timeout, loss, take-back."""
+        again = _again(self.graph, event, self.now)
+        if isinstance(again, GiveUp):
+            self.effects.notes.append(f"{self.graph.task_ids[event.task]}: {again.reason}")
+            self.end(event.task, TaskEvent.FAIL)
+        else:
+            if self.states[event.task] != _RELEASED:
+                raise IllegalTransition(f"attempt of task {event.task} ended, but the board has {self.states[event.task]}")
+            self.effects.releases.append(again)
+
+    def withdrawn(self, event: Withdrawn) -> None:
+        if event.event is TaskEvent.CLEAR:
+            self.board.raise_base(event.task, event.attempt_number - 1)
+            self._reopened([event.task])
+        else:
+            self.end(event.task, TaskEvent.CANCEL)
+
+    # ---- commands
+    def run_cancelled(self, event: RunCancelled) -> None:
+        self._wind_down(RunIntent.CANCEL, event.reason or "cancelled")
+
+    def run_timed_out(self, event: RunTimedOut) -> None:
+        self._wind_down(RunIntent.FAIL, event.reason)
+
+    def _wind_down(self, intent: RunIntent, reason: str) -> None:
+        """Nothing new starts; what is released is withdrawn or told to end. Idempotent; a cancel is not undone."""
+        board = self.board
+        if board.state in RUN_FINAL or board.intent is not RunIntent.RUN:
+            return
+        board.intent = intent
+        self.effects.notes.append(reason)
+        waiting = [task for task, state in enumerate(self.states) if state == _SCHEDULED]
+        for task in waiting:
+            self.move(task, TaskEvent.CANCEL)
+        self.spread(waiting)
+        self.effects.withdrawals += [
+            Withdraw(task, TaskEvent.CANCEL, reason)
+            for task, state in enumerate(self.states)
+            if state in (_RELEASED, _RESTARTING)
+        ]
+
+    def tasks_cancelled(self, event: TasksCancelled) -> None:
+        for task in event.tasks:
+            if self.states[task] == _SCHEDULED:
+                self.end(task, TaskEvent.CANCEL)
+            elif self.states[task] in (_RELEASED, _RESTARTING):
+                self.effects.withdrawals.append(Withdraw(task, TaskEvent.CANCEL, event.reason or "cancelled"))
+
+    def tasks_cleared(self, event: TasksCleared) -> None:
+        if self.board.intent is not RunIntent.RUN and self.board.state not in RUN_FINAL:
+            raise StateConflict("the run is being cancelled", hint="wait until it has ended, then clear")
+        if self.board.state is RunState.QUEUED:
+            return  # nothing has run yet
+        self.board.intent = RunIntent.RUN
+        self.move_run(RunEvent.CLEAR, event.reason)
+        final = [task for task in event.tasks if self.states[task] in FINAL]
+        for task in event.tasks:
+            self.board.raise_base(task, event.attempts.get(task, 0))
+            if self.states[task] in (_RELEASED, _RESTARTING):
+                self.move(task, TaskEvent.RESTART)
+                self.effects.withdrawals.append(Withdraw(task, TaskEvent.CLEAR, event.reason or "cleared"))
+        self._reopened(final)
+
+    def _reopened(self, tasks: list[int]) -> None:
+        """Back to scheduled, then judged anew, upstream first. The tally is made afresh: ends were taken back."""
+        for task in tasks:
+            self.move(task, TaskEvent.CLEAR)
+        self.tally = self.board.tally = Tally(self.graph, self.states)
+        for task in sorted(tasks):
+            if self.states[task] == _SCHEDULED:
+                ended: list[int] = []
+                self.judge(task, ended)
+                self.spread(ended)
+
+    # ---- the run's end
+    def settle(self) -> None:
+        """A run ends when all its tasks have: its state is a function of theirs, and of what it was told."""
+        if self.tally.open_total or self.board.state in RUN_FINAL:
+            return
+        if self.board.intent is RunIntent.CANCEL:
+            self.move_run(RunEvent.CANCEL, self._why())
+        elif self.board.intent is RunIntent.FAIL or self.tally.bad_total:
+            self.move_run(RunEvent.FAIL, self._why())
+        elif self.board.state is RunState.RUNNING:
+            self.move_run(RunEvent.SUCCEED)
+
+    def _why(self) -> str:
+        if self.effects.notes:
+            return self.effects.notes[-1]
+        failed = [self.graph.task_ids[task] for task, state in enumerate(self.states) if state == TaskState.FAILED]
+        return f"failed: {', '.join(failed[:5])}" if failed else ""
+
+
+def _again(graph: Graph, event: AttemptEnded, now: datetime) -> Release | GiveUp:
+    """The next attempt of a task instance whose attempt did not succeed, within the budget that its cause uses."""
+    policy = graph.retries[event.task]
+    tries, losses, redeliveries = event.tries, event.losses, event.redeliveries
+    at: datetime | None = None
+    if event.outcome is AttemptState.LOST:
+        losses += 1
+        if losses > policy.losses_max:
+            return GiveUp(f"lost with its worker {losses} times: {event.reason or 'lease ended'}")
+    elif event.outcome is AttemptState.RETURNED:
+        redeliveries += 1
+        if redeliveries > REDELIVERIES_MAX:
+            return GiveUp(f"handed back {redeliveries} times: {event.reason}")
+    else:
+        tries += 1
+        decision = decide_retry(policy, event.failure or _UNKNOWN_FAILURE, tries, now)
+        if isinstance(decision, GiveUp):
+            return decision
+        at = decision.at if isinstance(decision, Retry) and decision.at > now else None
+    return Release(event.task, event.map_index, event.attempt_number + 1, tries, losses, redeliveries, at)
+
+
+_HANDLERS = {
+    RunStarted: _Step.run_started,
+    AttemptEnded: _Step.attempt_ended,
+    Withdrawn: _Step.withdrawn,
+    RunCancelled: _Step.run_cancelled,
+    RunTimedOut: _Step.run_timed_out,
+    TasksCancelled: _Step.tasks_cancelled,
+    TasksCleared: _Step.tasks_cleared,
+}
