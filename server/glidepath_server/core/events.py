@@ -7,9 +7,10 @@ how many were lost with their worker, how many were taken back.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .failure import Failure
 from .states import AttemptState, TaskEvent
@@ -94,3 +95,32 @@ class TasksCleared:
 Event = (
     RunStarted | AttemptEnded | Withdrawn | RunCancelled | RunTimedOut | TasksCancelled | TasksCleared
 )
+
+
+_KINDS = {kind.__name__: kind for kind in (
+    RunStarted, AttemptEnded, Withdrawn, RunCancelled, RunTimedOut, TasksCancelled, TasksCleared)}
+
+
+def event_to_json(event: Event) -> str:
+    """The stored form of an event that waits in run_inbox."""
+    fields: dict[str, Any] = {name: getattr(event, name) for name in event.__slots__}
+    if fields.get("failure") is not None:
+        fields["failure"] = fields["failure"].to_json()
+    return json.dumps({"kind": type(event).__name__, **fields}, default=dict)
+
+
+def event_from_json(text: str) -> Event:
+    """The inverse of event_to_json. Raises KeyError or ValueError for a kind or state that nobody knows."""
+    fields = json.loads(text)
+    kind = _KINDS[fields.pop("kind")]
+    if fields.get("failure") is not None:
+        fields["failure"] = Failure.from_json(fields["failure"])
+    if "outcome" in fields:
+        fields["outcome"] = AttemptState(fields["outcome"])
+    if "event" in fields:
+        fields["event"] = TaskEvent(fields["event"])
+    if "tasks" in fields:
+        fields["tasks"] = tuple(fields["tasks"])
+    if "attempts" in fields:
+        fields["attempts"] = {int(task): number for task, number in fields["attempts"].items()}
+    return kind(**fields)  # type: ignore[no-any-return]

@@ -1,0 +1,206 @@
+"""What the step transaction reads and writes: thin typed functions over queries/engine.sql.
+
+Every function takes the connection of the caller's transaction and arrays as columns; rows come back as asyncpg records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ..core.matching import TaskClass
+from .database import Connection
+from .sql import statements
+
+_SQL = statements("engine")
+Row = Any
+
+
+async def lock_runs(connection: Connection, run_ids: Sequence[UUID], *, wait_seconds: float | None = None) -> list[Row]:
+    """Lock runs in id order; skips what others hold, unless `wait_seconds` is given. Rows carry the step's `now`."""
+    if wait_seconds is None:
+        return await connection.fetch(_SQL["lock_runs"], run_ids)
+    await connection.execute(f"set local lock_timeout = {int(wait_seconds * 1000)}")
+    return await connection.fetch(_SQL["lock_run_waiting"], run_ids)
+
+
+async def database_now(connection: Connection) -> datetime:
+    return await connection.fetchval("select glidepath_now()")
+
+
+async def accept(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> list[Row]:
+    """Fence reports and append them to the history. `columns`: run, task, map index, attempt, judged, state, failure,
+    reason. Returns the accepted ones, by 1-based ordinal."""
+    return await connection.fetch(_SQL["accept"], *columns, now)
+
+
+async def ended_before(connection: Connection, columns: Sequence[Sequence[Any]]) -> dict[int, str]:
+    """Stored outcomes, by 1-based ordinal, of attempts that are not live."""
+    return {row["ord"]: row["state"] for row in await connection.fetch(_SQL["ended_before"], *columns)}
+
+
+async def take_inbox(connection: Connection, run_ids: Sequence[UUID]) -> list[Row]:
+    rows = await connection.fetch(_SQL["take_inbox"], run_ids)
+    return sorted(rows, key=lambda row: row["inbox_id"])
+
+
+async def put_inbox(connection: Connection, events: Iterable[tuple[UUID, str]]) -> None:
+    rows = list(events)
+    if rows:
+        await connection.execute(_SQL["put_inbox"], [row[0] for row in rows], [row[1] for row in rows])
+
+
+async def attempts_made(connection: Connection, run_id: UUID, tasks: Sequence[int]) -> dict[int, int]:
+    rows = await connection.fetch(_SQL["attempts_made"], run_id, tasks)
+    return {row["task_index"]: row["attempt_number"] for row in rows}
+
+
+async def withdraw(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> list[Row]:
+    return await connection.fetch(_SQL["withdraw"], run_ids, tasks)
+
+
+async def request_cancel(
+    connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int], reasons: Sequence[str], now: datetime
+) -> list[Row]:
+    return await connection.fetch(_SQL["request_cancel"], run_ids, tasks, reasons, now)
+
+
+async def lock_sessions(
+    connection: Connection, sessions: Sequence[UUID], generations: Sequence[int], now: datetime
+) -> set[UUID]:
+    """Of these sessions the ones that may get work now, held FOR KEY SHARE until the commit."""
+    rows = await connection.fetch(_SQL["lock_sessions"], sessions, generations, now)
+    return {row["session_id"] for row in rows}
+
+
+async def busy_queues(connection: Connection, queues: Sequence[int], classes: Sequence[int]) -> set[int]:
+    return {row["queue_id"] for row in await connection.fetch(_SQL["busy_queues"], queues, classes)}
+
+
+async def hand_over(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> set[tuple[UUID, int, int]]:
+    """Make released rows live at once. `columns`: run, task, map, attempt, class, session, tries, losses, redeliveries,
+    timeout seconds, tasks limit. Returns the keys that are live; the others must be queued."""
+    *head, limits = columns
+    rows = await connection.fetch(_SQL["hand_over"], *head, now, limits, sorted(set(limits)))
+    return {(row["dag_run_id"], row["task_index"], row["map_index"]) for row in rows}
+
+
+async def write_step(
+    connection: Connection, boards: Sequence[Sequence[Any]], events: Sequence[Sequence[Any]],
+    released: Sequence[Sequence[Any]], now: datetime,
+) -> int:
+    """Write boards, events, released rows. Returns how many boards were still at the revision that was read."""
+    rows = await connection.fetch(_SQL["write_step"], *boards, now, *events, *released)
+    return len(rows)
+
+
+async def write_outputs(connection: Connection, columns: Sequence[Sequence[Any]]) -> None:
+    await connection.execute(_SQL["write_outputs"], *columns)
+
+
+async def read_outputs(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> list[Row]:
+    return await connection.fetch(_SQL["read_outputs"], run_ids, tasks)
+
+
+async def read_checkpoints(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> list[Row]:
+    return await connection.fetch(_SQL["read_checkpoints"], run_ids, tasks)
+
+
+async def claim(
+    connection: Connection, queue_id: int, classes: Sequence[int], sessions: Sequence[UUID], now: datetime
+) -> list[Row]:
+    """Claim up to len(sessions) rows without limits; the n-th row (from 1) belongs to the n-th session."""
+    return await connection.fetch(_SQL["claim"], queue_id, classes, len(sessions), sessions, now)
+
+
+async def limited_candidates(connection: Connection, queue_id: int, classes: Sequence[int], count: int) -> list[Row]:
+    return await connection.fetch(_SQL["limited_candidates"], queue_id, classes, count)
+
+
+async def lock_limits(connection: Connection, limit_ids: Iterable[int]) -> None:
+    await connection.fetch(_SQL["lock_limits"], sorted(limit_ids))
+
+
+async def limit_use(connection: Connection, limit_ids: Iterable[int]) -> dict[int, tuple[int | None, int]]:
+    """(capacity or None, slots used) per limit; true only under the limits' locks."""
+    rows = await connection.fetch(_SQL["limit_use"], sorted(limit_ids))
+    return {row["limit_id"]: (row["capacity"], row["used"]) for row in rows}
+
+
+async def take_limited(
+    connection: Connection, taken: Sequence[Sequence[Any]], holders: Sequence[Sequence[Any]], now: datetime
+) -> int:
+    return await connection.fetchval(_SQL["take_limited"], *taken, now, *holders)
+
+
+async def park(connection: Connection, columns: Sequence[Sequence[Any]]) -> None:
+    await connection.execute(_SQL["park"], *columns)
+
+
+async def unpark(connection: Connection, limit_id: int, per_class: int | None) -> set[int]:
+    """Let the best rows of every class that waits for the limit try again. Returns the queues that got rows."""
+    return {row["queue_id"] for row in await connection.fetch(_SQL["unpark"], limit_id, per_class)}
+
+
+async def wake_due(connection: Connection, rows_max: int) -> list[int]:
+    return [row["queue_id"] for row in await connection.fetch(_SQL["wake_due"], rows_max)]
+
+
+async def next_due(connection: Connection) -> float | None:
+    return await connection.fetchval(_SQL["next_due"])
+
+
+async def run_facts(connection: Connection, run_ids: Sequence[UUID]) -> list[Row]:
+    return await connection.fetch(_SQL["run_facts"], run_ids)
+
+
+async def quarantine(connection: Connection, run_id: UUID, message: str) -> None:
+    await connection.execute(_SQL["quarantine"], run_id, message)
+
+
+async def waiting_runs(connection: Connection, runs_max: int) -> list[UUID]:
+    return [row["dag_run_id"] for row in await connection.fetch(_SQL["waiting_runs"], runs_max)]
+
+
+async def inbox_runs(connection: Connection, runs_max: int) -> list[UUID]:
+    return [row["dag_run_id"] for row in await connection.fetch(_SQL["inbox_runs"], runs_max)]
+
+
+async def timed_out_runs(connection: Connection, runs_max: int) -> list[UUID]:
+    return [row["dag_run_id"] for row in await connection.fetch(_SQL["timed_out_runs"], runs_max)]
+
+
+async def next_run_timeout(connection: Connection) -> float | None:
+    return await connection.fetchval(_SQL["next_run_timeout"])
+
+
+async def capped_dags(connection: Connection, dags_max: int) -> list[Row]:
+    return await connection.fetch(_SQL["capped_dags"], dags_max)
+
+
+async def admit_runs(connection: Connection, namespace: str, dag_id: str, runs_limit_id: int) -> list[UUID]:
+    """Admit waiting runs of a DAG up to its cap; the caller's transaction holds the limit's row from here on."""
+    capacity = await connection.fetchval(_SQL["lock_limit"], runs_limit_id)
+    rows = await connection.fetch(_SQL["admit_runs"], namespace, dag_id, capacity)
+    return [row["dag_run_id"] for row in rows]
+
+
+async def task_classes(connection: Connection, after_class_id: int) -> list[TaskClass]:
+    """Classes with a larger id, with their queue's name."""
+    rows = await connection.fetch(_SQL["task_classes"], after_class_id)
+    return [
+        TaskClass(
+            row["class_id"], row["namespace"], row["dag_id"], row["queue_id"], row["queue_name"], row["handler_name"],
+            row["handler_version"], json.loads(row["worker_selector"]), json.loads(row["resources"]),
+            row["tasks_limit_id"], row["pool_limit_id"], row["pool_slots"],
+        )
+        for row in rows
+    ]
+
+
+async def capped_limits(connection: Connection) -> set[int]:
+    """Task limits of DAGs that have a cap or are paused now: a hint, checked again under the lock."""
+    return {row["limit_id"] for row in await connection.fetch(_SQL["capped_limits"])}

@@ -1,0 +1,59 @@
+"""Changing a limit: its capacity, its pause. Claims under limits are in operations/claims.py.
+
+The limit's row is authoritative for the capacity, `limit_holder` for the use. Lowering cancels nothing: no claim commits
+over the new value. Raising and unpausing count as a release: rows that wait are let into the claim index again.
+"""
+
+from __future__ import annotations
+
+from ..core.errors import NotFound
+from . import engine
+from .database import Connection
+from .sql import statements
+
+_SQL = statements("limits")
+
+
+async def set_capacity(connection: Connection, limit_id: int, capacity: int | None) -> set[int]:
+    """Set the capacity (None: no cap) in the caller's transaction. Returns the ids of queues whose rows may go on."""
+    row = await _lock(connection, limit_id)
+    return await _change(connection, limit_id, row["kind"], capacity, row["paused"])
+
+
+async def set_paused(connection: Connection, limit_id: int, paused: bool) -> set[int]:
+    """Pause or unpause in the caller's transaction. Returns the ids of queues whose rows may go on."""
+    row = await _lock(connection, limit_id)
+    return await _change(connection, limit_id, row["kind"], row["capacity"], paused)
+
+
+async def release_waiting(connection: Connection, limit_id: int) -> set[int]:
+    """Unpark what the limit has room for. Returns the ids of queues that got rows."""
+    await engine.lock_limits(connection, [limit_id])
+    return await unpark_free(connection, limit_id)
+
+
+async def waiting_on_limits(connection: Connection) -> list[int]:
+    return [row["limit_id"] for row in await connection.fetch(_SQL["waiting_on_limits"])]
+
+
+async def unpark_free(connection: Connection, limit_id: int) -> set[int]:
+    """Unpark up to the free capacity; the caller holds the limit's row."""
+    use = await engine.limit_use(connection, [limit_id])
+    capacity, used = use.get(limit_id, (0, 0))
+    if capacity is not None and capacity <= used:
+        return set()
+    return await engine.unpark(connection, limit_id, None if capacity is None else capacity - used)
+
+
+async def _lock(connection: Connection, limit_id: int) -> engine.Row:
+    row = await connection.fetchrow(_SQL["lock_for_change"], limit_id)
+    if row is None:
+        raise NotFound(f"there is no limit {limit_id}")
+    return row
+
+
+async def _change(connection: Connection, limit_id: int, kind: str, capacity: int | None, paused: bool) -> set[int]:
+    await connection.execute(_SQL["change"], limit_id, capacity, paused)
+    if kind == "dag_tasks" and (paused or capacity is not None):
+        await connection.execute(_SQL["hold_what_runs"], limit_id)
+    return await unpark_free(connection, limit_id)

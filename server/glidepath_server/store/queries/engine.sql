@@ -1,0 +1,333 @@
+-- Statements of the step transaction, in the order in which a step runs them. All take arrays; all are prepared.
+
+-- name: lock_runs
+-- The runs of a batch that nobody else holds, ordered by id, with the step's one `now`.
+select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.board, r.quarantined, r.admitted,
+       glidepath_now() as now
+from dag_run r
+where r.dag_run_id = any($1::uuid[])
+order by r.dag_run_id
+for no key update skip locked;
+
+-- name: lock_run_waiting
+-- One run, waiting for whoever holds it (lock_timeout is set by the caller).
+select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.board, r.quarantined, r.admitted,
+       glidepath_now() as now
+from dag_run r
+where r.dag_run_id = any($1::uuid[])
+order by r.dag_run_id
+for no key update;
+
+-- name: accept
+-- The fence. Deletes the live rows that the reports name and appends them to the history; a report whose row is not
+-- returned changed nothing. $5 is the session that a verdict judged (null for a worker's own word).
+with gone as (
+    delete from live_attempt l
+    using unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::uuid[])
+          with ordinality as r (dag_run_id, task_index, map_index, attempt_number, judged, ord)
+    where l.dag_run_id = r.dag_run_id and l.task_index = r.task_index and l.map_index = r.map_index
+      and l.attempt_number = r.attempt_number and (r.judged is null or r.judged = l.session_id)
+    returning r.ord, l.*
+), freed as (
+    delete from limit_holder h using gone g
+    where h.dag_run_id = g.dag_run_id and h.task_index = g.task_index and h.map_index = g.map_index
+    returning h.limit_id, h.dag_run_id, h.task_index, h.map_index
+), history as (
+    insert into task_attempt (dag_run_id, task_index, map_index, attempt_number, state, session_id, queue_time,
+                              start_time, end_time, failure, reason)
+    select g.dag_run_id, g.task_index, g.map_index, g.attempt_number,
+           case when s.state = 'cancelled' and g.cancel_reason = 'execution timeout' then 'timed_out' else s.state end,
+           g.session_id, g.queue_time, g.start_time, $9, s.failure, s.reason
+    from gone g
+    join unnest($6::text[], $7::text[], $8::text[]) with ordinality as s (state, failure, reason, ord) using (ord)
+)
+select g.ord, g.session_id, g.tries, g.losses, g.redeliveries, g.cancel_requested_time is not null as cancel_requested,
+       coalesce(g.cancel_reason, '') as cancel_reason,
+       (select array_agg(f.limit_id) from freed f
+        where f.dag_run_id = g.dag_run_id and f.task_index = g.task_index and f.map_index = g.map_index) as freed
+from gone g;
+
+-- name: ended_before
+-- What became of attempts that are not live: the stored outcome, if any.
+select r.ord, a.state
+from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
+     with ordinality as r (dag_run_id, task_index, map_index, attempt_number, ord)
+join task_attempt a using (dag_run_id, task_index, map_index, attempt_number);
+
+-- name: take_inbox
+-- Events that waited for these runs.
+delete from run_inbox where dag_run_id = any($1::uuid[]) returning inbox_id, dag_run_id, event;
+
+-- name: put_inbox
+insert into run_inbox (dag_run_id, event) select * from unnest($1::uuid[], $2::text[]);
+
+-- name: attempts_made
+-- Highest attempt number per task of one run, over history and live rows.
+select task_index, max(attempt_number) as attempt_number
+from (select task_index, attempt_number from task_attempt where dag_run_id = $1 and task_index = any($2::integer[])
+      union all
+      select task_index, attempt_number from live_attempt where dag_run_id = $1 and task_index = any($2::integer[])) a
+group by task_index;
+
+-- name: withdraw
+-- Take released rows back. WAITS for a claim that holds one: only a returned row was withdrawn, the rest is live.
+delete from task_queue q
+using unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
+where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index
+returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on;
+
+-- name: request_cancel
+-- A later statement than `withdraw`, so that it sees what a claim committed meanwhile.
+update live_attempt l
+set cancel_requested_time = coalesce(l.cancel_requested_time, $4), cancel_reason = coalesce(l.cancel_reason, w.reason)
+from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
+where l.dag_run_id = w.dag_run_id and l.task_index = w.task_index
+returning l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.cancel_reason;
+
+-- name: lock_sessions
+-- Sessions that may get work now. FOR KEY SHARE: hello and expiry take FOR UPDATE and wait for us, or we for them.
+select s.session_id
+from worker_session s
+join unnest($1::uuid[], $2::integer[]) as w (session_id, generation) using (session_id, generation)
+where s.state = 'open' and not s.draining and s.heard_until > $3
+order by s.session_id
+for key share of s;
+
+-- name: busy_queues
+-- Queues in which something due stands before what is released now, for the classes at hand.
+select q.queue_id
+from unnest($1::integer[]) as q (queue_id)
+where exists (select from task_queue t
+              where t.queue_id = q.queue_id and t.due and t.parked_on = 0 and t.class_id = any($2::bigint[]));
+
+-- name: hand_over
+-- Direct hand-off: live at once, never queued. Only under a limit row that has no cap; what is not returned is queued.
+with allowed as materialized (
+    select c.limit_id from concurrency_limit c
+    where c.limit_id = any($13::bigint[]) and c.capacity is null and not c.paused
+    order by c.limit_id
+    for key share
+)
+insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
+                          redeliveries, queue_time, start_time, timeout_time)
+select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.session_id, u.tries, u.losses,
+       u.redeliveries, $11, $11, $11 + make_interval(secs => u.timeout_seconds)
+from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bigint[], $6::uuid[], $7::integer[],
+            $8::integer[], $9::integer[], $10::double precision[], $12::bigint[])
+     as u (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
+           timeout_seconds, tasks_limit_id)
+where u.tasks_limit_id in (select limit_id from allowed)
+returning dag_run_id, task_index, map_index;
+
+-- name: write_step
+-- Boards (guarded by the revision read), one event row per run, released rows. Returns the runs written.
+with boards as (
+    update dag_run r
+    set board = u.board, revision = r.revision + 1, state = u.state, intent = u.intent, reason = u.reason,
+        start_time = coalesce(r.start_time, case when u.state <> 'queued' then $9 end),
+        end_time = case when u.state in ('success', 'failed', 'cancelled') then $9 end,
+        timeout_time = case when u.state = 'running' and r.timeout_time is null and u.timeout_seconds is not null
+                            then $9 + make_interval(secs => u.timeout_seconds)
+                            when u.state = 'running' then r.timeout_time end
+    from unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::double precision[],
+                $8::text[])
+         as u (dag_run_id, revision, board, state, intent, reason, timeout_seconds, note)
+    where r.dag_run_id = u.dag_run_id and r.revision = u.revision
+    returning r.dag_run_id, r.revision, r.state, u.note
+), events as (
+    insert into dag_run_event (dag_run_id, revision, event_time, run_state, task_indexes, map_indexes, states, note)
+    select b.dag_run_id, b.revision, $9, b.state, e.task_indexes::integer[], null, e.states, b.note
+    from boards b
+    join unnest($1::uuid[], $10::text[], $11::bytea[]) as e (dag_run_id, task_indexes, states) using (dag_run_id)
+), released as (
+    insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
+                            losses, redeliveries, queue_time, available_time, timeout_seconds, due)
+    select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.queue_id, u.order_key, u.tries,
+           u.losses, u.redeliveries, $9, coalesce(u.available_time, $9), u.timeout_seconds, u.available_time is null
+    from unnest($12::uuid[], $13::integer[], $14::integer[], $15::integer[], $16::bigint[], $17::integer[],
+                $18::double precision[], $19::integer[], $20::integer[], $21::integer[], $22::timestamptz[],
+                $23::double precision[])
+         as u (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries, losses,
+               redeliveries, available_time, timeout_seconds)
+)
+select dag_run_id from boards;
+
+-- name: write_outputs
+insert into task_output (dag_run_id, task_index, map_index, attempt_number, content_type, body, uri, size_bytes, sha256)
+select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::bytea[], $7::text[],
+                     $8::bigint[], $9::text[]);
+
+-- name: read_outputs
+-- The newest output of each task instance asked for.
+select distinct on (o.dag_run_id, o.task_index, o.map_index)
+       o.dag_run_id, o.task_index, o.map_index, o.content_type, o.body, o.uri, o.size_bytes, o.sha256
+from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
+join task_output o using (dag_run_id, task_index)
+order by o.dag_run_id, o.task_index, o.map_index, o.attempt_number desc;
+
+-- name: read_checkpoints
+select p.dag_run_id, p.task_index, p.map_index, p.checkpoint
+from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
+join task_progress p using (dag_run_id, task_index)
+where p.checkpoint is not null;
+
+-- name: claim
+-- Rows of classes without limits, in order, straight into live_attempt; the n-th row goes to the n-th session of $4.
+-- The limit rows of their DAGs are held FOR KEY SHARE and must have no cap: who sets one waits for this commit.
+with candidates as materialized (
+    select q.ctid as place, k.tasks_limit_id
+    from task_queue q join task_class k using (class_id)
+    where q.queue_id = $1 and q.class_id = any($2::bigint[]) and q.due and q.parked_on = 0
+    order by q.order_key
+    limit $3
+    for update of q skip locked
+), allowed as materialized (
+    select c.limit_id from concurrency_limit c
+    where c.limit_id = any(array(select distinct tasks_limit_id from candidates)) and c.capacity is null
+      and not c.paused
+    order by c.limit_id
+    for key share
+), gone as (
+    delete from task_queue q
+    where q.ctid = any(array(select place from candidates where tasks_limit_id in (select limit_id from allowed)))
+    returning q.*
+), placed as (
+    select g.*, row_number() over (order by g.order_key) as n from gone g
+), live as (
+    insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
+                              redeliveries, queue_time, start_time, timeout_time)
+    select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, ($4::uuid[])[p.n], p.tries, p.losses,
+           p.redeliveries, p.queue_time, $5, $5 + make_interval(secs => p.timeout_seconds)
+    from placed p
+)
+select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, p.order_key, p.tries, p.losses,
+       p.redeliveries, p.n
+from placed p order by p.n;
+
+-- name: limited_candidates
+-- Rows of classes with limits, in order, locked but not yet taken.
+select q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.order_key, q.tries, q.losses,
+       q.redeliveries
+from task_queue q
+where q.queue_id = $1 and q.class_id = any($2::bigint[]) and q.due and q.parked_on = 0
+order by q.order_key
+limit $3
+for update of q skip locked;
+
+-- name: lock_limits
+-- All limit rows of the step, freed and wanted, once, by id. Counting comes in a later statement: a count in this one
+-- would be taken from the snapshot of before the wait, and two attempts would enter a pool of one slot.
+select c.limit_id from concurrency_limit c where c.limit_id = any($1::bigint[]) order by c.limit_id for no key update;
+
+-- name: limit_use
+select c.limit_id, case when c.paused then 0 else c.capacity end as capacity,
+       coalesce((select sum(h.slots) from limit_holder h where h.limit_id = c.limit_id), 0)::bigint as used
+from concurrency_limit c
+where c.limit_id = any($1::bigint[]);
+
+-- name: take_limited
+-- The candidates that were admitted, with the slots that they hold from now on.
+with gone as (
+    delete from task_queue q
+    using unnest($1::uuid[], $2::integer[], $3::integer[], $4::uuid[])
+          as u (dag_run_id, task_index, map_index, session_id)
+    where q.dag_run_id = u.dag_run_id and q.task_index = u.task_index and q.map_index = u.map_index
+    returning q.*, u.session_id
+), live as (
+    insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
+                              redeliveries, queue_time, start_time, timeout_time)
+    select dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
+           queue_time, $5, $5 + make_interval(secs => timeout_seconds)
+    from gone
+), holders as (
+    insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
+    select * from unnest($6::bigint[], $7::uuid[], $8::integer[], $9::integer[], $10::integer[])
+)
+select count(*) from gone;
+
+-- name: park
+-- Out of the claim index until a slot of the named limit is given back. Only while holding the limit's row.
+update task_queue q set parked_on = u.limit_id
+from unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[]) as u (dag_run_id, task_index, map_index, limit_id)
+where q.dag_run_id = u.dag_run_id and q.task_index = u.task_index and q.map_index = u.map_index;
+
+-- name: unpark
+-- The best rows of each class that waits for a limit, up to $2 per class (null: no bound).
+-- Only while holding the limit's row, in a statement of its own after the lock. Returns the queues that got rows.
+with classes as (
+    select distinct q.class_id from task_queue q where q.parked_on = $1
+), best as materialized (
+    select b.ctid as place
+    from classes c
+    cross join lateral (select q.ctid from task_queue q where q.parked_on = $1 and q.class_id = c.class_id
+                        order by q.order_key limit $2 for update skip locked) b
+)
+update task_queue q set parked_on = 0 where q.ctid = any(array(select place from best)) returning q.queue_id;
+
+-- name: wake_due
+-- The timer: rows whose time has come join the claim index.
+update task_queue q set due = true
+where q.ctid = any(array(select t.ctid from task_queue t where not t.due and t.available_time <= glidepath_now()
+                         order by t.available_time limit $1 for update skip locked))
+returning q.queue_id;
+
+-- name: next_due
+-- Seconds until the earliest row that is not due, null when there is none.
+select extract(epoch from min(available_time) - glidepath_now())::double precision from task_queue where not due;
+
+-- name: run_facts
+-- What of a run never changes.
+select r.dag_run_id, r.dag_version_id, r.namespace, r.dag_id, r.run_key, r.params, r.logical_date,
+       r.data_interval_start, r.data_interval_end, r.traceparent
+from dag_run r where r.dag_run_id = any($1::uuid[]);
+
+-- name: quarantine
+with marked as (
+    update dag_run set quarantined = true where dag_run_id = $1 and not quarantined
+    returning dag_run_id, namespace
+)
+insert into incident (event_time, namespace, dag_run_id, kind, message)
+select glidepath_now(), namespace, dag_run_id, 'run_quarantined', $2 from marked;
+
+-- name: waiting_runs
+-- Admitted runs that nobody has started: the durable fact behind a lost wake-up.
+select dag_run_id from dag_run where state = 'queued' and admitted and not quarantined order by dag_run_id limit $1;
+
+-- name: inbox_runs
+select distinct i.dag_run_id from run_inbox i join dag_run r using (dag_run_id) where not r.quarantined limit $1;
+
+-- name: timed_out_runs
+select dag_run_id from dag_run
+where timeout_time is not null and state = 'running' and intent = 'run' and timeout_time <= glidepath_now()
+order by timeout_time limit $1;
+
+-- name: next_run_timeout
+select extract(epoch from min(timeout_time) - glidepath_now())::double precision from dag_run
+where timeout_time is not null and state = 'running' and intent = 'run';
+
+-- name: capped_dags
+-- DAGs whose runs wait for admission.
+select distinct r.namespace, r.dag_id, d.runs_limit_id
+from dag_run r join dag d using (namespace, dag_id)
+where r.state = 'queued' and not r.admitted limit $1;
+
+-- name: lock_limit
+select capacity from concurrency_limit where limit_id = $1 for no key update;
+
+-- name: admit_runs
+-- The oldest waiting runs of a DAG up to its cap, counted under the limit's row lock, which the caller holds.
+update dag_run r set admitted = true
+where r.dag_run_id = any(array(
+    select w.dag_run_id from dag_run w
+    where w.namespace = $1 and w.dag_id = $2 and w.state = 'queued' and not w.admitted
+    order by w.dag_run_id
+    limit coalesce(greatest($3::integer - (select count(*) from dag_run a where a.namespace = $1 and a.dag_id = $2
+                                  and a.admitted and a.state in ('queued', 'running')), 0), 1000)
+    for update skip locked))
+returning r.dag_run_id;
+
+-- name: task_classes
+select k.*, q.queue_name from task_class k join queue q using (queue_id) where k.class_id > $1 order by k.class_id;
+
+-- name: capped_limits
+select limit_id from concurrency_limit where kind = 'dag_tasks' and (paused or capacity is not null);
