@@ -53,9 +53,7 @@ class AlreadyExists(RpcError):
 class InvalidRequest(RpcError, ValueError):
     """The request's content was refused; `violations` lists everything that is wrong at once."""
 
-    def __init__(
-        self, message: str, violations: Iterable[Violation] = (), *, code: str = "", method: str = ""
-    ) -> None:
+    def __init__(self, message: str, violations: Iterable[Violation] = (), *, code: str = "", method: str = "") -> None:
         self.violations = tuple(violations)
         super().__init__("\n".join([message, *(f"  {each}" for each in self.violations)]), code=code, method=method)
 

@@ -53,7 +53,7 @@ def to_datetime(timestamp: Timestamp) -> datetime:
 
 
 def _to_json(value: object) -> object:
-    """What JSON does not know but people return: dataclasses, dates, sets, mappings, arrays that can list themselves."""
+    """What JSON does not know but people return: dataclasses, dates, sets, mappings, arrays."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, date):

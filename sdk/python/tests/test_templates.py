@@ -14,7 +14,9 @@ GOLDEN = json.loads((Path(__file__).parents[3] / "tests/conformance/templates.js
 
 
 def _context(values: dict[str, Any]) -> dict[str, Any]:
-    dates = {key: datetime.fromisoformat(value) for key, value in values.items() if key.endswith(("date", "start", "end"))}
+    dates = {
+        key: datetime.fromisoformat(value) for key, value in values.items() if key.endswith(("date", "start", "end"))
+    }
     return {**values, **dates}
 
 
@@ -34,12 +36,16 @@ def test_names_are_listed_in_order_without_the_escaped_ones() -> None:
     assert templates.names("{{ ds }} {{{{ no }} {{ outputs.a.b }}") == ["ds", "outputs.a.b"]
 
 
-@pytest.mark.parametrize("text", ["{{ ds }}", "{{ params.x.y }}", "{{ outputs.a }}", "{{ map_item }}", "{{ logical_date.ds }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ ds }}", "{{ params.x.y }}", "{{ outputs.a }}", "{{ map_item }}", "{{ logical_date.ds }}"]
+)
 def test_check_admits_what_may_have_a_value(text: str) -> None:
     templates.check(text)
 
 
-@pytest.mark.parametrize("text", ["{{ dss }}", "{{ params }}", "{{ outputs }}", "{{ run_id.x }}", "{{ logical_date.week }}", "{{ ds"])
+@pytest.mark.parametrize(
+    "text", ["{{ dss }}", "{{ params }}", "{{ outputs }}", "{{ run_id.x }}", "{{ logical_date.week }}", "{{ ds"]
+)
 def test_check_refuses_what_never_has_a_value(text: str) -> None:
     with pytest.raises(TemplateError):
         templates.check(text)

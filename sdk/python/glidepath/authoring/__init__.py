@@ -1,0 +1,27 @@
+"""Writing DAGs. Imports no network library; protobuf only where a DAG becomes a message (`convert`)."""
+
+from glidepath.authoring.bundle import Bundle, bundle_source
+from glidepath.authoring.dags import Dag, dag
+from glidepath.authoring.load import LoadedDags, LoadError, load_dags
+from glidepath.authoring.nodes import Group, Handle, group
+from glidepath.authoring.tasks import Task, external, shell, task
+from glidepath.authoring.values import ParamRef, literal
+
+__all__ = [
+    "Bundle",
+    "Dag",
+    "Group",
+    "Handle",
+    "LoadError",
+    "LoadedDags",
+    "ParamRef",
+    "Task",
+    "bundle_source",
+    "dag",
+    "external",
+    "group",
+    "literal",
+    "load_dags",
+    "shell",
+    "task",
+]

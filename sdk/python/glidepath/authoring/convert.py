@@ -1,0 +1,143 @@
+"""A DAG to the message that the server registers. The only module of authoring that knows protobuf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from glidepath_proto.registry.v1 import dag_pb2
+from google.protobuf.duration_pb2 import Duration
+
+from glidepath.authoring.bundle import Bundle, bundle_source
+from glidepath.authoring.dags import Dag
+from glidepath.authoring.nodes import Node
+from glidepath.authoring.values import Constant, Items, Output, Param, Source, Template
+from glidepath.errors import AuthoringError
+from glidepath.payloads import encode
+
+INPUT_BYTES_MAX = 64 * 1024
+"""Largest constant of a task, encoded."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What registering a DAG sends. `bundle` is None when no task of it is Python of its source."""
+
+    spec: dag_pb2.DagSpec
+    bundle: Bundle | None
+
+
+def to_registration(dag: Dag) -> Registration:
+    """The DAG's message and its source. AuthoringError or InvalidDag says everything that is wrong."""
+    python = any(node.function is not None for node in dag.nodes)
+    bundle = bundle_source(dag.source_file, dag.include) if python else None
+    return Registration(to_spec(dag, bundle), bundle)
+
+
+def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
+    """The DAG's message. Without a bundle its Python handlers have no version and may be functions of any place."""
+    spec = dag_pb2.DagSpec(
+        dag_id=dag.dag_id,
+        description=dag.description,
+        owner=dag.owner,
+        tags=dag.tags,
+        params_schema=json.dumps(dag.params_schema) if dag.params_schema else "",
+        defaults=_policy(dag.defaults),
+        tasks=[_task(node, bundle) for node in dag.nodes],
+        runs_active_max=dag.runs_active_max,
+        tasks_active_max=dag.tasks_active_max,
+    )
+    if dag.run_timeout is not None:
+        spec.run_timeout.CopyFrom(_duration(dag.run_timeout))
+    return spec
+
+
+def _task(node: Node, bundle: Bundle | None) -> dag_pb2.TaskSpec:
+    rule = node.options.get("trigger_rule")
+    return dag_pb2.TaskSpec(
+        task_id=node.task_id,
+        description=node.description,
+        group_id=node.group_id,
+        handler=_handler(node, bundle),
+        upstream_task_ids=list(node.upstream),
+        trigger_rule=dag_pb2.TriggerRule.Value(f"TRIGGER_RULE_{rule.upper()}") if rule else None,
+        inputs={name: _input(source, node, name) for name, source in node.inputs.items()},
+        policy=_policy(node.options),
+    )
+
+
+def _handler(node: Node, bundle: Bundle | None) -> dag_pb2.Handler:
+    if node.function is None:
+        return dag_pb2.Handler(name=node.handler, version=node.handler_version)
+    if bundle is None:
+        return dag_pb2.Handler(name=f"python:{node.function.__module__}:{node.function.__qualname__}")
+    return dag_pb2.Handler(name=bundle.handler(node.function), version=bundle.content_hash)
+
+
+def _input(source: Source, node: Node, name: str) -> dag_pb2.Input:
+    match source:
+        case Constant(value):
+            payload = encode(value)
+            if len(payload.data) > INPUT_BYTES_MAX:
+                raise AuthoringError(
+                    f"task '{node.task_id}', argument {name!r} is {len(payload.data)} bytes, over the limit of "
+                    f"{INPUT_BYTES_MAX}; put it into a file of the bundle or into storage"
+                )
+            return dag_pb2.Input(literal=payload)
+        case Template(text):
+            return dag_pb2.Input(template=text)
+        case Output(upstream, key):
+            return dag_pb2.Input(output=dag_pb2.OutputRef(task_id=upstream.task_id, key=key))
+        case Param(param):
+            return dag_pb2.Input(param=param)
+        case Items(sources):
+            return dag_pb2.Input(list=dag_pb2.InputList(items=[_input(each, node, name) for each in sources]))
+
+
+def _policy(options: Mapping[str, Any]) -> dag_pb2.TaskPolicy | None:
+    """None when nothing is set, so that a DAG that says nothing sends nothing."""
+    policy = dag_pb2.TaskPolicy(
+        owner=options.get("owner"),
+        queue_name=options.get("queue"),
+        execution_timeout=_duration(options.get("timeout")),
+        pool_name=options.get("pool"),
+        pool_slots=options.get("pool_slots"),
+        priority=options.get("priority"),
+        resources=options.get("resources"),
+        worker_selector=options.get("worker_selector"),
+        isolation=_enum(dag_pb2.IsolationMode, "ISOLATION_MODE", options.get("isolation")),
+        lease_mode=_enum(dag_pb2.LeaseMode, "LEASE_MODE", options.get("lease_mode")),
+        memory_limit_mb=options.get("memory_limit_mb"),
+        cancel_grace=_duration(options.get("cancel_grace")),
+        retry=_retry(options),
+    )
+    return policy if policy.ByteSize() else None
+
+
+def _retry(options: Mapping[str, Any]) -> dag_pb2.RetryPolicy | None:
+    delay = options.get("retry_delay")
+    many = isinstance(delay, tuple)
+    retry = dag_pb2.RetryPolicy(
+        retries_max=options.get("retries"),
+        delay=None if many else _duration(delay),
+        delays=[_duration(each) for each in delay] if isinstance(delay, tuple) else None,
+        backoff=options.get("retry_backoff"),
+        delay_max=_duration(options.get("retry_delay_max")),
+        losses_max=options.get("losses_max"),
+    )
+    return retry if retry.ByteSize() else None
+
+
+def _duration(value: Any) -> Duration | None:
+    if not isinstance(value, timedelta):
+        return None
+    duration = Duration()
+    duration.FromTimedelta(value)
+    return duration
+
+
+def _enum(kind: Any, prefix: str, value: str | None) -> Any:
+    return kind.Value(f"{prefix}_{value.upper()}") if value else None

@@ -1,0 +1,138 @@
+"""`@dag`: a function whose body, run once, says which tasks there are and in what order."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, overload
+
+from glidepath.authoring.nodes import ID, Builder, Node, building
+from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration
+from glidepath.authoring.params import params_schema as schema_of
+from glidepath.authoring.values import ParamRef
+from glidepath.errors import AuthoringError
+
+
+class Dag:
+    """A DAG as its author wrote it. Its function runs when `nodes` is first asked for, and only once."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        dag_id: str = "",
+        description: str = "",
+        owner: str = "",
+        tags: Sequence[str] = (),
+        defaults: PolicyOptions | None = None,
+        run_timeout: DurationLike | None = None,
+        runs_active_max: int | None = None,
+        tasks_active_max: int | None = None,
+        params_schema: Mapping[str, Any] | None = None,
+        include: Sequence[str] = (),
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.dag_id = _check_id(dag_id or function.__name__)
+        where = f"DAG '{self.dag_id}'"
+        self.description = description or (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
+        self.owner = owner
+        self.tags = _check_tags(tags, where)
+        self.defaults = check_policy(defaults or {}, f"{where}: defaults")
+        self.run_timeout: timedelta | None = (
+            None if run_timeout is None else parse_duration(run_timeout, f"{where}: run_timeout")
+        )
+        self.runs_active_max = _check_cap(runs_active_max, f"{where}: runs_active_max")
+        self.tasks_active_max = _check_cap(tasks_active_max, f"{where}: tasks_active_max")
+        self.params_schema = _choose_schema(params_schema, function, where)
+        self.include = tuple(include)
+
+    @functools.cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The tasks in the order they were called. AuthoringError or InvalidDag says what is wrong."""
+        names = list(inspect.signature(self.function).parameters)
+        open_schema = self.params_schema.get("additionalProperties", True) is not False and self.params_schema
+        known = None if open_schema else list(self.params_schema.get("properties", {}))
+        builder = Builder(self.dag_id, known)
+        with building(builder):
+            self.function(**{name: ParamRef(name) for name in names})
+        return builder.finish()
+
+    @property
+    def source_file(self) -> Path:
+        """The file that the DAG's function is written in."""
+        file = inspect.getsourcefile(self.function)
+        if file is None or not Path(file).is_file():
+            raise AuthoringError(f"DAG '{self.dag_id}': its function is in no file, so a worker could not import it")
+        return Path(file).resolve()
+
+    def __call__(self) -> Dag:
+        """Nothing to do: a DAG needs no call. Params are given when a run is triggered."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"<dag {self.dag_id}>"
+
+
+@overload
+def dag(function: Callable[..., Any], /) -> Dag: ...
+@overload
+def dag(
+    *,
+    dag_id: str = "",
+    description: str = "",
+    owner: str = "",
+    tags: Sequence[str] = (),
+    defaults: PolicyOptions | None = None,
+    run_timeout: DurationLike | None = None,
+    runs_active_max: int | None = None,
+    tasks_active_max: int | None = None,
+    params_schema: Mapping[str, Any] | None = None,
+    include: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], Dag]: ...
+def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
+    """Make a function a DAG: `@dag`, or `@dag(dag_id="training", defaults={"retries": 2})`.
+
+    The function's parameters become the params of a run, by their hints and defaults; `params_schema` replaces the
+    schema made from them. `defaults` hold for tasks that do not say otherwise. `run_timeout` ends a run that takes
+    longer. `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
+    """
+    if function is not None:
+        return Dag(function, **settings)
+    return lambda decorated: Dag(decorated, **settings)
+
+
+def _check_id(dag_id: str) -> str:
+    if not ID.fullmatch(dag_id):
+        raise AuthoringError(
+            f"dag_id {dag_id!r}: expected 1-200 letters, digits, '_', '.', '-', starting with a letter or digit"
+        )
+    return dag_id
+
+
+def _check_tags(tags: Sequence[str], where: str) -> tuple[str, ...]:
+    if isinstance(tags, str) or not all(isinstance(tag, str) and tag for tag in tags):
+        raise AuthoringError(f"{where}: tags is {tags!r}; expected a list of text")
+    return tuple(tags)
+
+
+def _check_cap(value: int | None, field: str) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise AuthoringError(f"{field} is {value!r}; expected a whole number of at least 1, or None for no cap")
+    return value
+
+
+def _choose_schema(override: Mapping[str, Any] | None, function: Callable[..., Any], where: str) -> dict[str, Any]:
+    if override is None:
+        return schema_of(function, where)
+    try:
+        schema: dict[str, Any] = json.loads(json.dumps(override))
+    except (TypeError, ValueError) as error:
+        raise AuthoringError(f"{where}: params_schema is not JSON ({error})") from error
+    if schema.get("type") != "object":
+        raise AuthoringError(f'{where}: params_schema must have "type": "object", it has {schema.get("type")!r}')
+    return schema

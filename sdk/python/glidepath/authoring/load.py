@@ -1,0 +1,148 @@
+"""Finding the DAGs of a file or folder. What cannot be loaded is reported beside what can."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from glidepath.authoring.bundle import module_name, source_root
+from glidepath.authoring.dags import Dag
+from glidepath.errors import GlidepathError
+
+
+@dataclass(frozen=True)
+class LoadError:
+    """Why a file gives no DAG, or one of its DAGs is not valid. `line` is 0 when no line is to blame."""
+
+    file: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+
+@dataclass
+class LoadedDags:
+    """What `load_dags` found: valid DAGs in the order of their files, and everything that is wrong."""
+
+    dags: list[Dag] = field(default_factory=list)
+    errors: list[LoadError] = field(default_factory=list)
+
+
+def load_dags(path: str | Path) -> LoadedDags:
+    """Run the DAG files at `path` and build their DAGs.
+
+    In a folder, those are its .py files (and those of its folders, hidden ones left out) that mention glidepath. A
+    file runs anew with each call. Never raises for what a file does; a path that does not exist is an error too.
+    """
+    path = Path(path).resolve()
+    loaded = LoadedDags()
+    if not path.exists():
+        loaded.errors.append(LoadError(path, 0, "no such file or folder"))
+        return loaded
+    for file in _dag_files(path):
+        _load_file(file, loaded)
+    if path.is_file() and not loaded.dags and not loaded.errors:
+        loaded.errors.append(LoadError(path, 0, "no @dag at the top level of this file"))
+    return loaded
+
+
+def _dag_files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for file in sorted(path.rglob("*.py")):
+        inner = file.relative_to(path).parts
+        if (
+            not any(part.startswith(".") or part == "__pycache__" for part in inner)
+            and b"glidepath" in file.read_bytes()
+        ):
+            yield file
+
+
+def _load_file(file: Path, loaded: LoadedDags) -> None:
+    with _importing_from(source_root(file)):
+        try:
+            module = _import(file)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a DAG file is a stranger's code: sys.exit() in it must not end us
+            loaded.errors.append(_load_error(file, error))
+            return
+        for dag in _dags_of(module, file):
+            earlier = next((each for each in loaded.dags if each.dag_id == dag.dag_id), None)
+            if earlier is not None:
+                loaded.errors.append(
+                    LoadError(file, _line(dag), f"dag_id '{dag.dag_id}' is used in {earlier.source_file} already")
+                )
+                continue
+            try:
+                _ = dag.nodes
+                loaded.dags.append(dag)
+            except Exception as error:
+                loaded.errors.append(_load_error(file, error, _line(dag)))
+
+
+def _import(file: Path) -> ModuleType:
+    root = source_root(file)
+    if file.parent != root:
+        return importlib.import_module(module_name(file, root))
+    name = f"{file.stem}_{hashlib.sha256(bytes(file)).hexdigest()[:8]}"  # two folders may each have a train.py
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _importing_from(root: Path) -> Iterator[None]:
+    """Import from `root` first, and forget afterwards what came from there: the next load reads the files anew."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(root))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(root))
+        for name in set(sys.modules) - before:
+            if _came_from(sys.modules[name], name, root):
+                del sys.modules[name]
+
+
+def _came_from(module: ModuleType, name: str, root: Path) -> bool:
+    """Whether a module is the folder's own. Libraries of an environment inside the folder are not: they load once."""
+    file = getattr(module, "__file__", None)
+    top = name.partition(".")[0]
+    if not file or top in ("glidepath", "glidepath_proto"):
+        return False
+    path = Path(file).resolve()
+    return path.parent == root or path.is_relative_to(root / top)
+
+
+def _dags_of(module: ModuleType, file: Path) -> list[Dag]:
+    """The module's own DAGs, each once; those it imports belong to their own file."""
+    found = {id(each): each for each in vars(module).values() if isinstance(each, Dag)}
+    return [dag for dag in found.values() if Path(dag.function.__code__.co_filename).resolve() == file]
+
+
+def _load_error(file: Path, error: BaseException, line: int = 0) -> LoadError:
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == file:
+        return LoadError(file, error.lineno or 0, f"SyntaxError: {error.msg}")
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).resolve() == file]
+    kind = "" if isinstance(error, GlidepathError) else f"{type(error).__name__}: "
+    return LoadError(file, (frames[-1].lineno or 0) if frames else line, f"{kind}{error}")
+
+
+def _line(dag: Dag) -> int:
+    return int(dag.function.__code__.co_firstlineno)

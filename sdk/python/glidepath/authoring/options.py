@@ -1,0 +1,192 @@
+"""How a task is treated: options of `@task(...)`, `.options(...)` and a DAG's `defaults`, checked when given.
+
+An option that is not given stays unset all the way to the server, which fills it from the DAG's defaults, then from
+its own: the server is the one place where defaults are decided.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal, TypedDict
+
+from glidepath.errors import AuthoringError
+
+DurationLike = timedelta | float | int | str
+"""Seconds, a timedelta, or text such as "90s", "5m", "1h30m", "2d"."""
+
+TriggerRule = Literal["all_success", "all_done", "one_failed", "none_failed", "always"]
+Isolation = Literal["process", "inline"]
+LeaseMode = Literal["hold", "exclusive"]
+
+
+class PolicyOptions(TypedDict, total=False):
+    """What a DAG's `defaults` may set for its tasks."""
+
+    owner: str
+    queue: str
+    """Line of work that workers serve; "default" unless given."""
+    retries: int
+    """Further attempts after a failed one."""
+    retry_delay: DurationLike | Sequence[DurationLike]
+    """Wait before a retry; a list gives the wait before each one, the last repeats."""
+    retry_backoff: float
+    """Factor from one delay to the next, at least 1."""
+    retry_delay_max: DurationLike
+    losses_max: int
+    """Attempts that may be lost with their worker before the task fails; they use no retry."""
+    timeout: DurationLike
+    """Time one attempt may run."""
+    pool: str
+    pool_slots: int
+    priority: int
+    """-100 to 100; one point is worth a minute of waiting."""
+    resources: Mapping[str, float]
+    """Needed while an attempt runs: "cpu", "memory_mb", "gpu" or the site's own."""
+    worker_selector: Mapping[str, str]
+    """Labels a worker must carry with exactly these values."""
+    isolation: Isolation
+    lease_mode: LeaseMode
+    memory_limit_mb: int
+    cancel_grace: DurationLike
+    """Time between the polite and the hard end of a cancelled attempt."""
+
+
+class NodeOptions(PolicyOptions, total=False):
+    """What one task may set besides."""
+
+    trigger_rule: TriggerRule
+    """How the end states of the upstream tasks admit this one; "all_success" unless given."""
+    description: str
+
+
+class TaskOptions(NodeOptions, total=False):
+    """Options of `@task`: the function's name is the task id unless one is given."""
+
+    task_id: str
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def parse_duration(value: object, field: str) -> timedelta:
+    """The duration that `value` means, not negative. AuthoringError names the field."""
+    duration: timedelta | None = None
+    if isinstance(value, timedelta):
+        duration = value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        duration = timedelta(seconds=value)
+    elif isinstance(value, str):
+        text = value.replace(" ", "")
+        if text and not _PART.sub("", text):
+            duration = timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    if duration is None or duration < timedelta(0):
+        raise AuthoringError(f"{field} is {value!r}; expected seconds, a timedelta, or text such as '90s' or '1h30m'")
+    return duration
+
+
+def check_policy(options: Mapping[str, Any], where: str) -> PolicyOptions:
+    """Options of a DAG's defaults with durations parsed."""
+    return _check(options, _POLICY, where)  # type: ignore[return-value]
+
+
+def check_options(options: Mapping[str, Any], where: str) -> TaskOptions:
+    """Options of a task with durations parsed. AuthoringError names the option, its value and what was expected."""
+    return _check(options, _POLICY | _TASK, where)  # type: ignore[return-value]
+
+
+def _check(options: Mapping[str, Any], known: Mapping[str, _Parser], where: str) -> dict[str, Any]:
+    checked = {}
+    for name, value in options.items():
+        if name not in known:
+            raise AuthoringError(f"{where}: unknown option {name!r}; known options: {', '.join(sorted(known))}")
+        checked[name] = known[name](value, f"{where}: {name}")
+    if isinstance(checked.get("retry_delay"), tuple) and "retry_backoff" in checked:
+        raise AuthoringError(f"{where}: retry_delay is a list, so it takes no retry_backoff; leave one of them out")
+    return checked
+
+
+_Parser = Callable[[object, str], object]
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise AuthoringError(f"{field} is {value!r}; expected text")
+    return value
+
+
+def _whole(least: int, most: int = 2**31 - 1) -> _Parser:
+    def parse(value: object, field: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            limit = f"from {least} to {most}" if most < 2**31 - 1 else f"of at least {least}"
+            raise AuthoringError(f"{field} is {value!r}; expected a whole number {limit}")
+        return value
+
+    return parse
+
+
+def _one_of(*choices: str) -> _Parser:
+    def parse(value: object, field: str) -> str:
+        if value not in choices:
+            raise AuthoringError(f"{field} is {value!r}; expected one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
+
+
+def _delays(value: object, field: str) -> timedelta | tuple[timedelta, ...]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if not value:
+            raise AuthoringError(f"{field} is an empty list; expected at least one delay")
+        return tuple(parse_duration(each, field) for each in value)
+    return parse_duration(value, field)
+
+
+def _backoff(value: object, field: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 1:
+        raise AuthoringError(f"{field} is {value!r}; expected a factor of at least 1")
+    return float(value)
+
+
+def _amounts(value: object, field: str) -> dict[str, float]:
+    fits = isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(amount, int | float) and amount >= 0 for name, amount in value.items()
+    )
+    if not fits:
+        raise AuthoringError(f"{field} is {value!r}; expected amounts by resource name, such as {{'cpu': 2}}")
+    assert isinstance(value, Mapping)
+    return {name: float(amount) for name, amount in value.items()}
+
+
+def _labels(value: object, field: str) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for pair in value.items() for each in pair):
+        raise AuthoringError(f"{field} is {value!r}; expected text by label, such as {{'region': 'eu'}}")
+    return dict(value)
+
+
+_POLICY: dict[str, _Parser] = {
+    "owner": _text,
+    "queue": _text,
+    "retries": _whole(0),
+    "retry_delay": _delays,
+    "retry_backoff": _backoff,
+    "retry_delay_max": parse_duration,
+    "losses_max": _whole(0),
+    "timeout": parse_duration,
+    "pool": _text,
+    "pool_slots": _whole(1),
+    "priority": _whole(-100, 100),
+    "resources": _amounts,
+    "worker_selector": _labels,
+    "isolation": _one_of("process", "inline"),
+    "lease_mode": _one_of("hold", "exclusive"),
+    "memory_limit_mb": _whole(1),
+    "cancel_grace": parse_duration,
+}
+_TASK: dict[str, _Parser] = {
+    "task_id": _text,
+    "trigger_rule": _one_of("all_success", "all_done", "one_failed", "none_failed", "always"),
+    "description": _text,
+}
