@@ -1,0 +1,253 @@
+"""Why a task instance is where it is, in one sentence, and what to do about it.
+
+Pure: the facts are read in one snapshot by store/runs_read.py. The rules here are those of the step and of the claim,
+read back from the rows they wrote (due, parked_on, admitted); nothing is guessed from timing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from .board import FINAL
+from .graph import Graph, TriggerRule
+from .matching import Offer, TaskClass, mismatch
+from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names
+from .states import RUN_FINAL, RunIntent, RunState
+
+HOLDERS_SHOWN_MAX = 3
+
+
+class Wait(StrEnum):
+    NONE = "none"
+    UPSTREAM = "upstream"
+    DELAY = "delay"
+    LIMIT = "limit"
+    WORKER = "worker"
+    PAUSED = "paused"
+    RUNNING = "running"
+    ORDER = "order"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The run, and the limit on active runs of its DAG (`runs_active_max` None: no cap)."""
+
+    dag_id: str
+    state: RunState
+    intent: RunIntent
+    admitted: bool
+    quarantined: bool
+    paused: bool
+    runs_active: int
+    runs_active_max: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFacts:
+    """A limit that something is parked on. `holders` are a few of those who have its slots, largest share first."""
+
+    kind: str
+    name: str
+    capacity: int | None
+    paused: bool
+    used: int
+    holders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """A connected worker and what it offers."""
+
+    worker_identity: str
+    offer: Offer
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything beside the views that an explanation may need. `ahead` counts rows before a task's in its queue."""
+
+    run: RunFacts
+    now: datetime
+    limits: Mapping[int, LimitFacts] = field(default_factory=dict)
+    classes: Mapping[int, TaskClass] = field(default_factory=dict)
+    sessions: Sequence[SessionFacts] = ()
+    ahead: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What one task instance waits for. `hint` is empty when nothing needs doing."""
+
+    task: int
+    map_index: int
+    state: ViewState
+    wait: Wait
+    message: str
+    hint: str = ""
+
+
+def explain(
+    graph: Graph, states: Sequence[int], views: Sequence[TaskInstanceView], rows: RunRows, facts: Facts
+) -> list[Explanation]:
+    """One explanation per view, in order."""
+    return [Explanation(v.task, v.map_index, v.state, *_why(graph, states, v, rows, facts)) for v in views]
+
+
+_Why = tuple[Wait, str, str]
+
+
+def _why(graph: Graph, states: Sequence[int], view: TaskInstanceView, rows: RunRows, facts: Facts) -> _Why:
+    if states[view.task] in FINAL:
+        return Wait.NONE, f"ended: {view.state.value}{'; ' + view.reason if view.reason else ''}", ""
+    if view.state is ViewState.RUNNING:
+        return _running(view, rows, facts)
+    if facts.run.quarantined:
+        return (Wait.QUARANTINED, f"the run is quarantined: {facts.run.reason or 'its step kept raising'}",
+                "read its incident, mend the cause, then release the run")
+    if facts.run.state in RUN_FINAL or facts.run.intent is not RunIntent.RUN:
+        return Wait.RUNNING, f"the run is ending: {facts.run.reason or facts.run.intent.value}", ""
+    if facts.run.state is RunState.QUEUED:
+        return _run_waits(facts.run)
+    waiting = rows.waiting.get(view.task)
+    if waiting is None:
+        return _upstream(graph, states, view.task)
+    return _released(waiting, view, facts)
+
+
+def _running(view: TaskInstanceView, rows: RunRows, facts: Facts) -> _Why:
+    live = rows.live[view.task]
+    lasted = _duration(facts.now - live.start_time)
+    told = "; it was told to end" if live.cancel_requested_time else ""
+    progress = f", {live.progress_percent:.0f} % done" if live.progress_percent else ""
+    where = f"running on worker {live.worker_identity or 'unknown'} for {lasted}"
+    return Wait.RUNNING, f"{where} (attempt {live.attempt_number}{progress}){told}", ""
+
+
+def _run_waits(run: RunFacts) -> _Why:
+    if run.paused:
+        return _paused(run.dag_id)
+    if not run.admitted and run.runs_active_max is not None and run.runs_active >= run.runs_active_max:
+        active = f"{run.runs_active} of {run.runs_active_max} runs of {run.dag_id} are active"
+        hint = "wait for one of them to end, or raise runs_active_max"
+        return Wait.LIMIT, f"the run is not admitted yet: {active}", hint
+    return Wait.ORDER, "the run has not been started yet; an engine takes it next", ""
+
+
+def _paused(dag_id: str) -> _Why:
+    return Wait.PAUSED, f"the DAG {dag_id} is paused", f"unpause {dag_id} to let it go on"
+
+
+def _upstream(graph: Graph, states: Sequence[int], task: int) -> _Why:
+    still_open = [index for index in graph.upstream[task] if states[index] not in FINAL]
+    rule = graph.rules[task]
+    by_rule = "" if rule is TriggerRule.ALL_SUCCESS else f" (trigger rule {rule.value})"
+    count = f"{len(still_open)} of {len(graph.upstream[task])} upstream tasks"
+    return Wait.UPSTREAM, f"waits for {count}: {names(graph, still_open)}{by_rule}", ""
+
+
+def _released(waiting: WaitingRow, view: TaskInstanceView, facts: Facts) -> _Why:
+    if not waiting.due and waiting.available_time > facts.now:
+        after = f" after: {view.reason}" if view.reason else ""
+        left = _duration(waiting.available_time - facts.now)
+        start = f"attempt {waiting.attempt_number} may start at {_instant(waiting.available_time)}"
+        return Wait.DELAY, f"{start}, in {left}{after}", ""
+    if facts.run.paused:
+        return _paused(facts.run.dag_id)
+    if waiting.parked_on:
+        return _parked(facts.limits.get(waiting.parked_on))
+    return _unclaimed(waiting, facts)
+
+
+def _parked(limit: LimitFacts | None) -> _Why:
+    if limit is None:
+        return Wait.LIMIT, "waits for a limit that is gone", "the next sweep takes it up"
+    if limit.paused:
+        return Wait.PAUSED, f"{_limit_name(limit)} is paused", "unpause it to let it go on"
+    held = f"; held by {', '.join(limit.holders[:HOLDERS_SHOWN_MAX])}" if limit.holders else ""
+    hint = ("set more slots" if limit.kind == "pool" else "raise tasks_active_max") + ", or wait for a holder to end"
+    return Wait.LIMIT, f"{_limit_name(limit)} is full: {limit.used} of {limit.capacity} in use{held}", hint
+
+
+def _limit_name(limit: LimitFacts) -> str:
+    return f"pool {limit.name}" if limit.kind == "pool" else f"the limit on live attempts of {limit.name}"
+
+
+def _unclaimed(waiting: WaitingRow, facts: Facts) -> _Why:
+    """Due, not parked, not claimed: nobody can run it, or others go first."""
+    needs = facts.classes.get(waiting.class_id)
+    if needs is None:
+        return Wait.ORDER, "queued", ""
+    able = sum(1 for session in facts.sessions if not _misses(session, needs))
+    if not able:
+        return _no_worker(needs, facts.sessions)
+    ahead = facts.ahead.get(waiting.task, 0)
+    workers = f"{able} worker{'s' if able > 1 else ''} can run it"
+    if ahead:
+        return Wait.ORDER, f"queued on {needs.queue_name} behind {ahead} others; {workers}", ""
+    return Wait.ORDER, f"next on queue {needs.queue_name}; {workers}, none has room yet", ""
+
+
+def _misses(session: SessionFacts, needs: TaskClass) -> str:
+    return mismatch(session.offer, needs) or ("is draining" if session.draining else "")
+
+
+def _no_worker(needs: TaskClass, sessions: Sequence[SessionFacts]) -> _Why:
+    wanted = _needs_text(needs)
+    if not sessions:
+        return Wait.WORKER, f"no worker is connected; it needs {wanted}", "start a worker in this namespace"
+    nearest = max(sessions, key=lambda session: _closeness(session.offer, needs))
+    message = (f"none of {len(sessions)} connected workers can run it: it needs {wanted}; "
+               f"the nearest, {nearest.worker_identity}: {_misses(nearest, needs)}")
+    return Wait.WORKER, message, _worker_hint(needs, sessions)
+
+
+def _closeness(offer: Offer, needs: TaskClass) -> int:
+    """How many of the needs a worker meets, each looked at as if it met all the others."""
+    perfect: dict[str, Any] = {
+        "queue_names": frozenset({needs.queue_name}), "handlers": (("*", frozenset({"*"})),),
+        "labels": needs.worker_selector, "resources": needs.resources,
+    }
+    return sum(
+        not mismatch(replace(offer, **{name: value for name, value in perfect.items() if name != own}), needs)
+        for own in perfect
+    )
+
+
+def _worker_hint(needs: TaskClass, sessions: Sequence[SessionFacts]) -> str:
+    served = sorted({name for session in sessions for name in session.offer.queue_names})
+    if needs.queue_name in served:
+        return "start a worker that offers all of it"
+    close = difflib.get_close_matches(needs.queue_name, served, n=1)
+    if close:
+        return f"queue {close[0]} is served: is {needs.queue_name} a misspelling?"
+    return f"start a worker that serves queue {needs.queue_name}"
+
+
+def _needs_text(needs: TaskClass) -> str:
+    version = f" version {needs.handler_version[:12]}" if needs.handler_version else ""
+    parts = [f"queue {needs.queue_name}", f"handler {needs.handler_name}{version}"]
+    parts += [f"label {label}={value}" for label, value in sorted(needs.worker_selector.items())]
+    parts += [f"{amount:g} {resource}" for resource, amount in sorted(needs.resources.items())]
+    return ", ".join(parts)
+
+
+def _instant(time: datetime) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _duration(span: timedelta) -> str:
+    """For a person: the two largest units."""
+    seconds = max(int(span.total_seconds()), 0)
+    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            rest = seconds % size // smaller_size
+            return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"

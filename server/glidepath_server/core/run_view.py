@@ -1,0 +1,217 @@
+"""A run as readers see it: the board's bytes and the rows of released task instances, put together.
+
+The board says `released` for a task instance that is queued or running; which of the two is said by the row that exists
+for it. Rows and board must come from one snapshot, or a task instance between two rows would seem to be in neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from .board import FINAL
+from .graph import Graph
+from .states import AttemptState, TaskState
+
+UPSTREAMS_SHOWN_MAX = 3
+
+
+class ViewState(StrEnum):
+    """State of a task instance for a reader: the board's, with `released` told apart."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    UPSTREAM_FAILED = "upstream_failed"
+    SKIPPED = "skipped"
+    UP_FOR_RETRY = "up_for_retry"
+    DEFERRED = "deferred"
+    CANCELLED = "cancelled"
+
+
+_BY_CODE = {int(state): ViewState(state.name.lower()) for state in TaskState if state.name.lower() in set(ViewState)}
+_RELEASED = frozenset({int(TaskState.RELEASED), int(TaskState.RESTARTING)})
+# Board states that the newest attempt brought about, when its own state is one of these.
+_MADE_BY = {
+    int(TaskState.SUCCESS): frozenset({AttemptState.SUCCESS}),
+    int(TaskState.FAILED): frozenset({AttemptState.FAILED, AttemptState.TIMED_OUT, AttemptState.LOST,
+                                      AttemptState.RETURNED}),
+    int(TaskState.SKIPPED): frozenset({AttemptState.SKIPPED}),
+    int(TaskState.CANCELLED): frozenset(AttemptState) - {AttemptState.SUCCESS, AttemptState.RUNNING},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """A released, unclaimed task instance."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    class_id: int
+    queue_id: int
+    order_key: float
+    queue_time: datetime
+    available_time: datetime
+    due: bool
+    parked_on: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """An attempt in a worker's hands, with what it last said of its progress."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    worker_identity: str
+    queue_time: datetime
+    start_time: datetime
+    cancel_requested_time: datetime | None = None
+    progress_percent: float = 0.0
+    progress_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRow:
+    """An attempt that has ended. `failure` is the JSON form of core/failure.py."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    state: AttemptState
+    worker_identity: str
+    queue_time: datetime
+    start_time: datetime
+    end_time: datetime
+    failure: Mapping[str, Any] | None = None
+    reason: str = ""
+    has_output: bool = False
+
+
+@dataclass(slots=True)
+class RunRows:
+    """All rows of the task instances looked at: one of each kind per task at most; `ended` holds the newest."""
+
+    waiting: dict[int, WaitingRow] = field(default_factory=dict)
+    live: dict[int, LiveRow] = field(default_factory=dict)
+    ended: dict[int, EndedRow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInstanceView:
+    """One task instance for a reader. Times and failure are those of the newest attempt, while it still counts."""
+
+    task: int
+    state: ViewState
+    attempt_number: int = 0
+    map_index: int = -1
+    reason: str = ""
+    queue_time: datetime | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    available_time: datetime | None = None
+    worker_identity: str = ""
+    failure: Mapping[str, Any] | None = None
+    progress_percent: float = 0.0
+    progress_note: str = ""
+
+
+def task_instance_views(
+    graph: Graph, states: Sequence[int], rows: RunRows, tasks: Iterable[int] | None = None
+) -> list[TaskInstanceView]:
+    """Views of `tasks` (default: all), in the order given. `states` are the board's state bytes, one per task."""
+    return [_view(graph, states, rows, task) for task in (range(graph.size) if tasks is None else tasks)]
+
+
+def view_state(code: int, waiting: WaitingRow | None, live: LiveRow | None, last: EndedRow | None) -> ViewState:
+    """State of one task instance from its board byte and its rows."""
+    if code not in _RELEASED:
+        return _BY_CODE[code]
+    if live is not None:
+        return ViewState.RUNNING
+    if waiting is not None and not waiting.due and last is not None:
+        return ViewState.DEFERRED if last.state is AttemptState.DEFERRED else ViewState.UP_FOR_RETRY
+    return ViewState.QUEUED
+
+
+def _view(graph: Graph, states: Sequence[int], rows: RunRows, task: int) -> TaskInstanceView:
+    code, waiting, live, last = states[task], rows.waiting.get(task), rows.live.get(task), rows.ended.get(task)
+    state = view_state(code, waiting, live, last)
+    newest = last.attempt_number if last else 0
+    if state is ViewState.RUNNING and live is not None:
+        return TaskInstanceView(
+            task, state, live.attempt_number, reason="told to end" if live.cancel_requested_time else "",
+            queue_time=live.queue_time, start_time=live.start_time, worker_identity=live.worker_identity,
+            progress_percent=live.progress_percent, progress_note=live.progress_note,
+        )
+    if code in _RELEASED and waiting is not None:
+        return TaskInstanceView(
+            task, state, newest, reason=_why_again(last), queue_time=waiting.queue_time,
+            available_time=None if waiting.due else waiting.available_time,
+            failure=last.failure if last and state is ViewState.UP_FOR_RETRY else None,
+        )
+    if last is not None and last.state in _MADE_BY.get(code, ()):
+        return TaskInstanceView(
+            task, state, newest, reason=last.reason or failure_summary(last.failure), queue_time=last.queue_time,
+            start_time=last.start_time, end_time=last.end_time, worker_identity=last.worker_identity,
+            failure=last.failure,
+        )
+    return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, states, task))
+
+
+def _why_again(last: EndedRow | None) -> str:
+    if last is None or last.state in (AttemptState.SUCCESS, AttemptState.SKIPPED):
+        return ""
+    cause = last.reason or failure_summary(last.failure)
+    return f"attempt {last.attempt_number} ended {last.state.value}{': ' + cause if cause else ''}"
+
+
+def failure_summary(failure: Mapping[str, Any] | None) -> str:
+    """One line: the error's type and the first line of its message."""
+    if not failure:
+        return ""
+    lines = str(failure.get("message", "")).strip().splitlines()
+    return ": ".join(part for part in (failure.get("type") or failure["kind"], lines[0][:300] if lines else "") if part)
+
+
+def _why_without_attempt(graph: Graph, states: Sequence[int], task: int) -> str:
+    """Why a task instance that no attempt of its own has brought here is where it is."""
+    code, upstream = states[task], graph.upstream[task]
+    if code == TaskState.SCHEDULED:
+        still_open = [index for index in upstream if states[index] not in FINAL]
+        return f"waits for {names(graph, still_open)}" if still_open else ""
+    if code == TaskState.UPSTREAM_FAILED:
+        bad = [i for i in upstream if states[i] in (TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED)]
+        return "; ".join(f"{graph.task_ids[i]}: {_BY_CODE[states[i]]}" for i in bad[:UPSTREAMS_SHOWN_MAX])
+    if code == TaskState.SKIPPED:
+        skipped = [index for index in upstream if states[index] == TaskState.SKIPPED]
+        return f"skipped upstream: {names(graph, skipped)}" if skipped else "its trigger rule did not hold"
+    return ""
+
+
+def names(graph: Graph, tasks: Sequence[int]) -> str:
+    """A few task ids and how many more there are."""
+    shown = ", ".join(graph.task_ids[task] for task in tasks[:UPSTREAMS_SHOWN_MAX])
+    more = len(tasks) - UPSTREAMS_SHOWN_MAX
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def task_counts(states: Sequence[int], live: int, up_for_retry: int, deferred: int) -> dict[str, int]:
+    """Task instances per state. `live`, `up_for_retry`, `deferred` count the rows that tell `released` apart."""
+    counts: dict[str, int] = {}
+    released = 0
+    for code in range(max(states, default=0) + 1):
+        number = states.count(code)
+        if code in _RELEASED:
+            released += number
+        elif number:
+            counts[_BY_CODE[code].value] = number
+    parts = {"running": live, "up_for_retry": up_for_retry, "deferred": deferred}
+    parts["queued"] = released - sum(parts.values())
+    return counts | {state: number for state, number in parts.items() if number > 0}

@@ -1,0 +1,178 @@
+"""Every task instance that is not final says what it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from glidepath_server.core.explain import Explanation, Facts, LimitFacts, RunFacts, SessionFacts, Wait, explain
+from glidepath_server.core.graph import Graph, TriggerRule
+from glidepath_server.core.matching import Offer, TaskClass
+from glidepath_server.core.retry import RetryPolicy
+from glidepath_server.core.run_view import (
+    EndedRow,
+    LiveRow,
+    RunRows,
+    ViewState,
+    WaitingRow,
+    task_counts,
+    task_instance_views,
+)
+from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+# load -> train -> report, check (all_done over load and train)
+GRAPH = Graph(
+    ("load", "train", "report", "check"), ((), (0,), (1,), (0, 1)), ((1, 3), (2, 3), (), ()),
+    (TriggerRule.ALL_SUCCESS,) * 3 + (TriggerRule.ALL_DONE,), (RetryPolicy(),) * 4,
+)
+RUN = RunFacts("churn", RunState.RUNNING, RunIntent.RUN, True, False, False, 1, None)
+NEEDS = TaskClass(7, "default", "churn", 1, "gpu", "python:train:main", "abc123", {"zone": "eu"}, {"gpu": 2.0}, 1)
+OFFER = Offer("default", frozenset({"gpu"}), {"zone": "eu"}, {"gpu": 2.0}, (("python:*", frozenset({"*"})),))
+S, R, OK, BAD = TaskState.SCHEDULED, TaskState.RELEASED, TaskState.SUCCESS, TaskState.FAILED
+
+
+def waiting(**changes: Any) -> WaitingRow:
+    row = WaitingRow(0, -1, 1, class_id=7, queue_id=1, order_key=1.0, queue_time=NOW, available_time=NOW, due=True, parked_on=0)
+    return replace(row, **changes)
+
+
+def ended(task: int, state: AttemptState, **changes: Any) -> EndedRow:
+    return replace(EndedRow(task, -1, 1, state, "w1", NOW, NOW, NOW), **changes)
+
+
+def of_first(states: list[int], rows: RunRows, facts: Facts) -> Explanation:
+    views = task_instance_views(GRAPH, bytes(states), rows, [0])
+    return explain(GRAPH, bytes(states), views, rows, facts)[0]
+
+
+def released(row: WaitingRow, **facts: Any) -> tuple[Wait, str, str]:
+    found = of_first([R, S, S, S], RunRows(waiting={0: row}), Facts(**{"run": RUN, "now": NOW, "classes": {7: NEEDS}} | facts))
+    return found.wait, found.message, found.hint
+
+
+def test_a_task_waits_for_the_upstreams_that_are_still_open() -> None:
+    rows = RunRows(live={0: LiveRow(0, -1, 1, "w1", NOW, NOW)})
+    states = bytes([R, S, S, S])
+    found = explain(GRAPH, states, task_instance_views(GRAPH, states, rows), rows, Facts(RUN, NOW))
+    assert [(e.wait, e.message) for e in found] == [
+        (Wait.RUNNING, "running on worker w1 for 0 s (attempt 1)"),
+        (Wait.UPSTREAM, "waits for 1 of 1 upstream tasks: load"),
+        (Wait.UPSTREAM, "waits for 1 of 1 upstream tasks: train"),
+        (Wait.UPSTREAM, "waits for 2 of 2 upstream tasks: load, train (trigger rule all_done)"),
+    ]
+
+
+def test_a_running_task_says_where_since_when_and_how_far() -> None:
+    live = LiveRow(0, -1, 2, "w1", NOW, NOW - timedelta(minutes=3, seconds=5), NOW, 40.0, "epoch 4")
+    found = of_first([R, S, S, S], RunRows(live={0: live}), Facts(RUN, NOW))
+    assert found.message == "running on worker w1 for 3 min 5 s (attempt 2, 40 % done); it was told to end"
+
+
+def test_a_retry_waits_for_its_time_and_says_what_failed() -> None:
+    row = waiting(attempt_number=2, due=False, available_time=NOW + timedelta(seconds=90))
+    failed = ended(0, AttemptState.FAILED, failure={"kind": "application", "type": "ValueError", "message": "bad row\nmore"})
+    found = of_first([R, S, S, S], RunRows(waiting={0: row}, ended={0: failed}), Facts(RUN, NOW))
+    assert (found.state, found.wait) == (ViewState.UP_FOR_RETRY, Wait.DELAY)
+    assert found.message == (
+        "attempt 2 may start at 2026-01-01 12:01:30 UTC, in 1 min 30 s after: attempt 1 ended failed: ValueError: bad row"
+    )
+
+
+def test_a_full_limit_says_how_full_and_who_has_it() -> None:
+    limit = LimitFacts("pool", "gpus", 2, False, 2, ("other/9f/train", "other/a0/train"))
+    assert released(waiting(parked_on=5), limits={5: limit}) == (
+        Wait.LIMIT, "pool gpus is full: 2 of 2 in use; held by other/9f/train, other/a0/train",
+        "set more slots, or wait for a holder to end",
+    )
+
+
+def test_a_paused_dag_says_so() -> None:
+    assert released(waiting(), run=replace(RUN, paused=True)) == (
+        Wait.PAUSED, "the DAG churn is paused", "unpause churn to let it go on",
+    )
+
+
+def test_a_run_over_the_cap_says_how_many_are_active() -> None:
+    run = replace(RUN, state=RunState.QUEUED, admitted=False, runs_active=3, runs_active_max=3)
+    found = of_first([S, S, S, S], RunRows(), Facts(run, NOW))
+    assert (found.wait, found.message) == (Wait.LIMIT, "the run is not admitted yet: 3 of 3 runs of churn are active")
+
+
+def test_without_any_worker_it_says_what_is_needed() -> None:
+    wait, message, hint = released(waiting())
+    assert wait is Wait.WORKER
+    assert message == (
+        "no worker is connected; it needs queue gpu, handler python:train:main version abc123, label zone=eu, 2 gpu"
+    )
+    assert hint == "start a worker in this namespace"
+
+
+@pytest.mark.parametrize(
+    ("changes", "miss"),
+    [
+        ({"queue_names": frozenset({"gpus"})}, "serves queues gpus, not gpu"),
+        ({"handlers": (("shell", frozenset({"*"})),)}, "does not offer handler python:train:main"),
+        ({"handlers": (("python:train:main", frozenset({"old"})),)},
+         "has handler python:train:main in versions old, not abc123"),
+        ({"labels": {"zone": "us"}}, "label zone is us, not eu"),
+        ({"resources": {"gpu": 1.0}}, "has 1 gpu, 2 needed"),
+    ],
+)
+def test_the_nearest_worker_is_named_with_what_it_lacks(changes: dict[str, Any], miss: str) -> None:
+    far = SessionFacts("far", replace(OFFER, queue_names=frozenset({"x"}), handlers=(), labels={}, resources={}))
+    near = SessionFacts("near", replace(OFFER, **changes))
+    wait, message, _ = released(waiting(), sessions=(far, near))
+    assert wait is Wait.WORKER
+    assert message.endswith(f"the nearest, near: {miss}")
+
+
+def test_a_queue_name_that_looks_misspelt_gets_a_hint() -> None:
+    sessions = (SessionFacts("w", replace(OFFER, queue_names=frozenset({"gpus"}))),)
+    assert released(waiting(), sessions=sessions)[2] == "queue gpus is served: is gpu a misspelling?"
+
+
+def test_a_draining_worker_takes_nothing() -> None:
+    assert released(waiting(), sessions=(SessionFacts("w", OFFER, draining=True),))[1].endswith("w: is draining")
+
+
+def test_what_could_run_says_how_many_go_first() -> None:
+    sessions = (SessionFacts("w", OFFER),)
+    assert released(waiting(), sessions=sessions, ahead={0: 12})[:2] == (
+        Wait.ORDER, "queued on gpu behind 12 others; 1 worker can run it",
+    )
+    assert released(waiting(), sessions=sessions)[1] == "next on queue gpu; 1 worker can run it, none has room yet"
+
+
+def test_a_quarantined_run_points_to_its_incident() -> None:
+    wait, message, hint = released(waiting(), run=replace(RUN, quarantined=True, reason="board of 3 bytes"))
+    assert (wait, message) == (Wait.QUARANTINED, "the run is quarantined: board of 3 bytes")
+    assert "incident" in hint
+
+
+def test_a_view_shows_the_newest_attempt_only_while_it_counts() -> None:
+    rows = RunRows(ended={0: ended(0, AttemptState.FAILED, reason="attempts used"), 1: ended(1, AttemptState.SUCCESS)})
+    load, train, report, check = task_instance_views(GRAPH, bytes([BAD, S, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED]), rows)
+    assert (load.state, load.reason, load.end_time) == (ViewState.FAILED, "attempts used", NOW)
+    # Cleared after it had succeeded: the number goes on, the old times are gone.
+    assert (train.state, train.attempt_number, train.end_time) == (ViewState.SCHEDULED, 1, None)
+    assert (report.state, report.reason) == (ViewState.UPSTREAM_FAILED, "")
+    assert (check.state, check.reason) == (ViewState.SKIPPED, "its trigger rule did not hold")
+
+
+def test_a_released_task_without_rows_is_queued_and_a_deferred_one_says_so() -> None:
+    later = waiting(due=False, available_time=NOW + timedelta(hours=1), attempt_number=2)
+    rows = RunRows(waiting={0: later}, ended={0: ended(0, AttemptState.DEFERRED)})
+    views = task_instance_views(GRAPH, bytes([R, R, S, S]), rows, [0, 1])
+    assert [view.state for view in views] == [ViewState.DEFERRED, ViewState.QUEUED]
+
+
+def test_counts_tell_released_apart() -> None:
+    states = bytes([OK, OK, BAD, R, R, R, TaskState.RESTARTING, S])
+    assert task_counts(states, live=2, up_for_retry=1, deferred=0) == {
+        "success": 2, "failed": 1, "running": 2, "up_for_retry": 1, "queued": 1, "scheduled": 1,
+    }
+    assert task_counts(b"", 0, 0, 0) == {}
