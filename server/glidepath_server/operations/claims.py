@@ -1,0 +1,373 @@
+"""Giving out work inside a step transaction: direct hand-off, claims, limits.
+
+Authority. `task_queue` says what waits, `live_attempt` what runs, `concurrency_limit` how much may run, `limit_holder`
+what counts against it. Credits and profiles are this replica's memory: a seat is a credit taken for a row that may come.
+
+Order of locks within the step: sessions (by id, FOR KEY SHARE) > candidates (skip locked) > all limit rows, freed and
+wanted, once, by id (waiting) > count the holders in a NEW statement > take the allowed, park the rest > unpark. A count
+in the locking statement would use the snapshot from before the wait and admit two into one slot.
+
+A class without limits skips the counting: its DAG's limit row is held FOR KEY SHARE and must say "no cap". Whoever sets
+a cap takes FOR UPDATE, so waits for such claims to commit, and then counts what runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from ..core.advance import Release
+from ..core.events import AttemptKey
+from ..core.matching import TaskClass
+from ..store import engine as store
+from ..store.database import Connection
+from .pullers import Profile, Puller
+from .step_types import Assigned, LockedRun, Output, Replica, StepOutcome
+
+SEATS_MAX = 1000
+Placed = tuple[LockedRun, Release]
+# Candidates of one profile in one queue, with the seats that they may take.
+Wanted = tuple[Profile, int, list[Puller], list[store.Row]]
+
+
+class Claims:
+    """The second half of a step. `undo` gives back every seat that was taken."""
+
+    def __init__(self, replica: Replica, outcome: StepOutcome) -> None:
+        self.replica, self.outcome = replica, outcome
+        self.pullers = replica.pullers
+        self.freed: set[int] = set()
+        self._seats: Counter[Puller] = Counter()
+        self._resources: list[tuple[Puller, Mapping[str, float]]] = []
+
+    def undo(self) -> None:
+        for puller, count in self._seats.items():
+            puller.free += count
+        for puller, amounts in self._resources:
+            _add(puller, amounts, 1.0)
+        self._seats, self._resources = Counter(), []
+        self.pullers.hope_everywhere()
+
+    def freed_by_class(self, class_id: int, parked_on: int) -> None:
+        """A row of the class was withdrawn: one that was let in again may leave its place to the next."""
+        needs = self.pullers.classes.get(class_id)
+        if needs is not None and not parked_on:
+            self.freed |= _limits_of(needs).keys() if self.pullers.is_limited(needs) else set()
+
+    def _take(self, profile: Profile, count: int) -> list[Puller]:
+        seats = profile.seats(count)
+        self._seats.update(seats)
+        return seats
+
+    def _give_back(self, seats: Iterable[Puller]) -> None:
+        for puller in seats:
+            puller.free += 1
+            self._seats[puller] -= 1
+
+    # ---- direct hand-off
+    async def hand_over(self, connection: Connection, released: list[Placed], now: datetime) -> list[Placed]:
+        """Make live what can be at once; returns what must be queued."""
+        await self._learn_classes(connection, released)
+        ready, queued = self._candidates(released)
+        if not ready:
+            return queued
+        seated, unseated = self._seat(ready)
+        if not seated:
+            return queued + unseated
+        busy = await self._busy(connection, seated)
+        open_sessions = await self._lock_sessions(connection, {puller for _, _, puller in seated}, now)
+        direct, refused = [], []
+        for placed in seated:
+            fits = placed[1].queue_id not in busy and placed[2].session_id in open_sessions
+            (direct if fits else refused).append(placed)
+        live = await store.hand_over(connection, _hand_over_columns(direct), now) if direct else set()
+        for (run, release), needs, puller in direct:
+            if (run.dag_run_id, release.task, release.map_index) in live:
+                key = AttemptKey(run.dag_run_id, release.task, release.map_index, release.attempt_number)
+                self.outcome.assigned.append(Assigned(key, puller, needs.class_id, run.plan))
+            else:
+                refused.append(((run, release), needs, puller))
+        self._give_back(puller for _, _, puller in refused)
+        return queued + unseated + [placed for placed, _, _ in refused]
+
+    async def _learn_classes(self, connection: Connection, released: list[Placed]) -> None:
+        """A version registered elsewhere may name classes that this replica has not met."""
+        known = self.pullers.classes
+        if any(run.plan.class_ids[release.task] not in known for run, release in released):
+            self.pullers.learn(await store.task_classes(connection, max(known, default=0)))
+            if any(run.plan.class_ids[release.task] not in known for run, release in released):
+                self.pullers.learn(await store.task_classes(connection, 0))
+
+    def _candidates(self, released: list[Placed]) -> tuple[dict[int, list[Placed]], list[Placed]]:
+        ready: dict[int, list[Placed]] = {}
+        queued: list[Placed] = []
+        for placed in released:
+            run, release = placed
+            needs = self.pullers.classes[run.plan.class_ids[release.task]]
+            if release.at is None and not self.pullers.is_limited(needs):
+                ready.setdefault(needs.class_id, []).append(placed)
+            else:
+                queued.append(placed)
+        return ready, queued
+
+    def _seat(
+        self, ready: dict[int, list[Placed]]
+    ) -> tuple[list[tuple[Placed, TaskClass, Puller]], list[Placed]]:
+        seated: list[tuple[Placed, TaskClass, Puller]] = []
+        unseated: list[Placed] = []
+        for class_id, placed in ready.items():
+            seats: list[Puller] = []
+            for profile in self.pullers.for_class(class_id):
+                if len(seats) >= len(placed):
+                    break
+                seats += self._take(profile, len(placed) - len(seats))
+            needs = self.pullers.classes[class_id]
+            seated += [(each, needs, puller) for each, puller in zip(placed, seats, strict=False)]
+            unseated += placed[len(seats):]
+        return seated, unseated
+
+    async def _busy(self, connection: Connection, seated: list[tuple[Placed, TaskClass, Puller]]) -> set[int]:
+        """Queues in which something waits that these workers should get first."""
+        queues = {needs.queue_id for _, needs, _ in seated}
+        classes: set[int] = set()
+        for profile in {id(p): p for p in map(self._profile, {each[2].session_id for each in seated}) if p}.values():
+            for queue_id in queues:
+                classes.update(profile.unlimited.get(queue_id, ()), profile.limited.get(queue_id, ()))
+        busy = await store.busy_queues(connection, list(queues), list(classes))
+        self.pullers.hope(busy)
+        return busy
+
+    def _profile(self, session_id: UUID) -> Profile | None:
+        puller = self.pullers.by_session.get(session_id)
+        return self.pullers.profiles.get(puller.offer.key()) if puller is not None else None
+
+    async def _lock_sessions(self, connection: Connection, pullers: set[Puller], now: datetime) -> set[UUID]:
+        wanted = list(pullers)
+        return await store.lock_sessions(
+            connection, [each.session_id for each in wanted], [each.generation for each in wanted], now)
+
+    # ---- claims from the queue
+    async def claim(self, connection: Connection, now: datetime) -> None:
+        """Claim for every profile that has credits and hope; then settle limits that were freed or are wanted."""
+        wanted: list[Wanted] = []
+        for profile in self.pullers.hungry():
+            seats = await self._open_seats(connection, profile, now)
+            if not seats:
+                profile.hopeful.clear()  # the next poll looks again
+            for queue_id in list(profile.hopeful):
+                seats, short = await self._claim_unlimited(connection, profile, queue_id, seats, now)
+                limited = profile.limited.get(queue_id)
+                if seats and limited:
+                    rows = await store.limited_candidates(connection, queue_id, limited, len(seats))
+                    short = short and len(rows) < len(seats)
+                    wanted.append((profile, queue_id, seats[: len(rows)], rows))
+                    seats = seats[len(rows):]
+                if short:
+                    profile.hopeful.discard(queue_id)
+            self._give_back(seats)
+        if wanted or self.freed:
+            await self._settle_limits(connection, wanted, now)
+
+    async def _open_seats(self, connection: Connection, profile: Profile, now: datetime) -> list[Puller]:
+        seats = self._take(profile, min(profile.free, SEATS_MAX))
+        open_sessions = await self._lock_sessions(connection, set(seats), now)
+        shut = [puller for puller in seats if puller.session_id not in open_sessions]
+        self._give_back(shut)
+        return [puller for puller in seats if puller.session_id in open_sessions]
+
+    async def _claim_unlimited(
+        self, connection: Connection, profile: Profile, queue_id: int, seats: list[Puller], now: datetime
+    ) -> tuple[list[Puller], bool]:
+        """Returns the seats left over, and whether the queue had fewer rows than seats."""
+        classes = profile.unlimited.get(queue_id)
+        if not classes or not seats:
+            return seats, not classes
+        rows = await store.claim(connection, queue_id, classes, [puller.session_id for puller in seats], now)
+        for row in rows:
+            self._assign(row, seats[row["n"] - 1])
+        if rows:
+            self.replica.flow(queue_id).served(rows[-1]["order_key"])
+        return seats[len(rows):], len(rows) < len(seats)
+
+    def _assign(self, row: store.Row, puller: Puller) -> None:
+        key = AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"])
+        self.outcome.assigned.append(Assigned(key, puller, row["class_id"]))
+
+    # ---- limits
+    async def _settle_limits(
+        self, connection: Connection, wanted: list[Wanted], now: datetime
+    ) -> None:
+        named = {
+            limit_id for _, _, _, rows in wanted for row in rows
+            for limit_id in _limits_of(self.pullers.classes[row["class_id"]])
+        }
+        await store.lock_limits(connection, self.freed | named)
+        use = await store.limit_use(connection, self.freed | named)
+        taken, parked = self._decide(wanted, use)
+        if taken:
+            await store.take_limited(connection, _taken_columns(taken), _holder_columns(taken, use), now)
+            for row, puller, _ in taken:
+                self._assign(row, puller)
+        if parked:
+            await store.park(connection, _park_columns(parked))
+        await self._unpark(connection, self.freed | _other_limits(parked), use)
+
+    def _decide(
+        self, wanted: list[Wanted], use: dict[int, tuple[int | None, int]]
+    ) -> tuple[list[tuple[store.Row, Puller, TaskClass]], list[tuple[store.Row, int, TaskClass]]]:
+        """Who may go, in order; who is parked, and on which full limit. `use` is counted on."""
+        taken: list[tuple[store.Row, Puller, TaskClass]] = []
+        parked: list[tuple[store.Row, int, TaskClass]] = []
+        for profile, queue_id, seats, rows in wanted:
+            before = len(taken) + len(parked)
+            for row in rows:
+                needs = self.pullers.classes[row["class_id"]]
+                full = _full_limit(needs, use)
+                seat = None if full is not None else _fitting_seat(seats, needs)
+                if full is not None:
+                    parked.append((row, full, needs))
+                elif seat is not None:
+                    seats.remove(seat)
+                    self._occupy(seat, needs, use)
+                    taken.append((row, seat, needs))
+            if len(taken) + len(parked) == before:
+                profile.hopeful.discard(queue_id)  # nobody here has the resources; the end of an attempt brings hope
+            self._give_back(seats)
+        return taken, parked
+
+    def _occupy(self, seat: Puller, needs: TaskClass, use: dict[int, tuple[int | None, int]]) -> None:
+        for limit_id, slots in _limits_of(needs).items():
+            capacity, used = use[limit_id]
+            use[limit_id] = (capacity, used + slots)
+        if needs.resources:
+            _add(seat, needs.resources, -1.0)
+            self._resources.append((seat, needs.resources))
+
+    async def _unpark(self, connection: Connection, limit_ids: set[int], use: dict[int, tuple[int | None, int]]) -> None:
+        for limit_id in sorted(limit_ids):
+            capacity, used = use.get(limit_id, (0, 0))
+            if capacity is None or capacity > used:
+                queues = await store.unpark(connection, limit_id, None if capacity is None else capacity - used)
+                self.outcome.queues |= queues
+                self.pullers.hope(queues)
+
+    # ---- what the assignments carry
+    async def complete(self, connection: Connection, runs: Mapping[UUID, LockedRun]) -> None:
+        """Read facts, upstream outputs and checkpoints of what was assigned, still inside the transaction."""
+        assigned = self.outcome.assigned
+        if not assigned:
+            return
+        facts = await self.replica.plans.load_facts(connection, {each.key.dag_run_id for each in assigned})
+        needs: set[tuple[UUID, int]] = set()
+        for each in assigned:
+            each.facts = facts[each.key.dag_run_id]
+            each.plan = self.replica.plans.versions[each.facts.dag_version_id]
+            needs.update((each.key.dag_run_id, task) for task in each.plan.output_needs[each.key.task])
+        if needs:
+            outputs = await _read_outputs(connection, needs, runs)
+            for each in assigned:
+                each.upstream = {
+                    task: outputs[each.key.dag_run_id, task]
+                    for task in each.plan.output_needs[each.key.task] if (each.key.dag_run_id, task) in outputs
+                }
+        await _read_checkpoints(connection, [each for each in assigned if each.key.attempt_number > 1])
+
+
+async def _read_outputs(
+    connection: Connection, needs: set[tuple[UUID, int]], runs: Mapping[UUID, LockedRun]
+) -> dict[tuple[UUID, int], Output]:
+    """Outputs by run and task: those of this very step from memory, the others from the table."""
+    found = {
+        (run_id, task): runs[run_id].outputs[task] for run_id, task in needs
+        if run_id in runs and task in runs[run_id].outputs
+    }
+    missing = [pair for pair in needs if pair not in found]
+    if missing:
+        for row in await store.read_outputs(connection, [pair[0] for pair in missing], [pair[1] for pair in missing]):
+            found[row["dag_run_id"], row["task_index"]] = Output(
+                row["content_type"], row["body"], row["uri"], row["size_bytes"], row["sha256"])
+    return found
+
+
+async def _read_checkpoints(connection: Connection, retried: list[Assigned]) -> None:
+    if not retried:
+        return
+    rows = await store.read_checkpoints(
+        connection, [each.key.dag_run_id for each in retried], [each.key.task for each in retried])
+    found = {(row["dag_run_id"], row["task_index"], row["map_index"]): row["checkpoint"] for row in rows}
+    for each in retried:
+        each.checkpoint = found.get(each.key[:3], b"")
+
+
+def _limits_of(needs: TaskClass) -> dict[int, int]:
+    """Slots that an attempt of the class takes, by limit."""
+    slots = {needs.tasks_limit_id: 1}
+    if needs.pool_limit_id is not None:
+        slots[needs.pool_limit_id] = needs.pool_slots
+    return slots
+
+
+def _full_limit(needs: TaskClass, use: dict[int, tuple[int | None, int]]) -> int | None:
+    for limit_id, slots in _limits_of(needs).items():
+        capacity, used = use[limit_id]
+        if capacity is not None and used + slots > capacity:
+            return limit_id
+    return None
+
+
+def _fitting_seat(seats: list[Puller], needs: TaskClass) -> Puller | None:
+    for puller in seats:
+        if all(puller.resources_free.get(name, 0.0) >= amount for name, amount in needs.resources.items()):
+            return puller
+    return None
+
+
+def _add(puller: Puller, amounts: Mapping[str, float], sign: float) -> None:
+    for name, amount in amounts.items():
+        puller.resources_free[name] = puller.resources_free.get(name, 0.0) + sign * amount
+
+
+def _other_limits(parked: list[tuple[store.Row, int, TaskClass]]) -> set[int]:
+    """Limits that a parked row does not wait for: it may have been let in for one of their slots, which goes on."""
+    return {limit_id for _, full, needs in parked for limit_id in _limits_of(needs) if limit_id != full}
+
+
+def _hand_over_columns(direct: list[tuple[Placed, TaskClass, Puller]]) -> list[list[object]]:
+    rows = [
+        (run.dag_run_id, release.task, release.map_index, release.attempt_number, needs.class_id, puller.session_id,
+         release.tries, release.losses, release.redeliveries, run.plan.timeouts[release.task], needs.tasks_limit_id)
+        for (run, release), needs, puller in direct
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _taken_columns(taken: list[tuple[store.Row, Puller, TaskClass]]) -> list[list[object]]:
+    return [
+        [row["dag_run_id"] for row, _, _ in taken],
+        [row["task_index"] for row, _, _ in taken],
+        [row["map_index"] for row, _, _ in taken],
+        [puller.session_id for _, puller, _ in taken],
+    ]
+
+
+def _holder_columns(
+    taken: list[tuple[store.Row, Puller, TaskClass]], use: dict[int, tuple[int | None, int]]
+) -> list[list[object]]:
+    """Holders of pools, and of DAG limits that have a cap."""
+    rows = [
+        (limit_id, row["dag_run_id"], row["task_index"], row["map_index"], slots)
+        for row, _, needs in taken for limit_id, slots in _limits_of(needs).items()
+        if limit_id == needs.pool_limit_id or use[limit_id][0] is not None
+    ]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(5)]
+
+
+def _park_columns(parked: list[tuple[store.Row, int, TaskClass]]) -> list[list[object]]:
+    return [
+        [row["dag_run_id"] for row, _, _ in parked],
+        [row["task_index"] for row, _, _ in parked],
+        [row["map_index"] for row, _, _ in parked],
+        [full for _, full, _ in parked],
+    ]

@@ -1,0 +1,104 @@
+"""What never changes, kept in memory: compiled DAG versions and the facts of runs.
+
+Both are immutable once written, so a cache can be empty but never wrong. Versions are few and kept for ever; run facts
+are many and kept in a bounded, least-recently-used map.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ..core.compile import compile_graph
+from ..core.definition import DagSpec, TaskSpec, output_sources
+from ..core.graph import Graph
+from ..store import engine, registry
+from ..store.database import Connection
+
+FACTS_KEPT_MAX = 50_000
+
+
+@dataclass(slots=True)
+class Plan:
+    """A DAG version as the engine uses it. Tuples are indexed by task index."""
+
+    dag_version_id: int
+    namespace: str
+    dag_id: str
+    dag_version_number: int
+    spec: DagSpec
+    graph: Graph
+    class_ids: tuple[int, ...]
+    timeouts: tuple[float | None, ...]
+    priorities: tuple[int, ...]
+    # Tasks whose outputs the assignment must carry.
+    output_needs: tuple[tuple[int, ...], ...]
+    # Place for what the wire prepares once per version (see api/assignments.py).
+    wire: Any = None
+
+    def task(self, index: int) -> TaskSpec:
+        return self.spec.tasks[index]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What of a run never changes."""
+
+    dag_run_id: UUID
+    dag_version_id: int
+    namespace: str
+    dag_id: str
+    run_key: str
+    params: str
+    logical_date: datetime
+    data_interval_start: datetime
+    data_interval_end: datetime
+    traceparent: str
+
+
+@dataclass(slots=True)
+class Plans:
+    """The two caches of a replica."""
+
+    versions: dict[int, Plan] = field(default_factory=dict)
+    facts: OrderedDict[UUID, RunFacts] = field(default_factory=OrderedDict)
+
+    async def load(self, connection: Connection, version_ids: Iterable[int]) -> None:
+        """Make sure that these versions are in `versions`."""
+        for version_id in {*version_ids} - self.versions.keys():
+            self.versions[version_id] = plan_of(await registry.load_version(connection, version_id))
+
+    async def load_facts(self, connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, RunFacts]:
+        """Facts of these runs, and their versions loaded. A run that is gone is left out."""
+        wanted = {*run_ids}
+        found = {run_id: self.facts[run_id] for run_id in wanted if run_id in self.facts}
+        if missing := list(wanted - found.keys()):
+            for row in await engine.run_facts(connection, missing):
+                facts = RunFacts(**row)
+                found[facts.dag_run_id] = self.facts[facts.dag_run_id] = facts
+            while len(self.facts) > FACTS_KEPT_MAX:
+                self.facts.popitem(last=False)
+        await self.load(connection, (facts.dag_version_id for facts in found.values()))
+        return found
+
+
+def plan_of(version: registry.StoredVersion) -> Plan:
+    """Compile a stored version."""
+    spec = version.spec
+    index = {task.task_id: number for number, task in enumerate(spec.tasks)}
+    return Plan(
+        dag_version_id=version.dag_version_id,
+        namespace=version.namespace,
+        dag_id=version.dag_id,
+        dag_version_number=version.dag_version_number,
+        spec=spec,
+        graph=compile_graph(spec),
+        class_ids=tuple(version.class_ids),
+        timeouts=tuple(task.policy.execution_timeout_seconds for task in spec.tasks),
+        priorities=tuple(task.policy.priority for task in spec.tasks),
+        output_needs=tuple(tuple(index[name] for name in output_sources(task)) for task in spec.tasks),
+    )

@@ -1,0 +1,331 @@
+"""The step transaction: the only writer of boards.
+
+A step takes what has arrived for some runs and, in ONE transaction, locks the runs, fences the reports, advances the
+boards, writes them, and gives out work for the credits at hand. Any replica may step any run; Postgres is the only
+coordinator. The caller (loops/engine.py) commits, and only after the commit acts on the StepOutcome: acknowledges,
+sends assignments, wakes watchers. If the transaction does not commit, nothing has happened: `undo` gives the credits back.
+
+What may go wrong, and what then:
+- Another replica holds a run: it is skipped and comes back in `missed`; after two misses it is stepped alone, waiting.
+- `advance` raises for a run: that run is quarantined in this very transaction, with its events in its inbox; the other
+  runs of the batch go on.
+- An SQL error: the whole transaction is gone; the caller retries, or steps run by run to find the one to blame.
+
+Lock order: runs by id > live_attempt (accept) > withdrawn queue rows (wait) > sessions by id > candidates (skip locked)
+> limit rows by id (wait) > holders. See operations/claims.py for the second half.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from ..core.advance import Release, Withdraw, advance
+from ..core.board import Board
+from ..core.errors import StateConflict
+from ..core.events import AttemptEnded, AttemptKey, Event, TasksCleared, Withdrawn, event_from_json, event_to_json
+from ..core.failure import Failure, FailureKind
+from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
+from ..store import engine as store
+from ..store.database import Connection
+from .claims import Claims
+from .step_types import CancelOrder, LockedRun, Replica, Report, RunWork, StepOutcome, Verdict
+
+_TIMEOUT_REASON = "execution timeout"
+
+
+class Step:
+    """One step transaction. Use: `outcome = await step.run(connection)` inside a transaction; `undo()` if it is lost."""
+
+    def __init__(self, replica: Replica, batch: dict[UUID, RunWork], *, wait_seconds: float | None = None) -> None:
+        self.replica, self.batch, self.wait_seconds = replica, batch, wait_seconds
+        self.outcome = StepOutcome()
+        self.runs: dict[UUID, LockedRun] = {}
+        self.events: dict[UUID, list[Event]] = {}
+        self.claims = Claims(replica, self.outcome)
+        self.now: datetime | None = None
+
+    async def run(self, connection: Connection) -> StepOutcome:
+        """Everything up to, but without, the commit."""
+        if self.batch:
+            await self._lock(connection)
+        if self.now is None:
+            self.now = await store.database_now(connection)
+        await self._accept(connection)
+        await self._collect(connection)
+        await self._advance(connection)
+        await self._withdraw(connection)
+        await self._place(connection)
+        return self.outcome
+
+    def undo(self) -> None:
+        """The transaction is gone: credits that were taken are free again."""
+        self.claims.undo()
+
+    # ---- 1. lock
+    async def _lock(self, connection: Connection) -> None:
+        rows = await store.lock_runs(connection, list(self.batch), wait_seconds=self.wait_seconds)
+        if rows:
+            self.now = rows[0]["now"]
+            await self.replica.plans.load(connection, (row["dag_version_id"] for row in rows))
+        for row in rows:
+            self._admit(row)
+        for run_id, work in self.batch.items():
+            if run_id not in self.runs:
+                work.missed += 1
+                self.outcome.missed[run_id] = work
+
+    def _admit(self, row: store.Row) -> None:
+        run_id, revision = row["dag_run_id"], row["revision"]
+        plan = self.replica.plans.versions[row["dag_version_id"]]
+        board = Board.unpack(plan.graph.size, row["board"], RunState(row["state"]), RunIntent(row["intent"]))
+        board.tally = self.replica.take_tally(run_id, revision)
+        self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"])
+        self.events[run_id] = []
+
+    # ---- 2. accept
+    async def _accept(self, connection: Connection) -> None:
+        reports = [report for run_id in self.runs for report in self.batch[run_id].reports]
+        if not reports:
+            return
+        first, repeated = _deduplicated(reports)
+        rows = await store.accept(connection, _columns(first), self.now)
+        accepted = {row["ord"]: row for row in rows}
+        for ordinal, row in accepted.items():
+            self._note_end(first[ordinal - 1], row)
+        refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in accepted] + repeated
+        if refused:
+            await self._answer_refused(connection, refused)
+        await self._write_outputs(connection, [first[ordinal - 1] for ordinal in sorted(accepted)])
+
+    def _note_end(self, report: Report, row: store.Row) -> None:
+        run_id, task, map_index, attempt_number = report.key
+        outcome, failure = report.outcome, report.failure
+        if outcome is AttemptState.CANCELLED and row["cancel_reason"] == _TIMEOUT_REASON:
+            outcome, failure = AttemptState.TIMED_OUT, Failure(FailureKind.TIMEOUT, message=_TIMEOUT_REASON)
+        self.events[run_id].append(AttemptEnded(
+            task, map_index, attempt_number, outcome, row["tries"], row["losses"], row["redeliveries"],
+            failure or (Failure(FailureKind.TIMEOUT) if outcome is AttemptState.TIMED_OUT else None),
+            report.reason, row["cancel_requested"] and row["cancel_reason"] != _TIMEOUT_REASON,
+        ))
+        if report.output is not None:
+            self.runs[run_id].outputs[task] = report.output
+        self.outcome.acks.append((report, Verdict.ACCEPTED))
+        self.outcome.ended.append((row["session_id"], self.runs[run_id].plan.class_ids[task]))
+        if row["freed"]:
+            self.claims.freed.update(row["freed"])
+
+    async def _answer_refused(self, connection: Connection, refused: list[Report]) -> None:
+        """An attempt that is not live: the same result stored before is a duplicate, anything else is fenced."""
+        told = [report for report in refused if report.origin is not None]
+        if told:
+            stored = await store.ended_before(connection, _keys(told))
+            for ordinal, report in enumerate(told, 1):
+                same = stored.get(ordinal) == report.outcome.value
+                self.outcome.acks.append((report, Verdict.DUPLICATE if same else Verdict.FENCED))
+
+    async def _write_outputs(self, connection: Connection, reports: list[Report]) -> None:
+        rows = [(*report.key, *report.output) for report in reports if report.output is not None]
+        if rows:
+            await store.write_outputs(connection, list(zip(*rows, strict=True)))
+
+    # ---- 3. advance
+    async def _collect(self, connection: Connection) -> None:
+        """Events in the order: inbox, what ended, what has come, the command."""
+        curious = [run_id for run_id, run in self.runs.items() if self.batch[run_id].inbox and not run.quarantined]
+        if curious:
+            for row in reversed(await store.take_inbox(connection, curious)):
+                self.events[row["dag_run_id"]].insert(0, event_from_json(row["event"]))
+        for run_id in self.runs:
+            work = self.batch[run_id]
+            self.events[run_id] += work.events
+            if work.command is not None:
+                self.events[run_id].append(await self._completed(connection, run_id, work.command.event))
+                if work.command.within is not None:
+                    await work.command.within(connection, self.now)
+
+    async def _completed(self, connection: Connection, run_id: UUID, event: Event) -> Event:
+        if not isinstance(event, TasksCleared):
+            return event
+        attempts = await store.attempts_made(connection, run_id, event.tasks)
+        return TasksCleared(event.tasks, event.cancel_running, event.reason, attempts)
+
+    async def _advance(self, connection: Connection) -> None:
+        parked: list[tuple[UUID, str]] = []
+        for run in list(self.runs.values()):
+            events = self.events[run.dag_run_id]
+            command = self.batch[run.dag_run_id].command
+            if run.quarantined:
+                if command is not None:
+                    raise StateConflict("the run is quarantined", hint="look at the incident, then release the run")
+                parked += [(run.dag_run_id, event_to_json(event)) for event in events]
+                del self.runs[run.dag_run_id]
+                continue
+            try:
+                run.effects = advance(run.plan.graph, run.board, events, self.now)
+            except Exception as error:
+                if command is not None:
+                    raise
+                parked += [(run.dag_run_id, event_to_json(event)) for event in events]
+                await self._quarantine(connection, run, f"{type(error).__name__}: {error}")
+        await store.put_inbox(connection, parked)
+
+    async def _quarantine(self, connection: Connection, run: LockedRun, reason: str) -> None:
+        await store.quarantine(connection, run.dag_run_id, reason)
+        self.outcome.quarantined.append((run.dag_run_id, reason))
+        del self.runs[run.dag_run_id]
+
+    # ---- withdraw: from the queue, waiting; what is live instead is told to end
+    async def _withdraw(self, connection: Connection) -> None:
+        wanted = {
+            (run.dag_run_id, withdrawal.task): withdrawal
+            for run in self.runs.values() for withdrawal in run.effects.withdrawals
+        }
+        if not wanted:
+            return
+        rows = await store.withdraw(connection, *_pairs(wanted))
+        back: dict[UUID, list[Event]] = {}
+        for row in rows:
+            withdrawal = wanted.pop((row["dag_run_id"], row["task_index"]))
+            back.setdefault(row["dag_run_id"], []).append(
+                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event))
+            self.claims.freed_by_class(row["class_id"], row["parked_on"])
+        if wanted:
+            await self._cancel_live(connection, wanted)
+        for run_id, events in back.items():
+            run = self.runs[run_id]
+            run.effects.merge(advance(run.plan.graph, run.board, events, self.now))
+
+    async def _cancel_live(self, connection: Connection, wanted: dict[tuple[UUID, int], Withdraw]) -> None:
+        for run_id, withdrawal in ((key[0], each) for key, each in wanted.items()):
+            self._refuse_clear_of_live(run_id, withdrawal)
+        rows = await store.request_cancel(
+            connection, *_pairs(wanted), [each.reason for each in wanted.values()], self.now)
+        self.outcome.cancels += [
+            CancelOrder(AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
+                        row["session_id"], row["cancel_reason"])
+            for row in rows
+        ]
+
+    def _refuse_clear_of_live(self, run_id: UUID, withdrawal: Withdraw) -> None:
+        command = self.batch[run_id].command
+        event = command.event if command is not None else None
+        if withdrawal.event is TaskEvent.CLEAR and isinstance(event, TasksCleared) and not event.cancel_running:
+            task_id = self.runs[run_id].plan.graph.task_ids[withdrawal.task]
+            raise StateConflict(f"task {task_id} is running", hint="ask for cancel_running, or wait until it has ended")
+
+    # ---- 4. and 5. give out work, write
+    async def _place(self, connection: Connection) -> None:
+        released = [
+            (run, release) for run in self.runs.values() for release in run.effects.releases
+        ]
+        queued = await self.claims.hand_over(connection, released, self.now)
+        await self._write(connection, queued)
+        await self.claims.claim(connection, self.now)
+        await self.claims.complete(connection, self.runs)
+
+    async def _write(self, connection: Connection, queued: list[tuple[LockedRun, Release]]) -> None:
+        changed = [run for run in self.runs.values() if _has_effect(run)]
+        if not changed:
+            return
+        boards, events = _board_columns(changed), _event_columns(changed)
+        written = await store.write_step(connection, boards, events, self._queue_columns(queued), self.now)
+        if written != len(changed):
+            raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
+        for run in changed:
+            self._note_written(run)
+        self.outcome.timers = any(release.at is not None for _, release in queued)
+        self.outcome.queues |= {self._queue_of(run, release) for run, release in queued if release.at is None}
+        self.replica.pullers.hope(self.outcome.queues)
+
+    def _note_written(self, run: LockedRun) -> None:
+        self.outcome.touched.add(run.dag_run_id)
+        if run.board.state in RUN_FINAL:
+            if run.plan.spec.runs_active_max is not None:
+                self.outcome.ended_capped.add((run.plan.namespace, run.plan.dag_id))
+        elif run.board.tally is not None:
+            self.outcome.tallies.append((run.dag_run_id, run.revision + 1, run.board.tally))
+
+    def _queue_of(self, run: LockedRun, release: Release) -> int:
+        return self.replica.pullers.classes[run.plan.class_ids[release.task]].queue_id
+
+    def _queue_columns(self, queued: list[tuple[LockedRun, Release]]) -> list[list[object]]:
+        columns: list[list[object]] = [[] for _ in range(12)]
+        for run, release in queued:
+            plan = run.plan
+            queue_id = self._queue_of(run, release)
+            key = self.replica.flow(queue_id).key(
+                (plan.namespace, plan.dag_id), priority=plan.priorities[release.task])
+            row = (run.dag_run_id, release.task, release.map_index, release.attempt_number,
+                   plan.class_ids[release.task], queue_id, key, release.tries, release.losses, release.redeliveries,
+                   release.at, plan.timeouts[release.task])
+            for column, value in zip(columns, row, strict=True):
+                column.append(value)
+        return columns
+
+
+def _has_effect(run: LockedRun) -> bool:
+    effects = run.effects
+    return bool(effects.changes or effects.run_state or effects.releases or effects.notes or effects.withdrawals)
+
+
+def _board_columns(runs: list[LockedRun]) -> list[list[object]]:
+    return [
+        [run.dag_run_id for run in runs],
+        [run.revision for run in runs],
+        [run.board.pack() for run in runs],
+        [run.board.state.value for run in runs],
+        [run.board.intent.value for run in runs],
+        [run.effects.reason[:2000] if run.board.state in RUN_FINAL else "" for run in runs],
+        [run.plan.spec.run_timeout_seconds for run in runs],
+        ["; ".join(run.effects.notes)[:4000] for run in runs],
+    ]
+
+
+def _event_columns(runs: list[LockedRun]) -> list[list[object]]:
+    return [
+        ["{" + ",".join([str(change[0]) for change in run.effects.changes]) + "}" for run in runs],
+        [bytes([change[2] for change in run.effects.changes]) for run in runs],
+    ]
+
+
+def _deduplicated(reports: list[Report]) -> tuple[list[Report], list[Report]]:
+    """One report per attempt, a worker's word before a verdict; and the others."""
+    first: dict[AttemptKey, Report] = {}
+    others: list[Report] = []
+    for report in reports:
+        known = first.setdefault(report.key, report)
+        if known is report:
+            continue
+        if known.judged is not None and report.judged is None:
+            first[report.key] = report
+            others.append(known)
+        else:
+            others.append(report)
+    return list(first.values()), others
+
+
+def _keys(reports: list[Report]) -> list[list[object]]:
+    return [
+        [report.key.dag_run_id for report in reports],
+        [report.key.task for report in reports],
+        [report.key.map_index for report in reports],
+        [report.key.attempt_number for report in reports],
+    ]
+
+
+def _columns(reports: list[Report]) -> list[list[object]]:
+    return [
+        *_keys(reports),
+        [report.judged for report in reports],
+        [report.outcome.value for report in reports],
+        [json.dumps(report.failure.to_json()) if report.failure is not None else None for report in reports],
+        [report.reason[:2000] for report in reports],
+    ]
+
+
+def _pairs(keys: Iterable[tuple[UUID, int]]) -> tuple[list[UUID], list[int]]:
+    pairs = list(keys)
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

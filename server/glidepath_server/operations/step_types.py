@@ -1,0 +1,168 @@
+"""What goes into a step transaction and what comes out of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from ..core.advance import Effects
+from ..core.board import Board, Tally
+from ..core.events import AttemptKey, Event
+from ..core.failure import Failure
+from ..core.order import FlowClock
+from ..core.states import AttemptState
+from ..store.database import Connection
+from .plans import Plan, Plans, RunFacts
+from .pullers import Puller, Pullers
+
+TALLIES_KEPT_MAX = 20_000
+
+
+class Verdict(IntEnum):
+    """What became of a report. Codes equal the wire's."""
+
+    ACCEPTED = 1
+    DUPLICATE = 2
+    FENCED = 3
+    REJECTED = 4
+
+
+class Output(NamedTuple):
+    """A task's output: inline bytes, or a reference with size and digest."""
+
+    content_type: str
+    body: bytes | None
+    uri: str | None
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(slots=True, eq=False)
+class Report:
+    """The end of an attempt: its worker's word (`origin` is told), or a verdict on the session in `judged`."""
+
+    key: AttemptKey
+    outcome: AttemptState
+    failure: Failure | None = None
+    output: Output | None = None
+    reason: str = ""
+    judged: UUID | None = None
+    origin: Any = None
+    token: bytes = b""
+
+
+@dataclass(slots=True, eq=False)
+class Command:
+    """An operator's event. `within` writes what belongs to it (audit, request row) in the step's own transaction."""
+
+    event: Event
+    within: Callable[[Connection, datetime], Awaitable[None]] | None = None
+    done: asyncio.Future[None] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class RunWork:
+    """What has arrived for one run. `missed` counts the steps in which another replica held it."""
+
+    reports: list[Report] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    command: Command | None = None
+    inbox: bool = False
+    missed: int = 0
+
+    @property
+    def size(self) -> int:
+        return 1 + len(self.reports) + len(self.events)
+
+    def absorb(self, other: RunWork) -> None:
+        """Put work that goes back into the line in front of what has arrived since."""
+        self.reports = other.reports + self.reports
+        self.events = other.events + self.events
+        self.inbox = self.inbox or other.inbox
+        self.missed = max(self.missed, other.missed)
+
+
+@dataclass(slots=True, eq=False)
+class LockedRun:
+    """A run whose row the step holds."""
+
+    dag_run_id: UUID
+    plan: Plan
+    board: Board
+    revision: int
+    quarantined: bool
+    effects: Effects = field(default_factory=Effects)
+    outputs: dict[int, Output] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Assigned:
+    """An attempt that is live from this commit on, and everything its assignment carries."""
+
+    key: AttemptKey
+    puller: Puller
+    class_id: int
+    plan: Plan | None = None
+    facts: RunFacts | None = None
+    upstream: dict[int, Output] = field(default_factory=dict)
+    checkpoint: bytes = b""
+
+
+class CancelOrder(NamedTuple):
+    """Tell the session's worker to end this attempt."""
+
+    key: AttemptKey
+    session_id: UUID
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class StepOutcome:
+    """What must happen after the commit, and only then."""
+
+    acks: list[tuple[Report, Verdict]] = field(default_factory=list)
+    assigned: list[Assigned] = field(default_factory=list)
+    cancels: list[CancelOrder] = field(default_factory=list)
+    missed: dict[UUID, RunWork] = field(default_factory=dict)
+    touched: set[UUID] = field(default_factory=set)
+    # Queues that got rows which nobody here took.
+    queues: set[int] = field(default_factory=set)
+    # (namespace, dag id) of capped DAGs of which a run has ended.
+    ended_capped: set[tuple[str, str]] = field(default_factory=set)
+    # (session, class) of attempts that ended: their resources are free again.
+    ended: list[tuple[UUID, int]] = field(default_factory=list)
+    tallies: list[tuple[UUID, int, Tally]] = field(default_factory=list)
+    timers: bool = False
+    quarantined: list[tuple[UUID, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Replica:
+    """What the steps of one replica share in memory. None of it is the truth."""
+
+    plans: Plans = field(default_factory=Plans)
+    pullers: Pullers = field(default_factory=Pullers)
+    flows: dict[int, FlowClock] = field(default_factory=dict)
+    tallies: OrderedDict[UUID, tuple[int, Tally]] = field(default_factory=OrderedDict)
+
+    def flow(self, queue_id: int) -> FlowClock:
+        clock = self.flows.get(queue_id)
+        if clock is None:
+            clock = self.flows[queue_id] = FlowClock()
+        return clock
+
+    def take_tally(self, run_id: UUID, revision: int) -> Tally | None:
+        """The tally that belongs to this revision, taken out: a step that fails leaves no half-changed one behind."""
+        revision_kept, tally = self.tallies.pop(run_id, (-1, None))
+        return tally if revision_kept == revision else None
+
+    def keep_tally(self, run_id: UUID, revision: int, tally: Tally) -> None:
+        self.tallies[run_id] = (revision, tally)
+        if len(self.tallies) > TALLIES_KEPT_MAX:
+            self.tallies.popitem(last=False)

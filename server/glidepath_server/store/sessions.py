@@ -1,0 +1,136 @@
+"""Worker sessions and what is bound to them: thin functions over queries/sessions.sql."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from ..core.events import AttemptKey
+from ..core.matching import Offer
+from .database import Connection
+from .engine import Row
+from .sql import statements
+
+_SQL = statements("sessions")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """Who a worker says it is."""
+
+    identity: str
+    incarnation: str
+    offer: Offer
+    sdk_name: str
+    sdk_version: str
+    host_name: str
+    process_id: int
+
+
+def key_of(row: Row) -> AttemptKey:
+    return AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"])
+
+
+async def lock_sessions_of_worker(connection: Connection, namespace: str, identity: str) -> list[Row]:
+    return await connection.fetch(_SQL["lock_sessions_of_worker"], namespace, identity)
+
+
+async def raise_generation(
+    connection: Connection, session_id: UUID, now: datetime, ttl_seconds: float, offer: Offer
+) -> int:
+    return await connection.fetchval(_SQL["raise_generation"], session_id, now, ttl_seconds, *_offer_columns(offer))
+
+
+async def open_session(
+    connection: Connection, session_id: UUID, worker: WorkerFacts, now: datetime, ttl_seconds: float
+) -> None:
+    await connection.execute(
+        _SQL["open_session"], session_id, worker.offer.namespace, worker.identity, worker.incarnation, now, ttl_seconds,
+        *_offer_columns(worker.offer), worker.sdk_name, worker.sdk_version, worker.host_name, worker.process_id,
+    )
+
+
+def _offer_columns(offer: Offer) -> tuple[list[str], str, str, str]:
+    handlers = [[name, sorted(versions)] for name, versions in offer.handlers]
+    return sorted(offer.queue_names), json.dumps(dict(offer.labels)), json.dumps(dict(offer.resources)), json.dumps(handlers)
+
+
+async def lock_open(connection: Connection, sessions: Sequence[UUID]) -> list[UUID]:
+    """FOR UPDATE, waiting for claims that are giving these sessions work."""
+    return [row["session_id"] for row in await connection.fetch(_SQL["lock_session"], sessions)]
+
+
+async def close(connection: Connection, sessions: Sequence[UUID]) -> list[UUID]:
+    return [row["session_id"] for row in await connection.fetch(_SQL["close_sessions"], sessions)]
+
+
+async def find(connection: Connection, session_id: UUID) -> Row | None:
+    return await connection.fetchrow(_SQL["session"], session_id)
+
+
+async def set_draining(connection: Connection, session_id: UUID) -> None:
+    await connection.execute(_SQL["set_draining"], session_id)
+
+
+async def renew(
+    connection: Connection, sessions: Sequence[UUID], generations: Sequence[int], ttl_seconds: float
+) -> dict[UUID, datetime]:
+    """Committed lease times by session; a session that is missing has ended or moved on."""
+    rows = await connection.fetch(_SQL["renew"], sessions, generations, ttl_seconds)
+    return {row["session_id"]: row["lease_expire_time"] for row in rows}
+
+
+async def lock_expired(connection: Connection, sessions_max: int) -> list[UUID]:
+    return [row["session_id"] for row in await connection.fetch(_SQL["lock_expired"], sessions_max)]
+
+
+async def expire(connection: Connection, sessions: Sequence[UUID]) -> list[UUID]:
+    return [row["session_id"] for row in await connection.fetch(_SQL["expire"], sessions)]
+
+
+async def next_expiry(connection: Connection) -> float | None:
+    return await connection.fetchval(_SQL["next_expiry"])
+
+
+async def live_of_sessions(connection: Connection, sessions: Sequence[UUID]) -> list[Row]:
+    return await connection.fetch(_SQL["live_of_sessions"], sessions)
+
+
+async def live_of_worker(connection: Connection, namespace: str, identity: str) -> list[Row]:
+    return await connection.fetch(_SQL["live_of_worker"], namespace, identity)
+
+
+async def orphans(connection: Connection, attempts_max: int) -> list[Row]:
+    return await connection.fetch(_SQL["orphans"], attempts_max)
+
+
+async def rebind(
+    connection: Connection, keys: Iterable[AttemptKey], session_id: UUID, namespace: str, identity: str
+) -> set[AttemptKey]:
+    """Bind attempts to the worker's new session, under their runs' locks. Returns those that are live and its own."""
+    keys = list(keys)
+    await connection.fetch(_SQL["lock_runs_waiting"], sorted({key.dag_run_id for key in keys}))  # type: ignore[type-var]
+    rows = await connection.fetch(
+        _SQL["rebind"], [key.dag_run_id for key in keys], [key.task for key in keys], [key.map_index for key in keys],
+        [key.attempt_number for key in keys], session_id, namespace, identity,
+    )
+    return {key_of(row) for row in rows}
+
+
+async def wanted_cancels(connection: Connection, sessions: Sequence[UUID]) -> list[Row]:
+    return await connection.fetch(_SQL["wanted_cancels"], sessions)
+
+
+async def overdue_attempts(connection: Connection, slack_seconds: float) -> list[Row]:
+    return await connection.fetch(_SQL["overdue_attempts"], slack_seconds)
+
+
+async def next_overdue(connection: Connection, slack_seconds: float) -> float | None:
+    return await connection.fetchval(_SQL["next_overdue"], slack_seconds)
+
+
+async def prune(connection: Connection, sessions_max: int) -> None:
+    await connection.execute(_SQL["prune_sessions"], sessions_max)
