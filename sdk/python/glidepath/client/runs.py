@@ -1,0 +1,227 @@
+"""Methods for runs: creating, following, steering."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Required, TypedDict, Unpack
+
+from glidepath_proto.run.v1 import run_pb2
+from glidepath_proto.run.v1 import run_service_pb2 as pb
+
+from glidepath.client.calls import Call, Pages, Stream, iterated, outcome, rpc
+from glidepath.client.requests import Api, Service, new_request_id, to_enums, to_timestamp
+from glidepath.payloads import decode
+
+_RUNS = Service(pb, "RunService")
+_FINAL = (run_pb2.RUN_STATE_SUCCESS, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
+
+Date = datetime | str
+"""A datetime with a zone, or ISO 8601 text; a date alone is midnight UTC."""
+
+
+class RunOptions(TypedDict, total=False):
+    """What a run is created with, beside its DAG."""
+
+    version: int
+    """Number of the DAG version; the latest unless this or `alias` is given."""
+    alias: str
+    params: Mapping[str, Any]
+    run_key: str
+    """Unique per DAG: triggering the same key again gives the run that exists."""
+    logical_date: Date
+    data_interval_start: Date
+    data_interval_end: Date
+    traceparent: str
+    """W3C trace context to continue."""
+
+
+class RunItem(RunOptions, total=False):
+    """One run of `trigger_many`."""
+
+    dag_id: Required[str]
+
+
+class RunMethods(Api):
+    """Runs: triggering, following, cancelling, running again."""
+
+    @rpc
+    def trigger(self, dag_id: str, *, request_id: str = "", **options: Unpack[RunOptions]) -> Call[pb.TriggeredDagRun]:
+        """Create one run; the answer has its `dag_run_id`. See `RunOptions`.
+
+        A lost answer is asked for again under the same request id, so one wish makes one run; keep a `request_id` of
+        your own to go on with that after an Unavailable.
+        """
+        call = _trigger(self, [_run_request(dag_id, options)], request_id)
+        return Call(call.method, call.request, call.response, lambda response: response.runs[0])
+
+    @rpc
+    def trigger_many(self, runs: Iterable[RunItem], *, request_id: str = "") -> Call[Sequence[pb.TriggeredDagRun]]:
+        """Create up to 1,000 runs in one transaction, all or none; the answers are in the order given."""
+        return _trigger(self, [_run_request(item["dag_id"], item) for item in runs], request_id)
+
+    @rpc
+    def get_dag_run(self, run_id: str) -> Call[run_pb2.DagRun]:
+        return _RUNS.call(self, "GetDagRun", "dag_run", dag_run_id=run_id)
+
+    @iterated
+    def list_dag_runs(
+        self, dag_id: str = "", *, states: Sequence[str] = (), page_size: int = 0
+    ) -> Pages[run_pb2.DagRun]:
+        """Runs, newest first, of one DAG or of all; `states` such as ["failed"]."""
+        wanted = to_enums(run_pb2.RunState, "RUN_STATE", states, "states")
+        return _RUNS.pages(self, "ListDagRuns", "dag_runs", dag_id=dag_id, states=wanted, page_size=page_size)
+
+    @iterated
+    def list_task_instances(self, run_id: str, *, page_size: int = 0) -> Pages[run_pb2.TaskInstance]:
+        """Task instances of a run, upstreams first."""
+        return _RUNS.pages(self, "ListTaskInstances", "task_instances", dag_run_id=run_id, page_size=page_size)
+
+    @iterated
+    def list_attempts(self, run_id: str, task_id: str = "", *, page_size: int = 0) -> Pages[run_pb2.Attempt]:
+        """Attempts of a run or of one of its tasks, oldest first."""
+        return _RUNS.pages(self, "ListAttempts", "attempts", dag_run_id=run_id, task_id=task_id, page_size=page_size)
+
+    @iterated
+    def watch(self, run_id: str, *, after_revision: int = 0) -> Stream[pb.WatchDagRunResponse]:
+        """The run and the task instances that changed, message by message, until it is final.
+
+        A cut is bridged: the stream goes on behind the last message. Unavailable when that fails for half a minute.
+        """
+        return _watch(self, run_id, after_revision, lambda response: [response])
+
+    @outcome
+    def wait(self, run_id: str, timeout: float | None = None) -> Stream[run_pb2.DagRun]:
+        """The run once it is final; look at its `state`. WaitTimeout after `timeout` seconds."""
+        return _watch(self, run_id, 0, lambda response: [response.dag_run], timeout)
+
+    @iterated
+    def logs(
+        self, run_id: str, task_id: str = "", *, attempt_number: int = 0, follow: bool = False
+    ) -> Stream[run_pb2.LogLine]:
+        """Log lines of a run, a task or an attempt, in the order the server received them.
+
+        `follow` goes on until the run is final. A cut is bridged: the stream goes on behind the last line.
+        """
+        call = _RUNS.call(
+            self, "StreamLogs", dag_run_id=run_id, task_id=task_id, attempt_number=attempt_number, follow=follow
+        )
+
+        def take(response: pb.StreamLogsResponse) -> list[run_pb2.LogLine]:
+            call.request.after = response.cursor or call.request.after  # type: ignore[attr-defined]
+            return list(response.lines)
+
+        return Stream(call, take)
+
+    @rpc
+    def cancel_dag_run(self, run_id: str, *, reason: str = "", request_id: str = "") -> Call[run_pb2.DagRun]:
+        """End a run: nothing new starts, what runs is told to end."""
+        return _RUNS.call(
+            self,
+            "CancelDagRun",
+            "dag_run",
+            dag_run_id=run_id,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+
+    @rpc
+    def cancel_task_instances(
+        self, run_id: str, task_ids: Sequence[str], *, reason: str = "", request_id: str = ""
+    ) -> Call[run_pb2.DagRun]:
+        """End single tasks of a run; what follows them goes by its trigger rules."""
+        return _RUNS.call(
+            self,
+            "CancelTaskInstances",
+            "dag_run",
+            dag_run_id=run_id,
+            task_ids=task_ids,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+
+    @rpc
+    def clear_task_instances(
+        self,
+        run_id: str,
+        task_ids: Sequence[str],
+        *,
+        downstream: bool = False,
+        cancel_running: bool = False,
+        reason: str = "",
+        request_id: str = "",
+    ) -> Call[pb.ClearTaskInstancesResponse]:
+        """Let tasks run again, with what follows them if `downstream`; their history stays.
+
+        StateConflict while one of them runs, unless `cancel_running`.
+        """
+        return _RUNS.call(
+            self,
+            "ClearTaskInstances",
+            dag_run_id=run_id,
+            task_ids=task_ids,
+            downstream=downstream,
+            cancel_running=cancel_running,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+
+    @rpc
+    def rerun_dag_run(self, run_id: str, *, reason: str = "", request_id: str = "") -> Call[pb.RerunDagRunResponse]:
+        """Clear what failed, was cancelled or never ran because of that, and let the run go on."""
+        return _RUNS.call(
+            self, "RerunDagRun", dag_run_id=run_id, reason=reason, request_id=request_id or new_request_id()
+        )
+
+    @rpc
+    def get_task_output(self, run_id: str, task_id: str, map_index: int = -1) -> Call[run_pb2.TaskOutput]:
+        """A task's output as it travels. NotFound when it has none."""
+        return _RUNS.call(self, "GetTaskOutput", "task_output", dag_run_id=run_id, task_id=task_id, map_index=map_index)
+
+    @rpc
+    def output(self, run_id: str, task_id: str, map_index: int = -1) -> Call[Any]:
+        """A task's output as a value: JSON decoded, text as str, anything else as bytes.
+
+        InputError when it lies in storage; `get_task_output` says where.
+        """
+        call = _RUNS.call(self, "GetTaskOutput", dag_run_id=run_id, task_id=task_id, map_index=map_index)
+        return Call(call.method, call.request, call.response, lambda response: decode(response.task_output.output))
+
+    @rpc
+    def explain_dag_run(self, run_id: str, task_id: str = "") -> Call[pb.ExplainDagRunResponse]:
+        """What each task instance that is not final waits for, and the run's critical path."""
+        return _RUNS.call(self, "ExplainDagRun", dag_run_id=run_id, task_id=task_id)
+
+
+def _trigger(api: Api, runs: list[pb.DagRunRequest], request_id: str) -> Call[Any]:
+    return _RUNS.call(api, "TriggerDagRuns", "runs", request_id=request_id or new_request_id(), runs=runs)
+
+
+def _run_request(dag_id: str, options: RunOptions) -> pb.DagRunRequest:
+    if "version" in options and "alias" in options:
+        raise ValueError(f"run of '{dag_id}': version and alias are both given; a run has one version")
+    return pb.DagRunRequest(
+        dag_id=dag_id,
+        dag_version_number=options.get("version"),
+        alias=options.get("alias"),
+        run_key=options.get("run_key", ""),
+        params=json.dumps(options["params"]) if options.get("params") else "",
+        logical_date=to_timestamp(options.get("logical_date"), "logical_date"),
+        data_interval_start=to_timestamp(options.get("data_interval_start"), "data_interval_start"),
+        data_interval_end=to_timestamp(options.get("data_interval_end"), "data_interval_end"),
+        traceparent=options.get("traceparent", ""),
+    )
+
+
+def _watch(api: Api, run_id: str, after_revision: int, items: Any, timeout: float | None = None) -> Stream[Any]:
+    call = _RUNS.call(api, "WatchDagRun", dag_run_id=run_id, after_revision=after_revision)
+    final = False
+
+    def take(response: pb.WatchDagRunResponse) -> list[Any]:
+        nonlocal final
+        call.request.after_revision = response.dag_run.revision  # type: ignore[attr-defined]
+        final = response.dag_run.state in _FINAL
+        return list(items(response))
+
+    return Stream(call, take, complete=lambda: final, timeout=timeout)

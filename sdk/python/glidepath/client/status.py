@@ -1,0 +1,123 @@
+"""From a failed call to an exception that says what to do. The one table of codes, for sync and async alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from glidepath import errors
+from glidepath.errors import RpcError, Violation
+
+_CLASSES: dict[grpc.StatusCode, type[RpcError]] = {
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
+    grpc.StatusCode.OUT_OF_RANGE: errors.InvalidRequest,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.StateConflict,
+    grpc.StatusCode.ABORTED: errors.StateConflict,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.LimitExceeded,
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unavailable,
+}
+_DETAILS_KEY = "grpc-status-details-bin"
+_BAD_REQUEST = "google.rpc.BadRequest"
+
+
+def to_error(error: Any, method: str, address: str) -> RpcError:
+    """The exception for a `grpc.RpcError` of `method` ("package.Service/Method") at `address`."""
+    code: grpc.StatusCode = error.code()
+    kind = _CLASSES.get(code, RpcError)
+    message = _message(code, error.details() or "", address)
+    if not issubclass(kind, errors.InvalidRequest):
+        return kind(message, code=code.name, method=method)
+    if method.endswith("/RegisterDagVersion"):
+        kind = errors.InvalidDag
+    return kind(message, violations_of(_status_details(error)), code=code.name, method=method)
+
+
+def _message(code: grpc.StatusCode, details: str, address: str) -> str:
+    match code:
+        case grpc.StatusCode.UNAVAILABLE:
+            return (
+                f"cannot reach Glidepath at {address} ({details}). Check that the server runs there: `glidepath up` "
+                "starts one on this machine, GLIDEPATH_ADDRESS names another"
+            )
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return (
+                f"Glidepath at {address} did not answer in time; it may still do what was asked: look before retrying"
+            )
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return f"{details}. Give a valid token: GLIDEPATH_TOKEN, GLIDEPATH_TOKEN_FILE or Client(token=...)"
+        case grpc.StatusCode.INTERNAL | grpc.StatusCode.UNKNOWN:
+            return f"Glidepath at {address} failed: {details}. Its log says more"
+    return details or code.name
+
+
+def violations_of(status: bytes) -> tuple[Violation, ...]:
+    """Field violations in an encoded google.rpc.Status; empty when it has none or cannot be read.
+
+    Read by hand because the well-known error messages come with another distribution. The shapes are
+    Status{3: Any{1: type_url, 2: value}}, BadRequest{1: FieldViolation{1: field, 2: description}}.
+    """
+    try:
+        return tuple(
+            Violation(_text(violation, 1), _text(violation, 2))
+            for detail in _all(status, 3)
+            if _text(detail, 1).rpartition("/")[2] == _BAD_REQUEST
+            for bad_request in _all(detail, 2)
+            for violation in _all(bad_request, 1)
+        )
+    except (IndexError, ValueError):
+        return ()
+
+
+def _status_details(error: Any) -> bytes:
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            return value
+    return b""
+
+
+def _all(message: bytes, number: int) -> list[bytes]:
+    return [value for each, value in _length_delimited(message) if each == number]
+
+
+def _text(message: bytes, number: int) -> str:
+    values = _all(message, number)
+    return values[-1].decode(errors="replace") if values else ""
+
+
+def _length_delimited(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Fields of wire type 2 by number; the others are stepped over."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        match tag & 7:
+            case 0:
+                _, position = _varint(message, position)
+            case 1:
+                position += 8
+            case 2:
+                length, position = _varint(message, position)
+                if position + length > len(message):
+                    raise ValueError("a field is longer than its message")
+                yield tag >> 3, message[position : position + length]
+                position += length
+            case 5:
+                position += 4
+            case wire_type:
+                raise ValueError(f"wire type {wire_type}")
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position

@@ -1,0 +1,98 @@
+"""Where the address, token and namespace come from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glidepath.client.channel import PlainTextToken, call_metadata, channel_options, is_loopback
+from glidepath.client.connection import Connection, ConnectionSettingsError, Tls, find_connection
+
+
+def write_connection(home: Path, **content: Any) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "token").write_text("from-file\n")
+    file = home / "connection.json"
+    file.write_text(json.dumps({"address": "127.0.0.1:9", "token_file": "token", "namespace": "filed", **content}))
+    return file
+
+
+def test_nothing_given_is_the_local_server(tmp_path: Path) -> None:
+    assert find_connection(environ={}, folder=tmp_path) == Connection("127.0.0.1:7711", "", "default", None)
+
+
+def test_the_connection_file_of_a_parent_folder_is_used(tmp_path: Path) -> None:
+    write_connection(tmp_path / ".glidepath")
+    inner = tmp_path / "a/b"
+    inner.mkdir(parents=True)
+    assert find_connection(environ={}, folder=inner) == Connection("127.0.0.1:9", "from-file", "filed")
+
+
+def test_glidepath_home_names_the_folder_of_the_file(tmp_path: Path) -> None:
+    write_connection(tmp_path / ".glidepath", namespace="near")
+    write_connection(tmp_path / "home", namespace="home")
+    assert find_connection(environ={"GLIDEPATH_HOME": str(tmp_path / "home")}, folder=tmp_path).namespace == "home"
+
+
+def test_environment_goes_before_the_file_and_arguments_before_both(tmp_path: Path) -> None:
+    write_connection(tmp_path / ".glidepath")
+    environ = {"GLIDEPATH_ADDRESS": "env:1", "GLIDEPATH_TOKEN": "env", "GLIDEPATH_NAMESPACE": "env"}
+    assert find_connection(environ=environ, folder=tmp_path) == Connection("env:1", "env", "env")
+    given = find_connection("arg:1", "arg", "arg", environ=environ, folder=tmp_path)
+    assert given == Connection("arg:1", "arg", "arg")
+
+
+def test_the_token_of_the_file_goes_to_no_other_address(tmp_path: Path) -> None:
+    write_connection(tmp_path / ".glidepath")
+    assert find_connection("elsewhere:1", environ={}, folder=tmp_path).token == ""
+    assert find_connection("127.0.0.1:9", environ={}, folder=tmp_path).token == "from-file"
+
+
+def test_token_file_of_the_environment_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text(" secret\n")
+    assert find_connection(environ={"GLIDEPATH_TOKEN_FILE": str(tmp_path / "t")}, folder=tmp_path).token == "secret"
+    with pytest.raises(ConnectionSettingsError, match=r"GLIDEPATH_TOKEN_FILE: cannot read the token from .*gone"):
+        find_connection(environ={"GLIDEPATH_TOKEN_FILE": str(tmp_path / "gone")}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_broken_connection_file_is_named(tmp_path: Path, text: str) -> None:
+    file = write_connection(tmp_path / ".glidepath")
+    file.write_text(text)
+    with pytest.raises(ConnectionSettingsError, match=r"connection.json: expected a JSON object with address"):
+        find_connection(environ={}, folder=tmp_path)
+
+
+def test_tls_is_what_is_asked_for() -> None:
+    assert find_connection(tls=True, environ={}).tls == Tls()
+    assert find_connection(environ={"GLIDEPATH_CA_FILE": "ca.pem"}).tls == Tls(ca_file="ca.pem")
+    assert find_connection(tls=False, environ={"GLIDEPATH_CA_FILE": "ca.pem"}).tls is None
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.0.0.1:7711", True),
+        ("127.8.0.1:1", True),
+        ("localhost:1", True),
+        ("[::1]:1", True),
+        ("dns:///localhost:1", True),
+        ("unix:/run/g.sock", True),
+        ("10.0.0.1:1", False),
+        ("localhost.example.com:1", False),
+    ],
+)
+def test_only_this_machine_is_reached_without_a_proxy(address: str, expected: bool) -> None:
+    assert is_loopback(address) is expected
+    assert (("grpc.enable_http_proxy", 0) in channel_options(Connection(address))) is expected
+
+
+def test_a_token_in_plain_text_to_another_host_is_warned_of() -> None:
+    with pytest.warns(PlainTextToken, match="10.0.0.1:1"):
+        call_metadata(Connection("10.0.0.1:1", "secret"))
+    assert call_metadata(Connection("127.0.0.1:1", "secret")) == (("authorization", "Bearer secret"),)
+
+
+def test_a_token_is_not_shown() -> None:
+    assert "secret" not in repr(Connection("a:1", "secret"))

@@ -1,0 +1,134 @@
+"""A failed call becomes an exception that says what to do; UNAVAILABLE alone is tried again."""
+
+import threading
+from typing import Any
+
+import grpc
+import pytest
+from glidepath_proto.admin.v1 import admin_service_pb2
+from glidepath_proto.registry.v1 import dag_pb2
+from glidepath_proto.run.v1 import run_service_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from glidepath import (
+    AlreadyExists,
+    AsyncClient,
+    Client,
+    InvalidDag,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    PermissionDenied,
+    RpcError,
+    StateConflict,
+    Unauthenticated,
+    Unavailable,
+    Violation,
+)
+from glidepath.client.status import violations_of
+
+CODES = [
+    (grpc.StatusCode.NOT_FOUND, NotFound, "the server's words"),
+    (grpc.StatusCode.ALREADY_EXISTS, AlreadyExists, "the server's words"),
+    (grpc.StatusCode.INVALID_ARGUMENT, InvalidRequest, "the server's words"),
+    (grpc.StatusCode.UNAUTHENTICATED, Unauthenticated, "GLIDEPATH_TOKEN"),
+    (grpc.StatusCode.PERMISSION_DENIED, PermissionDenied, "the server's words"),
+    (grpc.StatusCode.FAILED_PRECONDITION, StateConflict, "the server's words"),
+    (grpc.StatusCode.ABORTED, StateConflict, "the server's words"),
+    (grpc.StatusCode.RESOURCE_EXHAUSTED, LimitExceeded, "the server's words"),
+    (grpc.StatusCode.INTERNAL, RpcError, "Its log says more"),
+]
+
+
+@pytest.mark.parametrize(("code", "kind", "message"), CODES, ids=lambda value: getattr(value, "name", None))
+async def test_each_code_has_its_exception(
+    server: Any, code: grpc.StatusCode, kind: type[RpcError], message: str
+) -> None:
+    server.on("GetDag", lambda request, context: context.abort(code, "the server's words"))
+    with Client(server.address) as client, pytest.raises(kind, match=message) as caught:
+        client.get_dag("d")
+    async with AsyncClient(server.address) as asynchronous:
+        with pytest.raises(kind, match=message):
+            await asynchronous.get_dag("d")
+    assert type(caught.value) is kind and caught.value.code == code.name
+    assert caught.value.method == "glidepath.registry.v1.RegistryService/GetDag"
+    assert len(server.calls) == 2
+
+
+def _bad_request(*violations: tuple[str, str]) -> status_pb2.Status:
+    bad = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=text) for field, text in violations
+        ]
+    )
+    status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="2 mistakes")
+    for detail in (error_details_pb2.ErrorInfo(reason="x", domain="y"), bad):
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def test_violations_are_listed(server: Any) -> None:
+    status = _bad_request(("tasks.a.policy", "größer"), ("tasks.b", "unknown upstream 'c'"))
+
+    def refuse(request: Any, context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "DAG 'd' was refused")
+
+    server.on("RegisterDagVersion", refuse)
+    with Client(server.address) as client, pytest.raises(InvalidDag) as caught:
+        client.register(dag_pb2.DagSpec(dag_id="d"))
+    assert caught.value.violations == (
+        Violation("tasks.a.policy", "größer"),
+        Violation("tasks.b", "unknown upstream 'c'"),
+    )
+    assert "DAG 'd' was refused\n  tasks.a.policy: größer\n" in str(caught.value)
+
+
+def test_broken_details_are_no_error_of_their_own() -> None:
+    whole = _bad_request(("a", "b"), ("c", "d" * 200)).SerializeToString()
+    assert len(violations_of(whole)) == 2
+    for length in range(len(whole)):
+        violations_of(whole[:length])
+    assert violations_of(b"\xff" * 40) == () and violations_of(b"") == ()
+
+
+def test_unavailable_is_tried_again_under_the_same_request_id(server: Any) -> None:
+    def moody(request: Any, context: grpc.ServicerContext) -> Any:
+        if len(server.calls) < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "moving")
+        return run_service_pb2.TriggerDagRunsResponse(runs=[run_service_pb2.TriggeredDagRun(dag_run_id="r")])
+
+    server.on("TriggerDagRuns", moody)
+    with Client(server.address) as client:
+        assert client.trigger("d").dag_run_id == "r"
+    requests = server.requests("TriggerDagRuns")
+    assert len(requests) == 3 and len({each.request_id for each in requests}) == 1
+
+
+def test_creating_a_token_is_never_repeated(server: Any) -> None:
+    server.on("CreateToken", lambda request, context: context.abort(grpc.StatusCode.UNAVAILABLE, "moving"))
+    with Client(server.address) as client, pytest.raises(Unavailable):
+        client.create_token("ci", "author")
+    assert len(server.calls) == 1
+
+
+def test_no_server_says_what_to_do(server: Any) -> None:
+    server.stop()
+    with Client(server.address) as client, pytest.raises(Unavailable) as caught:
+        client.get_server_info()
+    assert server.address in str(caught.value) and "`glidepath up`" in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_in_time_is_unavailable(server: Any) -> None:
+    def never(request: Any, context: grpc.ServicerContext) -> Any:
+        done = threading.Event()
+        context.add_callback(done.set)
+        done.wait(30)
+        return admin_service_pb2.GetServerInfoResponse()
+
+    server.on("GetServerInfo", never)
+    with Client(server.address, timeout=0.2) as client, pytest.raises(Unavailable, match="did not answer in time"):
+        client.get_server_info()

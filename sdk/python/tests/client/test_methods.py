@@ -1,0 +1,205 @@
+"""Each RPC of the contract has its method, on both clients, and sends what it was told."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from glidepath_proto.admin.v1 import admin_service_pb2
+from glidepath_proto.common.v1 import authorization_pb2
+from glidepath_proto.registry.v1 import dag_pb2, registry_service_pb2
+from glidepath_proto.run.v1 import run_pb2, run_service_pb2
+
+from glidepath import AsyncClient, Client, dag, task
+from glidepath.payloads import encode
+
+
+@task
+def hello(name: str) -> str:
+    return f"hello {name}"
+
+
+@dag
+def greet(name: str = "world") -> None:
+    hello(name)
+
+
+# Every method with arguments that are enough to call it.
+CALLS: dict[str, tuple[Any, ...]] = {
+    "register": (dag_pb2.DagSpec(dag_id="d"),),
+    "get_dag": ("d",),
+    "list_dags": (),
+    "get_dag_version": ("d",),
+    "list_dag_versions": ("d",),
+    "diff_dag_versions": ("d", 1, 2),
+    "set_dag_alias": ("d", "production", 1),
+    "pause_dag": ("d",),
+    "unpause_dag": ("d",),
+    "trigger": ("d",),
+    "trigger_many": ([],),
+    "get_dag_run": ("r",),
+    "list_dag_runs": (),
+    "list_task_instances": ("r",),
+    "list_attempts": ("r",),
+    "watch": ("r",),
+    "wait": ("r",),
+    "logs": ("r",),
+    "cancel_dag_run": ("r",),
+    "cancel_task_instances": ("r", ["t"]),
+    "clear_task_instances": ("r", ["t"]),
+    "rerun_dag_run": ("r",),
+    "get_task_output": ("r", "t"),
+    "output": ("r", "t"),
+    "explain_dag_run": ("r",),
+    "get_server_info": (),
+    "set_pool": ("gpu", 2),
+    "list_pools": (),
+    "delete_pool": ("gpu",),
+    "create_token": ("ci", "author"),
+    "list_tokens": (),
+    "revoke_token": ("t",),
+    "list_workers": (),
+    "list_audit_events": (),
+    "list_incidents": (),
+    "release_dag_run": ("r",),
+}
+
+
+def _final_run(request: Any, context: Any) -> Iterator[run_service_pb2.WatchDagRunResponse]:
+    yield run_service_pb2.WatchDagRunResponse(dag_run=run_pb2.DagRun(state=run_pb2.RUN_STATE_SUCCESS))
+
+
+def _one_run(request: Any, context: Any) -> run_service_pb2.TriggerDagRunsResponse:
+    return run_service_pb2.TriggerDagRunsResponse(runs=[run_service_pb2.TriggeredDagRun(dag_run_id="r")])
+
+
+@pytest.fixture
+def answering(server: Any) -> Any:
+    server.on("WatchDagRun", _final_run)
+    server.on("TriggerDagRuns", _one_run)
+    return server
+
+
+def _methods(client: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(client) if not name.startswith("_")} - {"close", "connection"}
+
+
+def test_each_rpc_has_its_method(answering: Any, rpc_names: set[str]) -> None:
+    assert _methods(Client) == _methods(AsyncClient) == set(CALLS)
+    with Client(answering.address) as client:
+        for name, arguments in CALLS.items():
+            result = getattr(client, name)(*arguments)
+            if isinstance(result, Iterator):
+                list(result)
+    assert {method for method, _ in answering.calls} == rpc_names
+
+
+async def test_the_async_client_sends_the_same(answering: Any, rpc_names: set[str]) -> None:
+    async with AsyncClient(answering.address) as client:
+        for name, arguments in CALLS.items():
+            result = getattr(client, name)(*arguments)
+            if isinstance(result, AsyncIterator):
+                [item async for item in result]
+            else:
+                await result
+    assert {method for method, _ in answering.calls} == rpc_names
+
+
+def test_requests_carry_namespace_token_and_a_request_id(server: Any) -> None:
+    with Client(server.address, token="secret", namespace="ml") as client:
+        client.cancel_dag_run("r", reason="why")
+        client.cancel_dag_run("r", request_id="mine")
+    first, second = server.requests("CancelDagRun")
+    assert (first.namespace, first.dag_run_id, first.reason) == ("ml", "r", "why")
+    assert len(first.request_id) == 32 and second.request_id == "mine"
+    assert server.metadata[0]["authorization"] == "Bearer secret"
+
+
+def test_registering_a_dag_sends_its_source(server: Any) -> None:
+    answer = registry_service_pb2.RegisterDagVersionResponse(created=True)
+    server.on("RegisterDagVersion", lambda request, context: answer)
+    with Client(server.address) as client:
+        assert client.register(greet, aliases=["production"]).created
+    (request,) = server.requests("RegisterDagVersion")
+    assert request.spec.dag_id == "greet" and list(request.aliases) == ["production"]
+    assert request.spec.tasks[0].handler.version == request.sources[0].content_hash
+
+
+def test_triggering_sends_what_a_run_is_made_of(answering: Any) -> None:
+    with Client(answering.address) as client:
+        run = client.trigger(
+            "d", params={"n": 1}, run_key="k", logical_date="2026-01-31", alias="production", traceparent="00-a-b-01"
+        )
+        client.trigger_many([{"dag_id": "d", "version": 3, "logical_date": datetime(2026, 1, 1, 6, tzinfo=UTC)}])
+    assert run.dag_run_id == "r"
+    one, two = (request.runs[0] for request in answering.requests("TriggerDagRuns"))
+    assert (one.params, one.run_key, one.alias, one.traceparent) == ('{"n": 1}', "k", "production", "00-a-b-01")
+    assert one.logical_date.ToJsonString() == "2026-01-31T00:00:00Z"
+    assert two.dag_version_number == 3 and two.logical_date.ToJsonString() == "2026-01-01T06:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"logical_date": datetime(2026, 1, 1)}, "logical_date is .*no time zone"),
+        ({"logical_date": "yesterday"}, "expected ISO 8601"),
+        ({"version": 1, "alias": "a"}, "version and alias are both given"),
+    ],
+)
+def test_a_run_that_means_two_things_is_refused_before_it_is_sent(options: Any, message: str) -> None:
+    with Client() as client, pytest.raises(ValueError, match=message):
+        client.trigger("d", **options)
+
+
+def test_enums_go_by_their_short_names(server: Any) -> None:
+    with Client(server.address, namespace="ml") as client:
+        list(client.list_dag_runs(states=["failed", "cancelled"]))
+        client.create_token("ci", "author", namespace="*")
+        with pytest.raises(ValueError, match="role is 'root'; expected one of viewer, operator, author, admin, worker"):
+            client.create_token("ci", "root")
+    assert list(server.requests("ListDagRuns")[0].states) == [run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED]
+    (request,) = server.requests("CreateToken")
+    assert request.role == authorization_pb2.ROLE_AUTHOR and request.namespace == "*"
+
+
+def _pages(request: Any, context: Any) -> Any:
+    names, token = {"": ("ab", "1"), "1": ("", "2"), "2": ("c", "")}[request.page_token]
+    pools = [admin_service_pb2.Pool(pool_name=name) for name in names]
+    return admin_service_pb2.ListPoolsResponse(pools=pools, next_page_token=token)
+
+
+async def test_lists_go_over_all_pages(server: Any) -> None:
+    server.on("ListPools", _pages)
+    with Client(server.address) as client:
+        assert [pool.pool_name for pool in client.list_pools(page_size=2)] == ["a", "b", "c"]
+    async with AsyncClient(server.address) as asynchronous:
+        assert [pool.pool_name async for pool in asynchronous.list_pools()] == ["a", "b", "c"]
+    assert server.requests("ListPools")[2].page_size == 2
+
+
+def test_a_list_that_is_left_early_asks_for_no_further_page(server: Any) -> None:
+    server.on("ListPools", _pages)
+    with Client(server.address) as client:
+        next(client.list_pools())
+    assert len(server.requests("ListPools")) == 1
+
+
+def test_output_is_decoded(server: Any) -> None:
+    output = run_pb2.TaskOutput(output=encode({"rows": [1, 2]}))
+    server.on("GetTaskOutput", lambda request, context: run_service_pb2.GetTaskOutputResponse(task_output=output))
+    with Client(server.address) as client:
+        assert client.output("r", "t") == {"rows": [1, 2]}
+    assert server.requests("GetTaskOutput")[0].map_index == -1
+
+
+def test_the_async_client_may_be_made_before_the_loop(server: Any) -> None:
+    client = AsyncClient(server.address)
+
+    async def use() -> None:
+        await client.get_server_info()
+        await client.close()
+
+    asyncio.run(use())
+    assert len(server.calls) == 1
