@@ -1,0 +1,409 @@
+"""The engine of a replica: lanes that feed the step transaction, and what happens after its commit.
+
+Batches form by themselves: while one transaction commits, the next one collects. Runs are routed to lanes by id, so two
+lanes of a replica never wait for the same run. Nothing here is the truth: work that is lost with the process is found
+again by the loops that poll (queued runs, inboxes, live attempts of ended sessions), and a worker repeats what was not
+acknowledged.
+
+After a COMMIT whose outcome is unknown the reports are simply stepped again: what was committed is answered DUPLICATE,
+and attempts that became live without being sent are taken back by the accept timeout of their session's sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from ..core.errors import GlidepathError, Unavailable
+from ..core.events import Event, RunStarted
+from ..operations.pullers import Puller
+from ..operations.step_runs import Step
+from ..operations.step_types import Command, Replica, Report, RunWork, StepOutcome, Verdict
+from ..settings import Settings
+from ..store import engine as store
+from ..store.database import DATA_CLASSES, Connection, Database, is_retryable, sqlstate_class, transaction
+
+log = structlog.get_logger()
+MISSES_MAX = 2
+LOCK_WAIT_SECONDS = 1.0
+BACKOFF_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Engine:
+    """Face towards the rest of a replica: submit reports, run commands, attach workers, watch runs."""
+
+    def __init__(self, database: Database, settings: Settings, replica: Replica | None = None) -> None:
+        self.database, self.settings = database, settings
+        self.replica = replica or Replica()
+        self.lanes = [Lane(self, number) for number in range(settings.engine_lanes)]
+        # Called after a commit, must not block: what woke which loop.
+        self.on_timers: Callable[[], None] = _nothing
+        self.on_admission: Callable[[], None] = _nothing
+        self.on_queues: Callable[[set[int]], None] = _ignore
+        self.on_cancels: Callable[[], None] = _nothing
+        self._watchers: dict[UUID, set[asyncio.Event]] = {}
+        self.steps_committed = 0
+
+    async def start(self) -> None:
+        async with self.database.engine.acquire() as connection:
+            self.replica.pullers.learn(await store.task_classes(connection, 0))
+            self.replica.pullers.set_capped(await store.capped_limits(connection))
+        for lane in self.lanes:
+            lane.start()
+
+    async def stop(self) -> None:
+        """Finish the steps under way; what is pending stays with those who hold it."""
+        await asyncio.gather(*(lane.stop() for lane in self.lanes))
+
+    # ---- what arrives
+    def lane(self, run_id: UUID) -> Lane:
+        return self.lanes[run_id.int % len(self.lanes)]
+
+    def submit(self, reports: Iterable[Report]) -> None:
+        """Ends of attempts; each report's origin is told after the commit."""
+        touched = set()
+        for report in reports:
+            lane = self.lane(report.key.dag_run_id)  # type: ignore[arg-type]
+            lane.work(report.key.dag_run_id).reports.append(report)  # type: ignore[arg-type]
+            touched.add(lane)
+        for lane in touched:
+            lane.wake.set()
+
+    def add_event(self, run_id: UUID, event: Event) -> None:
+        lane = self.lane(run_id)
+        lane.work(run_id).events.append(event)
+        lane.wake.set()
+
+    def add_inbox(self, run_id: UUID) -> None:
+        """The run has rows in its inbox."""
+        lane = self.lane(run_id)
+        lane.work(run_id).inbox = True
+        lane.wake.set()
+
+    def runs_created(self, run_ids: Iterable[UUID]) -> None:
+        """Queued, admitted runs: the rows are the durable fact, this only makes the start early."""
+        for run_id in run_ids:
+            self.add_event(run_id, RunStarted())
+
+    async def command(
+        self, run_id: UUID, event: Event, within: Callable[[Connection, Any], Awaitable[None]] | None = None
+    ) -> None:
+        """Run an operator's event in a step of its own, with `within` (audit, request row) in the same transaction.
+
+        Raises what the step raises (StateConflict, ...); then nothing was changed.
+        """
+        command = Command(event, within, asyncio.get_running_loop().create_future())
+        lane = self.lane(run_id)
+        lane.commands.append((run_id, command))
+        lane.wake.set()
+        assert command.done is not None
+        await command.done
+
+    # ---- workers
+    def attach(self, puller: Puller) -> None:
+        self.replica.pullers.add(puller)
+        self.credits_changed()
+
+    def detach(self, puller: Puller) -> None:
+        """Forget a session's stream, unless a newer one has taken its place."""
+        if self.replica.pullers.by_session.get(puller.session_id) is puller:
+            self.replica.pullers.remove(puller.session_id)
+
+    def credits_changed(self) -> None:
+        """A worker can take more: look for work if some may be there."""
+        for _ in self.replica.pullers.hungry():
+            self.look_for_work()
+            return
+
+    def look_for_work(self, queues: set[int] | None = None) -> None:
+        if queues is not None:
+            self.replica.pullers.hope(queues)
+        for lane in self.lanes:
+            if not lane.busy:
+                lane.wake.set()
+                return
+        self.lanes[0].wake.set()
+
+    async def classes_changed(self) -> None:
+        """A version was registered: learn its task classes and the caps of its DAG."""
+        async with self.database.worker.acquire() as connection:
+            known = self.replica.pullers.classes
+            self.replica.pullers.learn(await store.task_classes(connection, max(known, default=0)))
+        await self.limits_changed()
+
+    async def limits_changed(self) -> None:
+        async with self.database.worker.acquire() as connection:
+            self.replica.pullers.set_capped(await store.capped_limits(connection))
+
+    # ---- watching
+    @asynccontextmanager
+    async def subscribe(self, run_id: UUID) -> AsyncIterator[asyncio.Event]:
+        """An event that is set after each committed change of the run on this replica."""
+        changed = asyncio.Event()
+        watchers = self._watchers.setdefault(run_id, set())
+        watchers.add(changed)
+        try:
+            yield changed
+        finally:
+            watchers.discard(changed)
+            if not watchers:
+                self._watchers.pop(run_id, None)
+
+    def notify(self, run_ids: Iterable[UUID]) -> None:
+        if self._watchers:
+            for run_id in run_ids:
+                for changed in self._watchers.get(run_id, ()):
+                    changed.set()
+
+    # ---- after the commit
+    def settle(self, outcome: StepOutcome) -> None:
+        """Everything that only a commit allows: acknowledge, assign, cancel, wake."""
+        self.steps_committed += 1
+        for run_id, revision, tally in outcome.tallies:
+            self.replica.keep_tally(run_id, revision, tally)
+        self._give_back_resources(outcome)
+        for puller, assigned in _grouped((each.puller, each) for each in outcome.assigned).items():
+            puller.assign(assigned)
+        told = ((report.origin, (report, verdict)) for report, verdict in outcome.acks if report.origin is not None)
+        for origin, acks in _grouped(told).items():
+            origin.acknowledge(acks)
+        self._send_cancels(outcome)
+        self._wake(outcome)
+
+    def _give_back_resources(self, outcome: StepOutcome) -> None:
+        pullers = self.replica.pullers
+        for session_id, class_id in outcome.ended:
+            needs = pullers.classes.get(class_id)
+            puller = pullers.by_session.get(session_id)
+            if needs is not None and needs.resources and puller is not None:
+                for name, amount in needs.resources.items():
+                    puller.resources_free[name] = puller.resources_free.get(name, 0.0) + amount
+                pullers.hope([needs.queue_id])
+
+    def _send_cancels(self, outcome: StepOutcome) -> None:
+        elsewhere = False
+        for order in outcome.cancels:
+            puller = self.replica.pullers.by_session.get(order.session_id)
+            if puller is None:
+                elsewhere = True
+            else:
+                puller.cancel([order])
+        if elsewhere:
+            self.on_cancels()
+
+    def _wake(self, outcome: StepOutcome) -> None:
+        if self._watchers:
+            self.notify(outcome.touched)
+            self.notify(each.key.dag_run_id for each in outcome.assigned)  # type: ignore[misc]
+        if outcome.timers:
+            self.on_timers()
+        if outcome.ended_capped:
+            self.on_admission()
+        if outcome.queues:
+            self.on_queues(outcome.queues)
+            self.credits_changed()
+        for run_id, reason in outcome.quarantined:
+            log.error("run_quarantined", dag_run_id=str(run_id), reason=reason)
+
+
+class Lane:
+    """One step at a time for the runs routed here, and claims for whoever has credits."""
+
+    def __init__(self, engine: Engine, number: int) -> None:
+        self.engine, self.number = engine, number
+        self.pending: dict[UUID, RunWork] = {}
+        self.commands: deque[tuple[UUID, Command]] = deque()
+        self.wake = asyncio.Event()
+        self.busy = False
+        self.failures = 0
+        self.stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def work(self, run_id: UUID) -> RunWork:
+        work = self.pending.get(run_id)
+        if work is None:
+            work = self.pending[run_id] = RunWork()
+        return work
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"lane-{self.number}")
+
+    async def stop(self) -> None:
+        self.stopping = True
+        self.wake.set()
+        if self._task is not None:
+            await self._task
+        for _, command in self.commands:
+            if command.done is not None and not command.done.done():
+                command.done.set_exception(Unavailable("the server is stopping", hint="try again"))
+
+    # ---- the loop
+    async def _run(self) -> None:
+        while not self.stopping:
+            self.busy = False
+            await self.wake.wait()
+            self.wake.clear()
+            self.busy = True
+            while not self.stopping and self._has_work():
+                try:
+                    await self._turn()
+                except Exception:
+                    log.exception("lane_failed", lane=self.number)
+                    await self._back_off()
+
+    def _has_work(self) -> bool:
+        return bool(self.pending or self.commands) or any(True for _ in self.engine.replica.pullers.hungry())
+
+    async def _turn(self) -> None:
+        if self.commands:
+            await self._command(*self.commands.popleft())
+            return
+        batch = self._take()
+        impatient = {run_id: work for run_id, work in batch.items() if work.missed >= MISSES_MAX}
+        for run_id, work in impatient.items():
+            del batch[run_id]
+            await self._alone(run_id, work)
+        if batch or not impatient:
+            await self._batch(batch)
+
+    def _take(self) -> dict[UUID, RunWork]:
+        """A batch bounded in events; the rest waits for the next."""
+        room = self.engine.settings.step_events_max
+        if sum(work.size for work in self.pending.values()) <= room:
+            batch, self.pending = self.pending, {}
+            return batch
+        batch = {}
+        for run_id in list(self.pending):
+            work = self.pending.pop(run_id)
+            if len(work.reports) > room:
+                rest = RunWork(reports=work.reports[room:])
+                work.reports = work.reports[:room]
+                self.pending[run_id] = rest
+            batch[run_id] = work
+            room -= work.size
+            if room <= 0:
+                break
+        return batch
+
+    async def _batch(self, batch: dict[UUID, RunWork]) -> None:
+        try:
+            outcome = await self._step(batch)
+        except Exception as error:
+            await self._recover(batch, error)
+            return
+        self.failures = 0
+        self._again(outcome.missed)
+        self.engine.settle(outcome)
+
+    async def _step(self, batch: dict[UUID, RunWork], wait_seconds: float | None = None) -> StepOutcome:
+        step = Step(self.engine.replica, batch, wait_seconds=wait_seconds)
+        try:
+            async with transaction(self.engine.database.engine) as connection:
+                return await step.run(connection)
+        except BaseException:
+            step.undo()
+            raise
+
+    def _again(self, works: dict[UUID, RunWork]) -> None:
+        for run_id, work in works.items():
+            self.work(run_id).absorb(work)
+        if works:
+            self.wake.set()
+
+    # ---- trouble
+    async def _recover(self, batch: dict[UUID, RunWork], error: Exception) -> None:
+        """Not now: try again. Somebody's data: step one by one and quarantine who fails alone."""
+        if is_retryable(error):
+            log.warning("step_retried", lane=self.number, error=repr(error))
+            self._again(batch)
+            await self._back_off()
+        elif len(batch) > 1:
+            log.warning("batch_split", lane=self.number, runs=len(batch), error=repr(error))
+            for run_id, work in batch.items():
+                await self._batch({run_id: work})
+        elif batch:
+            (run_id,) = batch
+            await self._quarantine(run_id, error)
+        else:
+            log.error("claim_failed", lane=self.number, error=repr(error), exc_info=error)
+            for profile in self.engine.replica.pullers.profiles.values():
+                profile.hopeful.clear()
+            await self._back_off()
+
+    async def _quarantine(self, run_id: UUID, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        log.error("run_quarantined", dag_run_id=str(run_id), reason=reason, sql=sqlstate_class(error) in DATA_CLASSES,
+                  exc_info=error)
+        try:
+            async with transaction(self.engine.database.engine) as connection:
+                await store.quarantine(connection, run_id, reason)
+        except Exception:
+            log.exception("quarantine_failed", dag_run_id=str(run_id))
+
+    async def _back_off(self) -> None:
+        delay = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
+        self.failures += 1
+        await asyncio.sleep(delay)
+
+    # ---- one run alone, waiting for its lock
+    async def _alone(self, run_id: UUID, work: RunWork) -> None:
+        try:
+            outcome = await self._step({run_id: work}, LOCK_WAIT_SECONDS)
+        except Exception as error:
+            await self._recover({run_id: work}, error)
+            return
+        if outcome.missed:
+            await self._answer_gone(work)
+            outcome.missed.clear()
+        work.missed = 0
+        self.engine.settle(outcome)
+
+    async def _answer_gone(self, work: RunWork) -> None:
+        """The run is not there any more: its attempts are not live, so nothing is accepted."""
+        told = [report for report in work.reports if report.origin is not None]
+        for origin, reports in _grouped((report.origin, report) for report in told).items():
+            origin.acknowledge([(report, Verdict.FENCED) for report in reports])
+
+    async def _command(self, run_id: UUID, command: Command) -> None:
+        assert command.done is not None
+        try:
+            outcome = await self._step({run_id: RunWork(command=command)}, LOCK_WAIT_SECONDS)
+        except Exception as error:
+            if not command.done.done():
+                command.done.set_exception(_for_caller(error))
+            return
+        if not command.done.done():
+            if outcome.missed:
+                command.done.set_exception(Unavailable("the run is not there any more"))
+            else:
+                command.done.set_result(None)
+        outcome.missed.clear()
+        self.engine.settle(outcome)
+
+
+def _for_caller(error: Exception) -> Exception:
+    if isinstance(error, GlidepathError) or not (is_retryable(error) or isinstance(error, asyncpg.PostgresError)):
+        return error
+    return Unavailable("the run is busy or the database is not ready", hint="try again")
+
+
+def _grouped(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
+    groups: dict[Any, list[Any]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""
+
+
+def _ignore(_: set[int]) -> None:
+    """Nobody listens yet."""

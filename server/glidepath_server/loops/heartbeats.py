@@ -1,0 +1,94 @@
+"""Renewing the sessions that are heard on this replica, and watching over what was sent to them.
+
+Renewals are collected and written in one statement per flush: heartbeats cost a row per worker, never one per task. A
+session is confirmed to its worker only after the commit, so a frozen database renews nobody. Cancels are repeated until
+the attempt has ended, and an assignment that its worker has not accepted in time is taken back as `returned`: the
+session's credits fall to zero until it speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+from uuid import UUID
+
+from ..clock import monotonic
+from ..core.events import AttemptKey
+from ..core.states import AttemptState
+from ..operations.pullers import Puller
+from ..operations.step_types import CancelOrder, Report
+from ..store import sessions
+from .engine import Engine
+from .level import LevelLoop
+
+
+class Heard(Puller, Protocol):
+    """A puller that keeps a session alive."""
+
+    def confirm(self, nonce: bytes) -> None: ...
+    def ended(self) -> None: ...
+    def unaccepted_since(self, instant: float) -> list[AttemptKey]: ...
+    def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]: ...
+
+
+class Heartbeats:
+    """Collects echoes; `flush` renews, `watch` repeats cancels and takes back what did not arrive."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._echoes: dict[UUID, tuple[Heard, bytes]] = {}
+        self.flush_loop = LevelLoop("renewals", self.flush, engine.settings.poll_interval_seconds)
+        self.watch_loop = LevelLoop("assignments", self.watch, engine.settings.poll_interval_seconds)
+
+    def heard(self, puller: Heard, nonce: bytes) -> None:
+        """The worker echoed: its session is renewed with the next flush."""
+        self._echoes[puller.session_id] = (puller, nonce)
+        self.flush_loop.wake()
+
+    async def flush(self) -> float | None:
+        echoes, self._echoes = self._echoes, {}
+        if not echoes:
+            return None
+        pullers = [puller for puller, _ in echoes.values()]
+        async with self.engine.database.worker.acquire() as connection:
+            renewed = await sessions.renew(
+                connection, [each.session_id for each in pullers], [each.generation for each in pullers],
+                self.engine.settings.lease_ttl_seconds)
+        for session_id, (puller, nonce) in echoes.items():
+            if session_id in renewed:
+                puller.confirm(nonce)
+            else:
+                puller.ended()
+        return 0.05
+
+    async def watch(self) -> float | None:
+        pullers: dict[UUID, Heard] = dict(self.engine.replica.pullers.by_session)  # type: ignore[arg-type]
+        if pullers:
+            async with self.engine.database.worker.acquire() as connection:
+                rows = await sessions.wanted_cancels(connection, list(pullers))
+            for row in rows:
+                order = CancelOrder(sessions.key_of(row), row["session_id"], row["cancel_reason"])
+                pullers[row["session_id"]].cancel([order])
+        self._take_back(pullers.values())
+        return None
+
+    def _take_back(self, pullers: Iterable[Heard]) -> None:
+        latest = monotonic() - self.engine.settings.accept_timeout_seconds
+        for puller in pullers:
+            late = puller.unaccepted_since(latest)
+            if late:
+                puller.free = 0
+                self.engine.submit(
+                    Report(key, AttemptState.RETURNED, judged=puller.session_id, reason="the worker did not accept it")
+                    for key in late)
+
+    async def sweep(self, pullers: Iterable[Heard]) -> None:
+        """Take back live attempts that these sessions do not know: what an unknown COMMIT may have left."""
+        by_session = {puller.session_id: puller for puller in pullers}
+        async with self.engine.database.worker.acquire() as connection:
+            rows = await sessions.live_of_sessions(connection, list(by_session))
+        for session_id, puller in by_session.items():
+            live = [sessions.key_of(row) for row in rows if row["session_id"] == session_id]
+            self.engine.submit(
+                Report(key, AttemptState.RETURNED, judged=session_id, reason="the assignment was never sent")
+                for key in puller.unknown(live))

@@ -1,0 +1,118 @@
+"""What becomes due: retries, run timeouts, execution timeouts, runs that wait for admission. One small loop each."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from ..core.events import AttemptKey, RunStarted, RunTimedOut
+from ..operations.step_types import CancelOrder, StepOutcome
+from ..store import engine as store
+from ..store import limits, sessions
+from ..store.database import transaction
+from .engine import Engine
+from .level import LevelLoop
+
+ROWS_MAX = 2000
+# The worker's own clock ends an attempt at its timeout; the server's watch stands this far behind it.
+TIMEOUT_SLACK_SECONDS = 5.0
+
+
+def due_rows(engine: Engine) -> LevelLoop:
+    """Moves released rows whose time has come into the claim index."""
+
+    async def once() -> float | None:
+        async with engine.database.worker.acquire() as connection:
+            queues = await store.wake_due(connection, ROWS_MAX)
+            due = await store.next_due(connection)
+        if queues:
+            engine.look_for_work(set(queues))
+            engine.on_queues(set(queues))
+        return 0.0 if len(queues) == ROWS_MAX else due
+
+    return LevelLoop("due_rows", once, engine.settings.poll_interval_seconds)
+
+
+def run_timeouts(engine: Engine) -> LevelLoop:
+    """Ends runs whose timeout has passed: an event for the step, which checks again under the run's lock."""
+
+    async def once() -> float | None:
+        async with engine.database.worker.acquire() as connection:
+            late = await store.timed_out_runs(connection, ROWS_MAX)
+            due = await store.next_run_timeout(connection)
+        for run_id in late:
+            engine.add_event(run_id, RunTimedOut())
+        return None if late else due
+
+    return LevelLoop("run_timeouts", once, engine.settings.poll_interval_seconds)
+
+
+def execution_timeouts(engine: Engine) -> LevelLoop:
+    """Tells workers to end attempts that their own watch should have ended some seconds ago."""
+
+    async def once() -> float | None:
+        async with engine.database.worker.acquire() as connection:
+            rows = await sessions.overdue_attempts(connection, TIMEOUT_SLACK_SECONDS)
+            due = await sessions.next_overdue(connection, TIMEOUT_SLACK_SECONDS)
+        if rows:
+            engine.settle(StepOutcome(cancels=[
+                CancelOrder(AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
+                            row["session_id"], row["cancel_reason"]) for row in rows]))
+        return due
+
+    return LevelLoop("execution_timeouts", once, engine.settings.poll_interval_seconds)
+
+
+def admission(engine: Engine) -> LevelLoop:
+    """Admits waiting runs of capped DAGs, counted under the row of the cap."""
+
+    async def once() -> float | None:
+        async with engine.database.worker.acquire() as connection:
+            dags = await store.capped_dags(connection, ROWS_MAX)
+        for dag in dags:
+            async with transaction(engine.database.worker) as connection:
+                admitted = await store.admit_runs(connection, dag["namespace"], dag["dag_id"], dag["runs_limit_id"])
+            engine.runs_created(admitted)
+        return None
+
+    return LevelLoop("admission", once, engine.settings.poll_interval_seconds)
+
+
+def lost_wake_ups(engine: Engine) -> LevelLoop:
+    """The poll behind every wake-up: queued runs, inboxes, caps, rows in queues. Finds nothing when all is well."""
+    seen: set[UUID] = set()
+
+    async def once() -> float | None:
+        nonlocal seen
+        async with engine.database.worker.acquire() as connection:
+            waiting = await store.waiting_runs(connection, ROWS_MAX)
+            inboxes = await store.inbox_runs(connection, ROWS_MAX)
+            engine.replica.pullers.learn(
+                await store.task_classes(connection, max(engine.replica.pullers.classes, default=0)))
+            engine.replica.pullers.set_capped(await store.capped_limits(connection))
+        # A run that was just created is being started by its creator; one seen twice is not.
+        for run_id in (run_id for run_id in waiting if run_id in seen):
+            engine.add_event(run_id, RunStarted())
+        seen = set(waiting)
+        for run_id in inboxes:
+            engine.add_inbox(run_id)
+        engine.replica.pullers.hope_everywhere()
+        engine.credits_changed()
+        return None
+
+    return LevelLoop("lost_wake_ups", once, engine.settings.poll_interval_seconds)
+
+
+def limit_sweeper(engine: Engine) -> LevelLoop:
+    """Looks for parked rows that could go on. Releases unpark what they free, so it should rescue nothing."""
+
+    async def once() -> float | None:
+        async with engine.database.worker.acquire() as connection:
+            waiting = await limits.waiting_on_limits(connection)
+        for limit_id in waiting:
+            async with transaction(engine.database.worker) as connection:
+                queues = await limits.release_waiting(connection, limit_id)
+            if queues:
+                engine.look_for_work(queues)
+        return None
+
+    return LevelLoop("limit_sweeper", once, 5.0)
