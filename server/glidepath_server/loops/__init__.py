@@ -1,0 +1,1 @@
+"""Level-triggered loops: a wake-up only makes them early."""

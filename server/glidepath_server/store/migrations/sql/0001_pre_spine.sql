@@ -1,0 +1,404 @@
+-- The whole current schema. Migrations end at exactly this (tests/upgrade proves it).
+--
+-- Who writes what: boards (dag_run.board, revision, state) are written by operations/step_runs.py alone.
+-- task_queue and live_attempt are the two places a released task instance can be: never both, never neither.
+-- Lock order, everywhere: dag_run (by id) > live_attempt > withdrawn task_queue rows > worker_session (by id) >
+-- candidate task_queue rows > concurrency_limit (by id) > limit_holder.
+-- No foreign keys on hot tables: the step transaction is the integrity rule, and it is checked from outside.
+
+-- The one clock. Tests move it by a row; nothing else in the product reads the time of the database.
+create table clock (
+    singleton boolean primary key default true check (singleton),
+    shift     interval not null default '0'
+);
+insert into clock default values;
+
+create function glidepath_now() returns timestamptz language sql stable
+as $$ select clock_timestamp() + (select shift from clock) $$;
+
+-- ---------------------------------------------------------------- identity
+create table namespace (
+    namespace   text primary key check (namespace ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    weight      double precision not null default 1 check (weight > 0),
+    create_time timestamptz not null default glidepath_now()
+);
+insert into namespace (namespace) values ('default');
+
+-- Secrets shared by all replicas: the key of task tokens and nonces.
+create table server_key (
+    name        text primary key,
+    secret      bytea not null,
+    create_time timestamptz not null default glidepath_now()
+);
+
+create table api_token (
+    token_id    text primary key,
+    name        text not null,
+    namespace   text not null,                       -- '*' for all
+    role        text not null check (role in ('viewer', 'operator', 'author', 'admin', 'worker')),
+    secret_hash bytea not null unique,               -- SHA-256: the secret has 256 bits of entropy
+    create_time timestamptz not null,
+    expire_time timestamptz,
+    revoke_time timestamptz,
+    created_by  text not null
+);
+
+-- Answers of mutating calls, so that a repeated request id has one effect and the same answer for 7 days.
+create table request (
+    namespace   text not null,
+    request_id  text not null,
+    method      text not null,
+    body_hash   bytea not null,
+    answer      bytea not null,
+    create_time timestamptz not null,
+    primary key (namespace, request_id)
+);
+create index request_create_time on request (create_time);
+
+create table audit_event (
+    audit_event_id bigint generated always as identity primary key,
+    event_time     timestamptz not null,
+    namespace      text not null,
+    actor          text not null,
+    action         text not null,
+    target         text not null,
+    detail         text not null default '{}'
+);
+create index audit_event_namespace on audit_event (namespace, audit_event_id);
+
+create table incident (
+    incident_id bigint generated always as identity primary key,
+    event_time  timestamptz not null,
+    namespace   text not null,
+    dag_run_id  uuid,
+    kind        text not null,
+    message     text not null
+);
+create index incident_namespace on incident (namespace, incident_id);
+
+-- ---------------------------------------------------------------- definitions
+-- A named capacity: a pool, the live attempts of a DAG, the active runs of a DAG.
+-- capacity null = no cap; paused = 0 whatever the capacity says. Setting a cap or pausing takes FOR UPDATE on the row,
+-- claims of uncapped classes take FOR KEY SHARE, claims of capped ones FOR NO KEY UPDATE.
+create table concurrency_limit (
+    limit_id   bigint generated always as identity primary key,
+    namespace  text not null,
+    kind       text not null check (kind in ('pool', 'dag_tasks', 'dag_runs')),
+    name       text not null,                        -- pool name or dag id
+    capacity   integer check (capacity >= 0),
+    paused     boolean not null default false,
+    unique (namespace, kind, name)
+);
+
+create table dag (
+    namespace             text not null,
+    dag_id                text not null,
+    latest_version_number integer not null,
+    paused                boolean not null default false,
+    tasks_limit_id        bigint not null,
+    runs_limit_id         bigint not null,
+    create_time           timestamptz not null,
+    primary key (namespace, dag_id)
+);
+
+-- Immutable. `spec` is the canonical JSON whose SHA-256 is `content_hash`; `class_ids` holds the task class of each
+-- task, by task index (topological order).
+create table dag_version (
+    dag_version_id     bigint generated always as identity primary key,
+    namespace          text not null,
+    dag_id             text not null,
+    dag_version_number integer not null check (dag_version_number >= 1),
+    content_hash       text not null,
+    spec               text not null,
+    class_ids          bigint[] not null,
+    create_time        timestamptz not null,
+    created_by         text not null,
+    unique (namespace, dag_id, dag_version_number),
+    unique (namespace, dag_id, content_hash)
+);
+
+create table dag_alias (
+    namespace          text not null,
+    dag_id             text not null,
+    alias              text not null,
+    dag_version_number integer not null,
+    primary key (namespace, dag_id, alias)
+);
+
+create table source_bundle (
+    namespace    text not null,
+    content_hash text not null,
+    archive      bytea not null,
+    create_time  timestamptz not null,
+    primary key (namespace, content_hash)
+);
+
+create table queue (
+    queue_id   integer generated always as identity primary key,
+    namespace  text not null,
+    queue_name text not null,
+    unique (namespace, queue_name)
+);
+
+-- Tasks of equal needs. Every class names the task limit of its DAG, so a class belongs to one DAG.
+create table task_class (
+    class_id        bigint generated always as identity primary key,
+    namespace       text not null,
+    dag_id          text not null,
+    queue_id        integer not null,
+    handler_name    text not null,
+    handler_version text not null,
+    worker_selector jsonb not null,
+    resources       jsonb not null,
+    tasks_limit_id  bigint not null,                 -- takes one slot of the DAG's limit
+    pool_limit_id   bigint,                          -- and pool_slots of its pool, if any
+    pool_slots      integer not null default 0,
+    class_hash      bytea not null unique
+);
+create index task_class_namespace on task_class (namespace, class_id);
+
+-- ---------------------------------------------------------------- runs
+-- state:  queued -- start --> running -- end --> success | failed | cancelled;  final -- clear --> running
+-- intent: what the run has been told: run (default), cancel, fail (its timeout passed)
+create table dag_run (
+    dag_run_id          uuid primary key,
+    dag_version_id      bigint not null,
+    revision            bigint not null default 0,
+    state               text not null default 'queued'
+                        check (state in ('queued', 'running', 'success', 'failed', 'cancelled')),
+    intent              text not null default 'run' check (intent in ('run', 'cancel', 'fail')),
+    admitted            boolean not null default true,   -- false while the cap on runs of its DAG holds it back
+    quarantined         boolean not null default false,
+    run_type            text not null check (run_type in ('manual', 'scheduled', 'backfill', 'asset', 'child')),
+    board               bytea not null,
+    start_time          timestamptz,
+    end_time            timestamptz,
+    timeout_time        timestamptz,
+    reason              text not null default '',
+    namespace           text not null,
+    dag_id              text not null,
+    run_key             text not null,
+    params              text not null,
+    logical_date        timestamptz not null,
+    data_interval_start timestamptz not null,
+    data_interval_end   timestamptz not null,
+    create_time         timestamptz not null,
+    created_by          text not null,
+    traceparent         text not null default '',
+    check ((end_time is not null) = (state in ('success', 'failed', 'cancelled')))
+) with (fillfactor = 60);
+create index dag_run_waiting on dag_run (dag_run_id) where state = 'queued';
+create index dag_run_admission on dag_run (namespace, dag_id, admitted) where state in ('queued', 'running');
+create index dag_run_timeout on dag_run (timeout_time) where timeout_time is not null and state = 'running';
+create index dag_run_list on dag_run (namespace, dag_id, dag_run_id);
+create index dag_run_namespace on dag_run (namespace, dag_run_id);
+
+-- What keeps run keys unique; never purged.
+create table dag_run_key (
+    namespace  text not null,
+    dag_id     text not null,
+    run_key    text not null,
+    dag_run_id uuid not null,
+    primary key (namespace, dag_id, run_key)
+);
+
+-- One row per run and step. The k-th element of task_indexes got the k-th byte of states (codes of core/states.py).
+create table dag_run_event (
+    dag_run_id   uuid not null,
+    revision     bigint not null,
+    event_time   timestamptz not null,
+    run_state    text not null,
+    task_indexes integer[] not null,
+    map_indexes  integer[],                          -- null: all -1
+    states       bytea not null,
+    note         text not null default '',
+    primary key (dag_run_id, revision)
+);
+
+-- Events that wait for a run's next step: facts of other runs, operator commands, whatever a quarantined run missed.
+create table run_inbox (
+    inbox_id   bigint generated always as identity primary key,
+    dag_run_id uuid not null,
+    event      text not null,                        -- JSON, see core/events.py
+    create_time timestamptz not null default glidepath_now()
+);
+create index run_inbox_run on run_inbox (dag_run_id);
+
+-- ---------------------------------------------------------------- released task instances
+-- Released and unclaimed. The claim index holds what is due and not parked; a timer sets `due` when available_time has
+-- come; parked_on names the full limit that a row waits for (0: none).
+create table task_queue (
+    dag_run_id     uuid not null,
+    task_index     integer not null,
+    map_index      integer not null,
+    attempt_number integer not null check (attempt_number >= 1),
+    class_id       bigint not null,
+    queue_id       integer not null,
+    order_key      double precision not null,
+    tries          integer not null,                 -- attempts that used a try before this one
+    losses         integer not null,
+    redeliveries   integer not null,
+    queue_time     timestamptz not null,
+    available_time timestamptz not null,
+    timeout_seconds double precision,                -- execution timeout of the attempt, null: none
+    due            boolean not null,
+    parked_on      bigint not null default 0,
+    primary key (dag_run_id, task_index, map_index)
+) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
+create index task_queue_claim on task_queue (queue_id, order_key) include (class_id) where due and parked_on = 0;
+create index task_queue_parked on task_queue (parked_on, class_id, order_key) where parked_on <> 0;
+create index task_queue_timer on task_queue (available_time) where not due;
+
+-- Now in a worker's hands. The primary key leaves no room for two live attempts of one task instance.
+create table live_attempt (
+    dag_run_id            uuid not null,
+    task_index            integer not null,
+    map_index             integer not null,
+    attempt_number        integer not null,
+    class_id              bigint not null,
+    session_id            uuid not null,
+    tries                 integer not null,
+    losses                integer not null,
+    redeliveries          integer not null,
+    queue_time            timestamptz not null,
+    start_time            timestamptz not null,
+    timeout_time          timestamptz,
+    cancel_requested_time timestamptz,
+    cancel_reason         text,
+    primary key (dag_run_id, task_index, map_index)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
+create index live_attempt_session on live_attempt (session_id);
+create index live_attempt_cancel on live_attempt (session_id) where cancel_requested_time is not null;
+create index live_attempt_timeout on live_attempt (timeout_time) where timeout_time is not null;
+
+-- A live attempt's share of a limit. use of a limit = sum(slots) of its holders.
+create table limit_holder (
+    limit_id   bigint not null,
+    dag_run_id uuid not null,
+    task_index integer not null,
+    map_index  integer not null,
+    slots      integer not null check (slots >= 1),
+    primary key (limit_id, dag_run_id, task_index, map_index)
+);
+create index limit_holder_attempt on limit_holder (dag_run_id, task_index, map_index);
+
+-- Ended attempts: append only. state: success failed timed_out lost deferred skipped cancelled returned
+create table task_attempt (
+    dag_run_id      uuid not null,
+    task_index      integer not null,
+    map_index       integer not null,
+    attempt_number  integer not null,
+    state           text not null check (state in ('success', 'failed', 'timed_out', 'lost', 'deferred', 'skipped',
+                                                   'cancelled', 'returned')),
+    session_id      uuid not null,
+    queue_time      timestamptz not null,
+    start_time      timestamptz not null,
+    end_time        timestamptz not null,
+    failure         text,                            -- JSON of core/failure.py
+    reason          text not null default '',
+    primary key (dag_run_id, task_index, map_index, attempt_number)
+);
+
+create table task_output (
+    dag_run_id     uuid not null,
+    task_index     integer not null,
+    map_index      integer not null,
+    attempt_number integer not null,
+    content_type   text not null,
+    body           bytea,                            -- null: by reference
+    uri            text,
+    size_bytes     bigint not null,
+    sha256         text not null default '',
+    primary key (dag_run_id, task_index, map_index, attempt_number),
+    check ((body is null) <> (uri is null))
+);
+
+create table task_progress (
+    dag_run_id       uuid not null,
+    task_index       integer not null,
+    map_index        integer not null,
+    attempt_number   integer not null,
+    progress_percent double precision not null,
+    note             text not null,
+    checkpoint       bytea,
+    update_time      timestamptz not null,
+    primary key (dag_run_id, task_index, map_index)
+);
+
+-- Lines as a JSON array of [time, stream, text]. `written` orders readers: only rows below the oldest running
+-- transaction are read, because neither log_id nor time follows the order of commits.
+create table task_log_chunk (
+    dag_run_id      uuid not null,
+    task_index      integer not null,
+    map_index       integer not null,
+    attempt_number  integer not null,
+    sequence_number bigint not null,
+    log_id          bigint generated always as identity,
+    written         xid8 not null default pg_current_xact_id(),
+    entries         text not null,
+    primary key (dag_run_id, task_index, map_index, attempt_number, sequence_number)
+);
+create index task_log_chunk_feed on task_log_chunk (dag_run_id, written, log_id);
+
+create table artifact (
+    namespace    text not null,
+    sha256       text not null,
+    content_type text not null,
+    size_bytes   bigint not null,
+    create_time  timestamptz not null,
+    primary key (namespace, sha256)
+);
+create table artifact_chunk (
+    namespace   text not null,
+    sha256      text not null,
+    chunk_index integer not null,
+    body        bytea not null,
+    primary key (namespace, sha256, chunk_index)
+);
+
+-- ---------------------------------------------------------------- workers
+-- state: open -- leave --> closed;  open -- lease ended --> lost. A session that left open never opens again.
+-- heard_until: may get work until then. lease_expire_time: its attempts are judged after that.
+create table worker_session (
+    session_id        uuid primary key,
+    namespace         text not null,
+    worker_identity   text not null,
+    incarnation       text not null,
+    generation        integer not null default 1,
+    state             text not null default 'open' check (state in ('open', 'closed', 'lost')),
+    draining          boolean not null default false,
+    heard_until       timestamptz not null,
+    lease_expire_time timestamptz not null,
+    connect_time      timestamptz not null,
+    end_time          timestamptz,
+    queue_names       text[] not null,
+    labels            jsonb not null,
+    resources         jsonb not null,
+    handlers          jsonb not null,                -- [[name, [version, ...]], ...]
+    sdk_name          text not null,
+    sdk_version       text not null,
+    host_name         text not null,
+    process_id        integer not null,
+    check ((end_time is not null) = (state <> 'open'))
+) with (fillfactor = 50);
+create unique index worker_session_open on worker_session (namespace, worker_identity, incarnation) where state = 'open';
+create index worker_session_lease on worker_session (lease_expire_time) where state = 'open';
+create index worker_session_list on worker_session (namespace, session_id);
+
+-- ---------------------------------------------------------------- for people and tools
+-- The task instances of one run that have been released at least once; always filter by dag_run_id.
+create view task_instance as
+select q.dag_run_id, q.task_index, q.map_index, q.attempt_number,
+       case when q.due then 'queued' when q.attempt_number > 1 then 'up_for_retry' else 'queued' end as state,
+       q.queue_time, null::timestamptz as start_time, null::timestamptz as end_time
+from task_queue q
+union all
+select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, 'running', l.queue_time, l.start_time, null
+from live_attempt l
+union all
+(select distinct on (a.dag_run_id, a.task_index, a.map_index)
+        a.dag_run_id, a.task_index, a.map_index, a.attempt_number, a.state, a.queue_time, a.start_time, a.end_time
+ from task_attempt a
+ where not exists (select from task_queue q where (q.dag_run_id, q.task_index, q.map_index) = (a.dag_run_id, a.task_index, a.map_index))
+   and not exists (select from live_attempt l where (l.dag_run_id, l.task_index, l.map_index) = (a.dag_run_id, a.task_index, a.map_index))
+ order by a.dag_run_id, a.task_index, a.map_index, a.attempt_number desc);
