@@ -1,7 +1,7 @@
 """Every limit, interval and address of a server, in one frozen object that is read once and passed down.
 
 A setting `lease_ttl_seconds` is set by the environment variable GLIDEPATH_LEASE_TTL_SECONDS; explicit overrides
-(command line, tests) win over the environment. Units stand last in the name. Nothing reads the environment after `load`.
+(command line, tests) win over the environment. Units stand last in the name. Nothing reads the environment later.
 """
 
 from __future__ import annotations

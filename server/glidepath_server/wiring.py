@@ -1,18 +1,19 @@
-"""The composition root: builds everything, owns the order of start and stop, and is the one place that knows every room.
+"""The composition root: builds everything, owns the order of start and stop, and may know every room.
 
-Start: database, schema, keys, engine, loops, listeners. Stop is the reverse: no new calls, open ones end within the
-grace, the loops stop, the engine finishes its step, the pools close. Whatever was started is stopped, also when a later
-part fails to start.
+Start: schema, database, engine, loops, listeners. Stop is the reverse: no new calls, open ones end within the grace,
+the loops stop, the engine finishes its step, the pools close. Whatever was started is stopped, also when a later part
+fails to start.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import UUID
 
 from glidepath_proto.admin.v1 import admin_service_pb2, admin_service_pb2_grpc
 
@@ -22,30 +23,26 @@ from .api.auth import Authenticator
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
 from .core.errors import InvalidInput, Violation
-from .loops.periodic import Periodic
+from .loops.engine import Engine
+from .loops.level import LevelLoop
 from .loops.pruner import pruner
-from .loops.readiness import CHECK_INTERVAL_SECONDS, Readiness
+from .loops.readiness import Readiness
+from .operations.first_token import ensure_token_file
 from .settings import Settings
 from .store import migrate
-from .store.database import Database
+from .store.database import Database, transaction
 from .telemetry import get_logger
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = get_logger("server")
-
-
-class _Engine:
-    def wake_run(self, dag_run_id: UUID) -> None: ...
-    def wake_queues(self, queue_ids: set[int]) -> None: ...
-    @property
-    def alive(self) -> bool:
-        return True
 
 
 class Server:
     """A control plane in this process and event loop, from `start` to `stop`, or as `async with Server(settings)`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, *, token_files: Mapping[str, Path] | None = None) -> None:
+        """`token_files` names a file by role ("admin", "worker") into which a token is written if there is none."""
+        self.settings, self._token_files = settings, dict(token_files or {})
         self._parts = AsyncExitStack()
         self._listeners: Listeners | None = None
 
@@ -73,30 +70,43 @@ class Server:
             raise
 
     async def _start(self) -> None:
-        settings, parts = self.settings, self._parts
+        settings = self.settings
         check_exposure(settings)
-        await _ready_schema(settings)
-        self.database = database = await Database.open(
+        await _prepare_schema(settings)
+        self.database = await Database.open(
             settings.database_url, engine_size=settings.engine_lanes, worker_size=settings.worker_pool_size,
             api_size=settings.api_pool_size)
-        parts.push_async_callback(database.close)
-        self.engine = engine = _Engine()
-        authenticator = Authenticator(
-            database, required=settings.auth == "required", cache_seconds=settings.token_cache_seconds)
-        self._start_loop(pruner(database, settings))
-        listeners = Listeners(settings, authenticator, self._services(authenticator))
-        parts.push_async_callback(listeners.stop, settings.shutdown_grace_seconds)
-        await listeners.start()
-        self._listeners = listeners
-        self._start_loop(Periodic("revocations", max(settings.token_cache_seconds, 0.1), authenticator.end_revoked_streams))
-        readiness = Readiness(database, lambda: engine.alive, listeners.set_ready)
-        await readiness.check()
-        self._start_loop(Periodic("readiness", CHECK_INTERVAL_SECONDS, readiness.check))
-        _log.info("server_started", address=listeners.address, worker_address=listeners.worker_address, version=__version__)
+        self._parts.push_async_callback(self.database.close)
+        await self._write_tokens()
+        await self._start_engine()
+        await self._start_listeners()
 
-    def _start_loop(self, loop: Periodic) -> None:
-        loop.start()
-        self._parts.push_async_callback(loop.stop)
+    async def _write_tokens(self) -> None:
+        for role, path in self._token_files.items():
+            async with transaction(self.database.api) as connection:
+                written = await ensure_token_file(connection, path, name=f"first-{role}", role=role)
+            if written:
+                _log.info("token_written", role=role, path=str(path))
+
+    async def _start_engine(self) -> None:
+        self.engine = Engine(self.database, self.settings)
+        await self.engine.start()
+        self._parts.push_async_callback(self.engine.stop)
+        self._start_loops(pruner(self.database, self.settings))
+
+    async def _start_listeners(self) -> None:
+        settings = self.settings
+        authenticator = Authenticator(
+            self.database, required=settings.auth == "required", cache_seconds=settings.token_cache_seconds)
+        listeners = Listeners(settings, authenticator, self._services(authenticator))
+        await listeners.start()
+        self._parts.push_async_callback(listeners.stop, settings.shutdown_grace_seconds)
+        readiness = Readiness(self.database, lambda: True, listeners.set_ready)
+        await readiness.once()
+        self._start_loops(
+            readiness.loop, LevelLoop("revocations", authenticator.end_revoked_streams, settings.token_cache_seconds))
+        self._listeners = listeners
+        _log.info("server_started", address=self.address, worker_address=self.worker_address, version=__version__)
 
     def _services(self, authenticator: Authenticator) -> list[Service]:
         return [
@@ -104,6 +114,11 @@ class Server:
                     admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
                     AdminServicer(self.database, authenticator, self.engine)),
         ]
+
+    def _start_loops(self, *loops: LevelLoop) -> None:
+        for loop in loops:
+            loop.start()
+            self._parts.push_async_callback(loop.stop)
 
     async def stop(self) -> None:
         """Close everything, in reverse order."""
@@ -121,7 +136,7 @@ class Server:
         await self.stop()
 
 
-async def _ready_schema(settings: Settings) -> None:
+async def _prepare_schema(settings: Settings) -> None:
     if not settings.database_url:
         violation = Violation("database_url", "''", "postgresql://user@host:port/database")
         raise InvalidInput(str(violation), hint="set GLIDEPATH_DATABASE_URL", violations=[violation])
@@ -131,17 +146,27 @@ async def _ready_schema(settings: Settings) -> None:
     await migrate.check(settings.database_url)
 
 
-async def serve(settings: Settings) -> None:
-    """Run a server until SIGTERM or SIGINT. A second signal ends the process at once."""
+async def serve(
+    settings: Settings, *, token_files: Mapping[str, Path] | None = None,
+    on_started: Callable[[Server], None] | None = None,
+) -> None:
+    """Run a server until SIGTERM or SIGINT. A second signal ends the process at once.
+
+    `token_files` names a file by role ("admin", "worker") into which a token is written if there is none. `on_started`
+    is called once, when calls are taken.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def ask_to_stop(number: signal.Signals) -> None:
         _log.info("signal_received", signal=number.name)
         stopping.set()
-        loop.remove_signal_handler(number)
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, ask_to_stop, number)
-    async with Server(settings):
+    async with Server(settings, token_files=token_files) as server:
+        if on_started is not None:
+            on_started(server)
         await stopping.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -28,10 +29,12 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Wakes(Protocol):
-    """What the engine is told after a commit."""
+    """What the engine is told after a commit: rows of queues may go on (here, elsewhere), a run has an inbox."""
 
-    def wake_run(self, dag_run_id: UUID) -> None: ...
-    def wake_queues(self, queue_ids: set[int]) -> None: ...
+    on_queues: Callable[[set[int]], None]
+
+    def look_for_work(self, queues: set[int], /) -> None: ...
+    def add_inbox(self, run_id: UUID, /) -> None: ...
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
@@ -77,7 +80,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         async with transaction(self._database.api) as connection:
             pool, queue_ids = await pools.set_pool(
                 connection, namespace=namespace, name=request.pool_name, slots=request.slots, actor=caller.name)
-        self._engine.wake_queues(queue_ids)
+        if queue_ids:
+            self._engine.look_for_work(queue_ids)
+            self._engine.on_queues(queue_ids)
         return pb.SetPoolResponse(pool=pool_out(pool))
 
     async def ListPools(self, request: pb.ListPoolsRequest, context: Context) -> pb.ListPoolsResponse:
@@ -157,5 +162,5 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             released = await release_dag_run(
                 connection, namespace=namespace, dag_run_id=dag_run_id, actor=caller.name)
         if released:
-            self._engine.wake_run(dag_run_id)
+            self._engine.add_inbox(dag_run_id)
         return pb.ReleaseDagRunResponse()

@@ -73,15 +73,15 @@ def current_identity() -> Identity:
 def namespace_for(request: Any, identity: Identity) -> str:
     """The namespace that a message with a `namespace` field means, once the caller is known to hold it.
 
-    An empty one is the caller's own, or "default" for a caller that holds all. Raises PermissionDenied for a foreign one
-    and NotFound for one that does not exist.
+    An empty one is the caller's own, or "default" for a caller that holds all. Raises PermissionDenied for a foreign
+    one and NotFound for one that does not exist.
     """
     asked = request.namespace or (DEFAULT_NAMESPACE if identity.namespace == ALL else identity.namespace)
     if identity.namespace not in (ALL, asked):
         raise PermissionDenied(f"{identity.name!r} holds namespace {identity.namespace!r}, not {asked!r}",
                                hint="use a token of that namespace")
     if asked not in identity.known_namespaces:
-        raise NotFound(f"namespace {asked!r} does not exist", hint="names are listed by ListNamespaces; check the spelling")
+        raise NotFound(f"namespace {asked!r} does not exist", hint="ListNamespaces lists them; check the spelling")
     return asked
 
 
@@ -125,9 +125,11 @@ class Authenticator:
     """Turns a bearer token into an Identity, asking the database at most every `cache_seconds` for each token."""
 
     def __init__(
-        self, database: Database, *, required: bool, cache_seconds: float, monotonic: Callable[[], float] = clock.monotonic,
+        self, database: Database, *, required: bool, cache_seconds: float,
+        monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._database, self.required, self._cache_seconds, self._monotonic = database, required, cache_seconds, monotonic
+        self.required = required
+        self._database, self._cache_seconds, self._monotonic = database, cache_seconds, monotonic
         self._tokens: dict[str, tuple[float, TokenCheck | None]] = {}
         self._namespaces: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
         self._streams: dict[asyncio.Task[Any], str] = {}
@@ -193,11 +195,11 @@ class Authenticator:
             del self._streams[task]
             self._ended.discard(task)
 
-    async def end_revoked_streams(self) -> int:
-        """Look at the tokens of all open streams at once and end those that are no longer valid; how many."""
+    async def end_revoked_streams(self) -> None:
+        """Look at the tokens of all open streams at once, and end the streams whose token is no longer valid."""
         token_ids = set(self._streams.values())
         if not token_ids:
-            return 0
+            return
         async with self._database.api.acquire() as connection:
             gone = set(await store.tokens_no_longer_valid(connection, token_ids))
         ending = [task for task, token_id in self._streams.items() if token_id in gone and task not in self._ended]
@@ -205,7 +207,6 @@ class Authenticator:
             _log.info("stream_ended_by_revocation", token_id=self._streams[task])
             self._ended.add(task)
             task.cancel()
-        return len(ending)
 
 
 def _bearer(metadata: Mapping[str, str | bytes]) -> str:
@@ -214,7 +215,7 @@ def _bearer(metadata: Mapping[str, str | bytes]) -> str:
         raise Unauthenticated("no token was sent", hint="send the metadata authorization: Bearer gp_...")
     scheme, _, text = str(value).partition(" ")
     if scheme.lower() != "bearer" or not text:
-        raise Unauthenticated("the authorization metadata is not a bearer token", hint="send authorization: Bearer gp_...")
+        raise Unauthenticated("the authorization metadata is no bearer token", hint="send authorization: Bearer gp_...")
     return text.strip()
 
 
@@ -239,11 +240,14 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         return wrap_handler(handler, partial(self._admitted, details.method, rule.role, streams))
 
     @asynccontextmanager
-    async def _admitted(self, method: str, role: str, streams: bool, request: Any, context: Context) -> AsyncIterator[None]:
+    async def _admitted(
+        self, method: str, role: str, streams: bool, request: Any, context: Context,
+    ) -> AsyncIterator[None]:
         metadata = {key: value for key, value in context.invocation_metadata() or ()}
         identity = await self._authenticator.identify(metadata)
         if role not in INCLUDES.get(identity.role, ()):
-            raise PermissionDenied(f"{method.rpartition('/')[2]} needs the role {role}, {identity.name!r} is {identity.role}",
+            name = method.rpartition("/")[2]
+            raise PermissionDenied(f"{name} needs the role {role}, {identity.name!r} has {identity.role}",
                                    hint=f"use a token with the role {role}")
         if request is not None and "namespace" in request.DESCRIPTOR.fields_by_name:
             (namespace_or_all if method in ALL_NAMESPACES else namespace_for)(request, identity)

@@ -36,7 +36,8 @@ def token_out(token: Token) -> pb.Token:
 def worker_out(worker: Worker) -> pb.Worker:
     return pb.Worker(
         session_id=str(worker.session_id), namespace=worker.namespace, worker_identity=worker.worker_identity,
-        incarnation=worker.incarnation, state="draining" if worker.draining and worker.state == "open" else worker.state,
+        incarnation=worker.incarnation,
+        state="draining" if worker.draining and worker.state == "open" else worker.state,
         queue_names=worker.queue_names, labels=worker.labels, attempts_live=worker.attempts_live,
         connect_time=to_timestamp(worker.connect_time), lease_expire_time=to_timestamp(worker.lease_expire_time),
         sdk_name=worker.sdk_name, sdk_version=worker.sdk_version, host_name=worker.host_name)

@@ -52,8 +52,8 @@ def check_exposure(settings: Settings) -> None:
         hints.append("set GLIDEPATH_AUTH=required, or listen on 127.0.0.1")
     if not settings.tls_certificate_file and not settings.insecure_plaintext:
         wrong.append(Violation("tls_certificate_file", "''", f"a certificate, {where}"))
-        hints.append("set GLIDEPATH_TLS_CERTIFICATE_FILE and GLIDEPATH_TLS_KEY_FILE, or, when something in front of the "
-                     "server speaks TLS, GLIDEPATH_INSECURE_PLAINTEXT=true")
+        hints.append("set GLIDEPATH_TLS_CERTIFICATE_FILE and GLIDEPATH_TLS_KEY_FILE, or, when something in front of "
+                     "the server speaks TLS, GLIDEPATH_INSECURE_PLAINTEXT=true")
     if wrong:
         raise InvalidInput("; ".join(map(str, wrong)), hint="; ".join(hints), violations=wrong)
 

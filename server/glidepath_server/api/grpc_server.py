@@ -44,7 +44,7 @@ def options(settings: Settings) -> list[tuple[str, int]]:
     found = [
         ("grpc.max_receive_message_length", settings.message_bytes_max),
         ("grpc.max_send_message_length", settings.message_bytes_max),
-        # Above the first refusals begin at random, above the second they are certain: equal, so that there is one limit.
+        # Above the first refusals begin at random, above the second they are certain: equal, so there is one limit.
         ("grpc.max_metadata_size", settings.metadata_bytes_max),
         ("grpc.absolute_max_metadata_size", settings.metadata_bytes_max),
         ("grpc.max_concurrent_streams", settings.streams_per_connection_max),
@@ -70,7 +70,8 @@ class Listeners:
         """Raises InvalidInput for an unsafe address, ValueError for a method without a rule."""
         check_exposure(settings)
         self._settings, self._services = settings, services
-        self._interceptors = [StatusInterceptor(), AuthInterceptor(authenticator, rules_of(s.descriptor for s in services))]
+        rules = rules_of(each.descriptor for each in services)
+        self._interceptors = [StatusInterceptor(), AuthInterceptor(authenticator, rules)]
         self._health = health.aio.HealthServicer()
         self._servers: list[grpc.aio.Server] = []
         self.address = self.worker_address = ""
@@ -88,8 +89,8 @@ class Listeners:
 
     def _listen(self, address: str, services: Sequence[Service]) -> str:
         server = grpc.aio.server(
-            interceptors=self._interceptors, options=options(self._settings), compression=grpc.Compression.NoCompression,
-            maximum_concurrent_rpcs=self._settings.calls_max)
+            interceptors=self._interceptors, options=options(self._settings),
+            compression=grpc.Compression.NoCompression, maximum_concurrent_rpcs=self._settings.calls_max)
         for each in services:
             each.add(each.servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -134,31 +135,33 @@ def _bind(server: grpc.aio.Server, address: str, settings: Settings) -> str:
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials:
     """TLS by the files of the settings; read again when one of them has changed."""
-    files = [Path(name) for name in (settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file) if name]
-    seen = [_stamps(files)]
+    names = (settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
+    files = [Path(name) for name in names if name]
+
+    try:
+        seen, first = _stamps(files), _configuration(files)
+    except OSError as error:
+        raise Unavailable(f"cannot read {error.filename}: {error.strerror}",
+                          hint="check the tls_*_file settings") from error
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         """Called by gRPC for each handshake; None keeps what is in use, as does a file that cannot be read."""
+        nonlocal seen
         try:
             stamps = _stamps(files)
-            if stamps == seen[0]:
-                return None
-            changed = _configuration(files)
+            changed = None if stamps == seen else _configuration(files)
         except OSError:
             return None
-        seen[0] = stamps
+        seen = stamps
         return changed
 
-    try:
-        first = _configuration(files)
-    except OSError as error:
-        raise Unavailable(f"cannot read {error.filename}: {error.strerror}", hint="check the tls_*_file settings") from error
-    return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=bool(settings.tls_client_ca_file))
+    return grpc.dynamic_ssl_server_credentials(first, fetch, bool(settings.tls_client_ca_file))
 
 
 def _configuration(files: Sequence[Path]) -> grpc.ServerCertificateConfiguration:
     certificate, key, *authority = (path.read_bytes() for path in files)
-    return grpc.ssl_server_certificate_configuration([(key, certificate)], root_certificates=authority[0] if authority else None)
+    return grpc.ssl_server_certificate_configuration(
+        [(key, certificate)], root_certificates=authority[0] if authority else None)
 
 
 def _stamps(files: Sequence[Path]) -> list[tuple[int, int]]:

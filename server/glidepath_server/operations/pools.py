@@ -14,7 +14,9 @@ SLOTS_MAX = 1_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
-async def set_pool(connection: Connection, *, namespace: str, name: str, slots: int, actor: str) -> tuple[Pool, set[int]]:
+async def set_pool(
+    connection: Connection, *, namespace: str, name: str, slots: int, actor: str,
+) -> tuple[Pool, set[int]]:
     """Create a pool or change its slots, inside the caller's transaction. Nothing that runs is cancelled.
 
     Returns the pool as it is now, and the ids of queues in which rows may go on: tell the engine after the commit.
@@ -45,12 +47,13 @@ async def delete_pool(connection: Connection, *, namespace: str, name: str, acto
         return
     users = await administration.pool_users(connection, found.limit_id)
     if users:
-        named = ", ".join(f"{dag_id} version {number}" for dag_id, number in users[:3]) + (", ..." if len(users) > 3 else "")
-        raise StateConflict(f"pool {name!r} is named by {named}, and any version can be run",
+        named = [f"{dag_id} version {number}" for dag_id, number in users[:3]] + ["..."] * (len(users) > 3)
+        raise StateConflict(f"pool {name!r} is named by {', '.join(named)}, and any version can be run",
                             hint="set its slots to 0 to admit nothing")
     holders = await administration.pool_holders(connection, found.limit_id)
     if holders:
-        raise StateConflict(f"pool {name!r} is held by {holders} attempts", hint="set its slots to 0 and wait for them to end")
+        raise StateConflict(f"pool {name!r} is held by {holders} attempts",
+                            hint="set its slots to 0 and wait for them to end")
     await administration.delete_pool(connection, found.limit_id)
     await append_audit(connection, namespace=namespace, actor=actor, action="pool.delete", target=f"pool/{name}",
                        detail={}, now=await identity.database_now(connection))

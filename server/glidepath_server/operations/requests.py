@@ -21,7 +21,8 @@ RETENTION = timedelta(days=7)
 
 
 async def once(
-    connection: Connection, *, namespace: str, request_id: str, method: str, body: bytes, run: Callable[[], Awaitable[bytes]],
+    connection: Connection, *, namespace: str, request_id: str, method: str, body: bytes,
+    run: Callable[[], Awaitable[bytes]],
 ) -> bytes:
     """The answer of `run`, or the stored answer when this request id has been used with the same method and body.
 

@@ -1,8 +1,8 @@
 """API tokens: their form, making them, revoking them.
 
-A token reads `gp_<role>_<id>_<secret><checksum>`. The id finds the row, the SHA-256 of the whole text proves it, and the
-checksum (CRC-32 of everything before it) tells a typing error or a cut-off line from a wrong token without a look into
-the database. The secret has 256 bits, so a slow hash would protect nothing.
+A token reads `gp_<role>_<id>_<secret><checksum>`. The id finds the row, the SHA-256 of the whole text proves it, and
+the checksum (CRC-32 of everything before it) tells a typing error or a cut-off line from a wrong token without a look
+into the database. The secret has 256 bits, so a slow hash would protect nothing.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ async def create_token(
     now = await identity.database_now(connection)
     _check(name, role, expire_time, now)
     if namespace != ALL and namespace not in await identity.namespaces(connection):
-        raise NotFound(f"namespace {namespace!r} does not exist", hint="create it first, or use \"*\" for all")
+        raise NotFound(f"namespace {namespace!r} does not exist", hint='create it first, or use "*" for all')
     made = _new(name, namespace, role, expire_time, actor, now)
     await identity.insert_token(connection, made.token, hash_of(made.text))
     await append_audit(
-        connection, namespace=namespace, actor=actor, action="token.create", target=f"token/{made.token.token_id}", now=now,
-        detail={"name": name, "role": role, "expire_time": expire_time and expire_time.isoformat()})
+        connection, namespace=namespace, actor=actor, action="token.create", target=f"token/{made.token.token_id}",
+        detail={"name": name, "role": role, "expire_time": expire_time and expire_time.isoformat()}, now=now)
     return made
 
 

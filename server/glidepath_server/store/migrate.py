@@ -54,12 +54,14 @@ def refusal(found: str | None) -> StateConflict | None:
     if found is None:
         return StateConflict("the database has no Glidepath schema", hint="run glidepath db upgrade")
     if found not in known:
-        return StateConflict(f"this server is older than the schema: it knows revisions up to {known[-1]}, the database has {found}",
-                             hint="run a server of the release that upgraded the database, or a newer one")
+        return StateConflict(
+            f"this server is older than the schema: it knows revisions up to {known[-1]}, the database has {found}",
+            hint="run a server of the release that upgraded the database, or a newer one")
     missing = [each for each in _behind(found) if _is_pre(each)]
     if missing:
-        return StateConflict(f"the schema is older than this server: the database has revision {found}, {missing[-1]} is needed",
-                             hint="run glidepath db upgrade")
+        return StateConflict(
+            f"the schema is older than this server: the database has revision {found}, {missing[-1]} is needed",
+            hint="run glidepath db upgrade")
     return None
 
 
@@ -75,8 +77,8 @@ async def check(url: str) -> str:
 async def upgrade(url: str, *, only_pre: bool = False) -> list[str]:
     """Apply what is missing, one replica at a time; the revisions applied.
 
-    `only_pre` stops before the first `post` revision: do that while old replicas still run. Raises StateConflict when the
-    schema is newer than this server, Unavailable when a lock cannot be had (nothing of that revision is applied then).
+    `only_pre` stops before the first `post` revision: do that while old replicas still run. Raises StateConflict when
+    the schema is newer than this server, Unavailable when a lock cannot be had (that revision is not applied then).
     """
     connection = await _connect(url)
     try:
@@ -105,7 +107,8 @@ async def _apply(url: str, target: str) -> None:
     try:
         await apply(url, target)
     except asyncpg.LockNotAvailableError as error:
-        raise Unavailable(f"a table is in use for too long: {error}", hint="try glidepath db upgrade again at a quieter time") from error
+        raise Unavailable(f"a table is in use for too long: {error}",
+                          hint="run glidepath db upgrade again at a quieter time") from error
 
 
 def _behind(found: str) -> list[str]:
@@ -121,4 +124,5 @@ async def _connect(url: str) -> Any:
     try:
         return await asyncpg.connect(url, timeout=10)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise Unavailable(f"Postgres does not answer: {error}", hint="check the database URL and that it runs") from error
+        raise Unavailable(f"Postgres does not answer: {error}",
+                          hint="check the database URL and that it runs") from error

@@ -1,4 +1,4 @@
-"""Applies revisions through Alembic. It is imported only to migrate, because SQLAlchemy takes half a second to import."""
+"""Applies revisions through Alembic. Imported only to migrate, because SQLAlchemy takes half a second to import."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ LOCK_TIMEOUT_MILLISECONDS = 5000
 async def apply(url: str, target: str) -> None:
     """Apply all revisions up to `target`, each in a transaction of its own. Raises what asyncpg raises."""
     # The creator keeps asyncpg's reading of the URL (sockets, passwords, TLS) instead of SQLAlchemy's.
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade, target)

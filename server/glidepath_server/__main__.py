@@ -1,0 +1,57 @@
+"""`python -m glidepath_server`: a server against a Postgres that is there already."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvloop
+
+from . import __version__, telemetry
+from .core.errors import GlidepathError
+from .settings import Settings
+from .wiring import serve
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 stopped by a signal, 1 could not start (the message says why), 2 usage."""
+    asked = _parser().parse_args(arguments)
+    try:
+        settings = Settings.load(**_overrides(asked))
+        telemetry.configure(settings.log_format, settings.log_level)
+        uvloop.run(serve(settings, token_files=_token_files(asked)))
+    except GlidepathError as error:
+        print(f"glidepath_server: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m glidepath_server",
+        description="Run Glidepath's control plane. Every setting can also be given as GLIDEPATH_<NAME>.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--database-url", metavar="URL", help="postgresql://user@host:port/database")
+    parser.add_argument("--address", metavar="HOST:PORT", help="where users, clients and workers connect")
+    parser.add_argument("--worker-address", metavar="HOST:PORT", help="a listener of their own for workers")
+    parser.add_argument("--auth", choices=("required", "off"), help="off: loopback only")
+    parser.add_argument("--auto-upgrade", action="store_true", default=None, help="bring the schema up to date first")
+    parser.add_argument("--bootstrap-token-file", type=Path, metavar="FILE",
+                        help="write a new administrator's token there, readable by the owner only, if it does not exist")
+    parser.add_argument("--bootstrap-worker-token-file", type=Path, metavar="FILE", help="likewise for workers")
+    return parser
+
+
+def _overrides(asked: argparse.Namespace) -> dict[str, object]:
+    names = ("database_url", "address", "worker_address", "auth", "auto_upgrade")
+    return {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
+
+
+def _token_files(asked: argparse.Namespace) -> dict[str, Path]:
+    files = {"admin": asked.bootstrap_token_file, "worker": asked.bootstrap_worker_token_file}
+    return {role: path for role, path in files.items() if path is not None}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The first tokens of a server: written to files that only their owner can read, because nobody could ask for them yet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..core.errors import StateConflict
+from ..store import identity
+from ..store.database import Connection
+from ..store.identity import ALL
+from .tokens import create_token, hash_of, token_id_of
+
+ACTOR = "bootstrap"
+
+
+async def ensure_token_file(connection: Connection, path: Path, *, name: str, role: str) -> bool:
+    """Make a token for all namespaces and write it to `path` (mode 0600), in the caller's transaction; False when the
+    file is there and its token holds.
+
+    Raises StateConflict for a file that holds anything else: it may belong to another server, so it is not replaced.
+    """
+    if path.exists():
+        await _check_file(connection, path)
+        return False
+    made = await create_token(connection, name=name, namespace=ALL, role=role, expire_time=None, actor=ACTOR)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_new(path, made.text)
+    return True
+
+
+async def _check_file(connection: Connection, path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        raise StateConflict(f"{path} holds a token and can be read by others", hint=f"chmod 600 {path}")
+    text = path.read_text().strip()
+    token_id = token_id_of(text)
+    found = await identity.token_by_id(connection, token_id) if token_id else None
+    if found is None or found.secret_hash != hash_of(text) or not found.valid:
+        raise StateConflict(f"{path} holds no token that this database knows and admits",
+                            hint="delete the file to get a new token, or name another file")
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write and sync; never through a link, never into a file that somebody else made meanwhile."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        os.write(handle, text.encode() + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
