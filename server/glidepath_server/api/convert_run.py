@@ -15,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ..core.critical_path import Step
+from ..core.errors import InvalidInput
 from ..core.explain import Explanation, Wait
 from ..core.failure import Failure, FailureKind
 from ..core.run_view import EndedRow, TaskInstanceView, ViewState
@@ -61,7 +62,10 @@ def run_request_in(message: run_service_pb2.DagRunRequest, at: str) -> RunReques
 
 
 def _time_in(message: run_service_pb2.DagRunRequest, at: str, field: str) -> datetime | None:
-    return from_timestamp(message, field, f"{at}.{field}") if message.HasField(field) else None  # type: ignore[arg-type]
+    try:
+        return from_timestamp(message, field)
+    except InvalidInput as error:
+        raise invalid(f"{at}.{field}", error.violations[0].value, error.violations[0].expected) from None
 
 
 def states_in(numbers: Sequence[int]) -> list[str]:

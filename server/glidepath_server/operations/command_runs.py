@@ -1,0 +1,200 @@
+"""What operators do to runs: cancel, clear, rerun. Each is an event of the run's step, audited in its transaction.
+
+What is checked here, before the step, makes good messages; the step checks again what may have changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ..core.board import FINAL
+from ..core.errors import InvalidInput, StateConflict, Violation
+from ..core.events import RunCancelled, TasksCancelled, TasksCleared
+from ..core.states import RUN_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskState
+from ..store import runs_read
+from ..store.database import Connection, transaction
+from .audit import append_audit
+from .plans import Plan
+from .read_runs import RunReader, task_indexes
+from .requests import once
+from .run_engine import Command, RunEngine
+
+TASK_IDS_MAX = 10_000
+AUDITED_TASKS_MAX = 100
+REASON_CHARACTERS_MAX = 1_000
+_BAD = frozenset(int(state) for state in TASK_NOT_SUCCESSFUL)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCall:
+    """A command as it came in: who, on which run, and what makes a repetition the same call."""
+
+    method: str
+    namespace: str
+    actor: str
+    dag_run_id: UUID
+    request_id: str
+    body: bytes
+    reason: str = ""
+
+
+class _NotYet(Exception):
+    """The request id has no answer yet."""
+
+
+@dataclass(slots=True)
+class _Repeated(Exception):
+    """The request id got its answer while this call was on its way."""
+
+    answer: bytes = field(default=b"")
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommander:
+    """Commands to runs. Every method raises NotFound, StateConflict, InvalidInput; then nothing has changed."""
+
+    reader: RunReader
+    engine: RunEngine
+
+    async def cancel_run(self, call: CommandCall) -> None:
+        """End the run: nothing new starts, what is live is told to end. A cancelled run stays as it is."""
+        if await self._stored(call) is not None:
+            return
+        run, _ = await self._load(call)
+        if run.state is RunState.CANCELLED or (run.intent is RunIntent.CANCEL and run.state not in RUN_FINAL):
+            return
+        if run.state in RUN_FINAL:
+            raise StateConflict(f"run {run.dag_run_id} has already ended: {run.state.value}")
+        await self._carry_out(call, RunCancelled(_reason(call)), "dag_run.cancel", {})
+
+    async def cancel_tasks(self, call: CommandCall, task_ids: Sequence[str]) -> None:
+        """End single task instances; those that are cancelled already stay so."""
+        if await self._stored(call) is not None:
+            return
+        run, plan = await self._load(call)
+        tasks = _tasks(plan, task_ids)
+        if run.state is RunState.QUEUED:
+            raise StateConflict("the run has not started yet", hint="cancel the run, or wait until it has started")
+        states = run.states(plan.graph.size)
+        still_open = tuple(task for task in tasks if states[task] not in FINAL)
+        if still_open:
+            detail = {"task_ids": _ids(plan, still_open)}
+            await self._carry_out(call, TasksCancelled(still_open, _reason(call)), "task_instance.cancel", detail)
+            return
+        ended = [task for task in tasks if states[task] != TaskState.CANCELLED]
+        if ended:
+            task = ended[0]
+            name = TaskState(states[task]).name.lower()
+            raise StateConflict(f"task {plan.graph.task_ids[task]} has already ended: {name}")
+
+    async def clear(
+        self, call: CommandCall, task_ids: Sequence[str], *, downstream: bool, cancel_running: bool
+    ) -> list[str]:
+        """Let task instances run again, with everything that follows from them if asked. Returns what was cleared."""
+        stored = await self._stored(call)
+        if stored is not None:
+            return _cleared(stored)
+        run, plan = await self._load(call)
+        chosen = set(_tasks(plan, task_ids))
+        return await self._clear(call, "task_instance.clear", run, plan, chosen, downstream, cancel_running)
+
+    async def rerun(self, call: CommandCall) -> list[str]:
+        """Clear what failed, was cancelled or never ran because of that, with all that follows. Returns what was cleared."""
+        stored = await self._stored(call)
+        if stored is not None:
+            return _cleared(stored)
+        run, plan = await self._load(call)
+        chosen = {task for task, state in enumerate(run.states(plan.graph.size)) if state in _BAD}
+        if not chosen:
+            raise StateConflict(f"nothing to rerun: no task of the run has failed, the run is {run.state.value}",
+                                hint="clear the tasks that should run again")
+        return await self._clear(call, "dag_run.rerun", run, plan, chosen, True, False)
+
+    async def _clear(
+        self, call: CommandCall, action: str, run: runs_read.Run, plan: Plan, chosen: set[int], downstream: bool,
+        cancel_running: bool,
+    ) -> list[str]:
+        states = run.states(plan.graph.size)
+        tasks = tuple(sorted(plan.graph.closure(chosen) if downstream else chosen))
+        cleared = [plan.graph.task_ids[task] for task in tasks if states[task] != TaskState.SCHEDULED]
+        if not cleared:
+            raise StateConflict("nothing to clear: none of these tasks has been released yet")
+        detail = {"task_ids": _ids(plan, tasks), "downstream": downstream, "cancel_running": cancel_running}
+        event = TasksCleared(tasks, cancel_running, _reason(call))
+        return _cleared(await self._carry_out(call, event, action, detail, json.dumps(cleared).encode()))
+
+    # ---- carrying out
+    async def _load(self, call: CommandCall) -> tuple[runs_read.Run, Plan]:
+        async with self.reader.database.api.acquire() as connection:
+            return await self.reader.load(connection, call.namespace, call.dag_run_id)
+
+    async def _stored(self, call: CommandCall) -> bytes | None:
+        """The answer that this request id got before, None when it is new. Raises AlreadyExists for another body."""
+        try:
+            async with transaction(self.reader.database.api) as connection:
+                return await _once(connection, call, _not_yet)
+        except _NotYet:
+            return None
+
+    async def _carry_out(
+        self, call: CommandCall, event: Command, action: str, detail: dict[str, Any], answer: bytes = b""
+    ) -> bytes:
+        """One step of the run with the event, the audit row and the request's answer in one transaction."""
+        first = False
+
+        async def within(connection: Connection, now: datetime) -> None:
+            async def write() -> bytes:
+                nonlocal first
+                first = True
+                await append_audit(
+                    connection, namespace=call.namespace, actor=call.actor, action=action,
+                    target=f"dag_run/{call.dag_run_id}", detail={**detail, "reason": call.reason}, now=now)
+                return answer
+
+            stored = await _once(connection, call, write)
+            if not first:
+                raise _Repeated(stored)
+
+        try:
+            await self.engine.command(call.dag_run_id, event, within)
+        except _Repeated as repeated:
+            return repeated.answer
+        return answer
+
+
+async def _once(connection: Connection, call: CommandCall, run: Any) -> bytes:
+    return await once(connection, namespace=call.namespace, request_id=call.request_id, method=call.method,
+                      body=call.body, run=run)
+
+
+async def _not_yet() -> bytes:
+    raise _NotYet
+
+
+def _cleared(answer: bytes) -> list[str]:
+    names: list[str] = json.loads(answer)
+    return names
+
+
+def _reason(call: CommandCall) -> str:
+    return f"{call.reason} (by {call.actor})" if call.reason else f"by {call.actor}"
+
+
+def _tasks(plan: Plan, task_ids: Sequence[str]) -> list[int]:
+    """Indexes of the tasks that were named. Raises InvalidInput for none or too many, NotFound for an unknown one."""
+    if not 1 <= len(task_ids) <= TASK_IDS_MAX:
+        violation = Violation("task_ids", f"{len(task_ids)} task ids", f"1 to {TASK_IDS_MAX} task ids")
+        raise InvalidInput(str(violation), violations=[violation])
+    return sorted(set(task_indexes(plan, task_ids)))
+
+
+def _ids(plan: Plan, tasks: Iterable[int]) -> list[str]:
+    """Names for the audit trail; a few of many."""
+    names = [plan.graph.task_ids[task] for task in tasks]
+    more = len(names) - AUDITED_TASKS_MAX
+    return [*names[:AUDITED_TASKS_MAX], f"and {more} more"] if more > 0 else names

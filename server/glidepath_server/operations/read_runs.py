@@ -1,0 +1,102 @@
+"""Reading runs: each answer comes from one snapshot of the database."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from ..core.errors import NotFound
+from ..core.graph import Graph
+from ..core.run_view import EndedRow, TaskInstanceView, task_counts, task_instance_views
+from ..store import runs_read as store
+from ..store.database import Connection, Database
+from ..store.runs_read import ALL_TASKS, AttemptKeys, Output, Run
+from .plans import Plan, Plans
+
+
+@dataclass(frozen=True, slots=True)
+class RunReader:
+    """Runs of any namespace; the caller has checked that the namespace may be read."""
+
+    database: Database
+    plans: Plans
+
+    async def get(self, namespace: str, dag_run_id: UUID) -> tuple[Run, dict[str, int]]:
+        """A run and its task instances per state. Raises NotFound."""
+        async with store.snapshot(self.database) as connection:
+            run, plan = await self.load(connection, namespace, dag_run_id)
+            counts = await store.released_counts(connection, dag_run_id)
+        return run, task_counts(run.states(plan.graph.size), *counts)
+
+    async def load(self, connection: Connection, namespace: str, dag_run_id: UUID) -> tuple[Run, Plan]:
+        """A run and its compiled version. Raises NotFound."""
+        run = await store.run(connection, namespace, dag_run_id)
+        if run is None:
+            raise NotFound(f"there is no run {dag_run_id} in namespace {namespace!r}",
+                           hint="list the runs of the DAG to find it")
+        await self.plans.load(connection, [run.dag_version_id])
+        return run, self.plans.versions[run.dag_version_id]
+
+    async def list_runs(
+        self, namespace: str, dag_id: str, states: Sequence[str], below: UUID, limit: int
+    ) -> list[Run]:
+        """Newest first, below an id. Raises NotFound for a DAG that does not exist."""
+        async with self.database.api.acquire() as connection:
+            found = await store.list_runs(connection, namespace, dag_id, states, below, limit)
+            if not found and dag_id and not await store.dag_exists(connection, namespace, dag_id):
+                raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
+        return found
+
+    async def task_instances(
+        self, namespace: str, dag_run_id: UUID, first: int, limit: int
+    ) -> tuple[Plan, list[TaskInstanceView]]:
+        """Views of `limit` task instances in topological order, from index `first` on. Raises NotFound."""
+        async with store.snapshot(self.database) as connection:
+            run, plan = await self.load(connection, namespace, dag_run_id)
+            tasks = range(first, min(first + limit, plan.graph.size))
+            rows = await store.rows_of(connection, dag_run_id, tasks)
+        return plan, task_instance_views(plan.graph, run.states(plan.graph.size), rows, tasks)
+
+    async def attempts(
+        self, namespace: str, dag_run_id: UUID, task_id: str, after: AttemptKeys, limit: int
+    ) -> tuple[Plan, list[EndedRow]]:
+        """History behind the keys, oldest first; empty task id: all tasks. Raises NotFound."""
+        async with store.snapshot(self.database) as connection:
+            _, plan = await self.load(connection, namespace, dag_run_id)
+            task = task_index(plan, task_id) if task_id else ALL_TASKS
+            return plan, await store.attempts(connection, dag_run_id, task, after, limit)
+
+    async def output(self, namespace: str, dag_run_id: UUID, task_id: str, map_index: int) -> Output:
+        """The output of the newest successful attempt. Raises NotFound when none has succeeded."""
+        async with store.snapshot(self.database) as connection:
+            run, plan = await self.load(connection, namespace, dag_run_id)
+            task = task_index(plan, task_id)
+            found = await store.output(connection, dag_run_id, task, map_index)
+            if found is not None:
+                return found
+            rows = await store.rows_of(connection, dag_run_id, [task])
+        view = task_instance_views(plan.graph, run.states(plan.graph.size), rows, [task])[0]
+        raise NotFound(f"task {task_id} has no output: no attempt of it has succeeded, it is {view.state.value}",
+                       hint="ask again once it has succeeded")
+
+
+def task_index(plan: Plan, task_id: str) -> int:
+    """The index of a task of the run's version. Raises NotFound, with the name that is nearest."""
+    return task_indexes(plan, [task_id])[0]
+
+
+def task_indexes(plan: Plan, task_ids: Sequence[str]) -> list[int]:
+    """The indexes of tasks of the run's version, in the order given. Raises NotFound for the first unknown one."""
+    known = index_of(plan.graph)
+    for task_id in task_ids:
+        if task_id not in known:
+            close = difflib.get_close_matches(task_id, known, n=1)
+            raise NotFound(f"DAG {plan.dag_id} version {plan.dag_version_number} has no task {task_id!r}",
+                           hint=f"did you mean {close[0]}?" if close else "list the run's task instances")
+    return [known[task_id] for task_id in task_ids]
+
+
+def index_of(graph: Graph) -> dict[str, int]:
+    return {task_id: index for index, task_id in enumerate(graph.task_ids)}

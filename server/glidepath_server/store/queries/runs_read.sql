@@ -1,0 +1,182 @@
+-- What readers see of runs. Statements that are put together into one view run in one repeatable-read transaction.
+
+-- name: run
+-- One run of a namespace, with its board.
+select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
+       r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
+       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, r.board
+from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
+where r.namespace = $1 and r.dag_run_id = $2;
+
+-- name: list_runs
+-- Newest first, below the id $2. $3: states, null for all.
+select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
+       r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
+       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board
+from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
+where r.namespace = $1 and r.dag_run_id < $2 and ($3::text[] is null or r.state = any($3))
+order by r.dag_run_id desc limit $4;
+
+-- name: list_runs_of_dag
+-- The same for one DAG ($5), by its own index.
+select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
+       r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
+       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board
+from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
+where r.namespace = $1 and r.dag_id = $5 and r.dag_run_id < $2 and ($3::text[] is null or r.state = any($3))
+order by r.dag_run_id desc limit $4;
+
+-- name: dag_exists
+select exists (select from dag where namespace = $1 and dag_id = $2);
+
+-- name: released_counts
+-- What tells `released` apart: live attempts, retries and deferrals that are not due.
+select (select count(*) from live_attempt l where l.dag_run_id = $1)::integer as live,
+       count(*) filter (where a.state is distinct from 'deferred' and a.state is not null)::integer as up_for_retry,
+       count(*) filter (where a.state = 'deferred')::integer as deferred
+from task_queue q
+left join lateral (select t.state from task_attempt t
+                   where t.dag_run_id = q.dag_run_id and t.task_index = q.task_index and t.map_index = q.map_index
+                   order by t.attempt_number desc limit 1) a on true
+where q.dag_run_id = $1 and not q.due;
+
+-- name: waiting_rows
+select task_index, map_index, attempt_number, class_id, queue_id, order_key, queue_time, available_time, due, parked_on
+from task_queue where dag_run_id = $1 and task_index = any($2::integer[]);
+
+-- name: live_rows
+select l.task_index, l.map_index, l.attempt_number, coalesce(s.worker_identity, '') as worker_identity, l.queue_time,
+       l.start_time, l.cancel_requested_time, coalesce(p.progress_percent, 0) as progress_percent,
+       coalesce(p.note, '') as progress_note
+from live_attempt l
+left join worker_session s on s.session_id = l.session_id
+left join task_progress p on p.dag_run_id = l.dag_run_id and p.task_index = l.task_index
+     and p.map_index = l.map_index and p.attempt_number = l.attempt_number
+where l.dag_run_id = $1 and l.task_index = any($2::integer[]);
+
+-- name: newest_attempts
+-- The newest ended attempt of each task. Stack traces and causes are left out: ListAttempts has them.
+select distinct on (a.task_index, a.map_index)
+       a.task_index, a.map_index, a.attempt_number, a.state, coalesce(s.worker_identity, '') as worker_identity,
+       a.queue_time, a.start_time, a.end_time, (a.failure::jsonb - 'stack_trace' - 'causes')::text as failure, a.reason,
+       false as has_output
+from task_attempt a
+left join worker_session s on s.session_id = a.session_id
+where a.dag_run_id = $1 and a.task_index = any($2::integer[])
+order by a.task_index, a.map_index, a.attempt_number desc;
+
+-- name: moving_rows
+-- What a watcher holds against its last look, because no revision tells of it: live attempts with their progress, and
+-- rows that wait for their time.
+select l.task_index, l.attempt_number, true as live, p.update_time as mark
+from live_attempt l
+left join task_progress p on p.dag_run_id = l.dag_run_id and p.task_index = l.task_index
+     and p.map_index = l.map_index and p.attempt_number = l.attempt_number
+where l.dag_run_id = $1
+union all
+select q.task_index, q.attempt_number, false, q.available_time from task_queue q where q.dag_run_id = $1 and not q.due;
+
+-- name: changed_tasks
+-- Tasks that got a new state in a step after the revision $2.
+select distinct unnest(e.task_indexes) as task_index from dag_run_event e where e.dag_run_id = $1 and e.revision > $2;
+
+-- name: attempts
+-- History, oldest first, what is live included; behind the keys ($3, $4, $5, $6). $2: a task index, -1 for all.
+select * from (
+    select a.task_index, a.map_index, a.attempt_number, a.state, coalesce(s.worker_identity, '') as worker_identity,
+           a.queue_time, a.start_time, a.end_time, a.failure, a.reason,
+           exists (select from task_output o where o.dag_run_id = a.dag_run_id and o.task_index = a.task_index
+                   and o.map_index = a.map_index and o.attempt_number = a.attempt_number) as has_output
+    from task_attempt a left join worker_session s on s.session_id = a.session_id
+    where a.dag_run_id = $1 and ($2 = -1 or a.task_index = $2)
+      and (a.start_time, a.task_index, a.map_index, a.attempt_number) > ($3::timestamptz, $4, $5, $6)
+    union all
+    select l.task_index, l.map_index, l.attempt_number, 'running', coalesce(s.worker_identity, ''), l.queue_time,
+           l.start_time, null, null, '', false
+    from live_attempt l left join worker_session s on s.session_id = l.session_id
+    where l.dag_run_id = $1 and ($2 = -1 or l.task_index = $2)
+      and (l.start_time, l.task_index, l.map_index, l.attempt_number) > ($3::timestamptz, $4, $5, $6)
+) as history
+order by start_time, task_index, map_index, attempt_number limit $7;
+
+-- name: attempt_times
+-- For the critical path: all attempts, and what waits now.
+select task_index, queue_time, start_time, end_time from task_attempt where dag_run_id = $1
+union all
+select task_index, queue_time, start_time, null from live_attempt where dag_run_id = $1
+union all
+select task_index, queue_time, null, null from task_queue where dag_run_id = $1;
+
+-- name: output
+-- The newest successful attempt with its output, if it returned one.
+select a.attempt_number, o.content_type, o.body, o.uri, o.size_bytes, o.sha256
+from task_attempt a
+left join task_output o on o.dag_run_id = a.dag_run_id and o.task_index = a.task_index
+     and o.map_index = a.map_index and o.attempt_number = a.attempt_number
+where a.dag_run_id = $1 and a.task_index = $2 and a.map_index = $3 and a.state = 'success'
+order by a.attempt_number desc limit 1;
+
+-- name: log_chunks
+-- Behind the position ($2, $3), in the order in which they were received. Only below the oldest running transaction:
+-- above it a chunk may still appear before one that is visible.
+select task_index, map_index, attempt_number, written::text as written, log_id, entries
+from task_log_chunk
+where dag_run_id = $1 and (written, log_id) >= ($2::text::xid8, $3::bigint)
+  and written < pg_snapshot_xmin(pg_current_snapshot())
+  and ($4 = -1 or task_index = $4) and ($5 = 0 or attempt_number = $5)
+order by written, log_id limit $6;
+
+-- name: logs_to_come
+-- Whether chunks are visible that log_chunks does not give out yet.
+select exists (
+    select from task_log_chunk
+    where dag_run_id = $1 and written >= pg_snapshot_xmin(pg_current_snapshot())
+      and ($2 = -1 or task_index = $2) and ($3 = 0 or attempt_number = $3));
+
+-- name: run_limits
+-- The pause of a run's DAG and the use of its limit on active runs.
+select d.paused, l.capacity as runs_active_max,
+       (select count(*) from dag_run r where r.namespace = $1 and r.dag_id = $2 and r.admitted
+        and r.state in ('queued', 'running'))::integer as runs_active
+from dag d join concurrency_limit l on l.limit_id = d.runs_limit_id
+where d.namespace = $1 and d.dag_id = $2;
+
+-- name: run_incident
+select message from incident where dag_run_id = $1 order by incident_id desc limit 1;
+
+-- name: limits
+-- Limits that something is parked on, and how much of them is in use.
+select l.limit_id, l.kind, l.name, l.capacity, l.paused,
+       coalesce((select sum(h.slots) from limit_holder h where h.limit_id = l.limit_id), 0)::integer as used
+from concurrency_limit l where l.limit_id = any($1::bigint[]);
+
+-- name: limit_holders
+-- The three largest holders of each of these limits.
+select h.limit_id, h.dag_run_id, h.task_index, r.dag_id, r.dag_version_id
+from unnest($1::bigint[]) as w (limit_id)
+cross join lateral (select * from limit_holder x where x.limit_id = w.limit_id
+                    order by x.slots desc, x.dag_run_id limit 3) h
+join dag_run r on r.dag_run_id = h.dag_run_id;
+
+-- name: classes
+select k.*, q.queue_name from task_class k join queue q using (queue_id) where k.class_id = any($1::bigint[]);
+
+-- name: sessions
+-- Workers that may get work now.
+select worker_identity, namespace, queue_names, labels, resources, handlers, draining
+from worker_session
+where namespace = $1 and state = 'open' and heard_until > glidepath_now()
+order by worker_identity limit 1000;
+
+-- name: rows_ahead
+-- How many rows of its queue go before each row of the run. Looks at the first 100,000 of each queue.
+select ranked.task_index, ranked.place::integer - 1 as ahead
+from (select distinct queue_id from task_queue where dag_run_id = $1 and due and parked_on = 0) mine
+cross join lateral (
+    select q.dag_run_id, q.task_index, row_number() over (order by q.order_key) as place
+    from task_queue q where q.queue_id = mine.queue_id and q.due and q.parked_on = 0
+    order by q.order_key limit 100000) ranked
+where ranked.dag_run_id = $1;
+
+-- name: now
+select glidepath_now();

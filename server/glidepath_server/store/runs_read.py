@@ -1,0 +1,260 @@
+"""What readers see of runs: thin typed functions over queries/runs_read.sql."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ..core.critical_path import AttemptTimes
+from ..core.explain import LimitFacts, SessionFacts
+from ..core.matching import Offer, TaskClass
+from ..core.run_view import EndedRow, LiveRow, RunRows, WaitingRow
+from ..core.states import AttemptState, RunIntent, RunState
+from .database import Connection, Database
+from .sql import statements
+
+_SQL = statements("runs_read")
+ALL_TASKS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as stored. `board` is its packed form, empty in lists."""
+
+    dag_run_id: UUID
+    namespace: str
+    dag_id: str
+    dag_version_id: int
+    dag_version_number: int
+    run_type: str
+    run_key: str
+    state: RunState
+    intent: RunIntent
+    admitted: bool
+    quarantined: bool
+    reason: str
+    logical_date: datetime
+    data_interval_start: datetime
+    data_interval_end: datetime
+    params: str
+    revision: int
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+    created_by: str
+    traceparent: str
+    board: bytes
+
+    def states(self, size: int) -> bytes:
+        """One state byte per task of a graph of `size` tasks."""
+        return self.board[:size]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Output of a successful attempt; without content type when it returned nothing."""
+
+    attempt_number: int
+    content_type: str | None
+    body: bytes | None
+    uri: str | None
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where a reader of logs is: the chunk, and how many of its lines it has."""
+
+    written: int = 0
+    log_id: int = 0
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A chunk of lines, each (seconds since 1970 or an ISO time, stream, text)."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    place: LogPlace
+    entries: list[list[Any]]
+
+
+@asynccontextmanager
+async def snapshot(database: Database) -> AsyncIterator[Connection]:
+    """A connection that sees one state of the database until it is left."""
+    async with database.api.acquire() as connection:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            yield connection
+
+
+# ---- runs
+async def run(connection: Connection, namespace: str, dag_run_id: UUID) -> Run | None:
+    row = await connection.fetchrow(_SQL["run"], namespace, dag_run_id)
+    return _run(row) if row is not None else None
+
+
+async def list_runs(
+    connection: Connection, namespace: str, dag_id: str, states: Sequence[str], below: UUID, limit: int
+) -> list[Run]:
+    """Newest first, below an id. Empty DAG id or states: all."""
+    arguments = [namespace, below, list(states) or None, limit]
+    if dag_id:
+        rows = await connection.fetch(_SQL["list_runs_of_dag"], *arguments, dag_id)
+    else:
+        rows = await connection.fetch(_SQL["list_runs"], *arguments)
+    return [_run(row) for row in rows]
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    return Run(**{**row, "state": RunState(row["state"]), "intent": RunIntent(row["intent"])})
+
+
+async def dag_exists(connection: Connection, namespace: str, dag_id: str) -> bool:
+    return bool(await connection.fetchval(_SQL["dag_exists"], namespace, dag_id))
+
+
+async def released_counts(connection: Connection, dag_run_id: UUID) -> tuple[int, int, int]:
+    """How many task instances are running, up for retry, deferred."""
+    row = await connection.fetchrow(_SQL["released_counts"], dag_run_id)
+    return row["live"], row["up_for_retry"], row["deferred"]
+
+
+# ---- task instances
+async def rows_of(connection: Connection, dag_run_id: UUID, tasks: Sequence[int]) -> RunRows:
+    """The rows of these tasks, for core/run_view.py. The board must come from the same snapshot."""
+    rows = RunRows()
+    for row in await connection.fetch(_SQL["waiting_rows"], dag_run_id, tasks):
+        rows.waiting[row["task_index"]] = WaitingRow(*row)
+    for row in await connection.fetch(_SQL["live_rows"], dag_run_id, tasks):
+        rows.live[row["task_index"]] = LiveRow(*row)
+    for row in await connection.fetch(_SQL["newest_attempts"], dag_run_id, tasks):
+        rows.ended[row["task_index"]] = _ended(row)
+    return rows
+
+
+def _ended(row: Any) -> EndedRow:
+    task, map_index, number, state, worker, queued, started, ended, failure, reason, has_output = row
+    return EndedRow(task, map_index, number, AttemptState(state), worker, queued, started, ended,
+                    json.loads(failure) if failure else None, reason, has_output)
+
+
+async def moving(connection: Connection, dag_run_id: UUID) -> dict[int, tuple[Any, ...]]:
+    """What no revision tells of, per task: a mark that differs when a reader should look again."""
+    rows = await connection.fetch(_SQL["moving_rows"], dag_run_id)
+    return {row["task_index"]: tuple(row)[1:] for row in rows}
+
+
+async def changed_tasks(connection: Connection, dag_run_id: UUID, after_revision: int) -> set[int]:
+    rows = await connection.fetch(_SQL["changed_tasks"], dag_run_id, after_revision)
+    return {row["task_index"] for row in rows}
+
+
+# ---- attempts and outputs
+AttemptKeys = tuple[datetime, int, int, int]
+
+
+async def attempts(
+    connection: Connection, dag_run_id: UUID, task: int, after: AttemptKeys, limit: int
+) -> list[EndedRow]:
+    """History behind the keys (start time, task, map index, attempt number), oldest first; live ones have no end."""
+    rows = await connection.fetch(_SQL["attempts"], dag_run_id, task, *after, limit)
+    return [_ended(row) for row in rows]
+
+
+async def attempt_times(connection: Connection, dag_run_id: UUID) -> list[AttemptTimes]:
+    return [AttemptTimes(*row) for row in await connection.fetch(_SQL["attempt_times"], dag_run_id)]
+
+
+async def output(connection: Connection, dag_run_id: UUID, task: int, map_index: int) -> Output | None:
+    """The output of the newest successful attempt; None when no attempt has succeeded."""
+    row = await connection.fetchrow(_SQL["output"], dag_run_id, task, map_index)
+    return Output(*row) if row is not None else None
+
+
+# ---- logs
+async def log_chunks(
+    connection: Connection, dag_run_id: UUID, place: LogPlace, task: int, attempt_number: int, limit: int
+) -> list[LogRow]:
+    """Chunks from a place on, that place's own included (some of its lines may be left)."""
+    rows = await connection.fetch(
+        _SQL["log_chunks"], dag_run_id, str(place.written), place.log_id, task, attempt_number, limit)
+    return [
+        LogRow(row["task_index"], row["map_index"], row["attempt_number"],
+               LogPlace(int(row["written"]), row["log_id"]), json.loads(row["entries"]))
+        for row in rows
+    ]
+
+
+async def logs_to_come(connection: Connection, dag_run_id: UUID, task: int, attempt_number: int) -> bool:
+    """Whether chunks are committed that cannot be given out in order yet."""
+    return bool(await connection.fetchval(_SQL["logs_to_come"], dag_run_id, task, attempt_number))
+
+
+# ---- explain
+async def run_limits(connection: Connection, namespace: str, dag_id: str) -> tuple[bool, int | None, int]:
+    """Whether the DAG is paused; its cap on active runs; how many are active."""
+    row = await connection.fetchrow(_SQL["run_limits"], namespace, dag_id)
+    return row["paused"], row["runs_active_max"], row["runs_active"]
+
+
+async def run_incident(connection: Connection, dag_run_id: UUID) -> str:
+    return await connection.fetchval(_SQL["run_incident"], dag_run_id) or ""
+
+
+async def limit_holders(connection: Connection, limit_ids: Iterable[int]) -> list[Any]:
+    """A few holders of each limit: limit_id, dag_run_id, task_index, dag_id, dag_version_id."""
+    return await connection.fetch(_SQL["limit_holders"], sorted(set(limit_ids)))
+
+
+async def limits(
+    connection: Connection, limit_ids: Iterable[int], holders: Mapping[int, tuple[str, ...]]
+) -> dict[int, LimitFacts]:
+    rows = await connection.fetch(_SQL["limits"], sorted(set(limit_ids)))
+    return {
+        row["limit_id"]: LimitFacts(row["kind"], row["name"], row["capacity"], row["paused"], row["used"],
+                                    holders.get(row["limit_id"], ()))
+        for row in rows
+    }
+
+
+async def classes(connection: Connection, class_ids: Iterable[int]) -> dict[int, TaskClass]:
+    rows = await connection.fetch(_SQL["classes"], sorted(set(class_ids)))
+    return {
+        row["class_id"]: TaskClass(
+            row["class_id"], row["namespace"], row["dag_id"], row["queue_id"], row["queue_name"], row["handler_name"],
+            row["handler_version"], json.loads(row["worker_selector"]), json.loads(row["resources"]),
+            row["tasks_limit_id"], row["pool_limit_id"], row["pool_slots"],
+        )
+        for row in rows
+    }
+
+
+async def sessions(connection: Connection, namespace: str) -> list[SessionFacts]:
+    """Workers that may get work now, and what they offer."""
+    rows = await connection.fetch(_SQL["sessions"], namespace)
+    return [
+        SessionFacts(row["worker_identity"], Offer(
+            row["namespace"], frozenset(row["queue_names"]), json.loads(row["labels"]), json.loads(row["resources"]),
+            tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"])),
+        ), row["draining"])
+        for row in rows
+    ]
+
+
+async def rows_ahead(connection: Connection, dag_run_id: UUID) -> dict[int, int]:
+    """Per released, due, unparked task of the run: how many rows of its queue go first."""
+    rows = await connection.fetch(_SQL["rows_ahead"], dag_run_id)
+    return {row["task_index"]: row["ahead"] for row in rows}
+
+
+async def database_now(connection: Connection) -> datetime:
+    now: datetime = await connection.fetchval(_SQL["now"])
+    return now
