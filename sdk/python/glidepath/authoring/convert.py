@@ -39,7 +39,7 @@ def to_registration(dag: Dag) -> Registration:
 
 def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
     """The DAG's message. Without a bundle its Python handlers have no version and may be functions of any place."""
-    spec = dag_pb2.DagSpec(
+    return dag_pb2.DagSpec(
         dag_id=dag.dag_id,
         description=dag.description,
         owner=dag.owner,
@@ -47,23 +47,20 @@ def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
         params_schema=json.dumps(dag.params_schema) if dag.params_schema else "",
         defaults=_policy(dag.defaults),
         tasks=[_task(node, bundle) for node in dag.nodes],
+        run_timeout=_duration(dag.run_timeout),
         runs_active_max=dag.runs_active_max,
         tasks_active_max=dag.tasks_active_max,
     )
-    if dag.run_timeout is not None:
-        spec.run_timeout.CopyFrom(_duration(dag.run_timeout))
-    return spec
 
 
 def _task(node: Node, bundle: Bundle | None) -> dag_pb2.TaskSpec:
-    rule = node.options.get("trigger_rule")
     return dag_pb2.TaskSpec(
         task_id=node.task_id,
         description=node.description,
         group_id=node.group_id,
         handler=_handler(node, bundle),
         upstream_task_ids=list(node.upstream),
-        trigger_rule=dag_pb2.TriggerRule.Value(f"TRIGGER_RULE_{rule.upper()}") if rule else None,
+        trigger_rule=_enum(dag_pb2.TriggerRule, "TRIGGER_RULE", node.options.get("trigger_rule")),
         inputs={name: _input(source, node, name) for name, source in node.inputs.items()},
         policy=_policy(node.options),
     )
@@ -119,11 +116,10 @@ def _policy(options: Mapping[str, Any]) -> dag_pb2.TaskPolicy | None:
 
 def _retry(options: Mapping[str, Any]) -> dag_pb2.RetryPolicy | None:
     delay = options.get("retry_delay")
-    many = isinstance(delay, tuple)
     retry = dag_pb2.RetryPolicy(
         retries_max=options.get("retries"),
-        delay=None if many else _duration(delay),
-        delays=[_duration(each) for each in delay] if isinstance(delay, tuple) else None,
+        delay=_duration(delay),
+        delays=[_proto_duration(each) for each in delay] if isinstance(delay, tuple) else None,
         backoff=options.get("retry_backoff"),
         delay_max=_duration(options.get("retry_delay_max")),
         losses_max=options.get("losses_max"),
@@ -131,9 +127,11 @@ def _retry(options: Mapping[str, Any]) -> dag_pb2.RetryPolicy | None:
     return retry if retry.ByteSize() else None
 
 
-def _duration(value: Any) -> Duration | None:
-    if not isinstance(value, timedelta):
-        return None
+def _duration(value: object) -> Duration | None:
+    return _proto_duration(value) if isinstance(value, timedelta) else None
+
+
+def _proto_duration(value: timedelta) -> Duration:
     duration = Duration()
     duration.FromTimedelta(value)
     return duration

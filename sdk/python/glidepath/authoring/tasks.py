@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from glidepath.authoring.nodes import Builder, Handle, current_builder
 from glidepath.authoring.options import NodeOptions, TaskOptions, check_options
@@ -74,16 +74,26 @@ def task(function: Callable[..., Any] | None = None, /, **options: Unpack[TaskOp
 
 
 def shell(
-    task_id: str, command: str, *, env: Mapping[str, object] | None = None, **options: Unpack[NodeOptions]
+    task_id: str,
+    command: str,
+    *,
+    env: Mapping[str, object] | None = None,
+    output: Literal["none", "json"] = "none",
+    **options: Unpack[NodeOptions],
 ) -> Handle:
     """A node that runs a command line: `shell("train", "python train.py --day {{ ds }}", retries=2)`.
 
     Values in the command stay single words, never code; free text is safest in `env`, whose entries are text:
-    constants, templates, params or outputs.
+    constants, templates, params or outputs. With `output="json"` the last line that the command prints is its
+    output, as JSON; a command has none otherwise.
     """
+    if output not in ("none", "json"):
+        raise AuthoringError(f"task '{task_id}': output is {output!r}; expected 'none' or 'json'")
     inputs: dict[str, object] = {"command": command}
     if env:
         inputs["env"] = {name: value if isinstance(value, str) else str(value) for name, value in env.items()}
+    if output == "json":
+        inputs["output"] = output
     return external(task_id, "shell", inputs=inputs, **options)
 
 

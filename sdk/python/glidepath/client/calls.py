@@ -42,10 +42,10 @@ class Call(Generic[T]):
 
 @dataclass
 class Pages(Generic[T]):
-    """A list in pages: `call(token)` asks for a page, whose items are in the answer's `field`."""
+    """A list in pages: `call(token)` asks for a page, with its items in the answer's field `items`."""
 
     call: Callable[[str], Call[Any]]
-    field: str
+    items: str
     next: Call[Any] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class Pages(Generic[T]):
         """Items of one page; `next` is the call for the following one, None behind the last."""
         token: str = response.next_page_token
         self.next = self.call(token) if token else None
-        return list(getattr(response, self.field))
+        return list(getattr(response, self.items))
 
 
 @dataclass
@@ -227,7 +227,7 @@ class rpc(Generic[P, T]):  # noqa: N801 - a decorator
 
     def __init__(self, make: Callable[Concatenate[Any, P], Call[T]]) -> None:
         self._make = make
-        functools.update_wrapper(self, make)
+        self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, client: Caller, owner: Any) -> Callable[P, T]: ...
@@ -242,7 +242,7 @@ class iterated(Generic[P, T]):  # noqa: N801 - a decorator
 
     def __init__(self, make: Callable[Concatenate[Any, P], Pages[T] | Stream[T]]) -> None:
         self._make = make
-        functools.update_wrapper(self, make)
+        self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, client: Caller, owner: Any) -> Callable[P, Iterator[T]]: ...
@@ -257,7 +257,7 @@ class outcome(Generic[P, T]):  # noqa: N801 - a decorator
 
     def __init__(self, make: Callable[Concatenate[Any, P], Stream[T]]) -> None:
         self._make = make
-        functools.update_wrapper(self, make)
+        self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, client: Caller, owner: Any) -> Callable[P, T]: ...
