@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Make the virtual environments that this repository is worked in. Standard library only; run it as often as you like.
+
+    python3 bootstrap.py                  .venv with the three distributions, the tools and what the demo needs
+    python3 bootstrap.py demo             .venv without the development tools
+    python3 bootstrap.py codegen          .venv-codegen: the protobuf compiler that the generated code is made with
+
+Every version comes from constraints.txt. A stamp beside each environment records the inputs it was made from, so a run
+that has nothing to do takes milliseconds. Exit code 0 means that the environment is ready; else the last line says what
+to do.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+CONSTRAINTS = ROOT / "constraints.txt"
+PYPROJECTS = [ROOT / "pyproject.toml", *(ROOT / room / "pyproject.toml" for room in ("sdk/python", "server", "sdk/cli"))]
+DISTRIBUTIONS = ["sdk/python", "server[embedded]", "sdk/cli[server]"]
+GROUPS = ("dev", "demo", "codegen")
+PYTHON_MIN = (3, 11)
+
+
+class BootstrapError(Exception):
+    """Something is missing; the message says what to do about it."""
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        check_python()
+        groups = check_groups(arguments or ["dev", "demo"])
+        with (ROOT / ".bootstrap.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if "codegen" in groups:
+                ensure(ROOT / ".venv-codegen", ["codegen"], [])
+            if wanted := [group for group in groups if group != "codegen"]:
+                ensure(ROOT / ".venv", wanted, DISTRIBUTIONS)
+    except BootstrapError as error:
+        print(f"bootstrap: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def check_python() -> None:
+    if sys.version_info < PYTHON_MIN:
+        have = ".".join(map(str, sys.version_info[:3]))
+        raise BootstrapError(f"this is Python {have}; run it with Python 3.11 or later")
+
+
+def check_groups(groups: list[str]) -> list[str]:
+    for group in groups:
+        if group not in GROUPS:
+            raise BootstrapError(f"group {group!r} is not one of {', '.join(GROUPS)}")
+    return groups
+
+
+def ensure(venv: Path, groups: list[str], distributions: list[str]) -> None:
+    """Bring `venv` up to date. Groups that an earlier run installed stay in, so that `demo` after `dev` has nothing to do."""
+    stamp = venv / "bootstrap-stamp"
+    recorded, *installed = stamp.read_text().split() if stamp.exists() else [""]
+    fingerprint = hash_inputs()
+    usable = recorded == fingerprint and (venv / "bin" / "python").exists()
+    if usable and set(groups) <= set(installed):
+        say(f"{venv.name} is up to date")
+        return
+    groups = sorted({*groups, *installed})
+    make_venv(venv)
+    install(venv, requirements(groups), distributions)
+    stamp.write_text(" ".join([fingerprint, *groups]) + "\n")
+    say(f"{venv.name} is ready ({', '.join(groups)})")
+
+
+def hash_inputs() -> str:
+    """The place and the interpreter belong to the inputs: a moved checkout or another Python needs a new environment."""
+    digest = hashlib.sha256(f"{ROOT}\n{sys.version}\n".encode())
+    for path in [Path(__file__), CONSTRAINTS, *PYPROJECTS]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def requirements(groups: list[str]) -> list[str]:
+    import tomllib  # new in 3.11: an older Python must get as far as check_python's message
+
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    return [requirement for group in groups for requirement in tables[group]]
+
+
+def make_venv(venv: Path) -> None:
+    """Debian ships Python without ensurepip, and then `venv` can only make an environment without pip."""
+    if same_python(venv):
+        return
+    shutil.rmtree(venv, ignore_errors=True)
+    say(f"making {venv.name} with Python {'.'.join(map(str, sys.version_info[:3]))}")
+    if importlib.util.find_spec("ensurepip") and shutil.which("uv") is None:
+        run([sys.executable, "-m", "venv", str(venv)])
+    else:
+        run([sys.executable, "-m", "venv", "--without-pip", str(venv)])
+
+
+def same_python(venv: Path) -> bool:
+    python = venv / "bin" / "python"
+    config = venv / "pyvenv.cfg"
+    version = ".".join(map(str, sys.version_info[:3]))
+    return python.exists() and config.exists() and f"version = {version}\n" in config.read_text()
+
+
+def install(venv: Path, needed: list[str], distributions: list[str]) -> None:
+    editable = [part for room in distributions for part in ("--editable", room)]
+    say(f"installing {len(needed)} tools and {len(distributions)} distributions into {venv.name}")
+    pins = ["--constraint", str(CONSTRAINTS)] if distributions else []  # the codegen group pins its own
+    run([*installer(venv), *pins, *needed, *editable])
+
+
+def installer(venv: Path) -> list[str]:
+    """The first of these that exists: uv, the environment's own pip, this Python's pip installing over there."""
+    python = str(venv / "bin" / "python")
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--python", python]
+    options = ["install", "--quiet", "--disable-pip-version-check"]
+    if list(venv.glob("lib/python*/site-packages/pip")):
+        return [python, "-m", "pip", *options]
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", python, *options]
+    raise BootstrapError("found neither uv nor pip; install one of them (Debian: apt install python3-venv) and run this again")
+
+
+def run(command: list[str]) -> None:
+    """Other environments must not leak in: an active virtualenv or PYTHONPATH would change what gets installed where."""
+    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
+    environment["PIP_ROOT_USER_ACTION"] = "ignore"
+    finished = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    if finished.returncode:
+        raise BootstrapError(f"this failed with exit code {finished.returncode}, its reason is above: {' '.join(command)}")
+
+
+def say(text: str) -> None:
+    print(f"bootstrap: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
