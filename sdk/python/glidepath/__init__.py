@@ -1,10 +1,12 @@
 """Glidepath's SDK for Python: write DAGs, talk to the server, run workers, test without either.
 
+What most DAG files need is here; the rest is in `glidepath.client`, `glidepath.worker` and `glidepath.testing`.
 Importing this package imports no network library; `Client` and `AsyncClient` do when they are first used.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from glidepath.authoring import Dag, Handle, dag, external, group, literal, load_dags, shell, task
@@ -29,6 +31,7 @@ from glidepath.errors import (
 
 if TYPE_CHECKING:
     from glidepath.client import AsyncClient, Client
+    from glidepath.worker import Defer, Fail, Retry, Skip, current
 
 __all__ = [
     "AlreadyExists",
@@ -36,6 +39,8 @@ __all__ = [
     "AuthoringError",
     "Client",
     "Dag",
+    "Defer",
+    "Fail",
     "GlidepathError",
     "Handle",
     "InputError",
@@ -44,13 +49,16 @@ __all__ = [
     "LimitExceeded",
     "NotFound",
     "PermissionDenied",
+    "Retry",
     "RpcError",
+    "Skip",
     "StateConflict",
     "TemplateError",
     "Unauthenticated",
     "Unavailable",
     "Violation",
     "WaitTimeout",
+    "current",
     "dag",
     "external",
     "group",
@@ -61,9 +69,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("Client", "AsyncClient"):
-        from glidepath import client
+_LATER = {
+    "AsyncClient": "glidepath.client",
+    "Client": "glidepath.client",
+    "Defer": "glidepath.worker",
+    "Fail": "glidepath.worker",
+    "Retry": "glidepath.worker",
+    "Skip": "glidepath.worker",
+    "current": "glidepath.worker",
+}
 
-        return getattr(client, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'glidepath' has no attribute '{name}'")

@@ -12,9 +12,9 @@ from glidepath.inputs import resolve_inputs
 from glidepath.payloads import encode
 
 
-def _assignment(handler: str = "python:m:f", **inputs: Input) -> Assignment:
+def _assignment(**inputs: Input) -> Assignment:
     assignment = Assignment(
-        handler=Handler(name=handler),
+        handler=Handler(name="python:m:f"),
         inputs=inputs,
         params='{"rate": 0.1, "name": "a b"}',
         upstream_outputs={"extract": encode({"rows": 10}), "load": encode([1, 2]), "blob": encode(b"\0\1")},
@@ -69,8 +69,10 @@ def test_value_that_travelled_by_reference_is_fetched() -> None:
 
 def test_only_the_command_of_a_shell_task_is_quoted() -> None:
     inputs = {"command": Input(template="echo {{ params.name }}"), "label": Input(template="{{ params.name }}")}
-    assert resolve_inputs(_assignment("shell", **inputs)) == {"command": "echo 'a b'", "label": "a b"}
-    assert resolve_inputs(_assignment("python:m:f", **inputs))["command"] == "echo a b"
+    assignment = _assignment(**inputs)
+    assert resolve_inputs(assignment)["command"] == "echo a b"
+    assignment.handler.name = "shell"
+    assert resolve_inputs(assignment) == {"command": "echo 'a b'", "label": "a b"}
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class Handle(_Linked, Later):
     def task_id(self) -> str:
         return self.node.task_id
 
-    def __getitem__(self, key: str) -> Handle:
+    def __getitem__(self, key: str) -> Any:
         """One key of the output, which must be a JSON object then."""
         if not isinstance(key, str) or not key:
             raise AuthoringError(f"{self!r}[{key!r}]: expected the name of a key; take list items inside the next task")

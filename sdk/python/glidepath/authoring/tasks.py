@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from glidepath.authoring.nodes import Builder, Handle, current_builder
+from glidepath.authoring.nodes import Builder, current_builder
 from glidepath.authoring.options import NodeOptions, TaskOptions, check_options
 from glidepath.authoring.values import Source, to_sources
 from glidepath.errors import AuthoringError
@@ -19,7 +19,8 @@ R = TypeVar("R")
 class Task(Generic[P, R]):
     """A function that may be a node of a DAG.
 
-    Called in a `@dag` function it adds a node and returns its handle; called anywhere else it is the plain function.
+    Called in a `@dag` function it adds a node and returns its `Handle`; called anywhere else it is the plain function.
+    The type is Any for that reason, so a handle may be given to a task whose parameter has the type of its value.
     """
 
     def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
@@ -80,7 +81,7 @@ def shell(
     env: Mapping[str, object] | None = None,
     output: Literal["none", "json"] = "none",
     **options: Unpack[NodeOptions],
-) -> Handle:
+) -> Any:
     """A node that runs a command line: `shell("train", "python train.py --day {{ ds }}", retries=2)`.
 
     Values in the command stay single words, never code; free text is safest in `env`, whose entries are text:
@@ -104,7 +105,7 @@ def external(
     version: str = "",
     inputs: Mapping[str, object] | None = None,
     **options: Unpack[NodeOptions],
-) -> Handle:
+) -> Any:
     """A node whose handler is not in this DAG's source: a worker of another language announces it by `handler`.
 
     `version` is that worker's build id; "" takes any.

@@ -25,7 +25,7 @@ def _all(
     table: dict[str, int] = {},  # noqa: B006
     mode: Literal["fast", "slow"] = "fast",
     size: Size = Size.SMALL,
-    anything=None,  # type: ignore[no-untyped-def]
+    anything: Any = None,
 ) -> None: ...
 
 

@@ -61,7 +61,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
     def requests(self, method: str) -> list[Any]:
         return [request for name, request in self.calls if name.endswith(f"/{method}")]
 
-    def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler | None:
+    def service(self, handler_call_details: Any) -> Any:
         name = handler_call_details.method.removeprefix("/")
         method = METHODS.get(name)
         if method is None:
@@ -71,7 +71,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
         def answer(received: Any, context: grpc.ServicerContext) -> Any:
             with self._lock:
                 self.calls.append((name, received))
-                self.metadata.append(dict(context.invocation_metadata()))
+                self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
             script = self._answers.get(name)
             if script is not None:
                 return script(received, context)

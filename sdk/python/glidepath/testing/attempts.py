@@ -1,0 +1,185 @@
+"""Running one attempt in process, by the worker's own code: inputs resolved from messages, outputs encoded and back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from glidepath_proto.common.v1.payload_pb2 import Payload
+from glidepath_proto.registry.v1.dag_pb2 import TaskSpec
+from glidepath_proto.worker.v1.task_pb2 import Assignment
+
+from glidepath.authoring.nodes import Node
+from glidepath.errors import GlidepathError, InputError
+from glidepath.inputs import SHELL, resolve_inputs
+from glidepath.payloads import decode
+from glidepath.testing.results import FailureSeen
+from glidepath.worker import body, failures
+from glidepath.worker.context import TaskContext, WorkerRefused, running
+
+_EVERYTHING_INLINE = body.OutputLimits(inline_bytes_max=body.OutputLimits.artifact_bytes_max)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What all attempts of the run share."""
+
+    dag_id: str
+    run_id: str
+    run_key: str
+    params: Mapping[str, Any]
+    logical_date: datetime
+    data_interval_start: datetime
+    data_interval_end: datetime
+
+
+@dataclass
+class Ended:
+    """How an attempt ended. `output` is set for a success that returned something."""
+
+    end: str
+    output: Payload | None = None
+    failure: FailureSeen | None = None
+    reason: str = ""
+    until: datetime | None = None
+    link: MemoryLink = field(default_factory=lambda: MemoryLink({}))
+
+
+class MemoryLink:
+    """A context's way to its worker, which here is a few fields and a dict of artifacts that the run's tasks share."""
+
+    def __init__(self, artifacts: dict[str, Path]) -> None:
+        self.percent = 0.0
+        self.note = ""
+        self.checkpoint: bytes | None = None
+        self._artifacts = artifacts
+
+    def tell(self, kind: str, message: Mapping[str, Any]) -> None:
+        if kind == "progress":
+            self.percent, self.note = message["percent"], message["note"]
+            if "checkpoint" in message:
+                self.checkpoint = base64.b64decode(message["checkpoint"])
+
+    def ask(self, kind: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        if kind == "put_artifact":
+            path = Path(message["path"])
+            uri = f"artifact:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+            self._artifacts[uri] = path
+            return {"uri": uri}
+        if kind == "get_artifact" and message["uri"] in self._artifacts:
+            return {"path": str(self._artifacts[message["uri"]])}
+        raise WorkerRefused(f"{kind} {message.get('uri', '')}: there is no such artifact in this run")
+
+
+def run_attempt(
+    node: Node,
+    spec: TaskSpec,
+    facts: RunFacts,
+    attempt_number: int,
+    outputs: Mapping[str, Payload],
+    checkpoint: bytes,
+    artifacts: dict[str, Path],
+    handler: Callable[..., Any] | None,
+) -> Ended:
+    """Run one attempt to its end. `handler` stands in for the node's own body."""
+    link = MemoryLink(artifacts)
+    try:
+        arguments = resolve_inputs(_assignment(spec, facts, attempt_number, outputs))
+    except InputError as error:
+        return _ended({"end": "failed", "failure": failures.describe(error)}, b"", link)
+    context = TaskContext(
+        namespace="test",
+        dag_id=facts.dag_id,
+        dag_version_number=1,
+        run_id=facts.run_id,
+        run_key=facts.run_key,
+        task_id=node.task_id,
+        map_index=None,
+        attempt_number=attempt_number,
+        idempotency_key=f"{facts.run_id}/{node.task_id}",
+        params=facts.params,
+        logical_date=facts.logical_date,
+        data_interval_start=facts.data_interval_start,
+        data_interval_end=facts.data_interval_end,
+        checkpoint=checkpoint,
+        link=link,
+    )
+    function = handler or node.function or (_run_shell if node.handler == SHELL else None)
+    if function is None:
+        raise GlidepathError(
+            f"task '{node.task_id}' has the handler '{node.handler}', which no code here runs; "
+            f"give run_dag(replace={{'{node.task_id}': ...}}) a function or a value for it"
+        )
+    with running(context):
+        try:
+            return _ended(*body.call(function, arguments, _EVERYTHING_INLINE), link)
+        except SystemExit as leave:
+            failure = failures.describe(ExitStatus(f"the task left its process with {leave.code!r}"))
+            return _ended({"end": "failed", "failure": failure}, b"", link)
+
+
+def _assignment(spec: TaskSpec, facts: RunFacts, attempt_number: int, outputs: Mapping[str, Payload]) -> Assignment:
+    assignment = Assignment(handler=spec.handler, inputs=spec.inputs, params=_json(facts.params), run_key=facts.run_key)
+    assignment.attempt.dag_run_id = facts.run_id
+    assignment.attempt.task_id = spec.task_id
+    assignment.attempt.map_index = -1
+    assignment.attempt.attempt_number = attempt_number
+    assignment.dag_version.dag_id = facts.dag_id
+    assignment.dag_version.dag_version_number = 1
+    for task_id in spec.upstream_task_ids:
+        if task_id in outputs:
+            assignment.upstream_outputs[task_id].CopyFrom(outputs[task_id])
+    for name in ("logical_date", "data_interval_start", "data_interval_end"):
+        getattr(assignment, name).FromDatetime(getattr(facts, name))
+    return assignment
+
+
+def _json(params: Mapping[str, Any]) -> str:
+    return body.encode(dict(params))[1].decode()
+
+
+def _ended(end: Mapping[str, Any], data: bytes, link: MemoryLink) -> Ended:
+    ended = Ended(end["end"], reason=end.get("reason", ""), link=link)
+    if "content_type" in end:
+        ended.output = Payload(content_type=end["content_type"], data=data)
+    if "failure" in end:
+        ended.failure = _failure(end["failure"])
+        ended.reason = f"{ended.failure.type}: {ended.failure.message}"
+    if "until" in end:
+        ended.until = datetime.fromtimestamp(end["until"], UTC)
+        link.checkpoint = base64.b64decode(end["checkpoint"])
+    return ended
+
+
+def _failure(fields: Mapping[str, Any]) -> FailureSeen:
+    return FailureSeen(
+        type=fields["type"],
+        message=fields["message"],
+        stack_trace=fields.get("stack_trace", ""),
+        retryable=fields.get("retryable"),
+        retry_after=timedelta(seconds=fields.get("retry_after", 0)),
+        bad_input=fields["kind"] == failures.BAD_INPUT,
+    )
+
+
+class ExitStatus(GlidepathError):
+    """A shell command did not end with status 0."""
+
+
+def _run_shell(command: str, env: Mapping[str, str] | None = None, output: str = "none") -> Any:
+    """The command line, run for real; with output "json" its last line is the value."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    print(done.stdout, end="")
+    if done.returncode:
+        raise ExitStatus(f"exit status {done.returncode}")
+    lines = done.stdout.split("\n")
+    return decode(Payload(data=next(filter(None, reversed(lines)), "null").encode())) if output == "json" else None

@@ -1,0 +1,246 @@
+"""A run of a DAG in this process on a virtual clock: no server, no waiting."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from glidepath_proto.common.v1.payload_pb2 import Payload
+
+from glidepath.authoring import Dag
+from glidepath.authoring.convert import to_spec
+from glidepath.authoring.nodes import Node
+from glidepath.authoring.options import DurationLike, parse_duration
+from glidepath.authoring.params import default_params
+from glidepath.errors import AuthoringError
+from glidepath.payloads import decode
+from glidepath.testing.attempts import Ended, RunFacts, run_attempt
+from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
+from glidepath.testing.rules import admit, retry_delay
+
+FailPlan = int | bool | BaseException | Sequence[BaseException | None]
+"""How attempts of a task fail before its body runs: True always, a number the first so many, an exception always with
+it, a list one entry per attempt (None lets that one run, and so does the end of the list)."""
+
+_BAD = ("failed", "upstream_failed")
+
+
+class PlannedFailure(RuntimeError):
+    """What an attempt fails with that `fail` let fail without naming an exception."""
+
+
+def run_dag(
+    dag: Dag,
+    params: Mapping[str, Any] | None = None,
+    *,
+    logical_date: datetime | None = None,
+    data_interval: tuple[datetime, datetime] | None = None,
+    run_key: str = "test",
+    fail: Mapping[str, FailPlan] | None = None,
+    replace: Mapping[str, Any] | None = None,
+    takes: Mapping[str, DurationLike] | None = None,
+    start_time: datetime | None = None,
+) -> RunResult:
+    """Run a DAG here and now: order, trigger rules, retries and their delays as the server has them.
+
+    `params` are checked by name and completed by their defaults. `logical_date` (and `start_time` of the virtual
+    clock) is the present unless given; the data interval is empty at it. `fail` makes attempts fail (see `FailPlan`).
+    `replace` gives tasks another body by task id: a function that is called with the task's arguments, or a value
+    that is its output. `takes` says how long attempts of a task last on the virtual clock, 0 unless given; longer
+    than the task's timeout is a timed out attempt. Tasks that are due at one instant start in the order of the DAG.
+
+    Bodies run in this process, one after the other, through the worker's own code: arguments and outputs go over the
+    wire format, `current()` works, shell commands are run. AuthoringError and InvalidDag as at registration.
+    """
+    now = start_time or datetime.now(UTC)
+    logical = logical_date or now
+    start, end = data_interval or (logical, logical)
+    facts = RunFacts(dag.dag_id, "test-run", run_key, _complete(dag, params or {}), logical, start, end)
+    known = {node.task_id for node in dag.nodes}
+    for name, given in (("fail", fail), ("replace", replace), ("takes", takes)):
+        if unknown := set(given or ()) - known:
+            raise ValueError(f"{name} names {sorted(unknown)}, not tasks of '{dag.dag_id}': {', '.join(sorted(known))}")
+    durations = {task_id: parse_duration(each, f"takes['{task_id}']") for task_id, each in (takes or {}).items()}
+    return _Simulation(dag, facts, fail or {}, replace or {}, durations, now).run()
+
+
+class _Simulation:
+    def __init__(
+        self,
+        dag: Dag,
+        facts: RunFacts,
+        fail: Mapping[str, FailPlan],
+        replace: Mapping[str, Any],
+        takes: Mapping[str, timedelta],
+        now: datetime,
+    ) -> None:
+        self._facts, self._fail, self._replace, self._takes = facts, fail, replace, takes
+        self._specs = {spec.task_id: spec for spec in to_spec(dag, None).tasks}
+        self._nodes = {node.task_id: node for node in dag.nodes}
+        self._options: dict[str, dict[str, Any]] = {
+            node.task_id: {**dag.defaults, **node.options} for node in dag.nodes
+        }
+        self._downstream: dict[str, list[Node]] = {task_id: [] for task_id in self._nodes}
+        for node in dag.nodes:
+            for upstream in node.upstream:
+                self._downstream[upstream].append(node)
+        self._results = {task_id: TaskResult(task_id) for task_id in self._nodes}
+        self._outputs: dict[str, Payload] = {}
+        self._checkpoints: dict[str, bytes] = {}
+        self._artifacts: dict[str, Path] = {}
+        self._tries = dict.fromkeys(self._nodes, 0)
+        self._released: set[str] = set()
+        self._started: list[str] = []
+        self._agenda: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._position = {task_id: position for position, task_id in enumerate(self._nodes)}
+        self._begin = self._now = now
+
+    def run(self) -> RunResult:
+        for node in self._nodes.values():
+            self._judge(node)
+        while self._agenda:
+            self._now, _, action = heapq.heappop(self._agenda)
+            action()
+        failed = any(result.state in _BAD for result in self._results.values())
+        return RunResult("failed" if failed else "success", self._results, self._started, self._begin, self._now)
+
+    def _at(self, time: datetime, node: Node, action: Callable[[], None]) -> None:
+        """Do the next thing with a task at a time. A task has one such thing at most, so its position decides ties."""
+        heapq.heappush(self._agenda, (time, self._position[node.task_id], action))
+
+    def _end(self, node: Node, state: TaskState, reason: str = "") -> None:
+        """End a task, and with it everything that its trigger rule ends."""
+        self._set(node, state, reason)
+        ended = [node]
+        while ended:
+            for downstream in self._downstream[ended.pop().task_id]:
+                if self._judge(downstream):
+                    ended.append(downstream)
+
+    def _judge(self, node: Node) -> bool:
+        """Ask the trigger rule of a task that has not been released; whether the task ended by it."""
+        if node.task_id in self._released or self._results[node.task_id].state != "scheduled":
+            return False
+        states = [self._results[each].state for each in node.upstream]
+        rule = self._options[node.task_id].get("trigger_rule", "all_success")
+        bad = sum(state in _BAD for state in states)
+        match admit(rule, states.count("scheduled"), bad, states.count("skipped")):
+            case "release":
+                self._released.add(node.task_id)
+                self._at(self._now, node, lambda: self._start(node))
+            case "skip":
+                self._set(node, "skipped", f"by its trigger rule {rule}")
+                return True
+            case "upstream_fail":
+                self._set(node, "upstream_failed", f"by its trigger rule {rule}")
+                return True
+        return False
+
+    def _set(self, node: Node, state: TaskState, reason: str) -> None:
+        result = self._results[node.task_id]
+        result.state, result.reason = state, reason
+
+    def _start(self, node: Node) -> None:
+        result = self._results[node.task_id]
+        number = len(result.attempts) + 1
+        if number == 1:
+            self._started.append(node.task_id)
+        ended = run_attempt(
+            node,
+            self._specs[node.task_id],
+            self._facts,
+            number,
+            self._outputs,
+            self._checkpoints.get(node.task_id, b""),
+            self._artifacts,
+            self._body(node.task_id, number),
+        )
+        started = self._now
+        duration = self._takes.get(node.task_id, timedelta(0))
+        timeout = self._options[node.task_id].get("timeout")
+        if timeout is not None and duration > timeout:
+            late = FailureSeen("Timeout", f"not done after {timeout.total_seconds():g} s")
+            ended, duration = Ended("timed_out", failure=late, reason=late.message, link=ended.link), timeout
+        self._at(started + duration, node, lambda: self._finish(node, ended, number, started))
+
+    def _finish(self, node: Node, ended: Ended, number: int, started: datetime) -> None:
+        result = self._results[node.task_id]
+        result.attempts.append(
+            AttemptResult(
+                number,
+                ended.end,  # type: ignore[arg-type]
+                started,
+                self._now,
+                ended.failure,
+                ended.reason,
+                ended.link.percent,
+                ended.link.note,
+            )
+        )
+        if ended.link.checkpoint is not None:
+            self._checkpoints[node.task_id] = ended.link.checkpoint
+        if ended.end == "success":
+            self._succeed(node, ended)
+        elif ended.end == "skipped":
+            self._end(node, "skipped", ended.reason)
+        elif ended.until is not None:
+            self._at(max(self._now, ended.until), node, lambda: self._start(node))
+        else:
+            self._fail_or_retry(node, ended)
+
+    def _succeed(self, node: Node, ended: Ended) -> None:
+        if ended.output is not None:
+            self._outputs[node.task_id] = ended.output
+            self._results[node.task_id].output = decode(ended.output)
+        self._end(node, "success")
+
+    def _fail_or_retry(self, node: Node, ended: Ended) -> None:
+        assert ended.failure is not None
+        self._tries[node.task_id] += 1
+        delay = retry_delay(self._options[node.task_id], ended.failure, self._tries[node.task_id])
+        if delay is None:
+            self._end(node, "failed", ended.reason)
+        else:
+            self._at(self._now + delay, node, lambda: self._start(node))
+
+    def _body(self, task_id: str, attempt_number: int) -> Callable[..., Any] | None:
+        """What runs instead of the task's own body, if anything."""
+        error = _planned_failure(self._fail.get(task_id, False), attempt_number)
+        if error is not None:
+            return _raising(error)
+        if task_id not in self._replace:
+            return None
+        replacement = self._replace[task_id]
+        return replacement if callable(replacement) else lambda **arguments: replacement
+
+
+def _planned_failure(plan: FailPlan, attempt_number: int) -> BaseException | None:
+    if isinstance(plan, BaseException):
+        return plan
+    if isinstance(plan, bool | int):
+        fails = plan is True or (plan is not False and attempt_number <= plan)
+        return PlannedFailure(f"attempt {attempt_number} was to fail") if fails else None
+    return plan[attempt_number - 1] if attempt_number <= len(plan) else None
+
+
+def _raising(error: BaseException) -> Callable[..., Any]:
+    def body(**arguments: Any) -> Any:
+        raise error
+
+    return body
+
+
+def _complete(dag: Dag, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Params with their defaults. Names are checked; types are the server's to check."""
+    schema = dag.params_schema
+    known = schema.get("properties", {})
+    closed = not schema or schema.get("additionalProperties") is False
+    if closed and (unknown := set(params) - set(known)):
+        raise AuthoringError(f"DAG '{dag.dag_id}' has no param {sorted(unknown)}; params: {', '.join(known) or 'none'}")
+    complete = {**default_params(schema), **params}
+    if missing := set(schema.get("required", ())) - set(complete):
+        raise AuthoringError(f"DAG '{dag.dag_id}' needs the params {sorted(missing)}; give run_dag(params=...)")
+    return complete
