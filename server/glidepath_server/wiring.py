@@ -98,7 +98,8 @@ class Server:
         settings = self.settings
         authenticator = Authenticator(
             self.database, required=settings.auth == "required", cache_seconds=settings.token_cache_seconds)
-        listeners = Listeners(settings, authenticator, self._services(authenticator))
+        self.services = self._services(authenticator)
+        listeners = Listeners(settings, authenticator, self.services)
         await listeners.start()
         self._parts.push_async_callback(listeners.stop, settings.shutdown_grace_seconds)
         readiness = Readiness(self.database, lambda: True, listeners.set_ready)

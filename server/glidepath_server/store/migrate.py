@@ -7,6 +7,7 @@ revisions. SQLAlchemy and Alembic are imported only when something has to be app
 
 from __future__ import annotations
 
+import itertools
 from importlib.resources import files
 from typing import Any
 
@@ -83,22 +84,20 @@ async def upgrade(url: str, *, only_pre: bool = False) -> list[str]:
     connection = await _connect(url)
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK_KEY, timeout=_LOCK_WAIT_SECONDS)
-        missing = _missing(await current_on(connection), only_pre)
-        if missing:
-            await _apply(url, missing[-1])
-        return missing
+        pending = missing(await current_on(connection), only_pre=only_pre)
+        if pending:
+            await _apply(url, pending[-1])
+        return pending
     finally:
         await connection.close()
 
 
-def _missing(found: str | None, only_pre: bool) -> list[str]:
+def missing(found: str | None, *, only_pre: bool) -> list[str]:
+    """The revisions that a database of revision `found` lacks, in order. Raises StateConflict when it is newer."""
     if found is not None and found not in revisions():
         raise refusal(found) or AssertionError
-    missing = revisions() if found is None else _behind(found)
-    if only_pre:
-        first_post = next((index for index, each in enumerate(missing) if not _is_pre(each)), len(missing))
-        missing = missing[:first_post]
-    return missing
+    behind = revisions() if found is None else _behind(found)
+    return list(itertools.takewhile(_is_pre, behind)) if only_pre else behind
 
 
 async def _apply(url: str, target: str) -> None:
