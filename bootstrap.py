@@ -79,8 +79,8 @@ def ensure(venv: Path, groups: list[str], distributions: list[str]) -> None:
 
 
 def hash_inputs() -> str:
-    """The place and the interpreter belong to the inputs: a moved checkout or another Python needs a new environment."""
-    digest = hashlib.sha256(f"{ROOT}\n{sys.version}\n".encode())
+    """Any Python from 3.11 on will do, so which one made the environment is not an input; where it stands is."""
+    digest = hashlib.sha256(str(ROOT).encode())
     for path in [Path(__file__), CONSTRAINTS, *PYPROJECTS]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -95,21 +95,18 @@ def requirements(groups: list[str]) -> list[str]:
 
 def make_venv(venv: Path) -> None:
     """Debian ships Python without ensurepip, and then `venv` can only make an environment without pip."""
-    if same_python(venv):
+    if stands(venv):
         return
     shutil.rmtree(venv, ignore_errors=True)
     say(f"making {venv.name} with Python {'.'.join(map(str, sys.version_info[:3]))}")
-    if importlib.util.find_spec("ensurepip") and shutil.which("uv") is None:
-        run([sys.executable, "-m", "venv", str(venv)])
-    else:
-        run([sys.executable, "-m", "venv", "--without-pip", str(venv)])
+    without_pip = shutil.which("uv") is not None or importlib.util.find_spec("ensurepip") is None
+    run([sys.executable, "-m", "venv", *(["--without-pip"] if without_pip else []), str(venv)])
 
 
-def same_python(venv: Path) -> bool:
-    python = venv / "bin" / "python"
+def stands(venv: Path) -> bool:
+    """Whether it was made here and its Python is still there. Its scripts hold absolute paths: it cannot be moved."""
     config = venv / "pyvenv.cfg"
-    version = ".".join(map(str, sys.version_info[:3]))
-    return python.exists() and config.exists() and f"version = {version}\n" in config.read_text()
+    return (venv / "bin" / "python").exists() and config.exists() and str(venv) in config.read_text()
 
 
 def install(venv: Path, needed: list[str], distributions: list[str]) -> None:

@@ -1,0 +1,46 @@
+# The commands of this repository, the same by hand and in CI. Each makes its own environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+ROOMS := server sdk tests tools bootstrap.py
+# Directories of tests that exist; a new one is named here once.
+TESTS := $(wildcard tests sdk/python/tests sdk/cli/tests)
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench prove proto clean
+
+help: ## Say what each target does
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: ## Start Postgres, a server and workers; run the example DAGs and show what happened
+	@$(PYTHON) bootstrap.py demo
+	@$(BIN)/python -m tools.demo
+
+up: ## Start a server with its own Postgres and keep it running
+	@$(PYTHON) bootstrap.py demo
+	@$(BIN)/glidepath up
+
+test: ## Run every test
+	@$(PYTHON) bootstrap.py
+	@$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
+	@$(BIN)/python -m tools.go_tests
+
+check: ## Lint, format, types, layers, protos, generated code, house rules
+	@$(PYTHON) bootstrap.py dev demo codegen
+	@$(BIN)/python -m tools.check
+
+bench: ## Measure the figures of the README on this machine
+	@$(PYTHON) bootstrap.py
+	@$(BIN)/python tests/benchmarks/run.py $(BENCH_OPTIONS)
+
+prove: ## Run the seeded simulations and the fault tests longer than `make test` does
+	@$(PYTHON) bootstrap.py
+	@$(BIN)/python -m tools.prove
+
+proto: ## Regenerate the code that proto/ describes
+	@$(PYTHON) bootstrap.py codegen
+	@.venv-codegen/bin/python -m tools.codegen
+
+clean: ## Remove the environments and everything built; data in .glidepath stays
+	rm -rf .venv .venv-codegen build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,189 @@
+from glidepath_proto.common.v1 import payload_pb2 as _payload_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TriggerRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRIGGER_RULE_UNSPECIFIED: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ALL_SUCCESS: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ALL_DONE: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ONE_FAILED: _ClassVar[TriggerRule]
+    TRIGGER_RULE_NONE_FAILED: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ALWAYS: _ClassVar[TriggerRule]
+
+class IsolationMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ISOLATION_MODE_UNSPECIFIED: _ClassVar[IsolationMode]
+    ISOLATION_MODE_PROCESS: _ClassVar[IsolationMode]
+    ISOLATION_MODE_INLINE: _ClassVar[IsolationMode]
+
+class LeaseMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LEASE_MODE_UNSPECIFIED: _ClassVar[LeaseMode]
+    LEASE_MODE_HOLD: _ClassVar[LeaseMode]
+    LEASE_MODE_EXCLUSIVE: _ClassVar[LeaseMode]
+TRIGGER_RULE_UNSPECIFIED: TriggerRule
+TRIGGER_RULE_ALL_SUCCESS: TriggerRule
+TRIGGER_RULE_ALL_DONE: TriggerRule
+TRIGGER_RULE_ONE_FAILED: TriggerRule
+TRIGGER_RULE_NONE_FAILED: TriggerRule
+TRIGGER_RULE_ALWAYS: TriggerRule
+ISOLATION_MODE_UNSPECIFIED: IsolationMode
+ISOLATION_MODE_PROCESS: IsolationMode
+ISOLATION_MODE_INLINE: IsolationMode
+LEASE_MODE_UNSPECIFIED: LeaseMode
+LEASE_MODE_HOLD: LeaseMode
+LEASE_MODE_EXCLUSIVE: LeaseMode
+
+class DagSpec(_message.Message):
+    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max")
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    RUN_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    RUNS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
+    TASKS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
+    dag_id: str
+    description: str
+    owner: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    params_schema: str
+    defaults: TaskPolicy
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskSpec]
+    run_timeout: _duration_pb2.Duration
+    runs_active_max: int
+    tasks_active_max: int
+    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ...) -> None: ...
+
+class TaskSpec(_message.Message):
+    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy")
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Input
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Input, _Mapping]] = ...) -> None: ...
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    HANDLER_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    TRIGGER_RULE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    description: str
+    group_id: str
+    handler: Handler
+    upstream_task_ids: _containers.RepeatedScalarFieldContainer[str]
+    trigger_rule: TriggerRule
+    inputs: _containers.MessageMap[str, Input]
+    policy: TaskPolicy
+    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ...) -> None: ...
+
+class Handler(_message.Message):
+    __slots__ = ("name", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class Input(_message.Message):
+    __slots__ = ("literal", "template", "output", "list", "param")
+    LITERAL_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    PARAM_FIELD_NUMBER: _ClassVar[int]
+    literal: _payload_pb2.Payload
+    template: str
+    output: OutputRef
+    list: InputList
+    param: str
+    def __init__(self, literal: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., template: _Optional[str] = ..., output: _Optional[_Union[OutputRef, _Mapping]] = ..., list: _Optional[_Union[InputList, _Mapping]] = ..., param: _Optional[str] = ...) -> None: ...
+
+class OutputRef(_message.Message):
+    __slots__ = ("task_id", "key")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    key: str
+    def __init__(self, task_id: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+
+class InputList(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Input]
+    def __init__(self, items: _Optional[_Iterable[_Union[Input, _Mapping]]] = ...) -> None: ...
+
+class TaskPolicy(_message.Message):
+    __slots__ = ("owner", "queue_name", "retry", "execution_timeout", "pool_name", "pool_slots", "priority", "resources", "worker_selector", "isolation", "lease_mode", "memory_limit_mb", "cancel_grace")
+    class ResourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class WorkerSelectorEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_NAME_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    POOL_NAME_FIELD_NUMBER: _ClassVar[int]
+    POOL_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    WORKER_SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    LEASE_MODE_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_LIMIT_MB_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_GRACE_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    queue_name: str
+    retry: RetryPolicy
+    execution_timeout: _duration_pb2.Duration
+    pool_name: str
+    pool_slots: int
+    priority: int
+    resources: _containers.ScalarMap[str, float]
+    worker_selector: _containers.ScalarMap[str, str]
+    isolation: IsolationMode
+    lease_mode: LeaseMode
+    memory_limit_mb: int
+    cancel_grace: _duration_pb2.Duration
+    def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class RetryPolicy(_message.Message):
+    __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max")
+    RETRIES_MAX_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_FIELD_NUMBER: _ClassVar[int]
+    DELAY_MAX_FIELD_NUMBER: _ClassVar[int]
+    DELAYS_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_MAX_FIELD_NUMBER: _ClassVar[int]
+    retries_max: int
+    delay: _duration_pb2.Duration
+    backoff: float
+    delay_max: _duration_pb2.Duration
+    delays: _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]
+    losses_max: int
+    def __init__(self, retries_max: _Optional[int] = ..., delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff: _Optional[float] = ..., delay_max: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., delays: _Optional[_Iterable[_Union[_duration_pb2.Duration, _Mapping]]] = ..., losses_max: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,299 @@
+from glidepath_proto.common.v1 import authorization_pb2 as _authorization_pb2
+from glidepath_proto.run.v1 import run_pb2 as _run_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class DagRunRequest(_message.Message):
+    __slots__ = ("dag_id", "dag_version_number", "alias", "run_key", "params", "logical_date", "data_interval_start", "data_interval_end", "traceparent")
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    DAG_VERSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    RUN_KEY_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    LOGICAL_DATE_FIELD_NUMBER: _ClassVar[int]
+    DATA_INTERVAL_START_FIELD_NUMBER: _ClassVar[int]
+    DATA_INTERVAL_END_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    dag_id: str
+    dag_version_number: int
+    alias: str
+    run_key: str
+    params: str
+    logical_date: _timestamp_pb2.Timestamp
+    data_interval_start: _timestamp_pb2.Timestamp
+    data_interval_end: _timestamp_pb2.Timestamp
+    traceparent: str
+    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., run_key: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+
+class TriggerDagRunsRequest(_message.Message):
+    __slots__ = ("namespace", "request_id", "runs")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    request_id: str
+    runs: _containers.RepeatedCompositeFieldContainer[DagRunRequest]
+    def __init__(self, namespace: _Optional[str] = ..., request_id: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[DagRunRequest, _Mapping]]] = ...) -> None: ...
+
+class TriggeredDagRun(_message.Message):
+    __slots__ = ("dag_run_id", "run_key", "dag_version_number", "created")
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_KEY_FIELD_NUMBER: _ClassVar[int]
+    DAG_VERSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    dag_run_id: str
+    run_key: str
+    dag_version_number: int
+    created: bool
+    def __init__(self, dag_run_id: _Optional[str] = ..., run_key: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., created: bool = ...) -> None: ...
+
+class TriggerDagRunsResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[TriggeredDagRun]
+    def __init__(self, runs: _Optional[_Iterable[_Union[TriggeredDagRun, _Mapping]]] = ...) -> None: ...
+
+class GetDagRunRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ...) -> None: ...
+
+class GetDagRunResponse(_message.Message):
+    __slots__ = ("dag_run",)
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
+
+class ListDagRunsRequest(_message.Message):
+    __slots__ = ("namespace", "dag_id", "states", "page_size", "page_token")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_id: str
+    states: _containers.RepeatedScalarFieldContainer[_run_pb2.RunState]
+    page_size: int
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_run_pb2.RunState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDagRunsResponse(_message.Message):
+    __slots__ = ("dag_runs", "next_page_token")
+    DAG_RUNS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    dag_runs: _containers.RepeatedCompositeFieldContainer[_run_pb2.DagRun]
+    next_page_token: str
+    def __init__(self, dag_runs: _Optional[_Iterable[_Union[_run_pb2.DagRun, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListTaskInstancesRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "page_size", "page_token")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListTaskInstancesResponse(_message.Message):
+    __slots__ = ("task_instances", "next_page_token")
+    TASK_INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    task_instances: _containers.RepeatedCompositeFieldContainer[_run_pb2.TaskInstance]
+    next_page_token: str
+    def __init__(self, task_instances: _Optional[_Iterable[_Union[_run_pb2.TaskInstance, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListAttemptsRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "task_id", "page_size", "page_token")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    task_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListAttemptsResponse(_message.Message):
+    __slots__ = ("attempts", "next_page_token")
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    attempts: _containers.RepeatedCompositeFieldContainer[_run_pb2.Attempt]
+    next_page_token: str
+    def __init__(self, attempts: _Optional[_Iterable[_Union[_run_pb2.Attempt, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchDagRunRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "after_revision")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_REVISION_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    after_revision: int
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., after_revision: _Optional[int] = ...) -> None: ...
+
+class WatchDagRunResponse(_message.Message):
+    __slots__ = ("dag_run", "task_instances")
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    TASK_INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    task_instances: _containers.RepeatedCompositeFieldContainer[_run_pb2.TaskInstance]
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., task_instances: _Optional[_Iterable[_Union[_run_pb2.TaskInstance, _Mapping]]] = ...) -> None: ...
+
+class CancelDagRunRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CancelDagRunResponse(_message.Message):
+    __slots__ = ("dag_run",)
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
+
+class CancelTaskInstancesRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CancelTaskInstancesResponse(_message.Message):
+    __slots__ = ("dag_run",)
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
+
+class ClearTaskInstancesRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    DOWNSTREAM_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    downstream: bool
+    cancel_running: bool
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ClearTaskInstancesResponse(_message.Message):
+    __slots__ = ("dag_run", "cleared_task_ids")
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    CLEARED_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    cleared_task_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., cleared_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RerunDagRunRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RerunDagRunResponse(_message.Message):
+    __slots__ = ("dag_run", "cleared_task_ids")
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    CLEARED_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    cleared_task_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., cleared_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetTaskOutputRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "task_id", "map_index")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    task_id: str
+    map_index: int
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ..., map_index: _Optional[int] = ...) -> None: ...
+
+class GetTaskOutputResponse(_message.Message):
+    __slots__ = ("task_output",)
+    TASK_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    task_output: _run_pb2.TaskOutput
+    def __init__(self, task_output: _Optional[_Union[_run_pb2.TaskOutput, _Mapping]] = ...) -> None: ...
+
+class StreamLogsRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "task_id", "attempt_number", "follow", "after")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    task_id: str
+    attempt_number: int
+    follow: bool
+    after: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt_number: _Optional[int] = ..., follow: bool = ..., after: _Optional[str] = ...) -> None: ...
+
+class StreamLogsResponse(_message.Message):
+    __slots__ = ("lines", "cursor")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[_run_pb2.LogLine]
+    cursor: str
+    def __init__(self, lines: _Optional[_Iterable[_Union[_run_pb2.LogLine, _Mapping]]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ExplainDagRunRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "task_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    task_id: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
+class ExplainDagRunResponse(_message.Message):
+    __slots__ = ("explanations", "critical_path")
+    EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    CRITICAL_PATH_FIELD_NUMBER: _ClassVar[int]
+    explanations: _containers.RepeatedCompositeFieldContainer[_run_pb2.Explanation]
+    critical_path: _containers.RepeatedCompositeFieldContainer[_run_pb2.CriticalPathStep]
+    def __init__(self, explanations: _Optional[_Iterable[_Union[_run_pb2.Explanation, _Mapping]]] = ..., critical_path: _Optional[_Iterable[_Union[_run_pb2.CriticalPathStep, _Mapping]]] = ...) -> None: ...
