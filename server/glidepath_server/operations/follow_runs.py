@@ -8,7 +8,7 @@ replica's engine; a poll stands behind it, because another replica may step the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ LOG_CHUNKS_MAX = 16
 LOG_BYTES_MAX = 512 * 1024
 # How long the end of a log is waited for when an older transaction of somebody else holds it back.
 LOG_SETTLE_SECONDS = 5.0
+BEGINNING = LogPlace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class _Seen:
 
 async def watch_run(
     reader: RunReader, engine: RunEngine, namespace: str, dag_run_id: UUID, after_revision: int
-) -> AsyncIterator[Look]:
+) -> AsyncGenerator[Look, None]:
     """Looks until the run is final, the first at once. `after_revision` 0: everything, else what has changed since.
 
     Raises NotFound, and InvalidInput for a revision that the run has not reached.
@@ -125,7 +126,7 @@ class LogQuestion:
     task_id: str = ""
     attempt_number: int = 0
     follow: bool = False
-    after: LogPlace = LogPlace()
+    after: LogPlace = BEGINNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class Lines:
 
 async def stream_logs(
     reader: RunReader, engine: RunEngine, namespace: str, question: LogQuestion
-) -> AsyncIterator[Lines]:
+) -> AsyncGenerator[Lines, None]:
     """Lines in the order in which the server received them. With `follow`, until the run is final and all is sent.
 
     Without, what is there; of a final run that is everything, even if an older transaction holds the end back for a
@@ -182,7 +183,7 @@ async def stream_logs(
 
 async def _available(
     reader: RunReader, plan: Plan, question: LogQuestion, task: int, place: LogPlace
-) -> AsyncIterator[Lines]:
+) -> AsyncGenerator[Lines, None]:
     """Everything that can be given out now, in messages of bounded size. No connection is held while one is sent."""
     while True:
         async with reader.database.api.acquire() as connection:

@@ -90,9 +90,11 @@ class LogRow:
 @asynccontextmanager
 async def snapshot(database: Database) -> AsyncIterator[Connection]:
     """A connection that sees one state of the database until it is left."""
-    async with database.api.acquire() as connection:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield connection
+    async with (
+        database.api.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        yield connection
 
 
 # ---- runs
@@ -211,7 +213,8 @@ async def run_incident(connection: Connection, dag_run_id: UUID) -> str:
 
 async def limit_holders(connection: Connection, limit_ids: Iterable[int]) -> list[Any]:
     """A few holders of each limit: limit_id, dag_run_id, task_index, dag_id, dag_version_id."""
-    return await connection.fetch(_SQL["limit_holders"], sorted(set(limit_ids)))
+    rows: list[Any] = await connection.fetch(_SQL["limit_holders"], sorted(set(limit_ids)))
+    return rows
 
 
 async def limits(

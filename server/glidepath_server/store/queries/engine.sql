@@ -111,7 +111,7 @@ with allowed as materialized (
 insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
                           redeliveries, queue_time, start_time, timeout_time)
 select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.session_id, u.tries, u.losses,
-       u.redeliveries, $11, $11, $11 + make_interval(secs => u.timeout_seconds)
+       u.redeliveries, $11::timestamptz, $11::timestamptz, $11::timestamptz + make_interval(secs => u.timeout_seconds)
 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bigint[], $6::uuid[], $7::integer[],
             $8::integer[], $9::integer[], $10::double precision[], $12::bigint[])
      as u (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
@@ -124,10 +124,10 @@ returning dag_run_id, task_index, map_index;
 with boards as (
     update dag_run r
     set board = u.board, revision = r.revision + 1, state = u.state, intent = u.intent, reason = u.reason,
-        start_time = coalesce(r.start_time, case when u.state <> 'queued' then $9 end),
-        end_time = case when u.state in ('success', 'failed', 'cancelled') then $9 end,
+        start_time = coalesce(r.start_time, case when u.state <> 'queued' then $9::timestamptz end),
+        end_time = case when u.state in ('success', 'failed', 'cancelled') then $9::timestamptz end,
         timeout_time = case when u.state = 'running' and r.timeout_time is null and u.timeout_seconds is not null
-                            then $9 + make_interval(secs => u.timeout_seconds)
+                            then $9::timestamptz + make_interval(secs => u.timeout_seconds)
                             when u.state = 'running' then r.timeout_time end
     from unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::double precision[],
                 $8::text[])
@@ -136,14 +136,14 @@ with boards as (
     returning r.dag_run_id, r.revision, r.state, u.note
 ), events as (
     insert into dag_run_event (dag_run_id, revision, event_time, run_state, task_indexes, map_indexes, states, note)
-    select b.dag_run_id, b.revision, $9, b.state, e.task_indexes::integer[], null, e.states, b.note
+    select b.dag_run_id, b.revision, $9::timestamptz, b.state, e.task_indexes::integer[], null, e.states, b.note
     from boards b
     join unnest($1::uuid[], $10::text[], $11::bytea[]) as e (dag_run_id, task_indexes, states) using (dag_run_id)
 ), released as (
     insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
                             losses, redeliveries, queue_time, available_time, timeout_seconds, due)
     select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.queue_id, u.order_key, u.tries,
-           u.losses, u.redeliveries, $9, coalesce(u.available_time, $9), u.timeout_seconds, u.available_time is null
+           u.losses, u.redeliveries, $9::timestamptz, coalesce(u.available_time, $9::timestamptz), u.timeout_seconds, u.available_time is null
     from unnest($12::uuid[], $13::integer[], $14::integer[], $15::integer[], $16::bigint[], $17::integer[],
                 $18::double precision[], $19::integer[], $20::integer[], $21::integer[], $22::timestamptz[],
                 $23::double precision[])
@@ -197,7 +197,7 @@ with candidates as materialized (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
                               redeliveries, queue_time, start_time, timeout_time)
     select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, ($4::uuid[])[p.n], p.tries, p.losses,
-           p.redeliveries, p.queue_time, $5, $5 + make_interval(secs => p.timeout_seconds)
+           p.redeliveries, p.queue_time, $5::timestamptz, $5::timestamptz + make_interval(secs => p.timeout_seconds)
     from placed p
 )
 select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, p.order_key, p.tries, p.losses,
@@ -237,7 +237,7 @@ with gone as (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
                               redeliveries, queue_time, start_time, timeout_time)
     select dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
-           queue_time, $5, $5 + make_interval(secs => timeout_seconds)
+           queue_time, $5::timestamptz, $5::timestamptz + make_interval(secs => timeout_seconds)
     from gone
 ), holders as (
     insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
