@@ -21,6 +21,16 @@ class AdminMethods(Api):
         return _ADMIN.call(self, "GetServerInfo")
 
     @rpc
+    def create_namespace(self, name: str) -> Call[pb.CreateNamespaceResponse]:
+        """A new namespace, named by 1 to 63 of a-z, 0-9, "_", "-". Needs a token that holds all namespaces."""
+        return _ADMIN.call(self, "CreateNamespace", new_namespace=name)
+
+    @iterated
+    def list_namespaces(self, *, page_size: int = 0) -> Pages[str]:
+        """Names of the namespaces that the token holds."""
+        return _ADMIN.pages(self, "ListNamespaces", "namespaces", page_size=page_size)
+
+    @rpc
     def set_pool(self, pool_name: str, slots: int) -> Call[pb.Pool]:
         """Create a pool or change its slots. Lowering ends nothing that runs."""
         return _ADMIN.call(self, "SetPool", "pool", pool_name=pool_name, slots=slots)
@@ -32,7 +42,7 @@ class AdminMethods(Api):
 
     @rpc
     def delete_pool(self, pool_name: str) -> Call[pb.DeletePoolResponse]:
-        """StateConflict while a DAG's latest version names it or an attempt holds a slot."""
+        """StateConflict while a DAG version names it or an attempt holds a slot. One that is gone already is no error."""
         return _ADMIN.call(self, "DeletePool", pool_name=pool_name)
 
     @rpc
@@ -68,9 +78,10 @@ class AdminMethods(Api):
         return _ADMIN.pages(self, "ListWorkers", "workers", include_gone=include_gone, page_size=page_size)
 
     @iterated
-    def list_audit_events(self, *, page_size: int = 0) -> Pages[pb.AuditEvent]:
-        """Who did what, newest first."""
-        return _ADMIN.pages(self, "ListAuditEvents", "audit_events", page_size=page_size)
+    def list_audit_events(self, *, namespace: str = "", page_size: int = 0) -> Pages[pb.AuditEvent]:
+        """Who did what, newest first, in the client's namespace; "*" means in all."""
+        wanted = namespace or self.connection.namespace
+        return _ADMIN.pages(self, "ListAuditEvents", "audit_events", namespace=wanted, page_size=page_size)
 
     @iterated
     def list_incidents(self, *, page_size: int = 0) -> Pages[pb.Incident]:

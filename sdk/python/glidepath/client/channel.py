@@ -79,11 +79,13 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
+_ADMIN = "glidepath.admin.v1.AdminService"
+
 # UNAVAILABLE only: the one code that says a later try may be answered differently. Everything retried here is
-# idempotent, by nature or by its request id; CreateToken has none, so a lost answer is the caller's to judge.
+# idempotent, by nature or by its request id; the two exceptions have none, so a lost answer is the caller's to judge.
 SERVICE_CONFIG: dict[str, Any] = {
     "methodConfig": [
-        {"name": [{"service": "glidepath.admin.v1.AdminService", "method": "CreateToken"}]},
+        {"name": [{"service": _ADMIN, "method": "CreateToken"}, {"service": _ADMIN, "method": "CreateNamespace"}]},
         {
             "name": [{}],
             "retryPolicy": {

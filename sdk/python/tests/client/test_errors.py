@@ -108,11 +108,15 @@ def test_unavailable_is_tried_again_under_the_same_request_id(server: Any) -> No
     assert len(requests) == 3 and len({each.request_id for each in requests}) == 1
 
 
-def test_creating_a_token_is_never_repeated(server: Any) -> None:
-    server.on("CreateToken", lambda request, context: context.abort(grpc.StatusCode.UNAVAILABLE, "moving"))
-    with Client(server.address) as client, pytest.raises(Unavailable):
-        client.create_token("ci", "author")
-    assert len(server.calls) == 1
+def test_what_has_no_request_id_is_never_repeated(server: Any) -> None:
+    for method in ("CreateToken", "CreateNamespace"):
+        server.on(method, lambda request, context: context.abort(grpc.StatusCode.UNAVAILABLE, "moving"))
+    with Client(server.address) as client:
+        with pytest.raises(Unavailable):
+            client.create_token("ci", "author")
+        with pytest.raises(Unavailable):
+            client.create_namespace("ml")
+    assert len(server.calls) == 2
 
 
 def test_no_server_says_what_to_do(server: Any) -> None:

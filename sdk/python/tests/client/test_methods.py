@@ -54,6 +54,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "output": ("r", "t"),
     "explain_dag_run": ("r",),
     "get_server_info": (),
+    "create_namespace": ("ml",),
+    "list_namespaces": (),
     "set_pool": ("gpu", 2),
     "list_pools": (),
     "delete_pool": ("gpu",),
