@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _overrides(asked: argparse.Namespace) -> dict[str, object]:
+def _overrides(asked: argparse.Namespace) -> dict[str, Any]:
     names = ("database_url", "address", "worker_address", "auth", "auto_upgrade")
     return {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
 

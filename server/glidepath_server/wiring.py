@@ -16,17 +16,23 @@ from types import TracebackType
 from typing import Self
 
 from glidepath_proto.admin.v1 import admin_service_pb2, admin_service_pb2_grpc
+from glidepath_proto.run.v1 import run_service_pb2, run_service_pb2_grpc
 
 from . import __version__
 from .api.admin_servicer import AdminServicer
 from .api.auth import Authenticator
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
+from .api.run_servicer import RunServicer
 from .core.errors import InvalidInput, Violation
+from .loops import timers
 from .loops.engine import Engine
+from .loops.heartbeats import Heartbeats
+from .loops.lease_reaper import LeaseReaper
 from .loops.level import LevelLoop
 from .loops.pruner import pruner
 from .loops.readiness import Readiness
+from .loops.wakeups import WakeUps
 from .operations.first_token import ensure_token_file
 from .settings import Settings
 from .store import migrate
@@ -89,10 +95,24 @@ class Server:
                 _log.info("token_written", role=role, path=str(path))
 
     async def _start_engine(self) -> None:
-        self.engine = Engine(self.database, self.settings)
-        await self.engine.start()
-        self._parts.push_async_callback(self.engine.stop)
-        self._start_loops(pruner(self.database, self.settings))
+        self.engine = engine = Engine(self.database, self.settings)
+        await engine.start()
+        self._parts.push_async_callback(engine.stop)
+        self.wake_ups, self.heartbeats = WakeUps(engine), Heartbeats(engine)
+        self.wake_ups.start()
+        self._parts.push_async_callback(self.wake_ups.stop)
+        due, late, overdue = timers.due_rows(engine), timers.run_timeouts(engine), timers.execution_timeouts(engine)
+        admission, polls = timers.admission(engine), timers.lost_wake_ups(engine)
+        engine.on_timers = lambda: _wake(due, late, overdue)
+        engine.on_admission = admission.wake
+        engine.on_queues = self.wake_ups.queues
+        engine.on_cancels = lambda: self.wake_ups.say("c")
+        self.wake_ups.on_cancels = self.heartbeats.watch_loop.wake
+        self.wake_ups.on_limits = polls.wake
+        self.wake_ups.on_admission = admission.wake
+        self._start_loops(
+            due, late, overdue, admission, polls, timers.limit_sweeper(engine), self.heartbeats.flush_loop,
+            self.heartbeats.watch_loop, LeaseReaper(engine).loop, pruner(self.database, self.settings))
 
     async def _start_listeners(self) -> None:
         settings = self.settings
@@ -114,6 +134,9 @@ class Server:
             Service(admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
                     admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
                     AdminServicer(self.database, authenticator, self.engine)),
+            Service(run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
+                    run_service_pb2_grpc.add_RunServiceServicer_to_server,
+                    RunServicer(self.database, self.engine.replica.plans, self.engine)),
         ]
 
     def _start_loops(self, *loops: LevelLoop) -> None:
@@ -135,6 +158,11 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
     ) -> None:
         await self.stop()
+
+
+def _wake(*loops: LevelLoop) -> None:
+    for loop in loops:
+        loop.wake()
 
 
 async def _prepare_schema(settings: Settings) -> None:

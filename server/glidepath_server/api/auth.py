@@ -113,7 +113,8 @@ def rules_of(services: Iterable[ServiceDescriptor]) -> dict[str, Rule]:
 
 
 def _rule(method: MethodDescriptor) -> Rule | None:
-    option = method.GetOptions().Extensions[authorization_pb2.authorization]
+    extensions: Any = method.GetOptions().Extensions
+    option = extensions[authorization_pb2.authorization]
     if option.public:
         return Rule(None)
     if option.role == authorization_pb2.ROLE_UNSPECIFIED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from glidepath_proto.admin.v1 import admin_service_pb2 as pb
 from glidepath_proto.common.v1 import authorization_pb2
 
@@ -9,9 +11,10 @@ from ..store.administration import Pool, Worker
 from ..store.identity import AuditEvent, Incident, Token
 from .convert_common import invalid, to_timestamp
 
-_ROLES = {value: name.removeprefix("ROLE_").lower() for name, value in authorization_pb2.Role.items()
-          if value != authorization_pb2.ROLE_UNSPECIFIED}
-_ROLE_NUMBERS = {name: number for number, name in _ROLES.items()}
+_NUMBERS: dict[str, Any] = {
+    name.removeprefix("ROLE_").lower(): number
+    for name, number in authorization_pb2.Role.items() if number != authorization_pb2.ROLE_UNSPECIFIED}
+_ROLES = {int(number): name for name, number in _NUMBERS.items()}
 
 
 def role_in(field: str, number: int) -> str:
@@ -28,7 +31,7 @@ def pool_out(pool: Pool) -> pb.Pool:
 
 def token_out(token: Token) -> pb.Token:
     return pb.Token(
-        token_id=token.token_id, name=token.name, namespace=token.namespace, role=_ROLE_NUMBERS[token.role],
+        token_id=token.token_id, name=token.name, namespace=token.namespace, role=_NUMBERS[token.role],
         create_time=to_timestamp(token.create_time), expire_time=to_timestamp(token.expire_time),
         revoke_time=to_timestamp(token.revoke_time), created_by=token.created_by)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 from ..core.errors import Unavailable
 from ..settings import Settings
@@ -144,7 +144,7 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials:
         raise Unavailable(f"cannot read {error.filename}: {error.strerror}",
                           hint="check the tls_*_file settings") from error
 
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
+    def fetch() -> Any:
         """Called by gRPC for each handshake; None keeps what is in use, as does a file that cannot be read."""
         nonlocal seen
         try:

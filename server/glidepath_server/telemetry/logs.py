@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -42,7 +43,7 @@ def get_logger(service: str) -> Any:
     return structlog.get_logger(service=service)
 
 
-def _mask(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         if isinstance(value, str) and "gp_" in value:
             event[key] = _TOKEN.sub("gp_***", value)

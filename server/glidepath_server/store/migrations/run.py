@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from alembic import command, op
@@ -46,4 +47,5 @@ def run_file(revision: str) -> None:
     statements = (HERE / "sql" / f"{revision}.sql").read_text()
     connection = op.get_bind()
     connection.execute(text(f"set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}"))
-    connection.connection.dbapi_connection.run_async(lambda driver: driver.execute(statements))
+    dbapi: Any = connection.connection.dbapi_connection
+    dbapi.run_async(lambda driver: driver.execute(statements))
