@@ -6,7 +6,9 @@ The same files give the same bytes on every machine, so a DAG that did not chang
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
+import inspect
 import io
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +41,7 @@ class Bundle:
             raise AuthoringError(
                 f"task function {name!r} is not at the top level of its module; move it there so a worker can import it"
             )
-        file = Path(function.__code__.co_filename).resolve() if hasattr(function, "__code__") else None
+        file = source_file(function)
         if (
             file is None
             or not file.is_relative_to(self.root)
@@ -50,6 +52,18 @@ class Bundle:
                 f"({', '.join(self.files[:5])}); add it to @dag(include=[...]), or wrap the function in the DAG's file"
             )
         return f"python:{module_name(file, self.root)}:{name}"
+
+
+def source_file(function: Callable[..., Any]) -> Path | None:
+    """The file that a function is written in, under whatever decorators; None when it is in none."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return _resolved(code.co_filename) if code is not None else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _resolved(name: str) -> Path | None:
+    path = Path(name).resolve()
+    return path if path.is_file() else None
 
 
 def bundle_source(file: Path, include: Sequence[str] = ()) -> Bundle:

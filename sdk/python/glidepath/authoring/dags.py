@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, overload
 
+from glidepath.authoring.bundle import source_file
 from glidepath.authoring.nodes import ID, Builder, Node, building
 from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration
 from glidepath.authoring.params import params_schema as schema_of
@@ -65,10 +66,10 @@ class Dag:
     @property
     def source_file(self) -> Path:
         """The file that the DAG's function is written in."""
-        file = inspect.getsourcefile(self.function)
-        if file is None or not Path(file).is_file():
+        file = source_file(self.function)
+        if file is None:
             raise AuthoringError(f"DAG '{self.dag_id}': its function is in no file, so a worker could not import it")
-        return Path(file).resolve()
+        return file
 
     def __call__(self) -> Dag:
         """Nothing to do: a DAG needs no call. Params are given when a run is triggered."""

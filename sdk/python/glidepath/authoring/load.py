@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from glidepath.authoring.bundle import module_name, source_root
+from glidepath.authoring.bundle import module_name, source_file, source_root
 from glidepath.authoring.dags import Dag
 from glidepath.errors import GlidepathError
 
@@ -133,7 +134,7 @@ def _came_from(module: ModuleType, name: str, root: Path) -> bool:
 def _dags_of(module: ModuleType, file: Path) -> list[Dag]:
     """The module's own DAGs, each once; those it imports belong to their own file."""
     found = {id(each): each for each in vars(module).values() if isinstance(each, Dag)}
-    return [dag for dag in found.values() if Path(dag.function.__code__.co_filename).resolve() == file]
+    return [dag for dag in found.values() if source_file(dag.function) == file]
 
 
 def _load_error(file: Path, error: BaseException, line: int = 0) -> LoadError:
@@ -145,4 +146,4 @@ def _load_error(file: Path, error: BaseException, line: int = 0) -> LoadError:
 
 
 def _line(dag: Dag) -> int:
-    return int(dag.function.__code__.co_firstlineno)
+    return int(inspect.unwrap(dag.function).__code__.co_firstlineno)

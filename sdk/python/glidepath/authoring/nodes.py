@@ -131,6 +131,7 @@ class Builder:
         self.params = params
         self.nodes: dict[str, Node] = {}
         self.group_id = ""
+        self._counts: dict[str, int] = {}
 
     def add(
         self,
@@ -185,9 +186,10 @@ class Builder:
             return wanted
         if explicit:
             raise AuthoringError(f"task id {wanted!r} is given to two tasks; every task_id must be unique in its DAG")
-        count = 2
+        count = self._counts.get(wanted, 1) + 1
         while f"{wanted}_{count}" in self.nodes:
             count += 1
+        self._counts[wanted] = count
         return f"{wanted}_{count}"
 
     def _follow(self, node: Node, source: Source) -> None:

@@ -78,7 +78,8 @@ def _schema(hint: Any, field: str) -> dict[str, Any]:
         return {"enum": [each.value for each in hint]}
     kind = origin or hint
     if kind in (list, Sequence, tuple, set):
-        return {"type": "array", **({"items": _schema(arguments[0], field)} if arguments else {})}
+        of_one_kind = len(arguments) == 1 or arguments[1:] == (...,)
+        return {"type": "array", **({"items": _schema(arguments[0], field)} if of_one_kind else {})}
     if kind in (dict, Mapping):
         values = _schema(arguments[1], field) if len(arguments) == 2 else {}
         return {"type": "object", **({"additionalProperties": values} if values else {})}

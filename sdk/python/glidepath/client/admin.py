@@ -42,7 +42,7 @@ class AdminMethods(Api):
 
     @rpc
     def delete_pool(self, pool_name: str) -> Call[pb.DeletePoolResponse]:
-        """StateConflict while a DAG version names it or an attempt holds a slot. One that is gone already is no error."""
+        """StateConflict while a DAG version names it or an attempt holds a slot. One that is gone is no error."""
         return _ADMIN.call(self, "DeletePool", pool_name=pool_name)
 
     @rpc

@@ -8,7 +8,7 @@ Each of address, token and namespace is taken from the first place that has it:
    {"address": "host:port", "token_file": "path, relative to the file", "namespace": "name"};
 4. 127.0.0.1:7711, no token, namespace "default".
 
-A token belongs to an address: the file's token is not sent to an address that came from elsewhere.
+Token and namespace belong to a server: those of the file are not used for an address that came from elsewhere.
 """
 
 from __future__ import annotations
@@ -62,14 +62,18 @@ def find_connection(
     folder: Path | None = None,
 ) -> Connection:
     """Fill in what the arguments leave empty. `folder` is where the search for `.glidepath/` starts."""
-    found = _read_connection_file(environ, folder or Path.cwd())
-    given_address = address or environ.get("GLIDEPATH_ADDRESS", "")
-    if given_address and given_address != found.address:
-        found = Connection(namespace=found.namespace)
+    address = address or environ.get("GLIDEPATH_ADDRESS", "")
+    token = token or _environment_token(environ)
+    namespace = namespace or environ.get("GLIDEPATH_NAMESPACE", "")
+    found = Connection()
+    if not (address and token and namespace):
+        found = _read_connection_file(environ, folder or Path.cwd())
+        if address not in ("", found.address):
+            found = Connection()
     return Connection(
-        address=given_address or found.address,
-        token=token or _environment_token(environ) or found.token,
-        namespace=namespace or environ.get("GLIDEPATH_NAMESPACE", "") or found.namespace,
+        address=address or found.address,
+        token=token or found.token,
+        namespace=namespace or found.namespace,
         tls=_choose_tls(tls, environ),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ FailPlan = int | bool | BaseException | Sequence[BaseException | None]
 """How attempts of a task fail before its body runs: True always, a number the first so many, an exception always with
 it, a list one entry per attempt (None lets that one run, and so does the end of the list)."""
 
-_BAD = ("failed", "upstream_failed")
+_BAD: tuple[TaskState, ...] = ("failed", "upstream_failed")
 
 
 class PlannedFailure(RuntimeError):
@@ -87,6 +88,8 @@ class _Simulation:
         for node in dag.nodes:
             for upstream in node.upstream:
                 self._downstream[upstream].append(node)
+        self._open = {node.task_id: len(node.upstream) for node in dag.nodes}
+        self._ends: dict[str, Counter[TaskState]] = {task_id: Counter() for task_id in self._nodes}
         self._results = {task_id: TaskResult(task_id) for task_id in self._nodes}
         self._outputs: dict[str, Payload] = {}
         self._checkpoints: dict[str, bytes] = {}
@@ -116,7 +119,10 @@ class _Simulation:
         self._set(node, state, reason)
         ended = [node]
         while ended:
-            for downstream in self._downstream[ended.pop().task_id]:
+            upstream = ended.pop()
+            for downstream in self._downstream[upstream.task_id]:
+                self._open[downstream.task_id] -= 1
+                self._ends[downstream.task_id][self._results[upstream.task_id].state] += 1
                 if self._judge(downstream):
                     ended.append(downstream)
 
@@ -124,10 +130,9 @@ class _Simulation:
         """Ask the trigger rule of a task that has not been released; whether the task ended by it."""
         if node.task_id in self._released or self._results[node.task_id].state != "scheduled":
             return False
-        states = [self._results[each].state for each in node.upstream]
+        ends = self._ends[node.task_id]
         rule = self._options[node.task_id].get("trigger_rule", "all_success")
-        bad = sum(state in _BAD for state in states)
-        match admit(rule, states.count("scheduled"), bad, states.count("skipped")):
+        match admit(rule, self._open[node.task_id], sum(ends[state] for state in _BAD), ends["skipped"]):
             case "release":
                 self._released.add(node.task_id)
                 self._at(self._now, node, lambda: self._start(node))

@@ -43,9 +43,9 @@ def test_environment_goes_before_the_file_and_arguments_before_both(tmp_path: Pa
     assert given == Connection("arg:1", "arg", "arg")
 
 
-def test_the_token_of_the_file_goes_to_no_other_address(tmp_path: Path) -> None:
+def test_the_file_says_nothing_of_another_address(tmp_path: Path) -> None:
     write_connection(tmp_path / ".glidepath")
-    assert find_connection("elsewhere:1", environ={}, folder=tmp_path).token == ""
+    assert find_connection("elsewhere:1", environ={}, folder=tmp_path) == Connection("elsewhere:1")
     assert find_connection("127.0.0.1:9", environ={}, folder=tmp_path).token == "from-file"
 
 
@@ -54,6 +54,11 @@ def test_token_file_of_the_environment_is_read(tmp_path: Path) -> None:
     assert find_connection(environ={"GLIDEPATH_TOKEN_FILE": str(tmp_path / "t")}, folder=tmp_path).token == "secret"
     with pytest.raises(ConnectionSettingsError, match=r"GLIDEPATH_TOKEN_FILE: cannot read the token from .*gone"):
         find_connection(environ={"GLIDEPATH_TOKEN_FILE": str(tmp_path / "gone")}, folder=tmp_path)
+
+
+def test_a_broken_file_does_not_matter_when_all_is_given(tmp_path: Path) -> None:
+    write_connection(tmp_path / ".glidepath").write_text("{")
+    assert find_connection("a:1", "t", "n", environ={}, folder=tmp_path) == Connection("a:1", "t", "n")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])

@@ -112,3 +112,25 @@ def test_functions_that_a_worker_could_not_import_are_refused(tmp_path: Path) ->
         bundle.handler(local)
     with pytest.raises(AuthoringError, match="which is not in the DAG's source bundle"):
         bundle.handler(put)
+
+
+DECORATED = """\
+import functools
+from glidepath import dag, task
+from tools import loud
+
+@task
+@loud
+def hello(): return "hi"
+
+@dag(include=["tools.py"])
+def greet():
+    hello()
+"""
+
+
+def test_a_decorated_function_is_named_by_where_it_is_written(tmp_path: Path) -> None:
+    loud = "import functools\ndef loud(f):\n    @functools.wraps(f)\n    def g(*a): return f(*a)\n    return g\n"
+    put(tmp_path, "tools.py", loud)
+    registration = to_registration(load_dags(put(tmp_path, "greet.py", DECORATED)).dags[0])
+    assert registration.spec.tasks[0].handler.name == "python:greet:hello"

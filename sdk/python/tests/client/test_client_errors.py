@@ -95,17 +95,19 @@ def test_broken_details_are_no_error_of_their_own() -> None:
     assert violations_of(b"\xff" * 40) == () and violations_of(b"") == ()
 
 
-def test_unavailable_is_tried_again_under_the_same_request_id(server: Any) -> None:
+async def test_unavailable_is_tried_again_under_the_same_request_id(server: Any) -> None:
     def moody(request: Any, context: grpc.ServicerContext) -> Any:
-        if len(server.calls) < 3:
+        if len(server.calls) % 3:
             context.abort(grpc.StatusCode.UNAVAILABLE, "moving")
         return run_service_pb2.TriggerDagRunsResponse(runs=[run_service_pb2.TriggeredDagRun(dag_run_id="r")])
 
     server.on("TriggerDagRuns", moody)
     with Client(server.address) as client:
         assert client.trigger("d").dag_run_id == "r"
-    requests = server.requests("TriggerDagRuns")
-    assert len(requests) == 3 and len({each.request_id for each in requests}) == 1
+    async with AsyncClient(server.address) as asynchronous:
+        assert (await asynchronous.trigger("d")).dag_run_id == "r"
+    ids = [each.request_id for each in server.requests("TriggerDagRuns")]
+    assert len(ids) == 6 and len(set(ids[:3])) == len(set(ids[3:])) == 1
 
 
 def test_what_has_no_request_id_is_never_repeated(server: Any) -> None:
