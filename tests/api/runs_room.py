@@ -112,6 +112,15 @@ class Room:
             return found
 
 
+async def rest(call: Any) -> list[Any]:
+    """All messages of a stream that are still to come, to its end."""
+    found = []
+    async with asyncio.timeout(SOON_SECONDS):
+        while (message := await call.read()) is not grpc.aio.EOF:
+            found.append(message)
+    return found
+
+
 def state_name(number: int) -> str:
     return run_pb2.TaskState.Name(number).removeprefix("TASK_STATE_").lower()
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
+from glidepath_proto.registry.v1 import registry_service_pb2
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server.core.states import AttemptState
-from runs_room import CHAIN, SOON_SECONDS, Hand, Room, dag, open_room, run_state, state_name
+from glidepath_server.operations.follow_runs import watch_run
+from glidepath_server.operations.read_runs import RunReader
+from runs_room import CHAIN, SOON_SECONDS, Hand, Room, dag, open_room, rest, run_state, state_name
 
 pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
@@ -82,24 +86,48 @@ async def test_a_watcher_on_another_replica_sees_the_run_end(database_url: str) 
         assert run_state(await room.run(run_id)) == "success"
 
 
-async def test_changes_that_nobody_reads_are_folded(database_url: str) -> None:
-    """A reader that does not read holds no queue: after ten changes it gets few messages, and the end."""
+async def test_changes_that_nobody_reads_are_folded_into_one_look(database_url: str) -> None:
     async with open_room(database_url) as room:
         names = [f"t{number}" for number in range(10)]
         await room.register(dag("chain", {name: names[max(0, i - 1):i] for i, name in enumerate(names)}))
         hand = await hand_for(room)
         run_id = await room.start("chain")
         await hand.take("t0")
-        call = room.stream("WatchDagRun", dag_run_id=run_id)
-        await call.read()
+        engine = room.server.engine
+        looks = watch_run(RunReader(room.database, engine.replica.plans), engine, "default", UUID(run_id), 0)
+        first = await anext(looks)
+        assert first.counts == {"running": 1, "scheduled": 9}
         for name in names:
             await hand.end(name)
-        last = None
-        async with asyncio.timeout(SOON_SECONDS):
-            async for message in call:
-                last = message
-        assert last is not None
-        assert dict(last.dag_run.task_counts) == {"success": 10}
+        last, *others = [look async for look in looks]
+        assert not others
+        assert (last.counts, [view.task for view in last.changed]) == ({"success": 10}, list(range(10)))
+
+
+async def test_what_is_too_large_for_one_message_comes_in_parts(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        names = [f"t{number:03}" for number in range(200)]
+        await room.register(dag("wide", {name: [] for name in names}))
+        hand = await hand_for(room, 200)
+        run_id = await room.start("wide")
+        for name in names:
+            await hand.end(name, AttemptState.FAILED, message="x" * 8000)
+        pages, token = [], ""
+        while not pages or token:
+            page = await room.call("ListTaskInstances", dag_run_id=run_id, page_token=token)
+            assert page.ByteSize() <= 1024 * 1024 + 10_000
+            pages.append([each.task_id for each in page.task_instances])
+            token = page.next_page_token
+        assert len(pages) == 2
+        assert sum(pages, []) == names
+        parts = await rest(room.stream("WatchDagRun", dag_run_id=run_id))
+        assert [each.task_id for part in parts for each in part.task_instances] == names
+        # Cut off between two parts, a client asks again from where it was before both.
+        assert [part.dag_run.revision for part in parts] == [0, (await room.run(run_id)).revision]
+        attempts = await room.call("ListAttempts", dag_run_id=run_id, page_size=500)
+        assert len(attempts.attempts) < 200
+        more = await room.call("ListAttempts", dag_run_id=run_id, page_size=500, page_token=attempts.next_page_token)
+        assert len(attempts.attempts) + len(more.attempts) == 200
 
 
 async def test_attempts_and_outputs_are_the_history_of_a_run(database_url: str) -> None:
@@ -167,11 +195,9 @@ async def test_log_lines_come_in_the_order_of_the_server_and_resume_behind_a_cur
             assert not reading.done()
             await transaction.commit()
         texts = [line.text for line in (await asyncio.wait_for(reading, SOON_SECONDS)).lines]
-        async with asyncio.timeout(SOON_SECONDS):
-            async for message in held:
-                texts += [line.text for line in message.lines]
-            rest = [line.text async for message in call for line in message.lines]
-        assert texts == rest == ["c", "d"]
+        texts += [line.text for message in await rest(held) for line in message.lines]
+        assert texts == ["c", "d"]
+        assert [line.text for message in await rest(call) for line in message.lines] == ["c", "d"]
 
 
 async def test_a_large_log_is_cut_into_messages(database_url: str) -> None:
@@ -183,18 +209,13 @@ async def test_a_large_log_is_cut_into_messages(database_url: str) -> None:
         async with room.database.api.acquire() as connection:
             for number in range(20):
                 await write_log(connection, run_id, number, *[f"{number}-{line}-" + "x" * 10_000 for line in range(20)])
-        cursor, starts = "", []
-        async with asyncio.timeout(SOON_SECONDS):
-            async for message in room.stream("StreamLogs", dag_run_id=run_id):
-                assert message.ByteSize() < 1024 * 1024
-                starts += [line.text[:5] for line in message.lines]
-                cursor = cursor or message.cursor
-                first = first if "first" in locals() else len(message.lines)
-        expected = [f"{number}-{line}-"[:5] for number in range(20) for line in range(20)]
-        assert [text.rstrip("x") for text in starts] == [text.rstrip("x") for text in expected]
-        resumed = [line.text[:5] async for message in room.stream("StreamLogs", dag_run_id=run_id, after=cursor)
-                   for line in message.lines]
-        assert resumed == starts[first:]
+        first, *others = await rest(room.stream("StreamLogs", dag_run_id=run_id))
+        assert len(others) >= 4
+        assert all(message.ByteSize() < 1024 * 1024 for message in [first, *others])
+        lines = [line.text.rstrip("x") for message in [first, *others] for line in message.lines]
+        assert lines == [f"{number}-{line}-" for number in range(20) for line in range(20)]
+        resumed = await rest(room.stream("StreamLogs", dag_run_id=run_id, after=first.cursor))
+        assert [line.text.rstrip("x") for message in resumed for line in message.lines] == lines[len(first.lines):]
 
 
 # ---- steering
@@ -351,8 +372,6 @@ async def test_each_wait_is_explained(database_url: str) -> None:
 
 
 async def test_a_paused_dag_takes_runs_and_says_why_they_wait(database_url: str) -> None:
-    from glidepath_proto.registry.v1 import registry_service_pb2
-
     async with open_room(database_url) as room:
         await room.register(dag("churn", CHAIN))
         hand = await hand_for(room)

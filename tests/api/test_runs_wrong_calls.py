@@ -23,6 +23,8 @@ TABLES = (
 
 async def scene(room: Room) -> dict[str, str]:
     """What wrong_calls.py says that there is; the values of the names in braces."""
+    async with room.database.api.acquire() as connection:
+        await connection.execute("insert into namespace (namespace) values ('other')")
     await room.register(dag("churn", CHAIN, params_schema=RATE_SCHEMA), aliases=["production"])
     await room.register(dag("plain", {"only": []}))
     first = await room.trigger({
@@ -35,9 +37,9 @@ async def scene(room: Room) -> dict[str, str]:
         await room.watch(each.dag_run_id, **{"load" if each.dag_id == "churn" else "only": "queued"})
     page = await room.call("ListDagRuns", dag_id="churn", page_size=1)
     async with room.database.api.acquire() as connection:
-        await connection.execute("insert into namespace (namespace) values ('other')")
         used = await connection.fetchrow("select create_time, body_hash from request where request_id = 'used'")
-    return {"run": run_id, "token": page.next_page_token, "used": used["create_time"].isoformat()}
+    return {"run": run_id, "token": page.next_page_token, "token_start": page.next_page_token[:64],
+            "used": used["create_time"].isoformat()}
 
 
 async def callers(room: Room) -> dict[str, Any]:

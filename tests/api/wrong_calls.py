@@ -113,7 +113,7 @@ WRONG_CALLS = (
              f"request_id: got '{'r' * 128}', expected 1 to 128 printable characters", CHURN, request_id="r" * 129),
     # ---- who and where
     _trigger("a viewer triggers", Code.PERMISSION_DENIED,
-             "TriggerDagRuns needs the role operator, 'a-viewer' is viewer (use a token with the role operator)",
+             "TriggerDagRuns needs the role operator, 'a-viewer' has viewer (use a token with the role operator)",
              CHURN, caller="viewer"),
     _trigger("another namespace than the token's", Code.PERMISSION_DENIED,
              "'an-operator' holds namespace 'default', not 'other' (use a token of that namespace)",
@@ -134,7 +134,7 @@ WRONG_CALLS = (
     WrongCall("a page token that is none", "ListDagRuns", {"page_token": "???"}, Code.INVALID_ARGUMENT,
               "page_token: got '???', expected next_page_token of the page before, unchanged"),
     WrongCall("a page token of another list", "ListDagRuns", {"page_token": "{token}"}, Code.INVALID_ARGUMENT,
-              "page_token: got '{token}', expected a token of the same method with the same filters"),
+              "page_token: got '{token_start}', expected a token of the same method with the same filters"),
     WrongCall("task instances of an unknown run", "ListTaskInstances", {"dag_run_id": NOWHERE}, Code.NOT_FOUND,
               f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)"),
     WrongCall("attempts of an unknown task", "ListAttempts", {"dag_run_id": "{run}", "task_id": "trian"}, Code.NOT_FOUND,

@@ -86,7 +86,7 @@ class ParamsSchema:
 
 def canonical(params: Mapping[str, Any]) -> str:
     """One text per value: sorted keys, no spaces, ASCII."""
-    return json.dumps(params, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(params)
 
 
 def shown(value: Any) -> str:
@@ -109,7 +109,7 @@ def _parse(text: str, at: str) -> dict[str, Any]:
     if size > PARAMS_BYTES_MAX:
         raise InvalidParams([Violation(at, f"{size} bytes", f"at most {PARAMS_BYTES_MAX} bytes of JSON")])
     try:
-        params = json.loads(text or "{}", object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        params = _DECODER.decode(text or "{}")
     except (ValueError, RecursionError) as error:
         raise InvalidParams([Violation(at, _cut(text), f"a JSON object ({error})")]) from None
     if not isinstance(params, dict):
@@ -131,6 +131,10 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_no_constant)
 
 
 def _fill_defaults(schema: Any, value: Any) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from .. import clock
 from ..core.errors import InvalidInput, Violation
 from ..core.run_view import TaskInstanceView, task_counts, task_instance_views
 from ..core.states import RUN_FINAL
@@ -157,27 +158,23 @@ async def stream_logs(
     moment. Raises NotFound.
     """
     place = question.after
-    held_back = 0.0
+    settled = clock.monotonic() + LOG_SETTLE_SECONDS
     async with engine.subscribe(question.dag_run_id) as changed:
         while True:
             changed.clear()
-            # The state is read first: what is written before the run's end is seen by the reads that follow.
+            # The end is looked for before the lines are read, so what was there at the end is among them.
             async with reader.database.api.acquire() as connection:
                 run, plan = await reader.load(connection, namespace, question.dag_run_id)
-            task = task_index(plan, question.task_id) if question.task_id else ALL_TASKS
+                task = task_index(plan, question.task_id) if question.task_id else ALL_TASKS
+                final = run.state in RUN_FINAL
+                more = final and await store.logs_to_come(connection, question.dag_run_id, task, question.attempt_number)
             async for lines in _available(reader, plan, question, task, place):
                 place = lines.place
                 yield lines
-            final = run.state in RUN_FINAL
-            if not final and not question.follow:
+            if final and not more or not final and not question.follow:
                 return
-            if final:
-                async with reader.database.api.acquire() as connection:
-                    if not await store.logs_to_come(connection, question.dag_run_id, task, question.attempt_number):
-                        return
-                if held_back >= LOG_SETTLE_SECONDS and not question.follow:
-                    return
-                held_back += POLL_SECONDS
+            if final and not question.follow and clock.monotonic() > settled:
+                return
             await _wake(changed)
 
 
