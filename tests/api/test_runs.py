@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -96,6 +97,24 @@ async def test_a_request_id_has_one_effect_and_one_answer(database_url: str) -> 
         code, message = await refused(room.trigger({"dag_id": "churn"}, request_id="r1"))
         assert code is grpc.StatusCode.ALREADY_EXISTS
         assert message.startswith("request id 'r1' was used at ")
+
+
+async def test_callers_that_want_the_same_keys_at_once_share_the_runs(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        await room.register(dag("churn", CHAIN))
+        wanted = [{"dag_id": "churn", "run_key": f"k{number}"} for number in range(50)]
+        answers = await asyncio.gather(*[
+            room.trigger(*(wanted if caller % 2 else reversed(wanted))) for caller in range(8)])
+        runs = [run for answer in answers for run in answer.runs]
+        assert len({(run.run_key, run.dag_run_id) for run in runs}) == 50
+        assert sum(run.created for run in runs) == await count(room, "dag_run") == 50
+
+
+async def test_one_request_sent_many_times_at_once_has_one_effect(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        await room.register(dag("churn", CHAIN))
+        answers = await asyncio.gather(*[room.trigger({"dag_id": "churn"}, request_id="r1") for _ in range(8)])
+        assert len({answer.runs[0].dag_run_id for answer in answers}) == await count(room, "dag_run") == 1
 
 
 async def test_a_run_is_of_the_version_that_its_selector_meant(database_url: str) -> None:

@@ -330,6 +330,22 @@ async def test_a_rerun_runs_what_failed_and_what_follows_and_nothing_else(databa
         assert await actions(room) == ["dag_run.trigger", "dag_run.rerun"]
 
 
+async def test_one_command_sent_many_times_at_once_has_one_effect(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        await room.register(dag("churn", {"only": []}))
+        hand = await hand_for(room)
+        run_id = await room.start("churn")
+        await hand.end("only")
+        await room.watch(run_id)
+        answers = await asyncio.gather(*[
+            room.call("ClearTaskInstances", dag_run_id=run_id, task_ids=["only"], cancel_running=True, request_id="c1")
+            for _ in range(6)])
+        assert all(list(answer.cleared_task_ids) == ["only"] for answer in answers)
+        await hand.end("only")
+        assert run_state(await room.watch(run_id)) == "success"
+        assert await actions(room) == ["dag_run.trigger", "task_instance.clear"]
+
+
 # ---- explaining
 async def explain(room: Room, run_id: str) -> dict[str, tuple[str, str]]:
     answer = await room.call("ExplainDagRun", dag_run_id=run_id)
