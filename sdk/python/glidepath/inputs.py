@@ -10,12 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from glidepath_proto.registry.v1.dag_pb2 import Input, OutputRef
-from glidepath_proto.worker.v1.task_pb2 import Assignment
-
 from glidepath import templates
 from glidepath.errors import GlidepathError, InputError
 from glidepath.payloads import Fetch, decode, to_datetime
+from glidepath_proto.registry.v1.dag_pb2 import Input, OutputRef
+from glidepath_proto.worker.v1.task_pb2 import Assignment
 
 SHELL = "shell"
 """Handler of shell tasks: its input "command" is rendered with every value kept a single word."""

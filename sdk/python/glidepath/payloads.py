@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 
-from glidepath_proto.common.v1.payload_pb2 import Payload
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from glidepath.errors import InputError
+from glidepath_proto.common.v1.payload_pb2 import Payload
 
 JSON = "application/json"
 BYTES = "application/octet-stream"

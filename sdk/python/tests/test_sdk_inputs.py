@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
-from glidepath_proto.common.v1.payload_pb2 import Payload
-from glidepath_proto.registry.v1.dag_pb2 import Handler, Input, InputList, OutputRef
-from glidepath_proto.worker.v1.task_pb2 import Assignment
 
 from glidepath.errors import InputError
 from glidepath.inputs import resolve_inputs
 from glidepath.payloads import encode
+from glidepath_proto.common.v1.payload_pb2 import Payload
+from glidepath_proto.registry.v1.dag_pb2 import Handler, Input, InputList, OutputRef
+from glidepath_proto.worker.v1.task_pb2 import Assignment
 
 
 def _assignment(**inputs: Input) -> Assignment:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from glidepath_proto.registry.v1 import dag_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from glidepath.authoring.bundle import Bundle, bundle_source
@@ -17,6 +16,7 @@ from glidepath.authoring.nodes import Node
 from glidepath.authoring.values import Constant, Items, Output, Param, Source, Template
 from glidepath.errors import AuthoringError
 from glidepath.payloads import encode
+from glidepath_proto.registry.v1 import dag_pb2
 
 INPUT_BYTES_MAX = 64 * 1024
 """Largest constant of a task, encoded."""

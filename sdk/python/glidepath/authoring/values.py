@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from glidepath import templates
 from glidepath.errors import AuthoringError, TemplateError
@@ -71,34 +71,34 @@ class Later:
 
     def __format__(self, spec: str) -> str:
         if spec:
-            self._refuse(f"formatted with {spec!r}")
+            raise self._refusal(f"formatted with {spec!r}")
         return str(self)
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise AuthoringError(
+    def _refusal(self, what: str) -> AuthoringError:
+        return AuthoringError(
             f"{self!s} cannot be {what} here: its value is known only when the run is. "
             "Pass it to a task and do this inside the task"
         )
 
     def __bool__(self) -> bool:
-        self._refuse("tested")
+        raise self._refusal("tested")
 
     def __iter__(self) -> Iterator[object]:
-        self._refuse("iterated")
+        raise self._refusal("iterated")
 
     def __len__(self) -> int:
-        self._refuse("measured")
+        raise self._refusal("measured")
 
     def __eq__(self, other: object) -> bool:
-        self._refuse("compared")
+        raise self._refusal("compared")
 
     def __lt__(self, other: object) -> bool:
-        self._refuse("compared")
+        raise self._refusal("compared")
 
     __le__ = __gt__ = __ge__ = __lt__
 
     def __add__(self, other: object) -> object:
-        self._refuse("calculated with")
+        raise self._refusal("calculated with")
 
     __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __mod__ = __add__
 
@@ -121,7 +121,7 @@ class ParamRef(Later):
         return f"<param {self.name}>"
 
 
-class literal(str):  # noqa: N801 - reads as a marker: literal("{{ not a template }}")
+class literal(str):
     """Text that is never a template, whatever braces it holds."""
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from glidepath_proto.admin.v1 import admin_service_pb2 as pb
-from glidepath_proto.common.v1 import authorization_pb2
-
 from glidepath.client.calls import Call, Pages, iterated, rpc
 from glidepath.client.requests import Api, Service, to_enum, to_timestamp
 from glidepath.client.runs import Date
+from glidepath_proto.admin.v1 import admin_service_pb2 as pb
+from glidepath_proto.common.v1 import authorization_pb2
 
 _ADMIN = Service(pb, "AdminService")
 

@@ -222,7 +222,7 @@ class AsyncCaller:
             await self._channel.close()
 
 
-class rpc(Generic[P, T]):  # noqa: N801 - a decorator
+class rpc(Generic[P, T]):
     """A method that is one call: gives T, or an awaitable of T."""
 
     def __init__(self, make: Callable[Concatenate[Any, P], Call[T]]) -> None:
@@ -237,7 +237,7 @@ class rpc(Generic[P, T]):  # noqa: N801 - a decorator
         return _bind(self, client, self._make, lambda plan: client._call(plan))
 
 
-class iterated(Generic[P, T]):  # noqa: N801 - a decorator
+class iterated(Generic[P, T]):
     """A method that gives items one by one: an iterator of T, or an async one. Nothing is sent before the first."""
 
     def __init__(self, make: Callable[Concatenate[Any, P], Pages[T] | Stream[T]]) -> None:
@@ -252,7 +252,7 @@ class iterated(Generic[P, T]):  # noqa: N801 - a decorator
         return _bind(self, client, self._make, lambda plan: client._iterate(plan))
 
 
-class outcome(Generic[P, T]):  # noqa: N801 - a decorator
+class outcome(Generic[P, T]):
     """A method that follows a stream to its end and gives the last item."""
 
     def __init__(self, make: Callable[Concatenate[Any, P], Stream[T]]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from glidepath_proto.registry.v1 import dag_pb2
-from glidepath_proto.registry.v1 import registry_service_pb2 as pb
-
 from glidepath.authoring import Dag
 from glidepath.authoring.convert import to_registration
 from glidepath.client.calls import Call, Pages, iterated, rpc
 from glidepath.client.requests import Api, Service, new_request_id
+from glidepath_proto.registry.v1 import dag_pb2
+from glidepath_proto.registry.v1 import registry_service_pb2 as pb
 
 _REGISTRY = Service(pb, "RegistryService")
 

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Required, TypedDict, Unpack
 
-from glidepath_proto.run.v1 import run_pb2
-from glidepath_proto.run.v1 import run_service_pb2 as pb
-
 from glidepath.client.calls import Call, Pages, Stream, iterated, outcome, rpc
 from glidepath.client.requests import Api, Service, new_request_id, to_enums, to_timestamp
 from glidepath.payloads import decode
+from glidepath_proto.run.v1 import run_pb2
+from glidepath_proto.run.v1 import run_service_pb2 as pb
 
 _RUNS = Service(pb, "RunService")
 _FINAL = (run_pb2.RUN_STATE_SUCCESS, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)

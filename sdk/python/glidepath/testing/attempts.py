@@ -12,10 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from glidepath_proto.common.v1.payload_pb2 import Payload
-from glidepath_proto.registry.v1.dag_pb2 import TaskSpec
-from glidepath_proto.worker.v1.task_pb2 import Assignment
-
 from glidepath.authoring.nodes import Node
 from glidepath.errors import GlidepathError, InputError
 from glidepath.inputs import SHELL, resolve_inputs
@@ -23,6 +19,9 @@ from glidepath.payloads import decode
 from glidepath.testing.results import FailureSeen
 from glidepath.worker import body, failures
 from glidepath.worker.context import TaskContext, WorkerRefused, running
+from glidepath_proto.common.v1.payload_pb2 import Payload
+from glidepath_proto.registry.v1.dag_pb2 import TaskSpec
+from glidepath_proto.worker.v1.task_pb2 import Assignment
 
 _EVERYTHING_INLINE = body.OutputLimits(inline_bytes_max=body.OutputLimits.artifact_bytes_max)
 

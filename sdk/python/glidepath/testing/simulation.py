@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from glidepath_proto.common.v1.payload_pb2 import Payload
-
 from glidepath.authoring import Dag
 from glidepath.authoring.convert import to_spec
 from glidepath.authoring.nodes import Node
@@ -21,6 +19,7 @@ from glidepath.payloads import decode
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
 from glidepath.testing.rules import admit, retry_delay
+from glidepath_proto.common.v1.payload_pb2 import Payload
 
 FailPlan = int | bool | BaseException | Sequence[BaseException | None]
 """How attempts of a task fail before its body runs: True always, a number the first so many, an exception always with

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from glidepath_proto.registry.v1 import dag_pb2
 
 from glidepath import AuthoringError, Dag, InvalidDag, dag, external, group, literal, shell, task
 from glidepath.authoring.convert import to_spec
 from glidepath.payloads import decode
+from glidepath_proto.registry.v1 import dag_pb2
 
 
 @task

@@ -9,12 +9,12 @@ from typing import Any
 
 import grpc
 import pytest
-from glidepath_proto.admin.v1 import admin_service_pb2
-from glidepath_proto.registry.v1 import registry_service_pb2
-from glidepath_proto.run.v1 import run_service_pb2
 from google.protobuf import message_factory
 
 from glidepath.client import calls
+from glidepath_proto.admin.v1 import admin_service_pb2
+from glidepath_proto.registry.v1 import registry_service_pb2
+from glidepath_proto.run.v1 import run_service_pb2
 
 SERVICES = {
     service.full_name: service

@@ -5,9 +5,6 @@ from typing import Any
 
 import grpc
 import pytest
-from glidepath_proto.admin.v1 import admin_service_pb2
-from glidepath_proto.registry.v1 import dag_pb2
-from glidepath_proto.run.v1 import run_service_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
@@ -27,6 +24,9 @@ from glidepath import (
     Violation,
 )
 from glidepath.client.status import violations_of
+from glidepath_proto.admin.v1 import admin_service_pb2
+from glidepath_proto.registry.v1 import dag_pb2
+from glidepath_proto.run.v1 import run_service_pb2
 
 CODES = [
     (grpc.StatusCode.NOT_FOUND, NotFound, "the server's words"),

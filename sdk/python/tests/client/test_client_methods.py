@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
+from glidepath import AsyncClient, Client, dag, task
+from glidepath.payloads import encode
 from glidepath_proto.admin.v1 import admin_service_pb2
 from glidepath_proto.common.v1 import authorization_pb2
 from glidepath_proto.registry.v1 import dag_pb2, registry_service_pb2
 from glidepath_proto.run.v1 import run_pb2, run_service_pb2
-
-from glidepath import AsyncClient, Client, dag, task
-from glidepath.payloads import encode
 
 
 @task

@@ -6,10 +6,10 @@ from typing import Any
 
 import grpc
 import pytest
-from glidepath_proto.run.v1 import run_pb2, run_service_pb2
 
 from glidepath import AsyncClient, Client, NotFound, Unavailable, WaitTimeout
 from glidepath.client import calls
+from glidepath_proto.run.v1 import run_pb2, run_service_pb2
 
 STATES = [run_pb2.RUN_STATE_QUEUED, run_pb2.RUN_STATE_RUNNING, run_pb2.RUN_STATE_RUNNING, run_pb2.RUN_STATE_SUCCESS]
 

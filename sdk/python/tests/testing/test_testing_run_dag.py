@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from glidepath import AuthoringError, Dag, GlidepathError, dag, external, group, shell, task
+from glidepath.testing import FailureSeen, RunFailed, run_dag
+from glidepath.testing.rules import admit, retry_delay
+from glidepath.worker import Defer, Fail, Retry, Skip, current
 from glidepath_server.core.advance import admit as server_admit
 from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.retry import Retry as ServerRetry
 from glidepath_server.core.retry import RetryPolicy, decide_retry
 from glidepath_server.core.states import TaskEvent
-
-from glidepath import AuthoringError, Dag, GlidepathError, dag, external, group, shell, task
-from glidepath.testing import FailureSeen, RunFailed, run_dag
-from glidepath.testing.rules import admit, retry_delay
-from glidepath.worker import Defer, Fail, Retry, Skip, current
 
 START = datetime(2026, 3, 5, 6, tzinfo=UTC)
 
