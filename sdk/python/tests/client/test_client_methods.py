@@ -145,7 +145,7 @@ def test_triggering_sends_what_a_run_is_made_of(answering: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"logical_date": datetime(2026, 1, 1)}, "logical_date is .*no time zone"),
+        ({"logical_date": datetime(2026, 1, 1)}, "logical_date is .*no time zone"),  # noqa: DTZ001
         ({"logical_date": "yesterday"}, "expected ISO 8601"),
         ({"version": 1, "alias": "a"}, "version and alias are both given"),
     ],
