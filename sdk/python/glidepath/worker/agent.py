@@ -1,0 +1,602 @@
+"""What this worker holds, and where each attempt goes: the heart of the stream process.
+
+It decides nothing about retries or order: an assignment comes in, a result goes out, once. Authoritative here: which
+attempts are in this worker's hands (`_held`) and that every one of them leaves through `_finish`, where its result is
+in the journal before it is on the wire. What may go wrong is said where it is handled: streams in `stream`, bodies in
+`forkserver`, the disk in `journal`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from glidepath.errors import GlidepathError, InputError
+from glidepath.worker import assignments, failures, results
+from glidepath.worker.artifacts import ArtifactRefused, Artifacts
+from glidepath.worker.child import parse_message
+from glidepath.worker.forks import Forks
+from glidepath.worker.held import FORKED, INLINE, PREPARING, STORING, WAITING, Held
+from glidepath.worker.inline import ASK, RESULTS, SPOOLED
+from glidepath.worker.inlines import Inlines
+from glidepath.worker.journal import Journal
+from glidepath.worker.logs import LogStore
+from glidepath.worker.outbox import Outbox
+from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, Cancelled, Progress, Returned
+from glidepath_proto.worker.v1.worker_service_pb2 import (
+    Cancel,
+    Hello,
+    ResultAck,
+    Verdict,
+    Welcome,
+    WorkRequest,
+    WorkResponse,
+)
+
+logger = logging.getLogger(__name__)
+
+ACCEPT_INLINE_SECONDS = 1.0
+TICK_SECONDS = 0.25
+LEAVE_SECONDS = 5.0
+EARLY_CANCELS_MAX = 10_000
+EARLY_CANCEL_SECONDS = 60.0
+INLINE_BYTES_DEFAULT = 64 * 1024
+ARTIFACT_BYTES_DEFAULT = 64 * 1024 * 1024
+
+
+class Agent:
+    """The attempts of one worker. `forks`, `inlines` and `stream` are attached before anything is received."""
+
+    forks: Forks
+    inlines: Inlines
+    artifacts: Artifacts
+
+    def __init__(self, hello: Hello, slots: int, spool: str, journal: Journal) -> None:
+        self._hello = hello
+        self._slots = slots
+        self._spool = spool
+        self._journal = journal
+        self.logs = LogStore()
+        self.outbox = Outbox(self.logs)
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._draining = False
+        self._held: dict[bytes, Held] = {}
+        self._forked: dict[int, Held] = {}
+        self._next_key = 0
+        self._finished: list[AttemptResult] = []
+        self._spooled: dict[bytes, str] = {}
+        self._early_cancels: dict[bytes, tuple[Cancel, float]] = {}
+        self._unaccepted: deque[tuple[float, list[Held]]] = deque()
+        self._credits_kept = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        for record in journal.pending():
+            for chunk in record.log_chunks:
+                self.logs.adopt(chunk)
+            for result in record.results:
+                self._remember_spool(result)
+
+    # ------------------------------------------------------------------ the stream
+
+    def hello(self) -> Hello:
+        """What the worker says of itself and of what it has."""
+        hello = Hello()
+        hello.CopyFrom(self._hello)
+        hello.finished_task_tokens.extend(self._journal.tokens())
+        fenced = [token for token, held in self._held.items() if held.ending == "fence"]
+        hello.held_task_tokens.extend(t for t in self._held if t not in self._journal and t not in fenced)
+        return hello
+
+    def welcomed(self, welcome: Welcome) -> None:
+        """A session is open: forget what is fenced, send what is finished, ask for what there is room for."""
+        limits = welcome.limits
+        configuration = (
+            limits.output_inline_bytes_max or INLINE_BYTES_DEFAULT,
+            limits.artifact_bytes_max or ARTIFACT_BYTES_DEFAULT,
+            self._spool,
+        )
+        self.forks.configure(*configuration)
+        self.inlines.configure(*configuration)
+        for token in welcome.fenced_task_tokens:
+            self._fenced(token)
+        self._send_finished()
+        self.outbox.accepted(held.token for held in self._held.values() if held.place == WAITING)
+        self._credits_kept = 0
+        if self._draining:
+            self.outbox.draining()
+        else:
+            self._grant(self._slots - len(self._held))
+        logger.info("welcome: session %s, generation %d", welcome.session_id, welcome.generation)
+
+    def renewed(self, lease_end: float) -> None:
+        """The lease was moved: exclusive bodies may live on."""
+        self.forks.renew(lease_end)
+
+    def disconnected(self) -> None:
+        """Nothing to do: what runs goes on, and the next hello tells everything."""
+
+    def received(self, response: WorkResponse) -> None:
+        """A frame of the server."""
+        if response.result_acks:
+            self._acknowledge(response.result_acks)
+        for log_ack in response.log_acks:
+            self.logs.acknowledge(log_ack.task_token, log_ack.sequence_number)
+        for cancel in response.cancels:
+            self._cancel(cancel)
+        if response.assignments:
+            self._assign(response.assignments)
+        for token in response.start_permits:
+            self._permit(token)
+
+    def _send_finished(self) -> None:
+        for record in self._journal.pending():
+            ready = [result for result in record.results if not result.success.output.uri.startswith(results.SPOOL)]
+            for result in record.results:
+                if result.success.output.uri.startswith(results.SPOOL) and result.task_token not in self._held:
+                    self._background(self._store(None, result))
+            if ready:
+                batch = WorkRequest(results=ready)
+                self.outbox.results(batch, batch.ByteSize(), 0)
+
+    def _acknowledge(self, acks: Sequence[ResultAck]) -> None:
+        forget = self._journal.forget
+        for ack in acks:
+            token = ack.task_token
+            forget(token)
+            self.logs.end(token)
+            if self._spooled:
+                self._unspool(token)
+            if ack.verdict == Verdict.VERDICT_FENCED and token in self._held:
+                self._fenced(token)
+            elif ack.verdict == Verdict.VERDICT_REJECTED:
+                logger.error("the server rejected a result: %s", ack.reason)
+
+    # ------------------------------------------------------------------ taking work
+
+    def _assign(self, arrived: Sequence[Assignment]) -> None:
+        now = time.monotonic()
+        accept: list[bytes] = []
+        inline: list[Held] = []
+        for assignment in arrived:
+            token = assignment.task_token
+            if token in self._held or token in self._journal:
+                accept.append(token)
+                continue
+            held = self._held[token] = Held(self._next_key, token, assignment, PREPARING, now)
+            self._next_key += 1
+            self.idle.clear()
+            if self._draining or self._early_cancels:
+                if self._refused(held):
+                    continue
+            if assignments.is_inline(assignment):
+                inline.append(held)
+            else:
+                accept.append(token)
+                held.accepted = True
+                self._prepare(held)
+        if inline:
+            self._unaccepted.append((now + ACCEPT_INLINE_SECONDS, inline))
+            self._take_inline(inline)
+        if accept:
+            self.outbox.accepted(accept)
+
+    def _refused(self, held: Held) -> bool:
+        cancel = self._early_cancels.pop(held.token, None)
+        if cancel is not None:
+            self._end(held, "cancel", cancel[0].reason, 0)
+        elif self._draining:
+            self._end(held, "return", "the worker is leaving", 0)
+        return bool(held.ending)
+
+    def _take_inline(self, inline: list[Held]) -> None:
+        ready: list[Held] = []
+        for held in inline:
+            version = held.assignment.handler.version
+            if version and self.artifacts.source_at_hand(version) is None:
+                self._prepare(held)
+            else:
+                held.place = INLINE
+                ready.append(held)
+        self.inlines.submit(ready)
+
+    def _prepare(self, held: Held) -> None:
+        handler = held.assignment.handler
+        if not handler.version or handler.name == assignments.SHELL:
+            return self._ready(held, "")
+        at_hand = self.artifacts.source_at_hand(handler.version)
+        if at_hand is not None:
+            return self._ready(held, at_hand)
+        self._background(self._fetch_source(held, handler.version))
+
+    async def _fetch_source(self, held: Held, version: str) -> None:
+        try:
+            source = await self.artifacts.source(version)
+        except (GlidepathError, OSError) as error:
+            if held.token in self._held:
+                self._fail(held, failures.INFRASTRUCTURE, type(error).__name__, str(error))
+            return
+        if held.token in self._held:
+            self._ready(held, source)
+
+    def _ready(self, held: Held, source: str) -> None:
+        if assignments.is_inline(held.assignment):
+            held.place = INLINE
+            self.inlines.submit([held])
+        elif assignments.is_exclusive(held.assignment) and not held.permitted:
+            held.place, held.reason = WAITING, source
+        else:
+            self._fork(held, source)
+
+    def _permit(self, token: bytes) -> None:
+        held = self._held.get(token)
+        if held is not None and not held.permitted:
+            held.permitted = True
+            if held.place == WAITING:
+                self._fork(held, held.reason)
+
+    def _fork(self, held: Held, source: str) -> None:
+        assignment = held.assignment
+        try:
+            spec = assignments.body_spec(assignment, source)
+        except InputError as error:
+            return self._fail(held, failures.BAD_INPUT, "InputError", str(error))
+        held.place = FORKED
+        self._forked[held.key] = held
+        options = {
+            "timeout": assignments.timeout_seconds(assignment),
+            "grace": assignments.grace_seconds(assignment),
+            "memory_bytes_max": assignment.memory_limit_mb * 1024 * 1024,
+            "exclusive": assignments.is_exclusive(assignment),
+        }
+        self.forks.start(held.key, options, spec)
+
+    # ------------------------------------------------------------------ ending work
+
+    def _cancel(self, cancel: Cancel) -> None:
+        held = self._held.get(cancel.task_token)
+        if held is not None:
+            grace = cancel.grace if cancel.HasField("grace") else held.assignment.cancel_grace
+            self._end(held, "cancel", cancel.reason, grace.ToTimedelta().total_seconds())
+        elif cancel.task_token not in self._journal and len(self._early_cancels) < EARLY_CANCELS_MAX:
+            self._early_cancels[cancel.task_token] = (cancel, time.monotonic())
+
+    def _fenced(self, token: bytes) -> None:
+        """The attempt is not live any more: end its processes, say nothing of it."""
+        self._journal.forget(token)
+        self.logs.end(token)
+        self._unspool(token)
+        held = self._held.get(token)
+        if held is not None:
+            held.ending = "fence"
+            self._end(held, "fence", "the attempt is not live any more", assignments.grace_seconds(held.assignment))
+
+    def _end(self, held: Held, ending: str, reason: str, grace: float) -> None:
+        if held.place in (PREPARING, WAITING):
+            held.ending, held.reason = ending, reason
+            return self._finish_ended(held)
+        if not held.ending or ending == "fence":
+            held.ending, held.reason = ending, reason
+            held.end_at = time.monotonic() + grace
+        if held.place == FORKED:
+            self.forks.cancel(held.key, grace)
+        elif held.place == INLINE:
+            for back in self.inlines.withdraw(lambda task: task is not held):
+                self._finish_ended(back)
+
+    def _finish_ended(self, held: Held) -> None:
+        """The end of an attempt that never ran."""
+        match held.ending:
+            case "fence":
+                self._let_go(held)
+                self._grant(1)
+            case "return":
+                self._finish(held, AttemptResult(returned=Returned(reason=held.reason)))
+            case _:
+                self._finish(held, AttemptResult(cancelled=Cancelled(reason=held.reason)))
+
+    def _fail(self, held: Held, kind: int, type_name: str, message: str) -> None:
+        self._finish(held, results.failed(held.token, kind, type_name, message))
+
+    def _finish(self, held: Held, result: AttemptResult) -> None:
+        """The one way out: journal, then wire. What finishes in one turn of the loop shares a record and a frame."""
+        result.task_token = held.token
+        self._let_go(held)
+        if not self._finished:
+            asyncio.get_running_loop().call_soon(self._commit)
+        self._finished.append(result)
+
+    def _commit(self) -> None:
+        finished, self._finished = self._finished, []
+        batch = WorkRequest(results=finished)
+        for result in finished:
+            batch.log_chunks.extend(self.logs.tail(result.task_token))
+        record = batch.SerializeToString()
+        self._journal.append(record, [result.task_token for result in finished], time.monotonic())
+        self.outbox.results(batch, len(record), self._credits_back(len(finished)))
+        self._check_idle()
+
+    def _let_go(self, held: Held) -> None:
+        self._held.pop(held.token, None)
+        self._forked.pop(held.key, None)
+
+    def _check_idle(self) -> None:
+        if not self._held and not self._finished:
+            self.idle.set()
+
+    def _grant(self, count: int) -> None:
+        credits = self._credits_back(count)
+        if credits > 0:
+            self.outbox.credit(credits)
+        self._check_idle()
+
+    def _credits_back(self, count: int) -> int:
+        """How many of `count` free slots to offer: none while leaving or while the journal is full."""
+        if self._draining:
+            return 0
+        if self._journal.full:
+            self._credits_kept += count
+            return 0
+        return count
+
+    # ------------------------------------------------------------------ the forkserver's word
+
+    def fork_started(self, key: int, pid: int, started: float) -> None:
+        """User code of an attempt runs."""
+        held = self._forked.get(key)
+        if held is not None:
+            self.outbox.started(held.token)
+
+    def fork_log(self, key: int, entries: Sequence[tuple[float, str, str]]) -> None:
+        """Lines of an attempt."""
+        held = self._forked.get(key)
+        if held is not None:
+            self.logs.add(held.token, entries)
+            self.outbox.log()
+
+    def fork_progress(self, key: int, frame: bytes) -> None:
+        """How far an attempt is."""
+        held = self._forked.get(key)
+        if held is None:
+            return
+        header, _ = parse_message(frame)
+        self.outbox.progress(
+            Progress(
+                task_token=held.token,
+                percent=header["percent"],
+                note=str(header["note"]),
+                checkpoint=base64.b64decode(header.get("checkpoint", "")),
+            )
+        )
+
+    def fork_ask(self, key: int, frame: bytes) -> None:
+        """A body wants something of the connection."""
+        held = self._forked.get(key)
+        if held is not None:
+            header, _ = parse_message(frame)
+            self._background(self._answer(held.token, header, lambda answer: self.forks.answer(key, answer)))
+
+    def fork_ended(self, key: int, report: Mapping[str, Any]) -> None:
+        """A body has ended, and everything it left behind."""
+        held = self._forked.get(key)
+        if held is None:
+            return
+        if held.ending == "fence":
+            self._let_go(held)
+            return self._grant(1)
+        limits = {
+            "timeout": assignments.timeout_seconds(held.assignment),
+            "memory_mb": held.assignment.memory_limit_mb,
+        }
+        result = results.decide(held.token, report, limits, held.reason, returned=held.ending == "return")
+        self._finish_or_store(held, result)
+
+    def forks_died(self) -> None:
+        """The forkserver was killed, and its bodies with it."""
+        for held in list(self._forked.values()):
+            message = "the process that ran it was killed together with the worker's forkserver"
+            self._fail(held, failures.INFRASTRUCTURE, "ForkserverDied", message)
+
+    # ------------------------------------------------------------------ the inline runner's word
+
+    def inline_frames(self, frames: list[bytes]) -> None:
+        """Results, questions."""
+        for frame in frames:
+            kind, content = frame[:1], frame[1:]
+            if kind == RESULTS:
+                self._inline_results(content)
+            elif kind == SPOOLED:
+                result = AttemptResult.FromString(content)
+                self.inlines.heard(1)
+                held = self._held.get(result.task_token)
+                if held is not None:
+                    self._finish_or_store(held, result)
+            elif kind == ASK:
+                header = json.loads(content)
+                token = base64.b64decode(header["token"])
+                self._background(self._answer(token, header, self.inlines.answer))
+
+    def _inline_results(self, record: bytes) -> None:
+        batch = WorkRequest.FromString(record)
+        tokens = [result.task_token for result in batch.results]
+        held = self._held
+        for token in tokens:
+            held.pop(token, None)
+        self._journal.append(record, tokens, time.monotonic())
+        if batch.log_chunks:
+            for chunk in batch.log_chunks:
+                self.logs.adopt(chunk)
+        for progress in batch.progress:
+            self.outbox.progress(progress)
+        self.outbox.results(batch, len(record), self._credits_back(len(tokens)))
+        self.inlines.heard(len(tokens))
+        if not held:
+            self._check_idle()
+
+    def inline_died(self, at_fault: Held | None, unheard: list[Held], status: int) -> None:
+        """The inline runner has gone: by a task's doing, or because a task ran over its time."""
+        for held in unheard:
+            message = "it ran, but the process in which inline tasks run ended before its result was told"
+            self._fail(held, failures.INFRASTRUCTURE, "InlineRunnerDied", message)
+        if at_fault is None:
+            return
+        if at_fault.ending == "fence":
+            return self._finish_ended(at_fault)
+        now = time.time()
+        causes = {"": "", "timeout": "timed_out"}
+        report = {
+            "status": -status if status < 0 else status << 8,
+            "cause": causes.get(at_fault.ending, "cancelled"),
+            "end": b"",
+            "end_after_cause": False,
+            "output": "",
+            "started": now,
+            "ended": now,
+        }
+        if not status and not report["cause"]:
+            report["status"] = 1 << 8  # it left in the middle of a task
+        limits = {"timeout": assignments.timeout_seconds(at_fault.assignment), "memory_mb": 0}
+        returned = at_fault.ending == "return"
+        self._finish(at_fault, results.decide(at_fault.token, report, limits, at_fault.reason, returned))
+
+    # ------------------------------------------------------------------ outputs and artifacts
+
+    def _finish_or_store(self, held: Held, result: AttemptResult) -> None:
+        if not result.success.output.uri.startswith(results.SPOOL):
+            return self._finish(held, result)
+        held.place = STORING
+        self._remember_spool(result)
+        self._journal.append(WorkRequest(results=[result]).SerializeToString(), [held.token], time.monotonic())
+        self._background(self._store(held, result))
+
+    async def _store(self, held: Held | None, result: AttemptResult) -> None:
+        """Replace an output in the spool by the server's reference to it, then send the result."""
+        token = result.task_token
+        output = result.success.output
+        try:
+            stored = await self.artifacts.put(token, output.uri.removeprefix(results.SPOOL), output.content_type)
+            result.success.output.CopyFrom(stored)
+        except ArtifactRefused as error:
+            if error.fenced:
+                self._fenced(token)
+                if held is not None:
+                    self._let_go(held)
+                    self._grant(1)
+                return
+            result = results.failed(token, failures.APPLICATION, "OutputRefused", str(error), retryable=False)
+            self._journal.forget(token)
+            self._journal.append(WorkRequest(results=[result]).SerializeToString(), [token], time.monotonic())
+        if held is not None:
+            self._let_go(held)
+        batch = WorkRequest(results=[result])
+        self.outbox.results(batch, batch.ByteSize(), self._credits_back(1) if held is not None else 0)
+        self._check_idle()
+
+    async def _answer(self, token: bytes, question: Mapping[str, Any], answer: Callable[[bytes], None]) -> None:
+        try:
+            match question["kind"]:
+                case "put_artifact":
+                    stored = await self.artifacts.put(token, question["path"], question["content_type"])
+                    reply = {"uri": stored.uri}
+                case "get_artifact":
+                    reply = {"path": str(await self.artifacts.get(token, question["uri"]))}
+                case other:
+                    reply = {"error": f"this worker knows no {other!r}"}
+        except (GlidepathError, OSError) as error:
+            reply = {"error": str(error)}
+        answer(json.dumps(reply).encode())
+
+    def _remember_spool(self, result: AttemptResult) -> None:
+        if result.success.output.uri.startswith(results.SPOOL):
+            self._spooled[result.task_token] = result.success.output.uri.removeprefix(results.SPOOL)
+
+    def _unspool(self, token: bytes) -> None:
+        path = self._spooled.pop(token, None)
+        if path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ------------------------------------------------------------------ time passing, leaving
+
+    async def tick(self) -> None:
+        """What must be looked at now and then, until the task is cancelled."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            self._accept_late(now)
+            self._journal.tidy(now)
+            self._end_inline(now)
+            if self._credits_kept and not self._journal.full:
+                kept, self._credits_kept = self._credits_kept, 0
+                self._grant(kept)
+            for token, (_, since) in list(self._early_cancels.items()):
+                if now - since > EARLY_CANCEL_SECONDS:
+                    del self._early_cancels[token]
+
+    def _accept_late(self, now: float) -> None:
+        while self._unaccepted and self._unaccepted[0][0] <= now:
+            _, inline = self._unaccepted.popleft()
+            late = [held.token for held in inline if held.token in self._held]
+            if late:
+                self.outbox.accepted(late)
+
+    def _end_inline(self, now: float) -> None:
+        running = self.inlines.running()
+        if running is None:
+            return
+        held, seconds = running
+        timeout = assignments.timeout_seconds(held.assignment)
+        if not held.ending and timeout and seconds > timeout:
+            held.ending = "timeout"
+            self.inlines.end_running()
+        elif held.ending and now >= held.end_at:
+            self.inlines.end_running()
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Take nothing new, finish what runs within the grace, hand the rest back, wait for the server's answers."""
+        self._draining = True
+        self.outbox.draining()
+        reason = "the worker is leaving"
+        for held in list(self._held.values()):
+            if held.place in (PREPARING, WAITING):
+                self._end(held, "return", reason, 0)
+        for held in self.inlines.withdraw(lambda _: False):
+            held.ending, held.reason = "return", reason
+            self._finish_ended(held)
+        if not await _within(self.idle.wait(), grace_seconds):
+            longest = max((assignments.grace_seconds(held.assignment) for held in self._held.values()), default=0.0)
+            for held in list(self._held.values()):
+                self._end(held, "return", reason, assignments.grace_seconds(held.assignment))
+            await _within(self.idle.wait(), longest + LEAVE_SECONDS)
+        await _within(self._all_acknowledged(), LEAVE_SECONDS)
+
+    async def _all_acknowledged(self) -> None:
+        while len(self._journal) or self.logs.waiting:
+            await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """End what goes on in the background."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _within(awaitable: Awaitable[Any], seconds: float) -> bool:
+    """Whether it was done in time."""
+    try:
+        await asyncio.wait_for(awaitable, seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,166 @@
+"""Artifacts between this machine and the server's store. Runs in the stream process, which owns the connection.
+
+Content is named by its hash, so a file here is right or is not there; a download goes to a `.partial` name and is
+renamed when its hash holds. Calls are repeated while the server cannot be reached: an attempt may outlive a cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from glidepath.errors import GlidepathError
+from glidepath.worker.backoff import Backoff
+from glidepath.worker.sources import SourceStore
+from glidepath_proto.common.v1.payload_pb2 import Payload
+from glidepath_proto.worker.v1.worker_service_pb2 import GetArtifactRequest, GetSourceRequest, PutArtifactRequest
+
+CHUNK_BYTES = 512 * 1024
+CACHE_BYTES_MAX = 1024 * 1024 * 1024
+SOURCE_BYTES_MAX = 64 * 1024 * 1024
+_URI = re.compile(r"artifact:([0-9a-f]{64})")
+
+T = TypeVar("T")
+Stub = Any
+Connect = Callable[[], Awaitable[Stub]]
+"""Gives the stub of the present connection; waits while there is none."""
+
+
+class ArtifactRefused(GlidepathError):
+    """The server does not store or give this artifact; `fenced` says that it is because the attempt is not live."""
+
+    def __init__(self, message: str, fenced: bool = False, permanent: bool = True) -> None:
+        self.fenced = fenced
+        self.permanent = permanent
+        super().__init__(message)
+
+
+class Artifacts:
+    """Uploads, downloads and registered source. `folder` keeps what was downloaded, the longest unused goes first."""
+
+    def __init__(self, connect: Connect, metadata: Any, folder: Path, sources: SourceStore, namespace: str) -> None:
+        self._connect = connect
+        self._metadata = metadata
+        self._folder = folder
+        self._sources = sources
+        self._namespace = namespace
+        self._fetching: dict[str, asyncio.Task[Any]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    async def put(self, token: bytes, path: str, content_type: str) -> Payload:
+        """Store a file; the answer is its reference. ArtifactRefused says why not."""
+
+        async def call(stub: Stub) -> Payload:
+            answer = await stub.PutArtifact(_upload(token, path, content_type), metadata=self._metadata)
+            return answer.artifact  # type: ignore[no-any-return]
+
+        return await self._repeat(call, f"storing {path}")
+
+    async def get(self, token: bytes, uri: str) -> Path:
+        """The file of a reference, downloaded unless it is here."""
+        match = _URI.fullmatch(uri)
+        if match is None:
+            raise ArtifactRefused(f"{uri[:200]!r} is no artifact of the server; expected artifact:<sha256>")
+        path = self._folder / match[1]
+        if not path.exists():
+            await self._once(uri, lambda: self._download(token, uri, match[1], path))
+        return path
+
+    def source_at_hand(self, content_hash: str) -> str | None:
+        """The folder of registered source if it is here."""
+        return self._sources.path(content_hash)
+
+    async def source(self, content_hash: str) -> str:
+        """The folder of registered source, fetched unless it is here. SourceRefused or ArtifactRefused say why not."""
+        path = self._sources.path(content_hash)
+        if path is None:
+            path = await self._once(f"source:{content_hash}", lambda: self._fetch_source(content_hash))
+        return path
+
+    async def _fetch_source(self, content_hash: str) -> str:
+        async def call(stub: Stub) -> bytes:
+            request = GetSourceRequest(namespace=self._namespace, content_hash=content_hash)
+            archive = bytearray()
+            async for part in stub.GetSource(request, metadata=self._metadata):
+                archive += part.chunk
+                if len(archive) > SOURCE_BYTES_MAX:
+                    raise ArtifactRefused(f"source {content_hash} is over {SOURCE_BYTES_MAX} bytes")
+            return bytes(archive)
+
+        archive = await self._repeat(call, f"fetching source {content_hash}")
+        return await asyncio.to_thread(self._sources.add, content_hash, archive)
+
+    async def _download(self, token: bytes, uri: str, sha256: str, path: Path) -> None:
+        partial = path.with_suffix(".partial")
+
+        async def call(stub: Stub) -> str:
+            digest = hashlib.sha256()
+            with open(partial, "wb") as file:
+                request = GetArtifactRequest(task_token=token, uri=uri)
+                async for part in stub.GetArtifact(request, metadata=self._metadata):
+                    digest.update(part.chunk)
+                    file.write(part.chunk)
+            return digest.hexdigest()
+
+        found = await self._repeat(call, f"fetching {uri}")
+        if found != sha256:
+            partial.unlink(missing_ok=True)
+            raise ArtifactRefused(f"{uri} arrived with hash {found}; refused")
+        partial.rename(path)
+        self._prune(keep=path)
+
+    async def _once(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Several attempts want the same at the same time: it is fetched once."""
+        task = self._fetching.get(name)
+        if task is None:
+            task = self._fetching[name] = asyncio.ensure_future(work())
+            task.add_done_callback(lambda _: self._fetching.pop(name, None))
+        return await asyncio.shield(task)  # type: ignore[no-any-return]
+
+    async def _repeat(self, call: Callable[[Stub], Awaitable[T]], what: str) -> T:
+        backoff = Backoff()
+        while True:
+            stub = await self._connect()
+            try:
+                return await call(stub)
+            except grpc.aio.AioRpcError as error:
+                code = error.code()
+                if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN):
+                    fenced = code == grpc.StatusCode.ABORTED
+                    raise ArtifactRefused(f"{what}: {error.details() or code.name}", fenced) from error
+            except asyncio.CancelledError:
+                if _cancelled_here():
+                    raise
+            except OSError as error:
+                raise ArtifactRefused(f"{what}: {error}") from error
+            await asyncio.sleep(backoff.next())
+
+    def _prune(self, keep: Path) -> None:
+        files = [(file.stat().st_atime, file.stat().st_size, file) for file in self._folder.iterdir() if file != keep]
+        surplus = sum(size for _, size, _ in files) - CACHE_BYTES_MAX
+        for _, size, file in sorted(files):
+            if surplus <= 0:
+                break
+            file.unlink(missing_ok=True)
+            surplus -= size
+
+
+def _cancelled_here() -> bool:
+    """Whether this task is being cancelled, and not only a call because its channel was closed."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+async def _upload(token: bytes, path: str, content_type: str) -> AsyncIterator[PutArtifactRequest]:
+    with open(path, "rb") as file:
+        first = PutArtifactRequest(task_token=token, content_type=content_type, chunk=file.read(CHUNK_BYTES))
+        yield first
+        while chunk := file.read(CHUNK_BYTES):
+            yield PutArtifactRequest(chunk=chunk)

@@ -1,0 +1,121 @@
+"""Calling a handler: from its name and arguments to how the attempt ended, as JSON values. Shared by bodies and inline.
+
+An end is a dict: {"end": "success", "content_type": ..., "size_bytes": ...} with the output's bytes beside it,
+{"end": "failed", "failure": {...}}, {"end": "skipped", "reason": ...}, {"end": "deferred", "until": seconds since the
+epoch, "checkpoint": base64}. Outputs over the inline limit are written to a file of the worker's spool, and "spool"
+names it: the stream process stores it with the server and replaces it by a reference.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glidepath.errors import GlidepathError
+from glidepath.worker import failures
+from glidepath.worker.masking import Masker
+from glidepath.worker.outcomes import Defer, Skip
+
+End = tuple[dict[str, Any], bytes]
+
+JSON = "application/json"
+BYTES = "application/octet-stream"
+NOTHING: dict[str, Any] = {"end": "success"}
+"""The end of a task that returned None."""
+
+
+@dataclass(frozen=True)
+class OutputLimits:
+    """Bytes an output may have inline, and at all; `spool` is the folder for those in between."""
+
+    inline_bytes_max: int = 64 * 1024
+    artifact_bytes_max: int = 64 * 1024 * 1024
+    spool: str = ""
+
+
+class OutputRefused(GlidepathError, ValueError):
+    """What a task returned cannot be an output; the message says what to return instead."""
+
+
+def call(function: Callable[..., Any], arguments: Mapping[str, Any], limits: OutputLimits) -> End:
+    """Run a body to its end. Never raises for what user code does, except what ends the process (SystemExit)."""
+    try:
+        value = function(**arguments)
+        return success(_finish(value) if hasattr(value, "__await__") else value, limits)
+    except Skip as skip:
+        return {"end": "skipped", "reason": skip.reason}, b""
+    except Defer as defer:
+        checkpoint = base64.b64encode(defer.checkpoint).decode()
+        return {"end": "deferred", "until": defer.until.timestamp(), "checkpoint": checkpoint}, b""
+    except Exception as error:
+        return {"end": "failed", "failure": failures.describe(error)}, b""
+
+
+def _finish(awaitable: Any) -> Any:
+    import asyncio
+
+    async def finish() -> Any:
+        return await awaitable
+
+    return asyncio.run(finish())
+
+
+def success(value: Any, limits: OutputLimits) -> End:
+    """The end of a task that returned `value`. OutputRefused names the type, or the limit it is over."""
+    if value is None:
+        return NOTHING, b""
+    content_type, data = encode(value)
+    end: dict[str, Any] = {"end": "success", "content_type": content_type}
+    if len(data) <= limits.inline_bytes_max:
+        return end, data
+    if len(data) > limits.artifact_bytes_max:
+        raise OutputRefused(
+            f"the output has {len(data)} bytes, over the limit of {limits.artifact_bytes_max}; "
+            "write it to storage and return where it lies"
+        )
+    import hashlib
+
+    end |= {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    end["spool"] = os.path.join(limits.spool, f"output-{os.getpid()}-{end['sha256'][:16]}")
+    with open(end["spool"], "wb") as file:
+        file.write(data)
+    return end, b""
+
+
+def encode(value: Any) -> tuple[str, bytes]:
+    """Content type and bytes of an output: bytes as they are, everything else as JSON."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return BYTES, bytes(value)
+    try:
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return JSON, text.encode()
+        except TypeError:
+            from glidepath import payloads  # knows more types; brings protobuf along, so only when it is needed
+
+            return JSON, payloads.encode(value).data
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OutputRefused(
+            f"the task returned {type(value).__name__}, which is not a JSON value ({error}); return None, a bool, "
+            "number, str, list, dict with str keys or bytes, or store a file with current().put_artifact(path) and "
+            "return the reference"
+        ) from error
+
+
+def masked(end: dict[str, Any], masker: Masker) -> dict[str, Any]:
+    """The end with secrets out of what people read; the output itself is the task's own."""
+    if "failure" in end:
+        end["failure"] = _masked_failure(end["failure"], masker)
+    if "reason" in end:
+        end["reason"] = masker.mask(end["reason"])
+    return end
+
+
+def _masked_failure(failure: dict[str, Any], masker: Masker) -> dict[str, Any]:
+    masked = {key: masker.mask(value) if isinstance(value, str) else value for key, value in failure.items()}
+    masked["causes"] = [_masked_failure(cause, masker) for cause in failure.get("causes", [])]
+    return masked

@@ -1,0 +1,156 @@
+"""What a task may know and say about its own attempt while it runs: `current()`.
+
+    from glidepath.worker import current
+
+    def train(rate: float) -> str:
+        task = current()
+        for epoch in range(epochs_done(task.checkpoint), 10):
+            ...
+            task.progress(10 * epoch, f"epoch {epoch}", checkpoint=str(epoch).encode())
+        return task.put_artifact("model.bin")
+
+Everything said here goes through the worker's own connection; a body holds no credentials.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from glidepath.errors import GlidepathError
+
+if TYPE_CHECKING:
+    import logging
+
+
+class NotInTask(GlidepathError, RuntimeError):
+    """`current()` was called where no task runs."""
+
+
+class WorkerRefused(GlidepathError):
+    """The worker could not do what the task asked for (store or fetch an artifact); the message says why."""
+
+
+class Link(Protocol):
+    """How a context reaches the worker that runs its task."""
+
+    def tell(self, kind: str, message: Mapping[str, Any]) -> None:
+        """Say something that has no answer."""
+
+    def ask(self, kind: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Say something and wait for the answer. WorkerRefused when it could not be done."""
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """One attempt, seen from its task. Dates are UTC and None for a run without one."""
+
+    namespace: str
+    dag_id: str
+    dag_version_number: int
+    run_id: str
+    run_key: str
+    task_id: str
+    map_index: int | None
+    attempt_number: int
+    idempotency_key: str
+    """Equal for all attempts of this task of this run: hand it to systems that must not do a thing twice."""
+    params: Mapping[str, Any]
+    logical_date: datetime | None = None
+    data_interval_start: datetime | None = None
+    data_interval_end: datetime | None = None
+    data_interval_zone: str = "UTC"
+    deadline: datetime | None = None
+    checkpoint: bytes = b""
+    """What an earlier attempt left behind, b"" when there was none."""
+    traceparent: str = ""
+    tracestate: str = ""
+    link: Link | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Named after the task; its lines are the attempt's log like everything printed."""
+        import logging  # costs every fork something, and most tasks print
+
+        root = logging.getLogger("glidepath.task")
+        if not root.handlers and not logging.root.handlers:
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+            root.addHandler(handler)
+            root.setLevel(logging.INFO)
+        return logging.getLogger(f"glidepath.task.{self.task_id}")
+
+    def progress(self, percent: float, note: str = "", *, checkpoint: bytes | None = None) -> None:
+        """Show how far the task is (0-100). `checkpoint`, at most 64 KiB, is given to the next attempt if this one fails.
+
+        Sent a few times a second at most; the newest wins.
+        """
+        message: dict[str, Any] = {"percent": min(100.0, max(0.0, float(percent))), "note": note}
+        if checkpoint is not None:
+            message["checkpoint"] = base64.b64encode(checkpoint).decode()
+        self._link().tell("progress", message)
+
+    def put_artifact(self, path: str | Path, *, content_type: str = "application/octet-stream") -> str:
+        """Store a file with the server; the answer is its reference ("artifact:<sha256>"). Waits until it is stored."""
+        file = Path(path).resolve(strict=True)
+        return str(self._link().ask("put_artifact", {"path": str(file), "content_type": content_type})["uri"])
+
+    def get_artifact(self, reference: str) -> Path:
+        """The file that a reference names, fetched unless it is here already. Read it; do not change it."""
+        return Path(self._link().ask("get_artifact", {"uri": reference})["path"])
+
+    def register_secret(self, value: str) -> None:
+        """Replace this value by *** in all log lines and failure messages from now on."""
+        self._link().tell("secret", {"value": value})
+
+    def _link(self) -> Link:
+        if self.link is None:
+            raise WorkerRefused("this context has no worker behind it; progress and artifacts need one")
+        return self.link
+
+
+_current: ContextVar[TaskContext | Callable[[], TaskContext] | None] = ContextVar("glidepath_task", default=None)
+_fallback: TaskContext | None = None  # of a process that runs one attempt: its other threads see it as well
+
+
+def current() -> TaskContext:
+    """The attempt that runs here. NotInTask outside of one."""
+    context = _current.get() or _fallback
+    if context is None:
+        raise NotInTask("no task runs here: current() has a meaning only while a worker runs a task")
+    if isinstance(context, TaskContext):
+        return context
+    made = context()
+    _current.set(made)
+    return made
+
+
+@contextmanager
+def running(context: TaskContext | Callable[[], TaskContext]) -> Iterator[None]:
+    """Make `context` the current one within the block (inline tasks, tests); a callable makes it when it is asked for."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def run_alone(context: TaskContext) -> None:
+    """Make `context` the current one of the whole process."""
+    global _fallback
+    _fallback = context
+
+
+def from_fields(fields: Mapping[str, Any], link: Link | None) -> TaskContext:
+    """The context of an attempt as it travels between processes: dates are seconds since the epoch."""
+    values = dict(fields)
+    for name in ("logical_date", "data_interval_start", "data_interval_end", "deadline"):
+        if values.get(name) is not None:
+            values[name] = datetime.fromtimestamp(values[name], UTC)
+    return TaskContext(**values, link=link)

@@ -1,0 +1,80 @@
+"""Importing handlers of several source versions in one process, none of which may see another's modules.
+
+Python keeps one module per name. So what was imported from one version's folder is put aside before another version
+is used and put back afterwards; functions keep the globals they were defined with. Only one version is in place at a
+time, which is enough for processes that run one body at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from glidepath.errors import GlidepathError
+
+
+class HandlerNotFound(GlidepathError):
+    """The module or function that a handler names cannot be imported; no other attempt of this version can."""
+
+
+class Loader:
+    """Finds handlers. `base_path` is what every version sees behind its own folder."""
+
+    def __init__(self, base_path: Sequence[str]) -> None:
+        self._base_path = list(base_path)
+        self._in_place = ""
+        self._aside: dict[str, dict[str, ModuleType]] = {}
+        self._handlers: dict[tuple[str, str], Callable[..., Any]] = {}
+
+    def load(self, handler: str, source: str) -> Callable[..., Any]:
+        """The function that "python:module:function" names in the folder `source` ("" takes the base path's).
+
+        Errors of the imported module itself are raised as they are.
+        """
+        if source != self._in_place:
+            self._switch(source)
+        found = self._handlers.get((source, handler))
+        if found is None:
+            found = self._handlers[source, handler] = self._import(handler, source)
+        return found
+
+    def _switch(self, source: str) -> None:
+        mine = {name: module for name, module in sys.modules.items() if _lies_in(module, self._in_place)}
+        for name in mine:
+            del sys.modules[name]
+        self._aside[self._in_place] = mine
+        sys.modules.update(self._aside.pop(source, {}))
+        sys.path[:] = [source, *self._base_path] if source else self._base_path
+        self._in_place = source
+
+    def _import(self, handler: str, source: str) -> Callable[..., Any]:
+        kind, _, rest = handler.partition(":")
+        module_name, _, function_name = rest.partition(":")
+        if kind != "python" or not module_name or not function_name.isidentifier():
+            raise HandlerNotFound(f"handler {handler!r} is not of the form python:module:function")
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name and (module_name + ".").startswith(error.name + "."):
+                raise HandlerNotFound(f"handler {handler!r}: no module '{error.name}' in {_where(source)}") from error
+            raise
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            raise HandlerNotFound(f"handler {handler!r}: module '{module_name}' has no function '{function_name}'")
+        return function  # type: ignore[no-any-return]
+
+
+def _lies_in(module: ModuleType, source: str) -> bool:
+    if not source:
+        return False
+    file = getattr(module, "__file__", None)
+    if file is not None:
+        return str(file).startswith(source + "/")
+    return any(str(path).startswith(source) for path in getattr(module, "__path__", ()))
+
+
+def _where(source: str) -> str:
+    return "its registered source" if source else "this worker's import path"

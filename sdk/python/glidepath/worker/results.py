@@ -1,0 +1,171 @@
+"""How an attempt is said to have ended: from what a body said and what the forkserver saw to an `AttemptResult`.
+
+Pure. The body's own word stands if it was given before anybody asked the body to end; after that the reason for which
+it was ended is the end. A body that gave no word is judged by its exit.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from glidepath.worker import failures
+from glidepath.worker.child import parse_message
+from glidepath.worker.forkserver import CANCELLED, LEASE_ENDED, OUT_OF_MEMORY, TIMED_OUT
+from glidepath_proto.common.v1.failure_pb2 import Failure
+from glidepath_proto.common.v1.payload_pb2 import Payload
+from glidepath_proto.worker.v1.task_pb2 import AttemptResult, Cancelled, Deferred, Returned, Skipped, Success, TimedOut
+
+SPOOL = "spool:"
+"""Prefix of the uri of an output that lies in the worker's spool and must be stored with the server first."""
+
+
+def decide(token: bytes, report: Mapping[str, Any], limits: Mapping[str, float], cancel: str, returned: bool) -> AttemptResult:
+    """The result of an attempt whose body ended as `report` says.
+
+    `limits` has "timeout" in seconds and "memory_mb". `cancel` is the reason of a cancel; `returned` says that the
+    worker itself ended the body because it leaves.
+    """
+    result = _from_body(report) or _from_exit(report, limits, cancel, returned)
+    result.task_token = token
+    result.start_time.CopyFrom(timestamp(report["started"]))
+    result.end_time.CopyFrom(timestamp(report["ended"]))
+    return result
+
+
+def from_end(end: Mapping[str, Any], data: bytes) -> AttemptResult:
+    """The result that a body's own word means (see `body`). KeyError, ValueError or TypeError when it means nothing."""
+    match end["end"]:
+        case "success":
+            return AttemptResult(success=_success(end, data))
+        case "failed":
+            return AttemptResult(failed=to_failure(end["failure"]))
+        case "skipped":
+            return AttemptResult(skipped=Skipped(reason=str(end["reason"])))
+        case "deferred":
+            checkpoint = base64.b64decode(end["checkpoint"])
+            return AttemptResult(deferred=Deferred(until=timestamp(end["until"]), checkpoint=checkpoint))
+        case other:
+            raise ValueError(f"unknown end {other!r}")
+
+
+def to_failure(fields: Mapping[str, Any]) -> Failure:
+    """The message of a failure's fields (see `failures`)."""
+    failure = Failure(
+        kind=fields["kind"],
+        type=fields["type"],
+        message=fields["message"],
+        stack_trace=fields.get("stack_trace", ""),
+        signal_number=fields.get("signal_number", 0),
+        causes=[to_failure(cause) for cause in fields.get("causes", ())],
+    )
+    if fields.get("retryable") is not None:
+        failure.retryable = fields["retryable"]
+    if fields.get("retry_after"):
+        failure.retry_after.CopyFrom(duration(fields["retry_after"]))
+    return failure
+
+
+def failed(token: bytes, kind: int, type_name: str, message: str, **fields: Any) -> AttemptResult:
+    """The result of an attempt that the worker could not run, or not to its end."""
+    return AttemptResult(task_token=token, failed=to_failure(failures.failure(kind, type_name, message, **fields)))
+
+
+def timestamp(seconds: float) -> Timestamp:
+    """An instant given in seconds since the epoch."""
+    whole = int(seconds // 1)
+    return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def duration(seconds: float) -> Duration:
+    """A length of time given in seconds."""
+    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+
+
+def _success(end: Mapping[str, Any], data: bytes) -> Success:
+    if "content_type" not in end:
+        return Success()
+    if "spool" not in end:
+        return Success(output=Payload(content_type=end["content_type"], data=data))
+    return Success(
+        output=Payload(
+            content_type=end["content_type"],
+            uri=SPOOL + end["spool"],
+            size_bytes=end["size_bytes"],
+            sha256=end["sha256"],
+        )
+    )
+
+
+def _from_body(report: Mapping[str, Any]) -> AttemptResult | None:
+    if not report["end"] or report["end_after_cause"]:
+        return None
+    try:
+        return from_end(*parse_message(report["end"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = f"the body's last word cannot be read ({error})"
+        return failed(b"", failures.INFRASTRUCTURE, "BrokenResult", problem)
+
+
+def _from_exit(report: Mapping[str, Any], limits: Mapping[str, float], cancel: str, returned: bool) -> AttemptResult:
+    match report["cause"]:
+        case "":
+            return _from_status(report)
+        case cause if cause == CANCELLED and returned:
+            return AttemptResult(returned=Returned(reason=cancel))
+        case cause if cause == CANCELLED:
+            return AttemptResult(cancelled=Cancelled(reason=cancel))
+        case cause if cause == TIMED_OUT:
+            message = f"ran longer than its timeout of {limits['timeout']:g} s"
+            timeout = failures.failure(failures.TIMEOUT, "Timeout", message)
+            return AttemptResult(timed_out=TimedOut(failure=to_failure(timeout)))
+        case cause if cause == OUT_OF_MEMORY:
+            return failed(b"", failures.OUT_OF_MEMORY, "OutOfMemory", _memory_message(limits["memory_mb"]))
+        case cause if cause == LEASE_ENDED:
+            message = "ended because the lease of an exclusive attempt could not be renewed in time"
+            return failed(b"", failures.INFRASTRUCTURE, "LeaseEnded", message)
+        case cause:
+            raise ValueError(f"unknown cause {cause!r}")
+
+
+def _from_status(report: Mapping[str, Any]) -> AttemptResult:
+    status = report["status"]
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        name = _signal_name(number)
+        message = f"killed by signal {number} ({name})"
+        return failed(b"", failures.KILLED_BY_SIGNAL, name, message, signal_number=number)
+    code = os.WEXITSTATUS(status)
+    if code:
+        hint = {126: ": the command cannot be run", 127: ": the command was not found"}.get(code, "")
+        return failed(b"", failures.APPLICATION, f"exit status {code}", f"ended with exit status {code}{hint}")
+    return AttemptResult(success=_printed(report["output"]))
+
+
+def _printed(line: str) -> Success:
+    """The output of a command that asked for its last line to be one; a line that is no JSON gives none."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return Success()
+    return Success(output=Payload(content_type="application/json", data=line.strip().encode()))
+
+
+def _memory_message(limit_mb: float) -> str:
+    if limit_mb:
+        return f"used more memory than its limit of {limit_mb:g} MiB"
+    return "the kernel ended it because the machine had no memory left"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

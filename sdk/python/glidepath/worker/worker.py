@@ -1,0 +1,243 @@
+"""`Worker`: settings, the processes of a worker, and their start and stop.
+
+The forkserver is started first, before a network library is even imported, so that everything forked from it is small
+and free of threads. Signals: the first SIGTERM or SIGINT drains, a second one ends at once; the forkserver then ends
+every tree by itself, and results that were finished are in the journal for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glidepath.client.connection import Connection, Tls, find_connection
+from glidepath.errors import GlidepathError
+from glidepath.worker import forks
+from glidepath.worker.subprocesses import Started, import_paths
+
+if TYPE_CHECKING:
+    from glidepath.worker.agent import Agent
+    from glidepath.worker.stream import Stream
+    from glidepath_proto.worker.v1.worker_service_pb2 import Hello
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL_VERSION = 1
+DRAIN_GRACE_SECONDS = 30.0
+IDENTITIES_MAX = 100
+SECOND_SIGNAL_STATUS = 130
+
+
+class WorkerSettingsError(GlidepathError, ValueError):
+    """A setting of a worker cannot be used; the message names it."""
+
+
+class Worker:
+    """A worker of this machine. Nothing starts before `run`.
+
+    address      "host:port", or several separated by commas, tried in turn; found like a client's when empty
+    identity     stable name of this worker over restarts; the host's name by default, with a number when that is taken
+    slots        attempts it runs at the same time
+    resources    totals it offers ("cpu", "memory_mb", "gpu", ...)
+    state_dir    journal, source and artifacts; one worker at a time
+    tasks        plain functions that it offers as handlers besides registered source ("python:module:function")
+    dags_folder  folder from which handlers without registered source are imported
+    """
+
+    def __init__(
+        self,
+        address: str = "",
+        *,
+        token: str = "",
+        namespace: str = "",
+        identity: str = "",
+        queues: Sequence[str] = ("default",),
+        slots: int = 0,
+        labels: Mapping[str, str] | None = None,
+        resources: Mapping[str, float] | None = None,
+        state_dir: str | Path = "",
+        tasks: Iterable[Callable[..., Any]] = (),
+        dags_folder: str | Path | None = None,
+        tls: Tls | bool | None = None,
+        drain_grace_seconds: float = DRAIN_GRACE_SECONDS,
+    ) -> None:
+        first, *others = [each.strip() for each in address.split(",")]
+        connection = find_connection(first, token, namespace, tls)
+        self._connections = [connection, *(_elsewhere(connection, each) for each in others if each)]
+        self._namespace = connection.namespace
+        self._queues = list(queues)
+        self._slots = slots or os.cpu_count() or 1
+        self._labels = dict(labels or {})
+        self._resources = dict(resources or {})
+        self._tasks = [_handler_name(task) for task in tasks]
+        if self._slots < 1 or not self._queues:
+            raise WorkerSettingsError(f"slots is {slots}, queues is {self._queues}; expected at least one of each")
+        folders = [str(dags_folder)] if dags_folder else []
+        self._paths = import_paths([*folders, *{folder for _, folder in self._tasks if folder}])
+        self._drain_grace = drain_grace_seconds
+        self._identity, self._state_dir, self._lock = _claim_state(identity, Path(state_dir) if state_dir else None)
+
+    @property
+    def identity(self) -> str:
+        """The name under which the server knows this worker."""
+        return self._identity
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT. WorkerNotAdmitted when the server refuses this worker."""
+        started = Started(forks.MODULE, [], self._paths)
+        try:
+            asyncio.run(self._run(started))
+        finally:
+            started.socket.close()
+            os.close(self._lock)
+
+    async def _run(self, started: Started) -> None:
+        from glidepath.client.channel import call_metadata
+        from glidepath.worker.agent import Agent
+        from glidepath.worker.artifacts import Artifacts
+        from glidepath.worker.inlines import Inlines
+        from glidepath.worker.journal import Journal
+        from glidepath.worker.sources import SourceStore
+        from glidepath.worker.stream import Stream
+
+        spool = self._state_dir / "spool"
+        spool.mkdir(exist_ok=True)
+        journal = Journal(self._state_dir / "journal")
+        agent = Agent(self._hello(), self._slots, str(spool), journal)
+        stream = Stream(self._connections, agent.outbox, agent)
+        sources = SourceStore(self._state_dir / "sources")
+        metadata = call_metadata(self._connections[0])
+        agent.artifacts = Artifacts(
+            stream.connected, metadata, self._state_dir / "artifacts", sources, self._namespace
+        )
+        agent.forks = forks.Forks(started, self._paths, agent)
+        agent.inlines = Inlines(self._paths, str(self._state_dir / "sources"), agent)
+        try:
+            await self._serve(agent, stream)
+        finally:
+            await agent.stop()
+            agent.inlines.close()
+            agent.forks.close()
+            journal.close()
+
+    async def _serve(self, agent: Agent, stream: Stream) -> None:
+        draining = asyncio.Event()
+        self._listen(draining, agent)
+        serving = asyncio.ensure_future(stream.run())
+        ticking = asyncio.ensure_future(agent.tick())
+        asked = asyncio.ensure_future(draining.wait())
+        try:
+            await asyncio.wait([serving, ticking, asked], return_when=asyncio.FIRST_COMPLETED)
+            if draining.is_set() and not serving.done():
+                logger.info("leaving: finishing what runs within %g s", self._drain_grace)
+                await agent.drain(self._drain_grace)
+                stream.leave()
+            elif ticking.done():
+                ticking.result()
+            await serving
+        finally:
+            for task in (serving, ticking, asked):
+                task.cancel()
+            await asyncio.gather(serving, ticking, asked, return_exceptions=True)
+
+    def _listen(self, draining: asyncio.Event, agent: Agent) -> None:
+        def on_signal() -> None:
+            if draining.is_set():
+                agent.inlines.close()
+                os._exit(SECOND_SIGNAL_STATUS)
+            draining.set()
+
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, on_signal)
+        except (RuntimeError, ValueError):
+            logger.info("not in the main thread: signals are left to the program")
+
+    def _hello(self) -> Hello:
+        from glidepath_proto.worker.v1.worker_service_pb2 import HandlerOffer, Hello
+
+        offered = ["python:*", "shell", *(name for name, _ in self._tasks)]
+        return Hello(
+            namespace=self._namespace,
+            worker_identity=self._identity,
+            incarnation=secrets.token_hex(8),
+            queue_names=self._queues,
+            labels=self._labels,
+            resources=self._resources,
+            handlers=[HandlerOffer(name=name, versions=["*"]) for name in offered],
+            sdk_name="glidepath-python",
+            sdk_version=_sdk_version(),
+            protocol_version=PROTOCOL_VERSION,
+            capabilities=["process", "inline", "exclusive", "shell"],
+            host_name=socket.gethostname(),
+            process_id=os.getpid(),
+        )
+
+
+def _elsewhere(connection: Connection, address: str) -> Connection:
+    return Connection(address, connection.token, connection.namespace, connection.tls)
+
+
+def _handler_name(function: Callable[..., Any]) -> tuple[str, str]:
+    """The handler of a plain function, and the folder from which its module is imported ("" for the import path)."""
+    function = getattr(function, "function", function)  # a @task stands for the function it wraps
+    name = getattr(function, "__qualname__", repr(function))
+    module = getattr(function, "__module__", "")
+    if not name.isidentifier():
+        raise WorkerSettingsError(f"task {name!r} is not at the top level of a module, so no process could import it")
+    if module != "__main__":
+        return f"python:{module}:{name}", ""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if not file:
+        raise WorkerSettingsError(f"task {name!r} was defined interactively; put it into a file")
+    path = Path(file).resolve()
+    return f"python:{path.stem}:{name}", str(path.parent)
+
+
+def _claim_state(identity: str, folder: Path | None) -> tuple[str, Path, int]:
+    """Identity, state folder and the lock that keeps others out of it."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "glidepath" / "workers"
+    if identity or folder:
+        identity = identity or socket.gethostname()
+        chosen = folder or base / identity
+        lock = _lock(chosen)
+        if lock is None:
+            raise WorkerSettingsError(
+                f"state_dir {chosen} is in use by another worker; end it, or give this one its own identity and state_dir"
+            )
+        return identity, chosen, lock
+    for number in range(1, IDENTITIES_MAX):
+        identity = socket.gethostname() + (f"-{number}" if number > 1 else "")
+        lock = _lock(base / identity)
+        if lock is not None:
+            return identity, base / identity, lock
+    raise WorkerSettingsError(f"{IDENTITIES_MAX} workers run on this machine; give this one an identity and a state_dir")
+
+
+def _lock(folder: Path) -> int | None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _sdk_version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("glidepath")
+    except metadata.PackageNotFoundError:
+        return "0"
