@@ -37,9 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", metavar="HOST:PORT", help="where users, clients and workers connect")
     parser.add_argument("--worker-address", metavar="HOST:PORT", help="a listener of their own for workers")
     parser.add_argument("--auth", choices=("required", "off"), help="off: loopback only")
-    parser.add_argument("--auto-upgrade", action="store_true", default=None, help="bring the schema up to date first")
+    parser.add_argument("--auto-upgrade", action="store_true", default=None,
+                        help="bring the schema up to date first")
     parser.add_argument("--bootstrap-token-file", type=Path, metavar="FILE",
-                        help="write a new administrator's token there, readable by the owner only, if it does not exist")
+                        help="if it does not exist: write a new administrator's token there, for the owner's eyes only")
     parser.add_argument("--bootstrap-worker-token-file", type=Path, metavar="FILE", help="likewise for workers")
     return parser
 

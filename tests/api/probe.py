@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
-from glidepath_proto.common.v1 import authorization_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import ServiceDescriptor
+
+from glidepath_proto.common.v1 import authorization_pb2
 from glidepath_server.api.auth import current_identity, namespace_for
 from glidepath_server.api.grpc_server import Service
 
@@ -20,9 +21,10 @@ PACKAGE = "glidepath.test.v1"
 ROLES = ("viewer", "operator", "author", "admin", "worker")
 
 
-def _method(name: str, role: str | None, *, streams: bool = False, ruled: bool = True) -> descriptor_pb2.MethodDescriptorProto:
+def _method(name: str, role: str | None, *, streams: bool = False, ruled: bool = True) -> Any:
     kind = f".{PACKAGE}.Question"
-    method = descriptor_pb2.MethodDescriptorProto(name=name, input_type=kind, output_type=kind, server_streaming=streams)
+    method = descriptor_pb2.MethodDescriptorProto(
+        name=name, input_type=kind, output_type=kind, server_streaming=streams)
     if ruled:
         rule = method.options.Extensions[authorization_pb2.authorization]
         rule.public = role is None
@@ -89,7 +91,8 @@ class Probe:
         handlers = {}
         for method in PROBE.methods:
             behavior = {"Fail": self.fail, "Stream": self.stream}.get(method.name, self.answer)
-            make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+            kind = "unary_stream" if method.server_streaming else "unary_unary"
+            make = getattr(grpc, f"{kind}_rpc_method_handler")
             handlers[method.name] = make(behavior, Question.FromString, Question.SerializeToString)
         server.add_registered_method_handlers(PROBE.full_name, handlers)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(PROBE.full_name, handlers),))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
+
 from glidepath_server.operations.tokens import create_token
 from glidepath_server.settings import Settings
 from glidepath_server.store.database import Database, transaction
@@ -49,6 +51,13 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None = Non
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
     """The metadata that carries a token."""
     return (("authorization", f"Bearer {token}"),)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+    """Poll for what happens in another process (Postgres), where nothing can be waited on. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 def settings_for(database_url: str, **overrides: Any) -> Settings:

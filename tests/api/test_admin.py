@@ -12,6 +12,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from serving import Api, bearer, running
+
 from glidepath_proto.admin.v1 import admin_service_pb2 as pb
 from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_proto.common.v1 import authorization_pb2
@@ -117,7 +118,9 @@ async def test_a_pool_is_made_changed_and_deleted_and_each_change_is_audited(adm
     ("", 1, "pool_name"), ("a b", 1, "pool_name"), ("x" * 129, 1, "pool_name"),
     ("gpu", -1, "slots"), ("gpu", 1_000_001, "slots"),
 ])
-async def test_a_bad_pool_is_refused_by_field_and_nothing_is_stored(admin: Admin, name: str, slots: int, field: str) -> None:
+async def test_a_bad_pool_is_refused_by_field_and_nothing_is_stored(
+    admin: Admin, name: str, slots: int, field: str,
+) -> None:
     code, message = await admin.refused("SetPool", pool_name=name, slots=slots)
     assert code is Code.INVALID_ARGUMENT and message.startswith(f"{field}: got ")
     assert not (await admin.ListPools()).pools and not await actions(admin)
@@ -149,8 +152,8 @@ async def test_a_pool_that_a_version_names_stays(api: Api, admin: Admin) -> None
                        resources, tasks_limit_id, pool_limit_id, pool_slots, class_hash)
                    select 'default', 'train', 1, 'h', '', '{}', '{}', 0, limit_id, 1, 'x'
                    from concurrency_limit where name = 'gpu' returning class_id)
-               insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids, create_time,
-                   created_by)
+               insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids,
+                   create_time, created_by)
                select 'default', 'train', 3, 'hash', '{}', array[class_id], now(), 'test' from k""")
     code, message = await admin.refused("DeletePool", pool_name="gpu")
     assert code is Code.FAILED_PRECONDITION and "train version 3" in message and "slots to 0" in message
@@ -257,8 +260,8 @@ async def _session(api: Api, state: str, ended_ago: timedelta | None) -> UUID:
             """insert into worker_session (session_id, namespace, worker_identity, incarnation, state, heard_until,
                    lease_expire_time, connect_time, end_time, queue_names, labels, resources, handlers, sdk_name,
                    sdk_version, host_name, process_id)
-               values ($1, 'default', 'w', $2, $3, $4, $4, $4, $5, '{default}', '{"zone": "a"}', '{}', '[]', 'python', '1',
-                       'host', 1)""",
+               values ($1, 'default', 'w', $2, $3, $4, $4, $4, $5, '{default}', '{"zone": "a"}', '{}', '[]', 'python',
+                       '1', 'host', 1)""",
             session_id, str(session_id), state, now + timedelta(days=1), now - ended_ago if ended_ago else None)
     return session_id
 
@@ -279,9 +282,10 @@ async def test_a_quarantined_run_is_released_once(api: Api, admin: Admin) -> Non
         run_id = clock.uuid7(await identity.database_now(connection))
         await connection.execute(
             """insert into dag_run (dag_run_id, dag_version_id, state, quarantined, run_type, board, namespace, dag_id,
-                   run_key, params, logical_date, data_interval_start, data_interval_end, create_time, created_by, end_time)
-               values ($1, 1, 'failed', true, 'manual', '', 'default', 'd', 'k', '{}', now(), now(), now(), now(), 'me',
-                       now())""", run_id)
+                   run_key, params, logical_date, data_interval_start, data_interval_end, create_time, created_by,
+                   end_time)
+               values ($1, 1, 'failed', true, 'manual', '', 'default', 'd', 'k', '{}', now(), now(), now(), now(),
+                       'me', now())""", run_id)
     await admin.ReleaseDagRun(dag_run_id=str(run_id))
     await admin.ReleaseDagRun(dag_run_id=str(run_id))
     async with api.database.api.acquire() as connection:

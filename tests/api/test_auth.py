@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,10 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from serving import Api, bearer, open_channel
+from google.protobuf.descriptor import MethodDescriptor
+from probe import FORGOTTEN, PROBE, ROLES, Probe, Question, path
+from serving import Api, bearer, open_channel, until
+
 from glidepath_proto.admin.v1 import admin_service_pb2 as pb
 from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_proto.common.v1 import authorization_pb2
@@ -19,8 +21,6 @@ from glidepath_server.api.grpc_server import Listeners
 from glidepath_server.operations.tokens import revoke_token
 from glidepath_server.store import identity
 from glidepath_server.store.database import transaction
-from google.protobuf.descriptor import MethodDescriptor
-from probe import FORGOTTEN, PROBE, ROLES, Probe, Question, path
 
 pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
@@ -176,9 +176,11 @@ async def test_a_stream_that_its_client_leaves_is_forgotten(bench: Bench) -> Non
     await bench.probe.streaming.wait()
     assert len(bench.authenticator._streams) == 1
     call.cancel()
-    async with asyncio.timeout(5):
-        while bench.authenticator._streams:
-            await asyncio.sleep(0)
+
+    async def forgotten() -> bool:
+        return not bench.authenticator._streams
+
+    await until(forgotten)
 
 
 async def _revoke(bench: Bench, token: str) -> None:

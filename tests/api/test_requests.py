@@ -6,7 +6,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from serving import Api, running
+from serving import Api, running, until
+
 from glidepath_server import clock
 from glidepath_server.core.errors import AlreadyExists, InvalidInput
 from glidepath_server.loops.pruner import prune_requests
@@ -23,7 +24,9 @@ class Work:
     def __init__(self, api: Api) -> None:
         self.api, self.runs = api, 0
 
-    async def call(self, request_id: str, body: bytes = b"body", *, method: str = "Do", namespace: str = "default") -> bytes:
+    async def call(
+        self, request_id: str, body: bytes = b"body", *, method: str = "Do", namespace: str = "default",
+    ) -> bytes:
         async with transaction(self.api.database.api) as connection:
             return await once(connection, namespace=namespace, request_id=request_id, method=method, body=body,
                               run=lambda: self.run(connection))
@@ -58,7 +61,9 @@ async def test_without_an_id_every_call_has_its_effect(work: Work) -> None:
 
 
 @pytest.mark.parametrize(("body", "method"), [(b"other", "Do"), (b"body", "Undo")])
-async def test_the_same_id_for_something_else_is_refused_and_both_are_named(work: Work, body: bytes, method: str) -> None:
+async def test_the_same_id_for_something_else_is_refused_and_both_are_named(
+    work: Work, body: bytes, method: str,
+) -> None:
     await work.call("r1")
     with pytest.raises(AlreadyExists) as caught:
         await work.call("r1", body, method=method)
@@ -127,10 +132,12 @@ async def test_when_the_first_of_two_fails_the_second_takes_its_place(work: Work
 
 
 async def _until_somebody_waits(work: Work) -> None:
-    async with asyncio.timeout(5), work.api.database.worker.acquire() as connection:
-        while not await connection.fetchval(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"):
-            await asyncio.sleep(0.005)
+    async def waits() -> bool:
+        async with work.api.database.worker.acquire() as connection:
+            return await connection.fetchval(
+                "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+
+    await until(waits)
 
 
 @pytest.mark.parametrize("bad", ["x" * 129, "a\nb", "a\x00b"])

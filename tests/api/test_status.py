@@ -12,15 +12,16 @@ import asyncpg
 import grpc
 import pytest
 import pytest_asyncio
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from probe import Probe, Question, path
 from serving import Api, open_channel
+
 from glidepath_server import telemetry
 from glidepath_server.api.auth import Authenticator
 from glidepath_server.api.grpc_server import Listeners
 from glidepath_server.api.status import CODES
 from glidepath_server.core import errors
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
-from probe import Probe, Question, path
 
 pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
@@ -48,7 +49,8 @@ class Caller:
 @asynccontextmanager
 async def probing(api: Api) -> AsyncIterator[Caller]:
     probe = Probe()
-    listeners = Listeners(api.server.settings, Authenticator(api.database, required=False, cache_seconds=5), [probe.service()])
+    anybody = Authenticator(api.database, required=False, cache_seconds=5)
+    listeners = Listeners(api.server.settings, anybody, [probe.service()])
     await listeners.start()
     async with open_channel(listeners.address) as channel:
         yield Caller(probe, channel)

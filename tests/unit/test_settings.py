@@ -6,6 +6,7 @@ import dataclasses
 import re
 
 import pytest
+
 from glidepath_server.core.errors import InvalidInput
 from glidepath_server.settings import Settings, documented
 
@@ -18,8 +19,8 @@ def test_overrides_win_over_the_environment_and_the_environment_over_defaults() 
 
 
 def test_all_wrong_values_are_named_at_once_with_what_was_expected() -> None:
-    environment = {"GLIDEPATH_ENGINE_LANES": "many", "GLIDEPATH_LEASE_TTL_SECONDS": "x", "GLIDEPATH_AUTO_UPGRADE": "maybe",
-                   "GLIDEPATH_AUTH": "none", "GLIDEPATH_STEP_EVENTS_MAX": "0"}
+    environment = {"GLIDEPATH_ENGINE_LANES": "many", "GLIDEPATH_LEASE_TTL_SECONDS": "x",
+                   "GLIDEPATH_AUTO_UPGRADE": "maybe", "GLIDEPATH_AUTH": "none", "GLIDEPATH_STEP_EVENTS_MAX": "0"}
     with pytest.raises(InvalidInput) as caught:
         Settings.load(environment)
     assert {str(each) for each in caught.value.violations} == {

@@ -25,7 +25,8 @@ _QUERIES = {
         where pronamespace = 'public'::regnamespace and prokind = 'f'""",
     "triggers": "select tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) from pg_trigger where not tgisinternal",
     "types": """
-        select typname, typtype::text from pg_type where typnamespace = 'public'::regnamespace and typtype in ('e', 'd')""",
+        select typname, typtype::text from pg_type
+        where typnamespace = 'public'::regnamespace and typtype in ('e', 'd')""",
 }
 # Rows that the schema itself brings; times of creation are left out.
 _SEEDS = {"clock": "select singleton, shift from clock", "namespace": "select namespace, weight from namespace"}

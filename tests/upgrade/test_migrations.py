@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from catalog import catalog
+
 from glidepath_server.core.errors import StateConflict, Unavailable
 from glidepath_server.store import migrate
 
@@ -58,11 +59,16 @@ async def test_the_comparison_sees_a_difference(new_database: NewDatabase) -> No
     await migrate.upgrade(url)
     connection = await asyncpg.connect(url)
     before = await catalog(connection)
-    for change, kind in (("alter table request add note text", "columns"), ("drop index request_create_time", "indexes"),
-                         ("alter table dag_run set (fillfactor = 70)", "tables"), ("delete from namespace", "namespace"),
-                         ("alter table api_token drop constraint api_token_role_check", "constraints"),
-                         ("create or replace function glidepath_now() returns timestamptz language sql stable as "
-                          "$$ select clock_timestamp() $$", "functions")):
+    changes = {
+        "columns": "alter table request add note text",
+        "indexes": "drop index request_create_time",
+        "tables": "alter table dag_run set (fillfactor = 70)",
+        "namespace": "delete from namespace",
+        "constraints": "alter table api_token drop constraint api_token_role_check",
+        "functions": "create or replace function glidepath_now() returns timestamptz language sql stable as "
+                     "$$ select clock_timestamp() $$",
+    }
+    for kind, change in changes.items():
         await connection.execute(change)
         after = await catalog(connection)
         assert after[kind] != before[kind], kind
@@ -71,6 +77,7 @@ async def test_the_comparison_sees_a_difference(new_database: NewDatabase) -> No
 
 async def test_the_names_of_the_files_are_the_line_that_alembic_follows() -> None:
     from alembic.script import ScriptDirectory
+
     from glidepath_server.store.migrations.run import config
 
     line = [each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()]
@@ -107,7 +114,8 @@ async def test_an_older_server_is_refused_on_a_newer_schema(new_database: NewDat
     for refused in (migrate.check, migrate.upgrade):
         with pytest.raises(StateConflict) as caught:
             await refused(url)
-        assert "this server is older than the schema" in caught.value.message and "9999_pre_future" in caught.value.message
+        assert "this server is older than the schema" in caught.value.message
+        assert "9999_pre_future" in caught.value.message
 
 
 @pytest.mark.parametrize(("known", "found", "runs"), [

@@ -17,8 +17,9 @@ from functools import partial
 from typing import Any
 
 import grpc
-from glidepath_proto.common.v1 import authorization_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from glidepath_proto.common.v1 import authorization_pb2
 
 from .. import clock
 from ..core.errors import NotFound, PermissionDenied, Unauthenticated
@@ -244,8 +245,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
     async def _admitted(
         self, method: str, role: str, streams: bool, request: Any, context: Context,
     ) -> AsyncIterator[None]:
-        metadata = {key: value for key, value in context.invocation_metadata() or ()}
-        identity = await self._authenticator.identify(metadata)
+        identity = await self._authenticator.identify(dict(context.invocation_metadata() or ()))
         if role not in INCLUDES.get(identity.role, ()):
             name = method.rpartition("/")[2]
             raise PermissionDenied(f"{name} needs the role {role}, {identity.name!r} has {identity.role}",

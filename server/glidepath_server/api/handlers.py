@@ -41,9 +41,9 @@ def _wrap_coroutine(behavior: Any, around: Around, request_streaming: bool) -> A
 
 def _wrap_generator(behavior: Any, around: Around, request_streaming: bool) -> Any:
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with around(None if request_streaming else request, context):
-            async with aclosing(behavior(request, context)) as answers:
-                async for answer in answers:
-                    yield answer
+        given = None if request_streaming else request
+        async with around(given, context), aclosing(behavior(request, context)) as answers:
+            async for answer in answers:
+                yield answer
 
     return stream

@@ -1,7 +1,8 @@
-"""The first tokens of a server: written to files that only their owner can read, because nobody could ask for them yet."""
+"""The first tokens of a server: written to files that only their owner can read, as nobody could ask for them yet."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -20,19 +21,16 @@ async def ensure_token_file(connection: Connection, path: Path, *, name: str, ro
 
     Raises StateConflict for a file that holds anything else: it may belong to another server, so it is not replaced.
     """
-    if path.exists():
-        await _check_file(connection, path)
+    text = await asyncio.to_thread(_read, path)
+    if text is not None:
+        await _check(connection, path, text)
         return False
     made = await create_token(connection, name=name, namespace=ALL, role=role, expire_time=None, actor=ACTOR)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_new(path, made.text)
+    await asyncio.to_thread(_write_new, path, made.text)
     return True
 
 
-async def _check_file(connection: Connection, path: Path) -> None:
-    if path.stat().st_mode & 0o077:
-        raise StateConflict(f"{path} holds a token and can be read by others", hint=f"chmod 600 {path}")
-    text = path.read_text().strip()
+async def _check(connection: Connection, path: Path, text: str) -> None:
     token_id = token_id_of(text)
     found = await identity.token_by_id(connection, token_id) if token_id else None
     if found is None or found.secret_hash != hash_of(text) or not found.valid:
@@ -40,8 +38,17 @@ async def _check_file(connection: Connection, path: Path) -> None:
                             hint="delete the file to get a new token, or name another file")
 
 
+def _read(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    if path.stat().st_mode & 0o077:
+        raise StateConflict(f"{path} holds a token and can be read by others", hint=f"chmod 600 {path}")
+    return path.read_text().strip()
+
+
 def _write_new(path: Path, text: str) -> None:
     """Write and sync; never through a link, never into a file that somebody else made meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         os.write(handle, text.encode() + b"\n")
