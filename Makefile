@@ -1,13 +1,11 @@
 # The commands of this repository, the same by hand and in CI. Each makes its own environment first.
 PYTHON ?= python3
 BIN := .venv/bin
-ROOMS := server sdk tests tools bootstrap.py
-# Directories of tests that exist; a new one is named here once.
 TESTS := $(wildcard tests sdk/python/tests sdk/cli/tests)
-export PYTHONDONTWRITEBYTECODE ?= 1
+PROOFS := $(wildcard tests/unit tests/store tests/simulation tests/faults)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench prove proto clean
+.PHONY: help demo up test check bench prove fix proto clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,9 +31,13 @@ bench: ## Measure the figures of the README on this machine
 	@$(PYTHON) bootstrap.py
 	@$(BIN)/python tests/benchmarks/run.py $(BENCH_OPTIONS)
 
-prove: ## Run the seeded simulations and the fault tests longer than `make test` does
+prove: ## Search longer for a broken promise than `make test` does: pure rules, simulations, faults
 	@$(PYTHON) bootstrap.py
-	@$(BIN)/python -m tools.prove
+	@$(BIN)/python -m pytest $(PROOFS) --hypothesis-profile=prove $(PYTEST_OPTIONS)
+
+fix: ## Let ruff mend what it can: import order, layout
+	@$(PYTHON) bootstrap.py
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
 proto: ## Regenerate the code that proto/ describes
 	@$(PYTHON) bootstrap.py codegen
