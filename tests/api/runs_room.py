@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from serving import bearer, open_channel, running
+
 from glidepath_proto.registry.v1 import dag_pb2, registry_service_pb2, registry_service_pb2_grpc
 from glidepath_proto.run.v1 import run_pb2, run_service_pb2, run_service_pb2_grpc
 from glidepath_server import clock
@@ -19,8 +22,6 @@ from glidepath_server.operations import sessions
 from glidepath_server.operations.step_types import Assigned, CancelOrder, Output, Report, Verdict
 from glidepath_server.store.sessions import WorkerFacts
 from glidepath_server.wiring import Server
-from google.protobuf.timestamp_pb2 import Timestamp
-from serving import bearer, open_channel, running
 
 HANDLER = "test:task"
 SOON_SECONDS = 10.0

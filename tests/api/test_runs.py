@@ -9,9 +9,10 @@ from uuid import UUID
 
 import grpc
 import pytest
+from runs_room import CHAIN, RATE_SCHEMA, Room, dag, open_room, run_state, timestamp
+
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server import clock
-from runs_room import CHAIN, RATE_SCHEMA, Room, dag, open_room, run_state, timestamp
 
 pytestmark = pytest.mark.asyncio
 
@@ -173,7 +174,8 @@ async def test_task_instances_come_in_topological_order_by_pages(database_url: s
         await room.register(dag("long", dict(reversed(chain.items()))))
         run_id = await room.start("long")
         first = await room.call("ListTaskInstances", dag_run_id=run_id, page_size=200)
-        second = await room.call("ListTaskInstances", dag_run_id=run_id, page_size=200, page_token=first.next_page_token)
+        second = await room.call(
+            "ListTaskInstances", dag_run_id=run_id, page_size=200, page_token=first.next_page_token)
         assert [each.task_id for each in [*first.task_instances, *second.task_instances]] == names
         assert second.next_page_token == ""
         assert list(second.task_instances[-1].upstream_task_ids) == ["t248"]

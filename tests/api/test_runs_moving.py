@@ -9,12 +9,13 @@ from uuid import UUID
 
 import grpc
 import pytest
+from runs_room import CHAIN, SOON_SECONDS, Hand, Room, dag, open_room, rest, run_state, state_name
+
 from glidepath_proto.registry.v1 import registry_service_pb2
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations.follow_runs import watch_run
 from glidepath_server.operations.read_runs import RunReader
-from runs_room import CHAIN, SOON_SECONDS, Hand, Room, dag, open_room, rest, run_state, state_name
 
 pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
@@ -119,7 +120,7 @@ async def test_what_is_too_large_for_one_message_comes_in_parts(database_url: st
             pages.append([each.task_id for each in page.task_instances])
             token = page.next_page_token
         assert len(pages) == 2
-        assert sum(pages, []) == names
+        assert [name for page in pages for name in page] == names
         parts = await rest(room.stream("WatchDagRun", dag_run_id=run_id))
         assert [each.task_id for part in parts for each in part.task_instances] == names
         # Cut off between two parts, a client asks again from where it was before both.

@@ -7,11 +7,12 @@ from typing import Any
 
 import grpc
 import pytest
-from glidepath_proto.run.v1 import run_service_pb2
 from google.protobuf.json_format import ParseDict
 from runs_room import CHAIN, RATE_SCHEMA, Room, dag, open_room, timestamp
 from serving import bearer
 from wrong_calls import WRONG_CALLS, Many, WrongCall
+
+from glidepath_proto.run.v1 import run_service_pb2
 
 pytestmark = pytest.mark.asyncio
 # All that a call on runs could write into.
@@ -77,10 +78,8 @@ async def answer(room: Room, wrong: WrongCall, fields: dict[str, Any], metadata:
 
 async def traces(room: Room) -> dict[str, str]:
     """A digest of each table."""
-    return {
-        table: (await room.rows(f"select md5(string_agg(t::text, '|' order by t::text)) as digest from {table} t"))[0]["digest"]
-        for table in TABLES
-    }
+    query = "select md5(string_agg(t::text, '|' order by t::text)) as digest from {} t"
+    return {table: (await room.rows(query.format(table)))[0]["digest"] for table in TABLES}
 
 
 async def test_every_wrong_call_is_answered_exactly_and_leaves_no_trace(database_url: str) -> None:

@@ -3,8 +3,8 @@
 The scene they are made in (see test_runs_wrong_calls.py): namespace `default` has DAG `churn` in version 1, alias
 `production` on it, tasks load -> train -> report, params `learning_rate` (number, at most 1) and `model`; DAG `plain`
 takes no params. One run of churn, `{run}`, has the key `first`, learning_rate 0.5 and the logical date 2026-01-01; its
-task load is queued. `{token}` is a page token of ListDagRuns for churn. The request id `used` was used to trigger plain.
-In fields and messages the names in braces are replaced.
+task load is queued. `{token}` is a page token of ListDagRuns for churn, `{token_start}` its beginning. The request id
+`used` was used, at `{used}`, to trigger plain. In fields and messages the names in braces are replaced.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ CHURN = {"dag_id": "churn"}
 WRONG_CALLS = (
     # ---- which DAG, which version
     _trigger("misspelt DAG", Code.NOT_FOUND,
-             "runs[0].dag_id: there is no DAG 'chrun' in namespace 'default' (did you mean churn?)", {"dag_id": "chrun"}),
+             "runs[0].dag_id: there is no DAG 'chrun' in namespace 'default' (did you mean churn?)",
+             {"dag_id": "chrun"}),
     _trigger("unknown DAG", Code.NOT_FOUND,
              "runs[1].dag_id: there is no DAG 'zebra' in namespace 'default' "
              "(register it first, or look at the DAGs of namespace default)", CHURN, {"dag_id": "zebra"}),
@@ -93,7 +94,8 @@ WRONG_CALLS = (
              "runs[0].traceparent: got '00-1', expected a W3C traceparent (00-...), or nothing",
              {"dag_id": "churn", "traceparent": "00-1"}),
     _trigger("a run key with a line break", Code.INVALID_ARGUMENT,
-             "runs[0].run_key: got 'a\\nb', expected 1 to 200 printable characters", {"dag_id": "churn", "run_key": "a\nb"}),
+             "runs[0].run_key: got 'a\\nb', expected 1 to 200 printable characters",
+             {"dag_id": "churn", "run_key": "a\nb"}),
     _trigger("no runs", Code.INVALID_ARGUMENT, "runs: got 0 runs, expected 1 to 1000 runs in one call"),
     WrongCall("too many runs", "TriggerDagRuns", {"runs": Many(CHURN, 1001)}, Code.INVALID_ARGUMENT,
               "runs: got 1001 runs, expected 1 to 1000 runs in one call"),
@@ -137,13 +139,13 @@ WRONG_CALLS = (
               "page_token: got '{token_start}', expected a token of the same method with the same filters"),
     WrongCall("task instances of an unknown run", "ListTaskInstances", {"dag_run_id": NOWHERE}, Code.NOT_FOUND,
               f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)"),
-    WrongCall("attempts of an unknown task", "ListAttempts", {"dag_run_id": "{run}", "task_id": "trian"}, Code.NOT_FOUND,
-              "DAG churn version 1 has no task 'trian' (did you mean train?)"),
+    WrongCall("attempts of an unknown task", "ListAttempts", {"dag_run_id": "{run}", "task_id": "trian"},
+              Code.NOT_FOUND, "DAG churn version 1 has no task 'trian' (did you mean train?)"),
     WrongCall("output of a task that has not run", "GetTaskOutput", {"dag_run_id": "{run}", "task_id": "load"},
               Code.NOT_FOUND, "task load has no output: no attempt of it has succeeded, it is queued "
               "(ask again once it has succeeded)"),
-    WrongCall("explanation of an unknown task", "ExplainDagRun", {"dag_run_id": "{run}", "task_id": "x"}, Code.NOT_FOUND,
-              "DAG churn version 1 has no task 'x' (list the run's task instances)"),
+    WrongCall("explanation of an unknown task", "ExplainDagRun", {"dag_run_id": "{run}", "task_id": "x"},
+              Code.NOT_FOUND, "DAG churn version 1 has no task 'x' (list the run's task instances)"),
     # ---- following
     WrongCall("watching from a revision to come", "WatchDagRun", {"dag_run_id": "{run}", "after_revision": 99},
               Code.INVALID_ARGUMENT, "after_revision: got 99, expected 0 to 1, the run's revision"),

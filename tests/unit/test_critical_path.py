@@ -73,14 +73,17 @@ def test_a_task_that_starts_with_the_run_was_let_go_by_nobody() -> None:
 def test_a_task_let_go_by_the_first_failure_is_not_blamed_on_a_later_end() -> None:
     graph = graph_of({"fails": [], "slow": [], "alert": ["fails", "slow"]}, {"alert": TriggerRule.ONE_FAILED})
     attempts = [
-        AttemptTimes(0, at(0), at(0), at(2)), AttemptTimes(1, at(0), at(0), at(9)), AttemptTimes(2, at(2), at(2), at(99)),
+        AttemptTimes(0, at(0), at(0), at(2)),
+        AttemptTimes(1, at(0), at(0), at(9)),
+        AttemptTimes(2, at(2), at(2), at(99)),
     ]
     assert path(graph, attempts) == [("fails", 0, 2), ("alert", 0, 97)]
 
 
 def test_a_worker_with_a_wrong_clock_does_not_break_the_path() -> None:
     graph = graph_of({"a": [], "b": ["a"]})
-    assert [name for name, _, _ in path(graph, [AttemptTimes(0, at(0), at(0), at(8)), AttemptTimes(1, at(5), at(9), at(12))])] == ["a", "b"]
+    attempts = [AttemptTimes(0, at(0), at(0), at(8)), AttemptTimes(1, at(5), at(9), at(12))]
+    assert [name for name, _, _ in path(graph, attempts)] == ["a", "b"]
 
 
 def test_a_run_without_attempts_has_no_path() -> None:

@@ -36,7 +36,8 @@ S, R, OK, BAD = TaskState.SCHEDULED, TaskState.RELEASED, TaskState.SUCCESS, Task
 
 
 def waiting(**changes: Any) -> WaitingRow:
-    row = WaitingRow(0, -1, 1, class_id=7, queue_id=1, order_key=1.0, queue_time=NOW, available_time=NOW, due=True, parked_on=0)
+    row = WaitingRow(0, -1, 1, class_id=7, queue_id=1, order_key=1.0, queue_time=NOW, available_time=NOW, due=True,
+                     parked_on=0)
     return replace(row, **changes)
 
 
@@ -50,7 +51,8 @@ def of_first(states: list[int], rows: RunRows, facts: Facts) -> Explanation:
 
 
 def released(row: WaitingRow, **facts: Any) -> tuple[Wait, str, str]:
-    found = of_first([R, S, S, S], RunRows(waiting={0: row}), Facts(**{"run": RUN, "now": NOW, "classes": {7: NEEDS}} | facts))
+    known = Facts(**{"run": RUN, "now": NOW, "classes": {7: NEEDS}} | facts)
+    found = of_first([R, S, S, S], RunRows(waiting={0: row}), known)
     return found.wait, found.message, found.hint
 
 
@@ -74,11 +76,13 @@ def test_a_running_task_says_where_since_when_and_how_far() -> None:
 
 def test_a_retry_waits_for_its_time_and_says_what_failed() -> None:
     row = waiting(attempt_number=2, due=False, available_time=NOW + timedelta(seconds=90))
-    failed = ended(0, AttemptState.FAILED, failure={"kind": "application", "type": "ValueError", "message": "bad row\nmore"})
+    failure = {"kind": "application", "type": "ValueError", "message": "bad row\nmore"}
+    failed = ended(0, AttemptState.FAILED, failure=failure)
     found = of_first([R, S, S, S], RunRows(waiting={0: row}, ended={0: failed}), Facts(RUN, NOW))
     assert (found.state, found.wait) == (ViewState.UP_FOR_RETRY, Wait.DELAY)
     assert found.message == (
-        "attempt 2 may start at 2026-01-01 12:01:30 UTC, in 1 min 30 s after: attempt 1 ended failed: ValueError: bad row"
+        "attempt 2 may start at 2026-01-01 12:01:30 UTC, in 1 min 30 s after: "
+        "attempt 1 ended failed: ValueError: bad row"
     )
 
 
@@ -155,7 +159,8 @@ def test_a_quarantined_run_points_to_its_incident() -> None:
 
 def test_a_view_shows_the_newest_attempt_only_while_it_counts() -> None:
     rows = RunRows(ended={0: ended(0, AttemptState.FAILED, reason="attempts used"), 1: ended(1, AttemptState.SUCCESS)})
-    load, train, report, check = task_instance_views(GRAPH, bytes([BAD, S, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED]), rows)
+    states = bytes([BAD, S, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED])
+    load, train, report, check = task_instance_views(GRAPH, states, rows)
     assert (load.state, load.reason, load.end_time) == (ViewState.FAILED, "attempts used", NOW)
     # Cleared after it had succeeded: the number goes on, the old times are gone.
     assert (train.state, train.attempt_number, train.end_time) == (ViewState.SCHEDULED, 1, None)

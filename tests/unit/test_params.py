@@ -84,8 +84,9 @@ def test_a_dag_without_schema_takes_no_params() -> None:
 
 
 def test_free_keys_are_taken_when_the_schema_says_so() -> None:
-    assert complete('{"anything": 1}', {"type": "object", "additionalProperties": {"type": "integer"}}) == {"anything": 1}
-    assert violation('{"anything": "x"}', {"additionalProperties": {"type": "integer"}})[0] == "runs[3].params.anything"
+    free = {"type": "object", "additionalProperties": {"type": "integer"}}
+    assert complete('{"anything": 1}', free) == {"anything": 1}
+    assert violation('{"anything": "x"}', free)[0] == "runs[3].params.anything"
 
 
 def test_params_have_a_largest_size() -> None:

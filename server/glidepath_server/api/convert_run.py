@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from glidepath_proto.common.v1 import failure_pb2, payload_pb2
-from glidepath_proto.run.v1 import run_pb2, run_service_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from glidepath_proto.common.v1 import failure_pb2, payload_pb2
+from glidepath_proto.run.v1 import run_pb2, run_service_pb2
 
 from ..core.critical_path import Step
 from ..core.errors import InvalidInput
@@ -27,12 +28,13 @@ from ..store.runs_read import LogPlace, Output, Run
 from ..store.trigger import Selector
 from .convert_common import from_timestamp, invalid, to_timestamp
 
-_RUN_STATES = {state: run_pb2.RunState.Value(f"RUN_STATE_{state.name}") for state in RunState}
-_TASK_STATES = {state: run_pb2.TaskState.Value(f"TASK_STATE_{state.name}") for state in ViewState}
-_ATTEMPT_STATES = {state: run_pb2.AttemptState.Value(f"ATTEMPT_STATE_{state.name}") for state in AttemptState}
-_WAITS = {wait: run_pb2.Explanation.Wait.Value(f"WAIT_{wait.name}") for wait in Wait}
-_FAILURE_KINDS = {kind: failure_pb2.FailureKind.Value(f"FAILURE_KIND_{kind.name}") for kind in FailureKind}
-_STATE_NAMES = {number: state for state, number in _RUN_STATES.items()}
+# The wire's names of our words; a message takes them as they are.
+_RUN_STATES = {state: f"RUN_STATE_{state.name}" for state in RunState}
+_TASK_STATES = {state: f"TASK_STATE_{state.name}" for state in ViewState}
+_ATTEMPT_STATES = {state: f"ATTEMPT_STATE_{state.name}" for state in AttemptState}
+_WAITS = {wait: f"WAIT_{wait.name}" for wait in Wait}
+_FAILURE_KINDS = {kind: f"FAILURE_KIND_{kind.name}" for kind in FailureKind}
+_STATE_NAMES = {run_pb2.RunState.Value(name): state for state, name in _RUN_STATES.items()}
 
 
 # ---- in
@@ -104,7 +106,7 @@ def triggered_out(runs: Sequence[Triggered]) -> bytes:
 def run_out(run: Run, counts: Mapping[str, int] | None = None) -> run_pb2.DagRun:
     return run_pb2.DagRun(
         namespace=run.namespace, dag_run_id=str(run.dag_run_id), dag_id=run.dag_id,
-        dag_version_number=run.dag_version_number, run_type=run_pb2.RunType.Value(f"RUN_TYPE_{run.run_type.upper()}"),
+        dag_version_number=run.dag_version_number, run_type=f"RUN_TYPE_{run.run_type.upper()}",
         run_key=run.run_key, state=_RUN_STATES[run.state], reason=run.reason,
         logical_date=to_timestamp(run.logical_date), data_interval_start=to_timestamp(run.data_interval_start),
         data_interval_end=to_timestamp(run.data_interval_end), params=run.params, revision=run.revision,
@@ -174,7 +176,8 @@ def explanation_out(plan: Plan, explanation: Explanation) -> run_pb2.Explanation
 
 def step_out(plan: Plan, step: Step) -> run_pb2.CriticalPathStep:
     return run_pb2.CriticalPathStep(
-        task_id=plan.graph.task_ids[step.task], map_index=-1, waited=_duration(step.waited), worked=_duration(step.worked))
+        task_id=plan.graph.task_ids[step.task], map_index=-1, waited=_duration(step.waited),
+        worked=_duration(step.worked))
 
 
 def line_out(plan: Plan, line: Line) -> run_pb2.LogLine:

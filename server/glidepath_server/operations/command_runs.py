@@ -104,7 +104,7 @@ class RunCommander:
         return await self._clear(call, "task_instance.clear", run, plan, chosen, downstream, cancel_running)
 
     async def rerun(self, call: CommandCall) -> list[str]:
-        """Clear what failed, was cancelled or never ran because of that, with all that follows. Returns what was cleared."""
+        """Clear what failed, was cancelled or never ran because of that, and what follows. Returns what was cleared."""
         stored = await self._stored(call)
         if stored is not None:
             return _cleared(stored)

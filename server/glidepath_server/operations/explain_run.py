@@ -31,7 +31,8 @@ async def explain_run(
         facts = await _facts(connection, reader.plans, run, rows)
         times = await store.attempt_times(connection, dag_run_id)
     views = task_instance_views(plan.graph, states, rows, tasks)
-    return plan, explain(plan.graph, states, views, rows, facts), critical_path(plan.graph, times, run.end_time or facts.now)
+    path = critical_path(plan.graph, times, run.end_time or facts.now)
+    return plan, explain(plan.graph, states, views, rows, facts), path
 
 
 async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) -> Facts:
@@ -39,7 +40,8 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) 
     reason = await store.run_incident(connection, run.dag_run_id) if run.quarantined else run.reason
     waiting = rows.waiting.values()
     return Facts(
-        run=RunFacts(run.dag_id, run.state, run.intent, run.admitted, run.quarantined, paused, active, active_max, reason),
+        run=RunFacts(
+            run.dag_id, run.state, run.intent, run.admitted, run.quarantined, paused, active, active_max, reason),
         now=await store.database_now(connection),
         limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on}),
         classes=await store.classes(connection, {row.class_id for row in waiting}) if waiting else {},

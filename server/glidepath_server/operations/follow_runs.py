@@ -53,6 +53,11 @@ class _Seen:
     quarantined: bool = False
     nothing: bool = False
 
+    @property
+    def mark(self) -> tuple[int, bool]:
+        """What of the run itself a watcher is told of."""
+        return self.revision, self.quarantined
+
 
 async def watch_run(
     reader: RunReader, engine: RunEngine, namespace: str, dag_run_id: UUID, after_revision: int
@@ -66,7 +71,7 @@ async def watch_run(
         while True:
             changed.clear()
             look, now_seen = await _look(reader, namespace, dag_run_id, after_revision, seen)
-            if seen is None or look.changed or now_seen.revision != seen.revision or now_seen.quarantined != seen.quarantined:
+            if look.changed or seen is None or seen.mark != now_seen.mark:
                 yield look
             if look.run.state in RUN_FINAL:
                 return
@@ -167,13 +172,14 @@ async def stream_logs(
                 run, plan = await reader.load(connection, namespace, question.dag_run_id)
                 task = task_index(plan, question.task_id) if question.task_id else ALL_TASKS
                 final = run.state in RUN_FINAL
-                more = final and await store.logs_to_come(connection, question.dag_run_id, task, question.attempt_number)
+                more = final and await store.logs_to_come(
+                    connection, question.dag_run_id, task, question.attempt_number)
             async for lines in _available(reader, plan, question, task, place):
                 place = lines.place
                 yield lines
-            if final and not more or not final and not question.follow:
+            if not (more if final else question.follow):
                 return
-            if final and not question.follow and clock.monotonic() > settled:
+            if not question.follow and clock.monotonic() > settled:
                 return
             await _wake(changed)
 

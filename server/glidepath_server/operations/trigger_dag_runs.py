@@ -77,8 +77,8 @@ class TriggerDagRuns:
     async def __call__(self, call: TriggerCall, encode: Callable[[list[Triggered]], bytes]) -> bytes:
         """The encoded answer, also when the request id was used before with the same body.
 
-        A paused DAG accepts runs; they wait. Raises InvalidInput, NotFound (DAG, version, alias), AlreadyExists (run key
-        with other content, request id with another body); then nothing was stored.
+        A paused DAG accepts runs; they wait. Raises InvalidInput, NotFound (DAG, version, alias), AlreadyExists (run
+        key with other content, request id with another body); then nothing was stored.
         """
         _check_size(call.runs)
         admitted: list[UUID] = []
@@ -100,7 +100,8 @@ class TriggerDagRuns:
         """The compiled params schema of a version whose plan is loaded."""
         schema = self._schemas.get(dag_version_id)
         if schema is None:
-            schema = self._schemas[dag_version_id] = ParamsSchema(self.plans.versions[dag_version_id].spec.params_schema)
+            spec = self.plans.versions[dag_version_id].spec
+            schema = self._schemas[dag_version_id] = ParamsSchema(spec.params_schema)
         return schema
 
 
@@ -154,14 +155,14 @@ class _Trigger:
 
     async def _audit(self, new: Sequence[NewRun]) -> None:
         dag_ids = sorted({run.dag_id for run in new})
-        target = f"dag_run/{new[0].dag_run_id}" if len(new) == 1 else f"dag/{dag_ids[0]}" if len(dag_ids) == 1 else "dags"
+        target = f"dag_run/{new[0].dag_run_id}" if len(new) == 1 else "dag/" + ",".join(dag_ids[:3])
         detail = {"count": len(new), "dag_ids": dag_ids, "dag_run_ids": [str(run.dag_run_id) for run in new]}
         await append_audit(self.connection, namespace=self.namespace, actor=self.call.actor, action="dag_run.trigger",
                            target=target, detail=detail, now=self.now)
 
     # ---- versions
     async def _resolve(self) -> dict[Selector, Resolved]:
-        """What each selector of the call means, its plan loaded. Raises NotFound, naming the first item that has none."""
+        """What each selector of the call means, its plan loaded. Raises NotFound for the first item that has none."""
         selectors = list(dict.fromkeys(each.selector for each in self.call.runs))
         found = dict(zip(selectors, await trigger.resolve(self.connection, self.namespace, selectors), strict=True))
         for index, each in enumerate(self.call.runs):
@@ -228,7 +229,8 @@ class _Trigger:
     # ---- keys that existed
     async def _existing(self, runs: Sequence[tuple[int, NewRun]]) -> dict[UUID, Triggered]:
         """What has the keys that were not free, by the id the new run would have had. Raises AlreadyExists."""
-        rows = await trigger.runs_by_key(self.connection, self.namespace, [(run.dag_id, run.run_key) for _, run in runs])
+        keys = [(run.dag_id, run.run_key) for _, run in runs]
+        rows = await trigger.runs_by_key(self.connection, self.namespace, keys)
         await self.operation.plans.load(
             self.connection, {row["dag_version_id"] for row in rows.values() if row["dag_version_id"] is not None})
         found = {}
@@ -279,7 +281,8 @@ def _violations(request: RunRequest, at: str) -> Iterator[Violation]:
         name = "data_interval_start" if start is None else "data_interval_end"
         yield Violation(f"{at}.{name}", "nothing", "both ends of the data interval, or neither")
     elif start is not None and end is not None and end < start:
-        yield Violation(f"{at}.data_interval_end", end.isoformat(), f"not before data_interval_start {start.isoformat()}")
+        expected = f"not before data_interval_start {start.isoformat()}"
+        yield Violation(f"{at}.data_interval_end", end.isoformat(), expected)
 
 
 def _cut(text: str) -> str:

@@ -115,7 +115,7 @@ async def list_runs(
     return [_run(row) for row in rows]
 
 
-def _run(row: Mapping[str, Any]) -> Run:
+def _run(row: Any) -> Run:
     return Run(**{**row, "state": RunState(row["state"]), "intent": RunIntent(row["intent"])})
 
 
@@ -125,7 +125,7 @@ async def dag_exists(connection: Connection, namespace: str, dag_id: str) -> boo
 
 async def released_counts(connection: Connection, dag_run_id: UUID) -> tuple[int, int, int]:
     """How many task instances are running, up for retry, deferred."""
-    row = await connection.fetchrow(_SQL["released_counts"], dag_run_id)
+    row: Any = await connection.fetchrow(_SQL["released_counts"], dag_run_id)
     return row["live"], row["up_for_retry"], row["deferred"]
 
 
@@ -203,7 +203,7 @@ async def logs_to_come(connection: Connection, dag_run_id: UUID, task: int, atte
 # ---- explain
 async def run_limits(connection: Connection, namespace: str, dag_id: str) -> tuple[bool, int | None, int]:
     """Whether the DAG is paused; its cap on active runs; how many are active."""
-    row = await connection.fetchrow(_SQL["run_limits"], namespace, dag_id)
+    row: Any = await connection.fetchrow(_SQL["run_limits"], namespace, dag_id)
     return row["paused"], row["runs_active_max"], row["runs_active"]
 
 

@@ -90,7 +90,9 @@ async def insert_runs(
     await connection.execute(_SQL["insert_runs"], namespace, now, created_by, *columns)
 
 
-async def runs_by_key(connection: Connection, namespace: str, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Row]:
+async def runs_by_key(
+    connection: Connection, namespace: str, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Row]:
     """The runs that have these (dag id, run key) pairs."""
     rows = await connection.fetch(_SQL["runs_by_key"], namespace, *_columns(keys, 2))
     return {(row["dag_id"], row["run_key"]): row for row in rows}
