@@ -23,7 +23,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = ROOT / "constraints.txt"
-PYPROJECTS = [ROOT / "pyproject.toml", *(ROOT / room / "pyproject.toml" for room in ("sdk/python", "server", "sdk/cli"))]
+PYPROJECTS = [
+    ROOT / "pyproject.toml",
+    *(ROOT / room / "pyproject.toml" for room in ("sdk/python", "server", "sdk/cli")),
+]
 DISTRIBUTIONS = ["sdk/python", "server[embedded]", "sdk/cli[server]"]
 GROUPS = ("dev", "demo", "codegen")
 PYTHON_MIN = (3, 11)
@@ -126,7 +129,9 @@ def installer(venv: Path) -> list[str]:
         return [python, "-m", "pip", *options]
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip", "--python", python, *options]
-    raise BootstrapError("found neither uv nor pip; install one of them (Debian: apt install python3-venv) and run this again")
+    raise BootstrapError(
+        "found neither uv nor pip; install one of them (Debian: apt install python3-venv) and run this again"
+    )
 
 
 def run(command: list[str]) -> None:
@@ -135,7 +140,9 @@ def run(command: list[str]) -> None:
     environment["PIP_ROOT_USER_ACTION"] = "ignore"
     finished = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if finished.returncode:
-        raise BootstrapError(f"this failed with exit code {finished.returncode}, its reason is above: {' '.join(command)}")
+        raise BootstrapError(
+            f"this failed with exit code {finished.returncode}, its reason is above: {' '.join(command)}"
+        )
 
 
 def say(text: str) -> None:

@@ -110,7 +110,9 @@ def rename_imports(text: str) -> str:
 def generate_go(sources: list[str], out: Path, go: str) -> Path:
     plugins = [f"--plugin={name}={path}" for name, path in install_go_plugins(go).items()]
     packages = [f"M{source}={go_package(source)}" for source in sources]
-    options = [f"--{kind}_opt={value}" for kind in ("go", "go-grpc") for value in (f"module={GO_MODULE}/gen", *packages)]
+    options = [
+        f"--{kind}_opt={value}" for kind in ("go", "go-grpc") for value in (f"module={GO_MODULE}/gen", *packages)
+    ]
     protoc(sources, out, "go", "go-grpc", extra=[*plugins, *options])
     return out
 

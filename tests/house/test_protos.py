@@ -9,9 +9,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-from glidepath_proto.common.v1 import authorization_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
 from repository import ROOT, list_files
+
+from glidepath_proto.common.v1 import authorization_pb2
 
 # Instants whose names the glossary fixes, or that read as a sentence with their message.
 INSTANTS = {"time", "until", "logical_date", "data_interval_start", "data_interval_end"}
@@ -28,10 +29,7 @@ def proto_files() -> list[FileDescriptor]:
 
 def methods() -> list[MethodDescriptor]:
     return [
-        method
-        for file in proto_files()
-        for service in file.services_by_name.values()
-        for method in service.methods
+        method for file in proto_files() for service in file.services_by_name.values() for method in service.methods
     ]
 
 
@@ -114,7 +112,9 @@ def names_in_sql() -> Iterator[str]:
     schema = (ROOT / "server/glidepath_server/store/schema.sql").read_text()
     without_comments = re.sub(r"--.*", "", schema)
     yield from re.findall(r"create (?:table|index|type|view) (?:if not exists )?(\w+)", without_comments)
-    yield from re.findall(r"^\s+(\w+)\s+(?:uuid|text|bytea|jsonb|int|bigint|smallint|bool|timestamptz|double)", without_comments, re.M)
+    yield from re.findall(
+        r"^\s+(\w+)\s+(?:uuid|text|bytea|jsonb|int|bigint|smallint|bool|timestamptz|double)", without_comments, re.M
+    )
 
 
 @pytest.mark.parametrize("source", [names_in_protos, names_in_sql])
