@@ -34,11 +34,16 @@ class Violation:
 
 
 class RpcError(GlidepathError):
-    """A call to the server failed. `code` is the gRPC status code's name, `method` the RPC that was called."""
+    """A call to the server failed.
 
-    def __init__(self, message: str, *, code: str = "", method: str = "") -> None:
+    `code` is the gRPC status code's name, `method` the RPC that was called, `reason` the server's name for the error
+    ("" when the server was not heard).
+    """
+
+    def __init__(self, message: str, *, code: str = "", method: str = "", reason: str = "") -> None:
         self.code = code
         self.method = method
+        self.reason = reason
         super().__init__(message)
 
 
@@ -53,9 +58,12 @@ class AlreadyExists(RpcError):
 class InvalidRequest(RpcError, ValueError):
     """The request's content was refused; `violations` lists everything that is wrong at once."""
 
-    def __init__(self, message: str, violations: Iterable[Violation] = (), *, code: str = "", method: str = "") -> None:
+    def __init__(
+        self, message: str, violations: Iterable[Violation] = (), *, code: str = "", method: str = "", reason: str = ""
+    ) -> None:
         self.violations = tuple(violations)
-        super().__init__("\n".join([message, *(f"  {each}" for each in self.violations)]), code=code, method=method)
+        text = "\n".join([message, *(f"  {each}" for each in self.violations)])
+        super().__init__(text, code=code, method=method, reason=reason)
 
 
 class InvalidDag(InvalidRequest):

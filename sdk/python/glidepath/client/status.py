@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -24,24 +25,27 @@ _CLASSES: dict[grpc.StatusCode, type[RpcError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unavailable,
 }
 _DETAILS_KEY = "grpc-status-details-bin"
-_BAD_REQUEST = "google.rpc.BadRequest"
 
 
 def to_error(error: Any, method: str, address: str) -> RpcError:
     """The exception for a `grpc.RpcError` of `method` ("package.Service/Method") at `address`."""
     code: grpc.StatusCode = error.code()
+    details = read_details(_status_details(error))
     kind = _CLASSES.get(code, RpcError)
-    message = _message(code, error.details() or "", address)
+    message = _message(code, error.details() or "", address, by_server=bool(details.reason))
     if not issubclass(kind, errors.InvalidRequest):
-        return kind(message, code=code.name, method=method)
+        return kind(message, code=code.name, method=method, reason=details.reason)
     if method.endswith("/RegisterDagVersion"):
         kind = errors.InvalidDag
-    return kind(message, violations_of(_status_details(error)), code=code.name, method=method)
+    return kind(message, details.violations, code=code.name, method=method, reason=details.reason)
 
 
-def _message(code: grpc.StatusCode, details: str, address: str) -> str:
+def _message(code: grpc.StatusCode, details: str, address: str, by_server: bool) -> str:
+    """The server's own words say what to do; what comes from the connection needs ours."""
     match code:
-        case grpc.StatusCode.UNAVAILABLE:
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return f"{details}. Give a valid token: GLIDEPATH_TOKEN, GLIDEPATH_TOKEN_FILE or Client(token=...)"
+        case grpc.StatusCode.UNAVAILABLE if not by_server:
             return (
                 f"cannot reach Glidepath at {address} ({details}). Check that the server runs there: `glidepath up` "
                 "starts one on this machine, GLIDEPATH_ADDRESS names another"
@@ -50,29 +54,37 @@ def _message(code: grpc.StatusCode, details: str, address: str) -> str:
             return (
                 f"Glidepath at {address} did not answer in time; it may still do what was asked: look before retrying"
             )
-        case grpc.StatusCode.UNAUTHENTICATED:
-            return f"{details}. Give a valid token: GLIDEPATH_TOKEN, GLIDEPATH_TOKEN_FILE or Client(token=...)"
         case grpc.StatusCode.INTERNAL | grpc.StatusCode.UNKNOWN:
             return f"Glidepath at {address} failed: {details}. Its log says more"
     return details or code.name
 
 
-def violations_of(status: bytes) -> tuple[Violation, ...]:
-    """Field violations in an encoded google.rpc.Status; empty when it has none or cannot be read.
+@dataclass(frozen=True)
+class Details:
+    """What a status says beside its message: the server's name for the error, and the fields that are wrong."""
 
-    Read by hand because the well-known error messages come with another distribution. The shapes are
-    Status{3: Any{1: type_url, 2: value}}, BadRequest{1: FieldViolation{1: field, 2: description}}.
+    reason: str = ""
+    violations: tuple[Violation, ...] = ()
+
+
+def read_details(status: bytes) -> Details:
+    """Read an encoded google.rpc.Status; empty when it has no details or cannot be read.
+
+    By hand, because the well-known error messages come with another distribution. The shapes are
+    Status{3: Any{1: type_url, 2: value}}, ErrorInfo{1: reason}, BadRequest{1: Violation{1: field, 2: description}}.
     """
+    reason = ""
+    violations: list[Violation] = []
     try:
-        return tuple(
-            Violation(_text(violation, 1), _text(violation, 2))
-            for detail in _all(status, 3)
-            if _text(detail, 1).rpartition("/")[2] == _BAD_REQUEST
-            for bad_request in _all(detail, 2)
-            for violation in _all(bad_request, 1)
-        )
+        for detail in _all(status, 3):
+            name, value = _text(detail, 1).rpartition("/")[2], b"".join(_all(detail, 2))
+            if name == "google.rpc.ErrorInfo":
+                reason = _text(value, 1)
+            elif name == "google.rpc.BadRequest":
+                violations += [Violation(_text(each, 1), _text(each, 2)) for each in _all(value, 1)]
     except (IndexError, ValueError):
-        return ()
+        return Details()
+    return Details(reason, tuple(violations))
 
 
 def _status_details(error: Any) -> bytes:

@@ -23,7 +23,7 @@ from glidepath import (
     Unavailable,
     Violation,
 )
-from glidepath.client.status import violations_of
+from glidepath.client.status import Details, read_details
 from glidepath_proto.admin.v1 import admin_service_pb2
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_service_pb2
@@ -63,7 +63,7 @@ def _bad_request(*violations: tuple[str, str]) -> status_pb2.Status:
         ]
     )
     status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="2 mistakes")
-    for detail in (error_details_pb2.ErrorInfo(reason="x", domain="y"), bad):
+    for detail in (error_details_pb2.ErrorInfo(reason="INVALID_DAG", domain="y", metadata={"hint": "h"}), bad):
         packed = AnyMessage()
         packed.Pack(detail)
         status.details.append(packed)
@@ -84,15 +84,16 @@ def test_violations_are_listed(server: Any) -> None:
         Violation("tasks.a.policy", "größer"),
         Violation("tasks.b", "unknown upstream 'c'"),
     )
+    assert caught.value.reason == "INVALID_DAG"
     assert "DAG 'd' was refused\n  tasks.a.policy: größer\n" in str(caught.value)
 
 
 def test_broken_details_are_no_error_of_their_own() -> None:
     whole = _bad_request(("a", "b"), ("c", "d" * 200)).SerializeToString()
-    assert len(violations_of(whole)) == 2
+    assert read_details(whole) == Details("INVALID_DAG", (Violation("a", "b"), Violation("c", "d" * 200)))
     for length in range(len(whole)):
-        violations_of(whole[:length])
-    assert violations_of(b"\xff" * 40) == () and violations_of(b"") == ()
+        read_details(whole[:length])
+    assert read_details(b"\xff" * 40) == read_details(b"") == Details()
 
 
 async def test_unavailable_is_tried_again_under_the_same_request_id(server: Any) -> None:
@@ -126,6 +127,19 @@ def test_no_server_says_what_to_do(server: Any) -> None:
     with Client(server.address) as client, pytest.raises(Unavailable) as caught:
         client.get_server_info()
     assert server.address in str(caught.value) and "`glidepath up`" in str(caught.value)
+
+
+def test_a_server_that_is_unavailable_speaks_for_itself(server: Any) -> None:
+    status = _bad_request().SerializeToString()
+
+    def refuse(request: Any, context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("grpc-status-details-bin", status),))
+        context.abort(grpc.StatusCode.UNAVAILABLE, "the database does not answer (try again)")
+
+    server.on("CreateNamespace", refuse)
+    with Client(server.address) as client, pytest.raises(Unavailable) as caught:
+        client.create_namespace("ml")
+    assert str(caught.value) == "the database does not answer (try again)"
 
 
 def test_a_server_that_does_not_answer_in_time_is_unavailable(server: Any) -> None:
