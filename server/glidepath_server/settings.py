@@ -68,13 +68,15 @@ class Settings:
     # ---- wire
     message_bytes_max: int = _setting(4 * MIB, "largest message the server receives or sends", least=64 * KIB)
     metadata_bytes_max: int = _setting(16 * KIB, "request headers of one call", least=4 * KIB)
-    streams_per_connection_max: int = _setting(1000, "concurrent calls on one connection", least=1)
+    streams_per_connection_max: int = _setting(
+        256, "calls at a time on one connection; times message_bytes_max, what it can make the server hold", least=1)
     calls_max: int = _setting(10_000, "concurrent calls of one listener; more are answered RESOURCE_EXHAUSTED", least=1)
     keepalive_interval_seconds: float = _setting(30.0, "between two pings of the server on a quiet connection", least=1)
     keepalive_timeout_seconds: float = _setting(10.0, "a ping unanswered by then closes the connection", least=1)
     ping_interval_min_seconds: float = _setting(10.0, "clients that ping more often are sent away", least=0.1)
     connection_age_max_seconds: float | None = _setting(
         None, "connections older than this are moved; 0: never; unset: 1800 beyond loopback, else never", least=0)
+    connection_idle_max_seconds: float = _setting(600.0, "connections without a call for this long are closed", least=1)
     connection_age_grace_seconds: float = _setting(30.0, "time for open calls when a connection is moved", least=0)
     shutdown_grace_seconds: float = _setting(10.0, "time for open calls when the server stops", least=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -56,7 +57,7 @@ def bearer(token: str) -> tuple[tuple[str, str], ...]:
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
     """Poll for what happens in another process (Postgres), where nothing can be waited on. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110
+        while not await condition():
             await asyncio.sleep(0.005)
 
 
@@ -69,7 +70,10 @@ def settings_for(database_url: str, **overrides: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running(database_url: str, **overrides: Any) -> AsyncIterator[Api]:
+async def running(
+    database_url: str, *, token_files: Mapping[str, Path] | None = None, **overrides: Any,
+) -> AsyncIterator[Api]:
     """A server with these settings."""
-    async with Server(settings_for(database_url, **overrides)) as server, AsyncExitStack() as parts:
+    settings = settings_for(database_url, **overrides)
+    async with Server(settings, token_files=token_files) as server, AsyncExitStack() as parts:
         yield Api(server, parts)

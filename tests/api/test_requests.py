@@ -134,8 +134,9 @@ async def test_when_the_first_of_two_fails_the_second_takes_its_place(work: Work
 async def _until_somebody_waits(work: Work) -> None:
     async def waits() -> bool:
         async with work.api.database.worker.acquire() as connection:
-            return await connection.fetchval(
-                "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+            return await connection.fetchval("""
+                select count(*) > 0 from pg_stat_activity
+                where wait_event_type = 'Lock' and datname = current_database()""")
 
     await until(waits)
 

@@ -129,7 +129,8 @@ async def test_a_limit_says_when_to_come_back(caller: Caller) -> None:
 
 @pytest.mark.parametrize("failure", [
     ConnectionRefusedError("nobody there"), asyncpg.DeadlockDetectedError("deadlock"),
-    asyncpg.AdminShutdownError("terminating connection"), TimeoutError(),
+    asyncpg.AdminShutdownError("terminating connection"), asyncpg.InvalidCachedStatementError("plan changed"),
+    TimeoutError(),
 ])
 async def test_a_database_that_does_not_answer_is_unavailable_for_now(caller: Caller, failure: Exception) -> None:
     arrived = await caller.failed(failure)

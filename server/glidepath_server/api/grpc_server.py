@@ -54,6 +54,7 @@ def options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.max_pings_without_data", 0),
         # What clients may do. The name with "recv_ping", found on many pages, is ignored by servers.
         ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(settings.ping_interval_min_seconds)),
+        ("grpc.max_connection_idle_ms", _milliseconds(settings.connection_idle_max_seconds)),
         # Two servers on one port would each get half of the calls: the second shall fail.
         ("grpc.so_reuseport", 0),
     ]

@@ -19,14 +19,18 @@ async def ensure_token_file(connection: Connection, path: Path, *, name: str, ro
     """Make a token for all namespaces and write it to `path` (mode 0600), in the caller's transaction; False when the
     file is there and its token holds.
 
-    Raises StateConflict for a file that holds anything else: it may belong to another server, so it is not replaced.
+    Raises StateConflict for a file that holds anything else (it may belong to another server, so it is not replaced),
+    and for one that cannot be written.
     """
     text = await asyncio.to_thread(_read, path)
     if text is not None:
         await _check(connection, path, text)
         return False
     made = await create_token(connection, name=name, namespace=ALL, role=role, expire_time=None, actor=ACTOR)
-    await asyncio.to_thread(_write_new, path, made.text)
+    try:
+        await asyncio.to_thread(_write_new, path, made.text)
+    except OSError as error:
+        raise StateConflict(f"cannot write a token to {path}: {error.strerror}", hint="name another file") from error
     return True
 
 

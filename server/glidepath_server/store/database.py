@@ -83,6 +83,9 @@ def sqlstate_class(error: BaseException) -> str:
 
 def is_retryable(error: BaseException) -> bool:
     """True when the same statement may succeed later, unchanged."""
+    # A migration changed a table under a prepared statement: the driver prepares it anew the next time.
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return True
     return sqlstate_class(error) in RETRYABLE_CLASSES
 
 
