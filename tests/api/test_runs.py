@@ -142,6 +142,10 @@ async def test_a_capped_dag_admits_runs_up_to_its_cap(database_url: str) -> None
         [first, *_] = (await room.call("ExplainDagRun", dag_run_id=ids[3])).explanations
         assert first.wait == run_pb2.Explanation.WAIT_LIMIT
         assert first.message == "the run is not admitted yet: 2 of 2 runs of churn are active"
+        for run_id in (ids[3], ids[0]):
+            await room.call("CancelDagRun", dag_run_id=run_id)
+            assert run_state(await room.watch(run_id)) == "cancelled"
+        await room.watch(ids[2], load="queued")
 
 
 async def test_runs_are_listed_newest_first_by_pages_and_filters(database_url: str) -> None:

@@ -201,6 +201,19 @@ async def test_log_lines_come_in_the_order_of_the_server_and_resume_behind_a_cur
         assert [line.text for message in await rest(call) for line in message.lines] == ["c", "d"]
 
 
+async def test_log_order_is_that_of_numbers_not_of_their_text(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        await room.register(dag("churn", {"only": []}))
+        run_id = await room.start("churn")
+        async with room.database.api.acquire() as connection:
+            for number, written in enumerate(("10", "9", "100")):
+                await write_log(connection, run_id, number, written)
+                await connection.execute(
+                    "update task_log_chunk set written = $1::text::xid8 where sequence_number = $2", written, number)
+        messages = await rest(room.stream("StreamLogs", dag_run_id=run_id))
+        assert [line.text for message in messages for line in message.lines] == ["9", "10", "100"]
+
+
 async def test_a_large_log_is_cut_into_messages(database_url: str) -> None:
     async with open_room(database_url) as room:
         await room.register(dag("churn", {"only": []}))

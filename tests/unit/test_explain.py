@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glidepath_server.core.explain import Explanation, Facts, LimitFacts, RunFacts, SessionFacts, Wait, explain
 from glidepath_server.core.graph import Graph, TriggerRule
@@ -173,6 +175,16 @@ def test_a_released_task_without_rows_is_queued_and_a_deferred_one_says_so() -> 
     rows = RunRows(waiting={0: later}, ended={0: ended(0, AttemptState.DEFERRED)})
     views = task_instance_views(GRAPH, bytes([R, R, S, S]), rows, [0, 1])
     assert [view.state for view in views] == [ViewState.DEFERRED, ViewState.QUEUED]
+
+
+@given(st.lists(st.sampled_from(list(TaskState)), max_size=50), st.data())
+def test_counts_of_any_board_sum_to_its_size(states: list[TaskState], data: st.DataObject) -> None:
+    released = sum(state in (TaskState.RELEASED, TaskState.RESTARTING) for state in states)
+    live = data.draw(st.integers(0, released))
+    retries = data.draw(st.integers(0, released - live))
+    counts = task_counts(bytes(states), live, retries, 0)
+    assert sum(counts.values()) == len(states)
+    assert all(counts.values())
 
 
 def test_counts_tell_released_apart() -> None:

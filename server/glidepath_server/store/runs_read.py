@@ -190,7 +190,7 @@ async def log_chunks(
         _SQL["log_chunks"], dag_run_id, str(place.written), place.log_id, task, attempt_number, limit)
     return [
         LogRow(row["task_index"], row["map_index"], row["attempt_number"],
-               LogPlace(int(row["written"]), row["log_id"]), json.loads(row["entries"]))
+               LogPlace(int(row["written_text"]), row["log_id"]), json.loads(row["entries"]))
         for row in rows
     ]
 

@@ -119,12 +119,12 @@ order by a.attempt_number desc limit 1;
 -- name: log_chunks
 -- Behind the position ($2, $3), in the order in which they were received. Only below the oldest running transaction:
 -- above it a chunk may still appear before one that is visible.
-select task_index, map_index, attempt_number, written::text as written, log_id, entries
-from task_log_chunk
-where dag_run_id = $1 and (written, log_id) >= ($2::text::xid8, $3::bigint)
-  and written < pg_snapshot_xmin(pg_current_snapshot())
-  and ($4 = -1 or task_index = $4) and ($5 = 0 or attempt_number = $5)
-order by written, log_id limit $6;
+select c.task_index, c.map_index, c.attempt_number, c.written::text as written_text, c.log_id, c.entries
+from task_log_chunk c
+where c.dag_run_id = $1 and (c.written, c.log_id) >= ($2::text::xid8, $3::bigint)
+  and c.written < pg_snapshot_xmin(pg_current_snapshot())
+  and ($4 = -1 or c.task_index = $4) and ($5 = 0 or c.attempt_number = $5)
+order by c.written, c.log_id limit $6;
 
 -- name: logs_to_come
 -- Whether chunks are visible that log_chunks does not give out yet.
