@@ -66,7 +66,7 @@ def check_groups(groups: list[str]) -> list[str]:
 
 
 def ensure(venv: Path, groups: list[str], distributions: list[str]) -> None:
-    """Bring `venv` up to date. Groups that an earlier run installed stay in, so that `demo` after `dev` has nothing to do."""
+    """Bring `venv` up to date. Groups installed earlier stay in, so that `demo` after `dev` has nothing to do."""
     stamp = venv / "bootstrap-stamp"
     recorded, *installed = stamp.read_text().split() if stamp.exists() else [""]
     fingerprint = hash_inputs()
@@ -135,7 +135,7 @@ def installer(venv: Path) -> list[str]:
 
 
 def run(command: list[str]) -> None:
-    """Other environments must not leak in: an active virtualenv or PYTHONPATH would change what gets installed where."""
+    """Other environments must not leak in: an active virtualenv or PYTHONPATH changes what is installed where."""
     environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
     environment["PIP_ROOT_USER_ACTION"] = "ignore"
     finished = subprocess.run(command, cwd=ROOT, env=environment, check=False)

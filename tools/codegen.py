@@ -3,8 +3,8 @@
     python -m tools.codegen            write sdk/python/glidepath_proto and sdk/go/gen
     python -m tools.codegen --check    exit 1 and name the files that differ
 
-Runs in .venv-codegen (`bootstrap.py codegen`). Everything is generated into a scratch directory first; a proto file that
-was removed takes its generated files with it.
+Runs in .venv-codegen (`bootstrap.py codegen`). Everything is generated into a scratch directory first; a proto file
+that was removed takes its generated files with it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def same(left: Path, right: Path) -> bool:
 
 
 def generate_python(sources: list[str], out: Path) -> Path:
-    """protoc lays files out by proto path, `glidepath/...`; that import name is the SDK's, so ours is glidepath_proto."""
+    """protoc names the package after the proto path, `glidepath`; that is the SDK's name, so ours is glidepath_proto."""
     protoc(sources, out, "python", "pyi", "grpc_python")
     package = out / "glidepath"
     for path in package.rglob("*.py*"):

@@ -16,7 +16,8 @@ STATEMENT = re.compile(
         select\s.+\sfrom\s | select\s+(pg_|now\(|\$) | insert\s+into\s | update\s+\S+\s+set\s | delete\s+from\s
       | merge\s+into\s | with\s+(recursive\s+)?\w+\s+as\s+(materialized\s+)?\( | truncate\s+\w
       | (create|alter|drop)\s+(table|index|database|schema|type|role|function|extension|view)\s
-      | lock\s+table\s | (un)?listen\s+\w+\s*;?$ | notify\s+\w+ | set\s+(local\s+)?\w+\s*(=|to)\s | copy\s+\w+\s+(from|to)\s
+      | lock\s+table\s | (un)?listen\s+\w+\s*;?$ | notify\s+\w+
+      | set\s+(local\s+)?\w+\s*(=|to)\s | copy\s+\w+\s+(from|to)\s
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
