@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -112,6 +113,13 @@ async def test_a_pool_is_made_changed_and_deleted_and_each_change_is_audited(adm
         ("root", "pool.set", "pool/gpu"), ("root", "pool.set", "pool/gpu"), ("root", "pool.delete", "pool/gpu")]
     details = [json.loads(each.detail) for each in (await admin.ListAuditEvents()).audit_events]
     assert details[1] == {"slots": 5, "slots_before": 2}
+
+
+async def test_calls_that_make_the_same_pool_at_once_make_one(api: Api, admin: Admin) -> None:
+    await asyncio.gather(*(admin.SetPool(pool_name="gpu", slots=slots) for slots in range(1, 6)))
+    (pool,) = (await admin.ListPools()).pools
+    last = json.loads((await admin.ListAuditEvents()).audit_events[0].detail)
+    assert pool.slots == last["slots"]
 
 
 @pytest.mark.parametrize(("name", "slots", "field"), [

@@ -166,7 +166,11 @@ async def append_audit(
 
 
 async def list_audit_events(connection: Connection, namespace: str, below: int, limit: int) -> Sequence[AuditEvent]:
-    rows = await connection.fetch(_SQL["list_audit_events"], namespace, below, limit)
+    """Newest first, below the id; of every namespace for "*"."""
+    if namespace == ALL:
+        rows = await connection.fetch(_SQL["list_all_audit_events"], below, limit)
+    else:
+        rows = await connection.fetch(_SQL["list_audit_events"], namespace, below, limit)
     return [AuditEvent(**row) for row in rows]
 
 

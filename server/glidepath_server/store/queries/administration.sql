@@ -6,9 +6,10 @@ insert into concurrency_limit (namespace, kind, name, capacity) values ($1, 'poo
 on conflict do nothing returning limit_id;
 
 -- name: list_pools
+-- "<> 0" says nothing new, but lets the partial index of parked rows be used.
 select l.limit_id, l.namespace, l.name, l.capacity,
        (select coalesce(sum(h.slots), 0) from limit_holder h where h.limit_id = l.limit_id)::integer as used,
-       (select count(*) from task_queue q where q.parked_on = l.limit_id)::integer as waiting
+       (select count(*) from task_queue q where q.parked_on = l.limit_id and q.parked_on <> 0)::integer as waiting
 from concurrency_limit l
 where l.namespace = $1 and l.kind = 'pool' and l.name > $2 and ($3::bigint is null or l.limit_id = $3)
 order by l.name limit $4;
