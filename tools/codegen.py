@@ -86,7 +86,7 @@ def same(left: Path, right: Path) -> bool:
 
 
 def generate_python(sources: list[str], out: Path) -> Path:
-    """protoc names the package after the proto path, `glidepath`; that is the SDK's name, so ours is glidepath_proto."""
+    """protoc names the package after the proto path, `glidepath`; that is the SDK's, so ours is glidepath_proto."""
     protoc(sources, out, "python", "pyi", "grpc_python")
     package = out / "glidepath"
     for path in package.rglob("*.py*"):
