@@ -361,20 +361,11 @@ class Agent:
             self.logs.add(held.token, entries)
             self.outbox.log()
 
-    def fork_progress(self, key: int, frame: bytes) -> None:
+    def fork_progress(self, key: int, progress: Mapping[str, Any]) -> None:
         """How far an attempt is."""
         held = self._forked.get(key)
-        if held is None:
-            return
-        header, _ = parse_message(frame)
-        self.outbox.progress(
-            Progress(
-                task_token=held.token,
-                percent=header["percent"],
-                note=str(header["note"]),
-                checkpoint=base64.b64decode(header.get("checkpoint", "")),
-            )
-        )
+        if held is not None:
+            self.outbox.progress(results.to_progress(held.token, progress))
 
     def fork_ask(self, key: int, frame: bytes) -> None:
         """A body wants something of the connection."""

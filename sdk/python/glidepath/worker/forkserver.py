@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from glidepath.worker import child, processes
+from glidepath.worker import child, leftovers, processes
 from glidepath.worker.body import OutputLimits
 from glidepath.worker.capture import Capture
 from glidepath.worker.loading import Loader
@@ -45,6 +45,7 @@ PROGRESS_DELAY_SECONDS = 0.2
 MEMORY_CHECK_SECONDS = 0.1
 LEASE_CHECK_SECONDS = 0.2
 SCAN_SECONDS = 0.2
+LEFTOVER_SECONDS = 0.05
 LEFTOVER_GRACE_SECONDS = 2.0
 ORPHANED_GRACE_SECONDS = 2.0
 UNSENT_BYTES_MAX = 4 * 1024 * 1024
@@ -58,7 +59,7 @@ class Attempt:
 
     __slots__ = (
         "capture", "cause", "control", "control_reader", "end", "exclusive", "files", "grace", "key", "kill_at",
-        "log_flush_due", "memory_max", "oom_kills", "pid", "progress", "started", "status", "wants_output",
+        "log_flush_due", "memory_max", "pid", "progress", "started", "status", "wants_output",
     )  # fmt: skip
 
     def __init__(self, key: int, options: dict[str, Any], pid: int, masker: Masker) -> None:
@@ -76,10 +77,9 @@ class Attempt:
         self.kill_at = 0.0
         self.end: tuple[bytes, bool] | None = None
         self.status: int | None = None
-        self.progress: bytes | None = None
+        self.progress: dict[str, Any] | None = None
         self.log_flush_due = False
         self.wants_output = ""
-        self.oom_kills = 0
 
 
 class Forkserver:
@@ -95,9 +95,9 @@ class Forkserver:
         self._paused: set[int] = set()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_count = 0
-        self._leftovers: dict[int, float] = {}
-        self._withheld: list[tuple[Attempt, set[int]]] = []
+        self._leftovers: leftovers.Leftovers[Attempt] = leftovers.Leftovers()
         self._scan_due = False
+        self._oom_kills = processes.kernel_out_of_memory_kills()
         self._watching = {"memory": False, "leases": False}
         self._lease_end = float("inf")
         self._masker = Masker(secrets_of(os.environ))
@@ -223,7 +223,6 @@ class Forkserver:
         if options["timeout"]:
             self._after(options["timeout"], lambda: self._end_tree(attempt, TIMED_OUT, attempt.grace))
         if attempt.memory_max:
-            attempt.oom_kills = processes.kernel_out_of_memory_kills()
             self._watch("memory", self._watch_memory)
         if attempt.exclusive:
             self._watch("leases", self._watch_leases)
@@ -315,7 +314,7 @@ class Forkserver:
         elif kind == "progress":
             if attempt.progress is None:
                 self._after(PROGRESS_DELAY_SECONDS, lambda: self._send_progress(attempt))
-            attempt.progress = frame
+            attempt.progress = {**(attempt.progress or {}), **header}  # a checkpoint stays until a newer one comes
         else:
             self._send("ask", attempt.key, frame)
 
@@ -362,25 +361,32 @@ class Forkserver:
             processes.signal_tree(attempt.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        ended: list[Attempt] = []
-        must_scan = False
-        for pid, status in _exited():
-            self._leftovers.pop(pid, None)
-            attempt = self._by_pid.pop(pid, None)
-            if attempt is None:
-                continue
-            attempt.status = status
-            self._drain(attempt)
-            if attempt.exclusive or attempt.cause or _group_exists(pid):
-                must_scan = True
-                ended.append(attempt)
-            else:
+        """Report what has ended; what must not leave processes behind is reported when it has not."""
+        ended = self._collect()
+        waiting = [each for each in ended if each.exclusive or each.cause or _group_exists(each.pid)]
+        for attempt in ended:
+            if attempt not in waiting:
                 self._report(attempt)
-        if must_scan:
-            self._scan(ended)
-        elif not self._scan_due:
-            self._scan_due = True
-            self._after(SCAN_SECONDS, self._scan_later)
+        if waiting:
+            found = leftovers.find(self._by_pid)
+            waiting += self._collect()  # a leader that has ended meanwhile may have left some of it
+            self._leftovers.wait(waiting, found)
+            grace = LEFTOVER_GRACE_SECONDS if not any(each.cause for each in waiting) else 0
+            self._end_leftovers(found, max(time.monotonic() + grace, *(each.kill_at for each in waiting)))
+        elif ended and not self._scan_due:
+            self._scan_later(SCAN_SECONDS)
+
+    def _collect(self) -> list[Attempt]:
+        """Bodies that have ended since the last call, with all that they wrote."""
+        ended = []
+        for pid, status in _exited():
+            self._leftovers.reaped(pid)
+            attempt = self._by_pid.pop(pid, None)
+            if attempt is not None:
+                attempt.status = status
+                self._drain(attempt)
+                ended.append(attempt)
+        return ended
 
     def _drain(self, attempt: Attempt) -> None:
         """Read what the body wrote last. Whoever else holds its pipes does not keep them open."""
@@ -418,51 +424,28 @@ class Forkserver:
 
     def _cause(self, attempt: Attempt) -> str:
         """A KILL that nobody here sent, while the kernel killed for want of memory, was the kernel's."""
-        if not attempt.cause and os.WIFSIGNALED(attempt.status or 0) and os.WTERMSIG(attempt.status or 0) == 9:
-            if processes.kernel_out_of_memory_kills() > self._oom_kills_seen:
-                self._oom_kills_seen = processes.kernel_out_of_memory_kills()
-                return OUT_OF_MEMORY
-        return attempt.cause
-
-    _oom_kills_seen = processes.kernel_out_of_memory_kills()
+        status = attempt.status or 0
+        if attempt.cause or not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
+            return attempt.cause
+        seen, self._oom_kills = self._oom_kills, processes.kernel_out_of_memory_kills()
+        return OUT_OF_MEMORY if self._oom_kills > seen else ""
 
     # ------------------------------------------------------------------ what bodies leave behind
 
-    def _scan_later(self) -> None:
+    def _scan_later(self, seconds: float) -> None:
+        self._scan_due = True
+        self._after(seconds, self._scan)
+
+    def _scan(self) -> None:
         self._scan_due = False
-        self._scan([])
+        self._end_leftovers(leftovers.find(self._by_pid), time.monotonic() + LEFTOVER_GRACE_SECONDS)
 
-    def _scan(self, ended: list[Attempt]) -> None:
-        """Find what ended bodies left behind and end it; report those that waited for it.
-
-        A living leader keeps its own orphans, so a child of this process that leads no attempt was left by one that
-        has ended. Nothing tells which: those that ended in the same turn wait for all of it.
-        """
-        alive = self._left_behind()
-        now = time.monotonic()
-        kill_at = max([now + LEFTOVER_GRACE_SECONDS if not ended else now, *(a.kill_at for a in ended)])
-        if ended and not any(attempt.cause for attempt in ended):
-            kill_at = now + LEFTOVER_GRACE_SECONDS
-        for pid in alive - self._leftovers.keys():
-            self._leftovers[pid] = kill_at
-            processes.signal_all([pid], signal.SIGTERM)
-        for pid in self._leftovers.keys() - alive:
-            del self._leftovers[pid]
-        processes.signal_all([pid for pid, due in self._leftovers.items() if due <= now], signal.SIGKILL)
-        self._withheld += [(attempt, set(alive)) for attempt in ended]
-        for attempt, waits_for in list(self._withheld):
-            waits_for &= self._leftovers.keys()
-            if not waits_for:
-                self._withheld.remove((attempt, waits_for))
-                self._report(attempt)
+    def _end_leftovers(self, found: set[int], kill_at: float) -> None:
+        self._leftovers.end(found, time.monotonic(), kill_at)
+        for attempt in self._leftovers.released():
+            self._report(attempt)
         if self._leftovers and not self._scan_due:
-            self._scan_due = True
-            self._after(SCAN_SECONDS / 4, self._scan_later)
-
-    def _left_behind(self) -> set[int]:
-        table = processes.children_by_parent()
-        unknown = [pid for pid in table.get(os.getpid(), []) if pid not in self._by_pid]
-        return {pid for each in unknown for pid in (each, *processes.descendants(each, table))}
+            self._scan_later(LEFTOVER_SECONDS)
 
     # ------------------------------------------------------------------ watches
 

@@ -26,7 +26,7 @@ from glidepath.worker.loading import HandlerNotFound, Loader
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import pack, read_frame
 from glidepath_proto.registry.v1.dag_pb2 import Handler
-from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, LogChunk, LogEntry, Progress, Success
+from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, LogChunk, LogEntry, Success
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest, WorkResponse
 
 FLUSH_SECONDS = 0.004
@@ -73,10 +73,7 @@ class InlineRunner:
         if kind == "secret":
             self._masker.add([str(message["value"])])
         elif kind == "progress":
-            checkpoint = base64.b64decode(message.get("checkpoint", ""))
-            self._out.progress.append(
-                Progress(task_token=self._token, percent=message["percent"], note=message["note"], checkpoint=checkpoint)
-            )
+            self._out.progress.append(results.to_progress(self._token, message))
 
     def ask(self, kind: str, message: Any) -> dict[str, Any]:
         """What a task asks for through its context: waits, and with it everything behind this task."""

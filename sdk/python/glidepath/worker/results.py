@@ -21,7 +21,16 @@ from glidepath.worker.child import parse_message
 from glidepath.worker.forkserver import CANCELLED, LEASE_ENDED, OUT_OF_MEMORY, TIMED_OUT
 from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.common.v1.payload_pb2 import Payload
-from glidepath_proto.worker.v1.task_pb2 import AttemptResult, Cancelled, Deferred, Returned, Skipped, Success, TimedOut
+from glidepath_proto.worker.v1.task_pb2 import (
+    AttemptResult,
+    Cancelled,
+    Deferred,
+    Progress,
+    Returned,
+    Skipped,
+    Success,
+    TimedOut,
+)
 
 SPOOL = "spool:"
 """Prefix of the uri of an output that lies in the worker's spool and must be stored with the server first."""
@@ -71,6 +80,12 @@ def to_failure(fields: Mapping[str, Any]) -> Failure:
     if fields.get("retry_after"):
         failure.retry_after.CopyFrom(duration(fields["retry_after"]))
     return failure
+
+
+def to_progress(token: bytes, fields: Mapping[str, Any]) -> Progress:
+    """The message of what a task said of its progress (see `context`)."""
+    checkpoint = base64.b64decode(fields.get("checkpoint", ""))
+    return Progress(task_token=token, percent=fields["percent"], note=str(fields["note"]), checkpoint=checkpoint)
 
 
 def failed(token: bytes, kind: int, type_name: str, message: str, **fields: Any) -> AttemptResult:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from control_plane import ControlPlane
+
+SDK = Path(__file__).parents[2]
+
+
+class WorkerProcess:
+    """`python -m glidepath.worker` as a person starts it."""
+
+    def __init__(self, plane: ControlPlane, folder: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
+        self.tasks = folder / "tasks"
+        self.tasks.mkdir(exist_ok=True)
+        self.state = folder / "state"
+        self._log = open(folder / "worker.log", "ab")
+        command = [sys.executable, "-m", "glidepath.worker", "--address", f"127.0.0.1:{plane.port}", "--slots", "4"]
+        command += ["--identity", "worker-1", "--state-dir", str(self.state), "--dags-folder", str(self.tasks), *flags]
+        env = {**os.environ, "PYTHONPATH": str(SDK), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
+        self.process = subprocess.Popen(command, env=env, stderr=self._log, stdout=self._log, cwd=folder)
+
+    def write(self, module: str, text: str) -> None:
+        (self.tasks / f"{module}.py").write_text(text)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = 30.0) -> int:
+        return self.process.wait(seconds)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._log.close()
+
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def plane() -> Iterator[ControlPlane]:
+    plane = ControlPlane()
+    plane.start()
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture
+def start_worker(plane: ControlPlane, tmp_path: Path) -> Iterator[StartWorker]:
+    workers: list[WorkerProcess] = []
+
+    def start(*flags: str, environment: dict[str, str] | None = None, number: int | None = None) -> WorkerProcess:
+        worker = WorkerProcess(plane, tmp_path, *flags, environment=environment)
+        workers.append(worker)
+        plane.session(number or len(plane.sessions) + 1)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.end()

@@ -1,0 +1,329 @@
+"""How attempts end: every end is told apart, with what its author needs to know."""
+
+from __future__ import annotations
+
+import json
+import os
+import textwrap
+import time
+from pathlib import Path
+
+from conftest import StartWorker
+from control_plane import ControlPlane
+from glidepath_proto.common.v1.failure_pb2 import Failure, FailureKind
+from glidepath_proto.worker.v1.task_pb2 import AttemptResult
+
+TASKS = textwrap.dedent(
+    """
+    import os, signal, subprocess, sys, time
+
+    from glidepath.worker import Defer, Fail, Retry, Skip, current
+
+
+    def add(a, b):
+        print("adding", a, b)
+        return {"sum": a + b}
+
+    async def later():
+        return "later"
+
+    def raises():
+        try:
+            {}["missing"]
+        except KeyError as error:
+            raise ValueError("no such column") from error
+
+    def exits():
+        sys.exit(3)
+
+    def crashes():
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def eats():
+        hoard = []
+        while True:
+            hoard.append(bytearray(8 * 1024 * 1024))
+
+    def skips():
+        raise Skip("nothing new")
+
+    def asks_for_retry():
+        raise Retry("busy", after=90)
+
+    def gives_up():
+        raise Fail("wrong key")
+
+    def defers():
+        from datetime import datetime, timezone
+        raise Defer(until=datetime(2030, 1, 1, tzinfo=timezone.utc), checkpoint=b"page 7")
+
+    def returns_object():
+        return object()
+
+    def tells():
+        task = current()
+        return [task.task_id, task.attempt_number, task.params["rate"], task.logical_date.isoformat(), task.checkpoint.decode(),
+                os.environ["GLIDEPATH_RUN_ID"], os.environ["TRACEPARENT"], task.idempotency_key]
+
+    def goes_on():
+        current().progress(40, "epoch 4", checkpoint=b"4")
+        current().logger.info("model saved")
+        current().progress(50, "epoch 5")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def waits():
+        print("waiting", os.getpid(), flush=True)
+        time.sleep(600)
+    """
+)
+
+
+def test_a_function_returns_json_and_prints_to_its_log(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    token = plane.assign("python:jobs:add", inputs={"a": 1, "b": 2})
+    result = plane.result(token)
+    assert json.loads(result.success.output.data) == {"sum": 3}
+    assert result.success.output.content_type == "application/json"
+    assert result.start_time.seconds <= result.end_time.seconds
+    assert [(e.stream, e.text) for e in plane.logs[token]] == [("stdout", "adding 1 2")]
+    assert {token} <= plane.accepted and {token} <= plane.started
+
+
+def test_credits_are_granted_once_and_given_back_with_each_result(
+    plane: ControlPlane, start_worker: StartWorker
+) -> None:
+    start_worker().write("jobs", TASKS)
+    plane.wait(lambda: plane.credits == 4, "the first credits")
+    tokens = [plane.assign("python:jobs:add", inline=inline, inputs={"a": 1, "b": 2}) for inline in (True, False)]
+    for token in tokens:
+        plane.result(token)
+    assert plane.credits == 6
+    with_results = [frame for frame in plane.frames if frame.results]
+    assert [sum(credit.amount for credit in frame.credits) for frame in with_results] == [
+        len(frame.results) for frame in with_results
+    ]
+
+
+def test_a_coroutine_function_is_awaited(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    assert json.loads(plane.result(plane.assign("python:jobs:later")).success.output.data) == "later"
+
+
+def test_an_exception_is_told_with_trace_and_cause(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    failure = failure_of(plane.result(plane.assign("python:jobs:raises")))
+    assert (failure.kind, failure.type) == (FailureKind.FAILURE_KIND_APPLICATION, "ValueError")
+    assert failure.message == "no such column"
+    assert "jobs.py" in failure.stack_trace and "glidepath/worker" not in failure.stack_trace
+    assert [(cause.type, cause.message) for cause in failure.causes] == [("KeyError", "'missing'")]
+    assert not failure.HasField("retryable")
+
+
+def test_an_exit_status_is_a_failure_of_the_application(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    failure = failure_of(plane.result(plane.assign("python:jobs:exits")))
+    assert (failure.kind, failure.type) == (FailureKind.FAILURE_KIND_APPLICATION, "exit status 3")
+
+
+def test_a_signal_is_named(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    failure = failure_of(plane.result(plane.assign("python:jobs:crashes")))
+    assert failure.kind == FailureKind.FAILURE_KIND_KILLED_BY_SIGNAL
+    assert (failure.type, failure.signal_number) == ("SIGSEGV", 11)
+
+
+def test_memory_over_the_limit_is_told_apart_from_a_signal(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    failure = failure_of(plane.result(plane.assign("python:jobs:eats", memory_limit_mb=200)))
+    assert failure.kind == FailureKind.FAILURE_KIND_OUT_OF_MEMORY
+    assert "200 MiB" in failure.message
+
+
+def test_a_task_says_how_it_ends(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    assert plane.result(plane.assign("python:jobs:skips")).skipped.reason == "nothing new"
+    retry = failure_of(plane.result(plane.assign("python:jobs:asks_for_retry")))
+    assert retry.retryable and retry.retry_after.seconds == 90
+    final = failure_of(plane.result(plane.assign("python:jobs:gives_up")))
+    assert final.HasField("retryable") and not final.retryable
+    deferred = plane.result(plane.assign("python:jobs:defers")).deferred
+    assert deferred.until.ToJsonString() == "2030-01-01T00:00:00Z"
+    assert deferred.checkpoint == b"page 7"
+
+
+def test_what_json_cannot_hold_is_refused_by_name(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    failure = failure_of(plane.result(plane.assign("python:jobs:returns_object")))
+    assert "returned object" in failure.message and "put_artifact" in failure.message
+
+
+def test_a_task_knows_its_attempt(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    for inline in (False, True):
+        assignment = plane.assignment(
+            "python:jobs:tells", attempt_number=2, checkpoint=b"c", params='{"rate": 0.5}', inline=inline,
+            traceparent="00-abc-def-01", idempotency_key="key",
+        )  # fmt: skip
+        assignment.logical_date.FromJsonString("2026-03-01T00:00:00Z")
+        if inline:  # variables belong to processes
+            assignment.handler.name = "python:jobs:tells_inline"
+            continue
+        plane.sessions[-1].send(assignments=[assignment])
+        told = json.loads(plane.result(assignment.task_token).success.output.data)
+        assert told[1:] == [2, 0.5, "2026-03-01T00:00:00+00:00", "c", "run-1", "00-abc-def-01", "key"]
+
+
+def test_progress_and_checkpoint_survive_the_death_of_the_body(
+    plane: ControlPlane, start_worker: StartWorker
+) -> None:
+    start_worker().write("jobs", TASKS)
+    token = plane.assign("python:jobs:goes_on")
+    assert failure_of(plane.result(token)).signal_number == 9
+    progress = plane.progress[token]
+    assert (progress.percent, progress.note, progress.checkpoint) == (50, "epoch 5", b"4")
+    assert "INFO model saved" in [entry.text for entry in plane.logs[token]]
+
+
+def test_a_handler_that_is_not_there_is_named(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    for inline in (False, True):
+        failure = failure_of(plane.result(plane.assign("python:jobs:nothing", inline=inline)))
+        assert failure.kind == FailureKind.FAILURE_KIND_INFRASTRUCTURE
+        assert "'nothing'" in failure.message
+
+
+def test_an_input_that_cannot_be_made_is_bad_input(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    for inline in (False, True):
+        assignment = plane.assignment("python:jobs:add", inline=inline)
+        assignment.inputs["a"].param = "absent"
+        plane.sessions[-1].send(assignments=[assignment])
+        failure = failure_of(plane.result(assignment.task_token))
+        assert failure.kind == FailureKind.FAILURE_KIND_BAD_INPUT
+        assert "absent" in failure.message
+
+
+def test_a_command_runs_with_its_variables(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker()
+    command = 'echo "$GREETING from $GLIDEPATH_TASK_ID/$GLIDEPATH_ATTEMPT_NUMBER"; echo "{\\"rows\\": 3}"'
+    token = plane.assign("shell", inputs={"command": command, "env": {"GREETING": "hello"}, "output": "json"})
+    assert json.loads(plane.result(token).success.output.data) == {"rows": 3}
+    assert plane.logs[token][0].text == "hello from task-1/1"
+    silent = plane.assign("shell", inputs={"command": "echo 3"})
+    assert not plane.result(silent).success.HasField("output")
+    missing = failure_of(plane.result(plane.assign("shell", inputs={"command": "no-such-program"})))
+    assert (missing.type, missing.kind) == ("exit status 127", FailureKind.FAILURE_KIND_APPLICATION)
+    killed = failure_of(plane.result(plane.assign("shell", inputs={"command": "kill -9 $$"})))
+    assert killed.signal_number == 9
+
+
+def test_a_timeout_ends_a_tree_that_resists(plane: ControlPlane, start_worker: StartWorker, tmp_path: Path) -> None:
+    worker = start_worker()
+    worker.write("stubborn", STUBBORN)
+    token = plane.assign("python:stubborn:resists", timeout=1.0, grace=0.5)
+    pids = [int(word) for word in plane.line(token, "tree").split()[1:]]
+    result = plane.result(token)
+    assert result.timed_out.failure.kind == FailureKind.FAILURE_KIND_TIMEOUT
+    assert "1 s" in result.timed_out.failure.message
+    assert [pid for pid in pids if alive(pid)] == []
+
+
+def test_a_cancel_ends_the_tree_and_is_told_as_cancelled(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("stubborn", STUBBORN)
+    token = plane.assign("python:stubborn:resists")
+    pids = [int(word) for word in plane.line(token, "tree").split()[1:]]
+    plane.cancel(token, 0.3, "operator")
+    plane.cancel(token, 0.3, "operator")
+    result = plane.result(token)
+    assert result.cancelled.reason == "operator"
+    assert [pid for pid in pids if alive(pid)] == []
+
+
+def test_a_cancel_may_overtake_its_assignment(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    assignment = plane.assignment("python:jobs:waits")
+    plane.cancel(assignment.task_token, 1)
+    plane.sessions[-1].send(assignments=[assignment])
+    assert plane.result(assignment.task_token).HasField("cancelled")
+    assert assignment.task_token not in plane.started
+
+
+def test_what_a_body_leaves_behind_is_ended(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("stubborn", STUBBORN)
+    token = plane.assign("python:stubborn:leaves_a_daemon")
+    daemon = int(plane.line(token, "daemon").split()[1])
+    assert plane.result(token).HasField("success")
+    wait_until(lambda: not alive(daemon))
+
+
+def test_an_inline_task_that_kills_its_process_harms_no_other(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    bad = plane.assignment("python:jobs:crashes", inline=True)
+    good = [plane.assignment("python:jobs:add", inline=True, inputs={"a": 1, "b": n}) for n in range(3)]
+    plane.sessions[-1].send(assignments=[bad, *good])
+    assert failure_of(plane.result(bad.task_token)).signal_number == 11
+    for assignment in good:
+        assert plane.result(assignment.task_token).HasField("success")
+
+
+def test_an_inline_task_over_its_time_is_ended(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    slow = plane.assignment("python:jobs:waits", inline=True, timeout=0.5)
+    after = plane.assignment("python:jobs:add", inline=True, inputs={"a": 1, "b": 1})
+    plane.sessions[-1].send(assignments=[slow, after])
+    assert plane.result(slow.task_token).timed_out.failure.kind == FailureKind.FAILURE_KIND_TIMEOUT
+    assert plane.result(after.task_token).HasField("success")
+
+
+STUBBORN = textwrap.dedent(
+    """
+    import os, signal, subprocess, sys, time
+
+    def resists():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        child = subprocess.Popen([sys.executable, "-c", code])
+        apart = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+        print("tree", os.getpid(), child.pid, apart.pid, _daemon(), flush=True)
+        time.sleep(600)
+
+    def leaves_a_daemon():
+        print("daemon", _daemon(), flush=True)
+
+    def _daemon():
+        # Forks twice without exec, leaves session and group, lets its parent die.
+        readable, writable = os.pipe()
+        first = os.fork()
+        if first == 0:
+            os.setsid()
+            if os.fork() == 0:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                os.write(writable, str(os.getpid()).encode())
+                time.sleep(600)
+            os._exit(0)
+        os.waitpid(first, 0)
+        return int(os.read(readable, 20))
+    """
+)
+
+
+def failure_of(result: AttemptResult) -> Failure:
+    assert result.WhichOneof("outcome") == "failed", result
+    return result.failed
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(condition: object, seconds: float = 20.0) -> None:
+    """Other processes set no events of ours: look again until it is so."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        os.sched_yield()
