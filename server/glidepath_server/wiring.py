@@ -11,6 +11,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,6 +51,7 @@ class Server:
         """`token_files` names a file by role ("admin", "worker") into which a token is written if there is none."""
         self.settings, self._token_files = settings, dict(token_files or {})
         self._parts = AsyncExitStack()
+        self._loops: list[LevelLoop] = []
         self._listeners: Listeners | None = None
 
     @property
@@ -122,10 +124,10 @@ class Server:
         listeners = Listeners(settings, authenticator, self.services)
         await listeners.start()
         self._parts.push_async_callback(listeners.stop, settings.shutdown_grace_seconds)
-        readiness = Readiness(self.database, lambda: True, listeners.set_ready)
+        readiness = Readiness(self.database, list(self._loops), listeners.set_ready)
         await readiness.once()
-        self._start_loops(
-            readiness.loop, LevelLoop("revocations", authenticator.end_revoked_streams, settings.token_cache_seconds))
+        revocations = partial(authenticator.end_revoked_streams, listeners.streams)
+        self._start_loops(readiness.loop, LevelLoop("revocations", revocations, settings.token_cache_seconds))
         self._listeners = listeners
         _log.info("server_started", address=self.address, worker_address=self.worker_address, version=__version__)
 
@@ -142,6 +144,7 @@ class Server:
     def _start_loops(self, *loops: LevelLoop) -> None:
         for loop in loops:
             loop.start()
+            self._loops.append(loop)
             self._parts.push_async_callback(loop.stop)
 
     async def stop(self) -> None:

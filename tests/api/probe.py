@@ -56,11 +56,12 @@ Question: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{P
 
 
 class Probe:
-    """`failure` makes the error that Fail and Stream raise; `streaming` is set while a stream is open."""
+    """`failure` makes the error that Fail and Stream raise; `streaming` is set while a stream is open, and `leave` lets
+    streams end well."""
 
     def __init__(self) -> None:
         self.failure: Callable[[], BaseException] | None = None
-        self.streaming = asyncio.Event()
+        self.streaming, self.leave = asyncio.Event(), asyncio.Event()
 
     async def answer(self, request: Any, context: Any) -> Any:
         """Who called, and in which namespace."""
@@ -74,18 +75,19 @@ class Probe:
         return Question()
 
     async def stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """One message, then the failure if there is one, else silence until the stream ends."""
+        """One message, then the failure if there is one, else silence until the stream is told to leave."""
         yield Question(text="first")
         if self.failure is not None:
             raise self.failure()
         self.streaming.set()
         try:
-            await asyncio.Event().wait()
+            await self.leave.wait()
         finally:
             self.streaming.clear()
+        yield Question(text="drained")
 
-    def service(self) -> Service:
-        return Service(PROBE, self._add, self)
+    def service(self, drain: Callable[[], None] | None = None) -> Service:
+        return Service(PROBE, self._add, self, drain=drain)
 
     def _add(self, servicer: Any, server: grpc.aio.Server) -> None:
         handlers = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -45,8 +46,8 @@ class Bench:
     """The probe service behind the real interceptors."""
 
     def __init__(self, api: Api, probe: Probe, listeners: Listeners, authenticator: auth.Authenticator) -> None:
-        self.api, self.probe, self.address, self.authenticator = api, probe, listeners.address, authenticator
-        self.channel = open_channel(self.address)
+        self.api, self.probe, self.listeners, self.authenticator = api, probe, listeners, authenticator
+        self.channel = open_channel(listeners.address)
 
     def call(self, name: str, token: str = "", **fields: str) -> Any:
         metadata = bearer(token) if token else ()
@@ -164,7 +165,7 @@ async def test_a_stream_ends_when_its_token_is_revoked(bench: Bench) -> None:
     assert (await doomed.read()).text == (await kept.read()).text == "first"
     await bench.probe.streaming.wait()
     await _revoke(bench, token)
-    await bench.authenticator.end_revoked_streams()
+    await bench.authenticator.end_revoked_streams(bench.listeners.streams)
     assert (await code_of(doomed))[0] is Code.UNAUTHENTICATED
     assert not kept.done()
     kept.cancel()
@@ -174,13 +175,38 @@ async def test_a_stream_that_its_client_leaves_is_forgotten(bench: Bench) -> Non
     call = bench.call("Stream", await bench.api.token("viewer"))
     await call.read()
     await bench.probe.streaming.wait()
-    assert len(bench.authenticator._streams) == 1
+    assert len(bench.listeners.streams) == 1
     call.cancel()
 
     async def forgotten() -> bool:
-        return not bench.authenticator._streams
+        return not bench.listeners.streams
 
     await until(forgotten)
+
+
+async def test_a_stopping_server_ends_streams_so_that_clients_go_elsewhere(bench: Bench) -> None:
+    call = bench.call("Stream", await bench.api.token("viewer"))
+    await call.read()
+    await bench.probe.streaming.wait()
+    async with asyncio.timeout(5):
+        await bench.listeners.stop(60)
+    code, message = await code_of(call)
+    assert code is Code.UNAVAILABLE and "stopping" in message
+
+
+async def test_a_service_that_drains_has_the_grace_to_end_its_streams(api: Api) -> None:
+    probe = Probe()
+    authenticator = auth.Authenticator(api.database, required=True, cache_seconds=5.0)
+    listeners = Listeners(api.server.settings, authenticator, [probe.service(drain=probe.leave.set)])
+    await listeners.start()
+    bench = Bench(api, probe, listeners, authenticator)
+    call = bench.call("Stream", await api.token("viewer"))
+    await call.read()
+    await probe.streaming.wait()
+    async with asyncio.timeout(5), bench.channel:
+        await listeners.stop(60)
+        assert (await call.read()).text == "drained"
+        assert (await code_of(call))[0] is Code.OK
 
 
 async def _revoke(bench: Bench, token: str) -> None:

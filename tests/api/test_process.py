@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from serving import bearer, open_channel
+
 from glidepath_proto.admin.v1 import admin_service_pb2 as pb
 from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_server.store import migrate
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from serving import bearer, open_channel
 
 pytestmark = pytest.mark.asyncio
 STOP_SECONDS = 15

@@ -125,7 +125,6 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             token = await tokens.revoke_token(
                 connection, token_id=request.token_id, namespace=caller.namespace, actor=caller.name)
         self._authenticator.forget()
-        await self._authenticator.end_revoked_streams()
         return pb.RevokeTokenResponse(token=token_out(token))
 
     # ---- what goes on

@@ -7,7 +7,6 @@ most `token_cache_seconds`; open streams are looked at as often, so a revocation
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -25,10 +24,11 @@ from .. import clock
 from ..core.errors import NotFound, PermissionDenied, Unauthenticated
 from ..operations.tokens import hash_of, token_id_of
 from ..store import identity as store
-from ..store.database import Database
+from ..store.database import Database, Pool
 from ..store.identity import ALL, TokenCheck
 from ..telemetry import get_logger
 from .handlers import Context, wrap_handler
+from .streams import OpenStreams
 
 DEFAULT_NAMESPACE = "default"
 # Services of gRPC itself, which carry no rule of ours: they tell nothing but names and readiness.
@@ -132,10 +132,8 @@ class Authenticator:
     ) -> None:
         self.required = required
         self._database, self._cache_seconds, self._monotonic = database, cache_seconds, monotonic
-        self._tokens: dict[str, tuple[float, TokenCheck | None]] = {}
+        self._tokens: dict[str, tuple[float, TokenCheck]] = {}
         self._namespaces: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
-        self._streams: dict[asyncio.Task[Any], str] = {}
-        self._ended: set[asyncio.Task[Any]] = set()
 
     async def identify(self, metadata: Mapping[str, str | bytes]) -> Identity:
         """The caller by its metadata. Raises Unauthenticated."""
@@ -144,31 +142,35 @@ class Authenticator:
             return Identity("local", ALL, "everything", known_namespaces=known)
         text = _bearer(metadata)
         token_id = token_id_of(text)
-        found = await self._token(token_id) if token_id is not None else None
+        # Each kind of traffic on its own pool: a dashboard that keeps one busy does not keep workers out.
+        pool = self._database.worker if text.startswith("gp_worker_") else self._database.api
+        found = await self._token(token_id, pool) if token_id is not None else None
         if found is None or not hmac.compare_digest(found.secret_hash, hash_of(text)):
             raise Unauthenticated("the token is not known", hint="check that it was copied whole")
         if not found.valid:
-            raise Unauthenticated(f"token {found.token_id} was revoked or has expired", hint="ask for a new one")
+            raise _no_longer_valid()
         return Identity(found.name, found.namespace, found.role, found.token_id, known)
 
-    async def _token(self, token_id: str) -> TokenCheck | None:
+    async def _token(self, token_id: str, pool: Pool) -> TokenCheck | None:
         fresh_until, found = self._tokens.get(token_id, (float("-inf"), None))
         now = self._monotonic()
         if fresh_until > now:
             return found
-        async with self._database.api.acquire() as connection:
-            found = await store.token_by_id(connection, token_id)
-        if len(self._tokens) >= CACHED_TOKENS_MAX:
-            self._tokens.clear()
-        self._tokens[token_id] = (now + self._cache_seconds, found)
-        return found
+        async with pool.acquire() as connection:
+            read = await store.token_by_id(connection, token_id)
+        # Unknown ones are not kept: strangers could fill the cache with them.
+        if read is not None:
+            if len(self._tokens) >= CACHED_TOKENS_MAX:
+                self._tokens.clear()
+            self._tokens[token_id] = (now + self._cache_seconds, read)
+        return read
 
     async def _known_namespaces(self) -> frozenset[str]:
         fresh_until, found = self._namespaces
         now = self._monotonic()
         if fresh_until > now:
             return found
-        async with self._database.api.acquire() as connection:
+        async with self._database.worker.acquire() as connection:
             found = await store.namespaces(connection)
         self._namespaces = (now + self._cache_seconds, found)
         return found
@@ -178,37 +180,19 @@ class Authenticator:
         self._tokens.clear()
         self._namespaces = (float("-inf"), frozenset())
 
-    @asynccontextmanager
-    async def stream(self, identity: Identity) -> AsyncIterator[None]:
-        """Ends the calling task's stream with Unauthenticated once its token is revoked or has expired."""
-        task = asyncio.current_task()
-        if task is None or not identity.token_id:
-            yield
-            return
-        self._streams[task] = identity.token_id
-        try:
-            yield
-        except asyncio.CancelledError:
-            if task not in self._ended:
-                raise
-            task.uncancel()
-            raise Unauthenticated("the token was revoked or has expired", hint="ask for a new one") from None
-        finally:
-            del self._streams[task]
-            self._ended.discard(task)
-
-    async def end_revoked_streams(self) -> None:
+    async def end_revoked_streams(self, streams: OpenStreams) -> None:
         """Look at the tokens of all open streams at once, and end the streams whose token is no longer valid."""
-        token_ids = set(self._streams.values())
+        token_ids = streams.token_ids()
         if not token_ids:
             return
-        async with self._database.api.acquire() as connection:
+        async with self._database.worker.acquire() as connection:
             gone = set(await store.tokens_no_longer_valid(connection, token_ids))
-        ending = [task for task, token_id in self._streams.items() if token_id in gone and task not in self._ended]
-        for task in ending:
-            _log.info("stream_ended_by_revocation", token_id=self._streams[task])
-            self._ended.add(task)
-            task.cancel()
+        for each in streams.end(lambda stream: stream.token_id in gone, _no_longer_valid):
+            _log.info("stream_ended_by_revocation", token_id=each.token_id, method=each.method)
+
+
+def _no_longer_valid() -> Unauthenticated:
+    return Unauthenticated("the token was revoked or has expired", hint="ask for a new one")
 
 
 def _bearer(metadata: Mapping[str, str | bytes]) -> str:
@@ -224,8 +208,8 @@ def _bearer(metadata: Mapping[str, str | bytes]) -> str:
 class AuthInterceptor(grpc.aio.ServerInterceptor):
     """Admits a call by its method's rule, and holds the request's namespace against the caller's."""
 
-    def __init__(self, authenticator: Authenticator, rules: Mapping[str, Rule]) -> None:
-        self._authenticator, self._rules = authenticator, rules
+    def __init__(self, authenticator: Authenticator, rules: Mapping[str, Rule], streams: OpenStreams) -> None:
+        self._authenticator, self._rules, self._streams = authenticator, rules, streams
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails,
@@ -254,5 +238,5 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             (namespace_or_all if method in ALL_NAMESPACES else namespace_for)(request, identity)
         # Never reset: each call has a task of its own, and with it a context of its own.
         _current.set(identity)
-        async with self._authenticator.stream(identity) if streams else nullcontext():
+        async with self._streams.hold(method, identity.token_id) if streams else nullcontext():
             yield

@@ -7,6 +7,7 @@ read from there.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..settings import Settings
 from .auth import Authenticator, AuthInterceptor, rules_of
 from .exposure import all_loopback, check_exposure, host_of
 from .status import StatusInterceptor
+from .streams import OpenStreams
 
 CONNECTION_AGE_EXPOSED_SECONDS = 1800.0
 
@@ -34,6 +36,9 @@ class Service:
     add: Callable[[Any, grpc.aio.Server], None]
     servicer: Any
     for_workers: bool = False
+    # Called when the server stops: its streams end themselves within the grace. Without it they are ended at once, and
+    # clients resume them elsewhere.
+    drain: Callable[[], None] | None = None
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:
@@ -72,7 +77,8 @@ class Listeners:
         check_exposure(settings)
         self._settings, self._services = settings, services
         rules = rules_of(each.descriptor for each in services)
-        self._interceptors = [StatusInterceptor(), AuthInterceptor(authenticator, rules)]
+        self.streams = OpenStreams()
+        self._interceptors = [StatusInterceptor(), AuthInterceptor(authenticator, rules, self.streams)]
         self._health = health.aio.HealthServicer()
         self._servers: list[grpc.aio.Server] = []
         self.address = self.worker_address = ""
@@ -115,9 +121,18 @@ class Listeners:
     async def stop(self, grace_seconds: float) -> None:
         """Take no new calls, let open ones end within the grace, cut the rest."""
         await self._health.enter_graceful_shutdown()
-        for server in self._servers:
-            await server.stop(grace_seconds)
+        stopping = [asyncio.create_task(server.stop(grace_seconds)) for server in self._servers]
+        draining = tuple(f"/{each.descriptor.full_name}/" for each in self._services if each.drain)
+        for each in self._services:
+            if each.drain is not None:
+                each.drain()
+        self.streams.end(lambda stream: not stream.method.startswith(draining), _stopping)
+        await asyncio.gather(*stopping)
         self._servers.clear()
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the server is stopping", hint="call again: another replica, or this one once it is back")
 
 
 def _bind(server: grpc.aio.Server, address: str, settings: Settings) -> str:

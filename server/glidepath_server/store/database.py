@@ -20,6 +20,7 @@ import asyncpg
 from ..core.errors import Unavailable
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Pool = asyncpg.Pool
 # SQLSTATE classes of "not now": connection, transaction rollback, resources, intervention, system, lock not available.
 RETRYABLE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 # Classes that blame the data of the statement: only these may quarantine a run.
@@ -53,7 +54,8 @@ class Database:
             for pool in pools:
                 pool.terminate()
             raise Unavailable(f"Postgres does not answer: {error}", hint="check the database URL and that it runs") from error
-        return cls(*pools, url=url)
+        engine, worker, api = pools
+        return cls(engine, worker, api, url)
 
     async def close(self) -> None:
         """Close all pools, waiting at most 5 s for what is in flight."""
