@@ -62,7 +62,8 @@ class InvalidRequest(RpcError, ValueError):
         self, message: str, violations: Iterable[Violation] = (), *, code: str = "", method: str = "", reason: str = ""
     ) -> None:
         self.violations = tuple(violations)
-        text = "\n".join([message, *(f"  {each}" for each in self.violations)])
+        unsaid = [each for each in self.violations if each.description not in message]
+        text = "\n".join([message, *(f"  {each}" for each in unsaid)])
         super().__init__(text, code=code, method=method, reason=reason)
 
 

@@ -32,7 +32,7 @@ def to_error(error: Any, method: str, address: str) -> RpcError:
     code: grpc.StatusCode = error.code()
     details = read_details(_status_details(error))
     kind = _CLASSES.get(code, RpcError)
-    message = _message(code, error.details() or "", address, by_server=bool(details.reason))
+    message = _message(code, error.details() or "", method, address, by_server=bool(details.reason))
     if not issubclass(kind, errors.InvalidRequest):
         return kind(message, code=code.name, method=method, reason=details.reason)
     if method.endswith("/RegisterDagVersion"):
@@ -40,7 +40,7 @@ def to_error(error: Any, method: str, address: str) -> RpcError:
     return kind(message, details.violations, code=code.name, method=method, reason=details.reason)
 
 
-def _message(code: grpc.StatusCode, details: str, address: str, by_server: bool) -> str:
+def _message(code: grpc.StatusCode, details: str, method: str, address: str, by_server: bool) -> str:
     """The server's own words say what to do; what comes from the connection needs ours."""
     match code:
         case grpc.StatusCode.UNAUTHENTICATED:
@@ -54,6 +54,8 @@ def _message(code: grpc.StatusCode, details: str, address: str, by_server: bool)
             return (
                 f"Glidepath at {address} did not answer in time; it may still do what was asked: look before retrying"
             )
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return f"Glidepath at {address} does not know {method}; it may be older than this SDK, or another service"
         case grpc.StatusCode.INTERNAL | grpc.StatusCode.UNKNOWN:
             return f"Glidepath at {address} failed: {details}. Its log says more"
     return details or code.name

@@ -37,6 +37,7 @@ CODES = [
     (grpc.StatusCode.FAILED_PRECONDITION, StateConflict, "the server's words"),
     (grpc.StatusCode.ABORTED, StateConflict, "the server's words"),
     (grpc.StatusCode.RESOURCE_EXHAUSTED, LimitExceeded, "the server's words"),
+    (grpc.StatusCode.UNIMPLEMENTED, RpcError, "does not know glidepath.registry.v1.RegistryService/GetDag"),
     (grpc.StatusCode.INTERNAL, RpcError, "Its log says more"),
 ]
 
@@ -86,6 +87,10 @@ def test_violations_are_listed(server: Any) -> None:
     )
     assert caught.value.reason == "INVALID_DAG"
     assert "DAG 'd' was refused\n  tasks.a.policy: größer\n" in str(caught.value)
+
+
+def test_violations_that_the_message_lists_are_not_repeated() -> None:
+    assert str(InvalidRequest("a: too long", [Violation("a", "too long")])) == "a: too long"
 
 
 def test_broken_details_are_no_error_of_their_own() -> None:
