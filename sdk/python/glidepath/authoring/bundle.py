@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import inspect
 import io
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +80,8 @@ def bundle_source(file: Path, include: Sequence[str] = ()) -> Bundle:
     contents = {path.relative_to(root).as_posix(): path.read_bytes() for path in chosen}
     _check_size(contents, file)
     _check_siblings(contents, root, file)
+    import hashlib  # not above: every process that runs a task holds this module, and forks the faster without OpenSSL
+
     archive = _zip(contents)
     return Bundle(archive, hashlib.sha256(archive).hexdigest(), tuple(sorted(contents)), root)
 
@@ -176,6 +176,8 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _zip(contents: dict[str, bytes]) -> bytes:
     """Stored, not compressed: two versions of zlib may compress the same bytes differently, and the hash with them."""
+    import zipfile  # not above, for the same reason as hashlib
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(contents):

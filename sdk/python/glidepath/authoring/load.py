@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -97,6 +96,8 @@ def _import(file: Path) -> ModuleType:
     root = source_root(file)
     if file.parent != root:
         return importlib.import_module(module_name(file, root))
+    import hashlib  # not above: it would make every fork of a process that runs tasks slower
+
     name = f"{file.stem}_{hashlib.sha256(bytes(file)).hexdigest()[:8]}"  # two folders may each have a train.py
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None

@@ -28,7 +28,12 @@ class Task(Generic[P, R]):
         self.function = function
         self._name = getattr(function, "__name__", "")
         self._checked = check_options(options, f"task '{self._name}'")
-        self._signature = _check_signature(function, self._name)
+        _check_parameters(function, self._name)
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        """Worked out when a DAG is built: a process that only runs the function need not."""
+        return inspect.signature(self.function)
 
     def options(self, **options: Unpack[TaskOptions]) -> Task[P, R]:
         """The same task, treated differently: options given here replace those of `@task(...)`."""
@@ -135,17 +140,18 @@ def _inputs(arguments: Mapping[str, object], where: str) -> dict[str, Source]:
     return inputs
 
 
-def _check_signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+def _check_parameters(function: Callable[..., Any], name: str) -> None:
     if not callable(function) or not name:
         raise AuthoringError(f"@task expects a function, got {function!r}")
-    signature = inspect.signature(function)
-    for parameter in signature.parameters.values():
+    code = None if hasattr(function, "__wrapped__") else getattr(function, "__code__", None)
+    if code is not None and not code.co_posonlyargcount and not code.co_flags & inspect.CO_VARARGS:
+        return
+    for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
             raise AuthoringError(
                 f"task '{name}': parameter {str(parameter)!r} cannot be given by name; arguments of a task travel by "
                 "name, so take a list instead"
             )
-    return signature
 
 
 def _first_line(function: Callable[..., Any]) -> str:

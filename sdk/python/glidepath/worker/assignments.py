@@ -93,8 +93,8 @@ def body_spec(assignment: Assignment, source: str) -> bytes:
     spec = {
         "handler": assignment.handler.name,
         "source": source,
-        "context": context_fields(assignment),
-        "environment": environment(assignment),
+        "context": marshal.dumps(context_fields(assignment)),
+        "environment": list(environment(assignment).items()),
         "arguments": resolve_inputs(assignment) if here else None,
         "assignment": b"" if here else assignment.SerializeToString(),
     }

@@ -1,21 +1,24 @@
-"""A body's own process: from the fork to its exit. Everything here runs after `os.fork` in the new process.
+"""A body's own process: from the fork to its exit. Almost everything here runs after `os.fork` in the new process.
 
 The process leads a session and a group of its own, adopts what its children leave behind, and dies with the
 forkserver. It has three ways out: stdout and stderr, which are the attempt's log, and one socket, over which it says
 how it ended and asks the worker for what needs a connection. It holds no credential and no connection. What may go
 wrong (the exit status, a signal, no word at the end) is judged by the stream process from what the forkserver saw;
 nothing here is trusted to have told the truth about how it died.
+
+Code on this path is plain on purpose: each page of memory that it touches is copied, and those copies are most of what
+an attempt costs. So it calls C where the library's wrappers would do the same in Python, and makes nothing early.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import _thread
 import atexit
 import json
 import marshal
 import os
 import signal
-import socket
 import struct
 import sys
 from collections.abc import Mapping
@@ -48,11 +51,15 @@ def parse_message(frame: bytes) -> tuple[dict[str, Any], bytes]:
     return header, frame[end:]
 
 
+_SIGNALS = tuple(int(number) for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+_NOTHING = message("end", body.NOTHING)
+
+
 class ControlLink:
     """The body's end of the socket. Safe to use from several threads of the body."""
 
-    def __init__(self, sock: socket.socket, masker: Masker) -> None:
-        self._sock = sock
+    def __init__(self, descriptor: int, masker: Masker) -> None:
+        self._descriptor = descriptor
         self._lock = _thread.allocate_lock()
         self.masker = masker
 
@@ -60,14 +67,18 @@ class ControlLink:
         """Say something that has no answer."""
         if kind == "secret":
             self.masker.add([str(message_["value"])])
+        self.write(message(kind, message_, data))
+
+    def write(self, frame: bytes) -> None:
+        """Write a whole message."""
         with self._lock:
-            self._sock.sendall(message(kind, message_, data))
+            self._write(frame)
 
     def ask(self, kind: str, message_: Mapping[str, Any]) -> dict[str, Any]:
         """Say something and wait for the answer."""
         with self._lock:
-            self._sock.sendall(message(kind, message_))
-            frame = read_frame(self._sock)
+            self._write(message(kind, message_))
+            frame = read_frame(self)
         if frame is None:
             raise context.WorkerRefused("the worker is going away")
         answer: dict[str, Any] = json.loads(frame)
@@ -75,13 +86,21 @@ class ControlLink:
             raise context.WorkerRefused(answer["error"])
         return answer
 
+    def recv(self, size: int, /) -> bytes:
+        """As a socket's."""
+        return os.read(self._descriptor, size)
+
+    def _write(self, frame: bytes) -> None:
+        while frame:
+            frame = frame[os.write(self._descriptor, frame) :]
+
 
 def enter(stdout: int, stderr: int, control: int) -> None:
     """Become a body: own session, plain signals, only the three ways out open."""
     os.setsid()
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    _signal.set_wakeup_fd(-1)
+    for number in _SIGNALS:
+        _signal.signal(number, _signal.SIG_DFL)
     processes.adopt_orphans()
     processes.die_with_parent()
     os.dup2(stdout, 1)
@@ -91,12 +110,11 @@ def enter(stdout: int, stderr: int, control: int) -> None:
     os.closerange(CONTROL_FD + 1, 1 << 20)
 
 
-def run(spec: bytes, loader: Loader, masker: Masker, limits: body.OutputLimits) -> NoReturn:
-    """Run the attempt that `spec` describes and exit."""
+def run(spec: dict[str, Any], loader: Loader, masker: Masker, limits: body.OutputLimits) -> NoReturn:
+    """Run the attempt that `spec` describes (see `assignments.body_spec`) and exit."""
     status = 1
     try:
-        link = ControlLink(socket.socket(fileno=CONTROL_FD), masker)
-        status = _run(marshal.loads(spec), loader, link, limits)
+        status = _run(spec, loader, ControlLink(CONTROL_FD, masker), limits)
     except SystemExit as leave:
         status = _exit_status(leave)
     except BaseException:
@@ -107,17 +125,19 @@ def run(spec: bytes, loader: Loader, masker: Masker, limits: body.OutputLimits) 
 
 
 def _run(spec: dict[str, Any], loader: Loader, link: ControlLink, limits: body.OutputLimits) -> int:
-    os.environ.update(spec["environment"])
     try:
         arguments = _arguments(spec, link)
         if spec["handler"] == "shell":
             _become_shell(arguments, link)
-        context.run_alone(context.from_fields(spec["context"], link))
+        context.run_alone(lambda: context.from_fields(marshal.loads(spec["context"]), link))
         end, data = _call(spec, loader, arguments, limits)
     except InputError as error:
         end, data = {"end": "failed", "failure": failures.describe(error)}, b""
     _leave()
-    link.tell("end", body.masked(end, link.masker), data)
+    if end is body.NOTHING:
+        link.write(_NOTHING)
+    else:
+        link.tell("end", body.masked(end, link.masker), data)
     return 0
 
 
@@ -175,7 +195,8 @@ def _leave() -> None:
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
-    atexit._run_exitfuncs()
+    if atexit._ncallbacks():
+        atexit._run_exitfuncs()
     _flush()
 
 

@@ -116,7 +116,7 @@ class TaskContext:
 
 
 _current: ContextVar[TaskContext | Callable[[], TaskContext] | None] = ContextVar("glidepath_task", default=None)
-_fallback: TaskContext | None = None  # of a process that runs one attempt: its other threads see it as well
+_fallback: Callable[[], TaskContext] | None = None  # of a process that runs one attempt: its other threads see it as well
 
 
 def current() -> TaskContext:
@@ -141,10 +141,17 @@ def running(context: TaskContext | Callable[[], TaskContext]) -> Iterator[None]:
         _current.reset(token)
 
 
-def run_alone(context: TaskContext) -> None:
-    """Make `context` the current one of the whole process."""
+def run_alone(make: Callable[[], TaskContext]) -> None:
+    """Make what `make` returns the current context of the whole process, once it is asked for."""
     global _fallback
-    _fallback = context
+    made: list[TaskContext] = []
+
+    def once() -> TaskContext:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    _fallback = once
 
 
 def from_fields(fields: Mapping[str, Any], link: Link | None) -> TaskContext:

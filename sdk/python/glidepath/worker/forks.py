@@ -40,7 +40,7 @@ class Forks:
         return self._pipe.process.pid
 
     def start(self, key: int, options: Mapping[str, Any], spec: bytes) -> None:
-        """Fork a body. `options`: timeout, grace (seconds), memory_bytes_max (0 for none), exclusive."""
+        """Fork a body. `options`: timeout, grace (seconds), memory_bytes_max (0: none), exclusive."""
         self._tell("start", key, options, spec)
 
     def cancel(self, key: int, grace: float) -> None:

@@ -3,6 +3,9 @@
 Python keeps one module per name. So what was imported from one version's folder is put aside before another version
 is used and put back afterwards; functions keep the globals they were defined with. Only one version is in place at a
 time, which is enough for processes that run one body at a time.
+
+The forkserver, which must not run user code, prepares what its bodies will import: it finds and compiles, the body
+executes. Source by hash never changes, so what was prepared for it stays right.
 """
 
 from __future__ import annotations
@@ -10,10 +13,15 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import module_from_spec
+from types import CodeType, ModuleType
 from typing import Any
 
 from glidepath.errors import GlidepathError
+
+
+PREPARED_MAX = 100
 
 
 class HandlerNotFound(GlidepathError):
@@ -28,6 +36,7 @@ class Loader:
         self._in_place = ""
         self._aside: dict[str, dict[str, ModuleType]] = {}
         self._handlers: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._prepared: dict[tuple[str, str], tuple[ModuleSpec, CodeType] | None] = {}
 
     def load(self, handler: str, source: str) -> Callable[..., Any]:
         """The function that "python:module:function" names in the folder `source` ("" takes the base path's).
@@ -41,11 +50,21 @@ class Loader:
             found = self._handlers[source, handler] = self._import(handler, source)
         return found
 
+    def prepare(self, handler: str, source: str) -> None:
+        """Find and compile a handler's module in registered source, running none of it. What fails, fails at `load`."""
+        name = handler.split(":")[1] if handler.count(":") == 2 else ""
+        if not source or not name or "." in name or (source, name) in self._prepared:
+            return
+        if len(self._prepared) >= PREPARED_MAX:
+            self._prepared.clear()
+        self._prepared[source, name] = _compile(name, source)
+
     def _switch(self, source: str) -> None:
-        mine = {name: module for name, module in sys.modules.items() if _lies_in(module, self._in_place)}
-        for name in mine:
-            del sys.modules[name]
-        self._aside[self._in_place] = mine
+        if self._in_place:
+            mine = {name: module for name, module in sys.modules.items() if _lies_in(module, self._in_place)}
+            for name in mine:
+                del sys.modules[name]
+            self._aside[self._in_place] = mine
         sys.modules.update(self._aside.pop(source, {}))
         sys.path[:] = [source, *self._base_path] if source else self._base_path
         self._in_place = source
@@ -56,7 +75,7 @@ class Loader:
         if kind != "python" or not module_name or not function_name.isidentifier():
             raise HandlerNotFound(f"handler {handler!r} is not of the form python:module:function")
         try:
-            module = importlib.import_module(module_name)
+            module = self._execute(module_name, source) or importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name and (module_name + ".").startswith(error.name + "."):
                 raise HandlerNotFound(f"handler {handler!r}: no module '{error.name}' in {_where(source)}") from error
@@ -65,6 +84,38 @@ class Loader:
         if not callable(function):
             raise HandlerNotFound(f"handler {handler!r}: module '{module_name}' has no function '{function_name}'")
         return function  # type: ignore[no-any-return]
+
+
+    def _execute(self, name: str, source: str) -> ModuleType | None:
+        """The module from what was prepared, None when it was not, or was imported in another way."""
+        prepared = self._prepared.get((source, name))
+        if prepared is None or name in sys.modules:
+            return None
+        spec, code = prepared
+        module = sys.modules[name] = module_from_spec(spec)
+        try:
+            exec(code, module.__dict__)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+        return module
+
+
+def warm_up(paths: Sequence[str]) -> None:
+    """Have the import system read these folders now, so that processes forked later need not."""
+    PathFinder.find_spec("glidepath_no_such_module", list(paths))
+
+
+def _compile(name: str, source: str) -> tuple[ModuleSpec, CodeType] | None:
+    warm_up([source])
+    spec = PathFinder.find_spec(name, [source])
+    if spec is None or not isinstance(spec.loader, SourceFileLoader) or spec.submodule_search_locations is not None:
+        return None
+    try:
+        code = spec.loader.get_code(name)
+    except (SyntaxError, ValueError, OSError):
+        return None
+    return None if code is None else (spec, code)
 
 
 def _lies_in(module: ModuleType, source: str) -> bool:

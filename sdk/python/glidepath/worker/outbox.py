@@ -80,6 +80,11 @@ class Outbox:
         self._frame.draining = self._touched = True
         self.waiting.set()
 
+    @property
+    def pressing(self) -> bool:
+        """Whether a whole frame waits, so that nothing is gained by letting more gather."""
+        return bool(self._full)
+
     def take(self) -> WorkRequest | None:
         """The next frame to write, None when nothing waits."""
         if not self.waiting.is_set():

@@ -35,6 +35,7 @@ from glidepath_proto.worker.v1.worker_service_pb2_grpc import WorkerServiceStub
 logger = logging.getLogger(__name__)
 
 WELCOME_SECONDS = 15.0
+FRAME_SECONDS = 0.003
 REFUSALS = (
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -193,8 +194,15 @@ class Stream:
         self.events.received(response)
 
     async def _write(self, call: Any) -> None:
+        """An idle stream writes at once; a busy one writes so many frames a second and lets the rest gather."""
+        clock = asyncio.get_running_loop().time
+        written_at = 0.0
         while True:
             await self.outbox.waiting.wait()
+            early = written_at + FRAME_SECONDS - clock()
+            if early > 0 and not self.outbox.pressing:
+                await asyncio.sleep(early)
+            written_at = clock()
             frame = self.outbox.take()
             if frame is not None:
                 await call.write(frame)
