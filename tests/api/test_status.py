@@ -15,8 +15,10 @@ import pytest_asyncio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from probe import Probe, Question, path
-from serving import Api, open_channel
+from serving import Api, bearer, open_channel, until
 
+from glidepath_proto.admin.v1 import admin_service_pb2 as pb
+from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_server import telemetry
 from glidepath_server.api.auth import Authenticator
 from glidepath_server.api.grpc_server import Listeners
@@ -136,6 +138,25 @@ async def test_a_database_that_does_not_answer_is_unavailable_for_now(caller: Ca
     arrived = await caller.failed(failure)
     assert arrived.code() is Code.UNAVAILABLE
     assert detail_of(arrived, error_details_pb2.RetryInfo).retry_delay.seconds == 1
+
+
+async def test_after_the_database_cut_its_connections_calls_are_unavailable_at_most_and_then_well(api: Api) -> None:
+    admin = admin_service_pb2_grpc.AdminServiceStub(await api.channel())
+    metadata = bearer(await api.token("viewer"))
+    seen = set()
+
+    async def answered() -> bool:
+        call = admin.ListPools(pb.ListPoolsRequest(), metadata=metadata)
+        seen.add(await call.code())
+        return await call.code() is Code.OK
+
+    await until(answered)
+    connection = await asyncpg.connect(api.server.settings.database_url)
+    await connection.execute("select pg_terminate_backend(pid) from pg_stat_activity "
+                             "where datname = current_database() and pid <> pg_backend_pid()")
+    await connection.close()
+    await until(answered)
+    assert seen <= {Code.OK, Code.UNAVAILABLE}
 
 
 @pytest.mark.parametrize("method", ["Fail", "Stream"])
