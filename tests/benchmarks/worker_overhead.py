@@ -24,11 +24,12 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.duration_pb2 import Duration
+
 from glidepath_proto.registry.v1.dag_pb2 import IsolationMode
 from glidepath_proto.worker.v1.task_pb2 import Assignment
 from glidepath_proto.worker.v1.worker_service_pb2 import GetSourceResponse, ResultAck, Verdict, Welcome, WorkResponse
 from glidepath_proto.worker.v1.worker_service_pb2_grpc import WorkerServiceServicer, add_WorkerServiceServicer_to_server
-from google.protobuf.duration_pb2 import Duration
 
 SDK = Path(__file__).parents[2] / "sdk" / "python"
 TASK = "from glidepath import task\n\n\n@task\ndef nothing():\n    pass\n"

@@ -9,8 +9,8 @@
 
 Processes of one worker, and who is authoritative for what:
 
-    stream process    `worker`, `agent`, `stream`: the connection, the journal, the leases. Runs no user code, so nothing
-                      a task does delays a heartbeat.
+    stream process    `worker`, `agent`, `stream`: the connection, the journal, the leases. Runs no user code, so
+                      nothing that a task does delays a heartbeat.
     forkserver        `forkserver`: one thread, few imports. Forks every isolated attempt, owns its process tree, its
                       timeout and its watchdog, and outlives a frozen stream process for exactly that reason.
     bodies            `child`: one process group per attempt, forked from the forkserver.

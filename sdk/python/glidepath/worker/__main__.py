@@ -33,7 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--label", action="append", type=_pair, default=[], metavar="NAME=VALUE")
     parser.add_argument("--resource", action="append", type=_pair, default=[], metavar="NAME=AMOUNT")
     parser.add_argument("--state-dir", default="", help="journal, source and artifacts of this worker")
-    parser.add_argument("--dags-folder", default=None, help="where handlers without registered source are imported from")
+    parser.add_argument(
+        "--dags-folder", default=None, help="where handlers without registered source are imported from"
+    )
     parser.add_argument("--drain-grace", type=float, default=DRAIN_GRACE_SECONDS, metavar="SECONDS")
     parser.add_argument("--tls", action="store_true", help="talk TLS, trusting the system's authorities")
     parser.add_argument("--ca-file", default="", help="talk TLS, trusting the authorities in this PEM file")

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
-import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from glidepath.errors import GlidepathError, InputError
 from glidepath.worker import assignments, failures, results
-from glidepath.worker.artifacts import ArtifactRefused, Artifacts
+from glidepath.worker.artifacts import Artifacts
+from glidepath.worker.background import Background
 from glidepath.worker.child import parse_message
+from glidepath.worker.deliveries import Deliveries
 from glidepath.worker.forks import Forks
 from glidepath.worker.held import FORKED, INLINE, PREPARING, STORING, WAITING, Held
 from glidepath.worker.inline import ASK, RESULTS, SPOOLED
@@ -30,12 +31,10 @@ from glidepath.worker.inlines import Inlines
 from glidepath.worker.journal import Journal
 from glidepath.worker.logs import LogStore
 from glidepath.worker.outbox import Outbox
-from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, Cancelled, Progress, Returned
+from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, Cancelled, Returned
 from glidepath_proto.worker.v1.worker_service_pb2 import (
     Cancel,
     Hello,
-    ResultAck,
-    Verdict,
     Welcome,
     WorkRequest,
     WorkResponse,
@@ -72,17 +71,14 @@ class Agent:
         self._held: dict[bytes, Held] = {}
         self._forked: dict[int, Held] = {}
         self._next_key = 0
-        self._finished: list[AttemptResult] = []
-        self._spooled: dict[bytes, str] = {}
         self._early_cancels: dict[bytes, tuple[Cancel, float]] = {}
         self._unaccepted: deque[tuple[float, list[Held]]] = deque()
         self._credits_kept = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        for record in journal.pending():
-            for chunk in record.log_chunks:
-                self.logs.adopt(chunk)
-            for result in record.results:
-                self._remember_spool(result)
+        self._background = Background()
+        self._deliveries = Deliveries(
+            journal, self.outbox, self.logs, self._background, self._credits_back, self._check_idle
+        )
+        self._deliveries.tidy_spool(Path(spool))
 
     # ------------------------------------------------------------------ the stream
 
@@ -90,9 +86,9 @@ class Agent:
         """What the worker says of itself and of what it has."""
         hello = Hello()
         hello.CopyFrom(self._hello)
-        hello.finished_task_tokens.extend(self._journal.tokens())
+        hello.finished_task_tokens.extend(self._deliveries.tokens())
         fenced = [token for token, held in self._held.items() if held.ending == "fence"]
-        hello.held_task_tokens.extend(t for t in self._held if t not in self._journal and t not in fenced)
+        hello.held_task_tokens.extend(t for t in self._held if t not in self._deliveries and t not in fenced)
         return hello
 
     def welcomed(self, welcome: Welcome) -> None:
@@ -107,7 +103,7 @@ class Agent:
         self.inlines.configure(*configuration)
         for token in welcome.fenced_task_tokens:
             self._fenced(token)
-        self._send_finished()
+        self._deliveries.send_again(self.artifacts)
         self.outbox.accepted(held.token for held in self._held.values() if held.place == WAITING)
         self._credits_kept = 0
         if self._draining:
@@ -126,7 +122,8 @@ class Agent:
     def received(self, response: WorkResponse) -> None:
         """A frame of the server."""
         if response.result_acks:
-            self._acknowledge(response.result_acks)
+            for token in self._deliveries.acknowledge(response.result_acks):
+                self._fenced(token)
         for log_ack in response.log_acks:
             self.logs.acknowledge(log_ack.task_token, log_ack.sequence_number)
         for cancel in response.cancels:
@@ -136,29 +133,6 @@ class Agent:
         for token in response.start_permits:
             self._permit(token)
 
-    def _send_finished(self) -> None:
-        for record in self._journal.pending():
-            ready = [result for result in record.results if not result.success.output.uri.startswith(results.SPOOL)]
-            for result in record.results:
-                if result.success.output.uri.startswith(results.SPOOL) and result.task_token not in self._held:
-                    self._background(self._store(None, result))
-            if ready:
-                batch = WorkRequest(results=ready)
-                self.outbox.results(batch, batch.ByteSize(), 0)
-
-    def _acknowledge(self, acks: Sequence[ResultAck]) -> None:
-        forget = self._journal.forget
-        for ack in acks:
-            token = ack.task_token
-            forget(token)
-            self.logs.end(token)
-            if self._spooled:
-                self._unspool(token)
-            if ack.verdict == Verdict.VERDICT_FENCED and token in self._held:
-                self._fenced(token)
-            elif ack.verdict == Verdict.VERDICT_REJECTED:
-                logger.error("the server rejected a result: %s", ack.reason)
-
     # ------------------------------------------------------------------ taking work
 
     def _assign(self, arrived: Sequence[Assignment]) -> None:
@@ -167,15 +141,14 @@ class Agent:
         inline: list[Held] = []
         for assignment in arrived:
             token = assignment.task_token
-            if token in self._held or token in self._journal:
+            if token in self._held or token in self._deliveries:
                 accept.append(token)
                 continue
             held = self._held[token] = Held(self._next_key, token, assignment, PREPARING, now)
             self._next_key += 1
             self.idle.clear()
-            if self._draining or self._early_cancels:
-                if self._refused(held):
-                    continue
+            if (self._draining or self._early_cancels) and self._refused(held):
+                continue
             if assignments.is_inline(assignment):
                 inline.append(held)
             else:
@@ -214,7 +187,7 @@ class Agent:
         at_hand = self.artifacts.source_at_hand(handler.version)
         if at_hand is not None:
             return self._ready(held, at_hand)
-        self._background(self._fetch_source(held, handler.version))
+        self._background.start(self._fetch_source(held, handler.version))
 
     async def _fetch_source(self, held: Held, version: str) -> None:
         try:
@@ -265,14 +238,12 @@ class Agent:
         if held is not None:
             grace = cancel.grace if cancel.HasField("grace") else held.assignment.cancel_grace
             self._end(held, "cancel", cancel.reason, grace.ToTimedelta().total_seconds())
-        elif cancel.task_token not in self._journal and len(self._early_cancels) < EARLY_CANCELS_MAX:
+        elif cancel.task_token not in self._deliveries and len(self._early_cancels) < EARLY_CANCELS_MAX:
             self._early_cancels[cancel.task_token] = (cancel, time.monotonic())
 
     def _fenced(self, token: bytes) -> None:
         """The attempt is not live any more: end its processes, say nothing of it."""
-        self._journal.forget(token)
-        self.logs.end(token)
-        self._unspool(token)
+        self._deliveries.forget(token)
         held = self._held.get(token)
         if held is not None:
             held.ending = "fence"
@@ -306,29 +277,16 @@ class Agent:
         self._finish(held, results.failed(held.token, kind, type_name, message))
 
     def _finish(self, held: Held, result: AttemptResult) -> None:
-        """The one way out: journal, then wire. What finishes in one turn of the loop shares a record and a frame."""
         result.task_token = held.token
         self._let_go(held)
-        if not self._finished:
-            asyncio.get_running_loop().call_soon(self._commit)
-        self._finished.append(result)
-
-    def _commit(self) -> None:
-        finished, self._finished = self._finished, []
-        batch = WorkRequest(results=finished)
-        for result in finished:
-            batch.log_chunks.extend(self.logs.tail(result.task_token))
-        record = batch.SerializeToString()
-        self._journal.append(record, [result.task_token for result in finished], time.monotonic())
-        self.outbox.results(batch, len(record), self._credits_back(len(finished)))
-        self._check_idle()
+        self._deliveries.deliver(result)
 
     def _let_go(self, held: Held) -> None:
         self._held.pop(held.token, None)
         self._forked.pop(held.key, None)
 
     def _check_idle(self) -> None:
-        if not self._held and not self._finished:
+        if not self._held and not self._deliveries.gathering:
             self.idle.set()
 
     def _grant(self, count: int) -> None:
@@ -354,6 +312,12 @@ class Agent:
         if held is not None:
             self.outbox.started(held.token)
 
+    def fork_refused(self, key: int, problem: str) -> None:
+        """The system gives no more processes or pipes."""
+        held = self._forked.get(key)
+        if held is not None:
+            self._fail(held, failures.INFRASTRUCTURE, "ForkRefused", problem)
+
     def fork_log(self, key: int, entries: Sequence[tuple[float, str, str]]) -> None:
         """Lines of an attempt."""
         held = self._forked.get(key)
@@ -372,7 +336,7 @@ class Agent:
         held = self._forked.get(key)
         if held is not None:
             header, _ = parse_message(frame)
-            self._background(self._answer(held.token, header, lambda answer: self.forks.answer(key, answer)))
+            self._background.start(self._answer(held.token, header, lambda answer: self.forks.answer(key, answer)))
 
     def fork_ended(self, key: int, report: Mapping[str, Any]) -> None:
         """A body has ended, and everything it left behind."""
@@ -412,7 +376,7 @@ class Agent:
             elif kind == ASK:
                 header = json.loads(content)
                 token = base64.b64decode(header["token"])
-                self._background(self._answer(token, header, self.inlines.answer))
+                self._background.start(self._answer(token, header, self.inlines.answer))
 
     def _inline_results(self, record: bytes) -> None:
         batch = WorkRequest.FromString(record)
@@ -420,13 +384,11 @@ class Agent:
         held = self._held
         for token in tokens:
             held.pop(token, None)
-        self._journal.append(record, tokens, time.monotonic())
-        if batch.log_chunks:
-            for chunk in batch.log_chunks:
-                self.logs.adopt(chunk)
+        for chunk in batch.log_chunks:
+            self.logs.adopt(chunk)
         for progress in batch.progress:
             self.outbox.progress(progress)
-        self.outbox.results(batch, len(record), self._credits_back(len(tokens)))
+        self._deliveries.deliver_batch(record, batch, tokens)
         self.inlines.heard(len(tokens))
         if not held:
             self._check_idle()
@@ -462,33 +424,13 @@ class Agent:
     def _finish_or_store(self, held: Held, result: AttemptResult) -> None:
         if not result.success.output.uri.startswith(results.SPOOL):
             return self._finish(held, result)
-        held.place = STORING
-        self._remember_spool(result)
-        self._journal.append(WorkRequest(results=[result]).SerializeToString(), [held.token], time.monotonic())
-        self._background(self._store(held, result))
 
-    async def _store(self, held: Held | None, result: AttemptResult) -> None:
-        """Replace an output in the spool by the server's reference to it, then send the result."""
-        token = result.task_token
-        output = result.success.output
-        try:
-            stored = await self.artifacts.put(token, output.uri.removeprefix(results.SPOOL), output.content_type)
-            result.success.output.CopyFrom(stored)
-        except ArtifactRefused as error:
-            if error.fenced:
-                self._fenced(token)
-                if held is not None:
-                    self._let_go(held)
-                    self._grant(1)
-                return
-            result = results.failed(token, failures.APPLICATION, "OutputRefused", str(error), retryable=False)
-            self._journal.forget(token)
-            self._journal.append(WorkRequest(results=[result]).SerializeToString(), [token], time.monotonic())
-        if held is not None:
+        def stored() -> None:
             self._let_go(held)
-        batch = WorkRequest(results=[result])
-        self.outbox.results(batch, batch.ByteSize(), self._credits_back(1) if held is not None else 0)
-        self._check_idle()
+            self._grant(1)
+
+        held.place = STORING
+        self._deliveries.store(result, self.artifacts, stored)
 
     async def _answer(self, token: bytes, question: Mapping[str, Any], answer: Callable[[bytes], None]) -> None:
         try:
@@ -503,21 +445,6 @@ class Agent:
         except (GlidepathError, OSError) as error:
             reply = {"error": str(error)}
         answer(json.dumps(reply).encode())
-
-    def _remember_spool(self, result: AttemptResult) -> None:
-        if result.success.output.uri.startswith(results.SPOOL):
-            self._spooled[result.task_token] = result.success.output.uri.removeprefix(results.SPOOL)
-
-    def _unspool(self, token: bytes) -> None:
-        path = self._spooled.pop(token, None)
-        if path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # ------------------------------------------------------------------ time passing, leaving
 
@@ -571,17 +498,11 @@ class Agent:
             for held in list(self._held.values()):
                 self._end(held, "return", reason, assignments.grace_seconds(held.assignment))
             await _within(self.idle.wait(), longest + LEAVE_SECONDS)
-        await _within(self._all_acknowledged(), LEAVE_SECONDS)
-
-    async def _all_acknowledged(self) -> None:
-        while len(self._journal) or self.logs.waiting:
-            await asyncio.sleep(0.02)
+        await _within(self._deliveries.all_answered(), LEAVE_SECONDS)
 
     async def stop(self) -> None:
         """End what goes on in the background."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.stop()
 
 
 async def _within(awaitable: Awaitable[Any], seconds: float) -> bool:

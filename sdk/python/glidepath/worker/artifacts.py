@@ -122,7 +122,7 @@ class Artifacts:
         if task is None:
             task = self._fetching[name] = asyncio.ensure_future(work())
             task.add_done_callback(lambda _: self._fetching.pop(name, None))
-        return await asyncio.shield(task)  # type: ignore[no-any-return]
+        return await asyncio.shield(task)
 
     async def _repeat(self, call: Callable[[Stub], Awaitable[T]], what: str) -> T:
         backoff = Backoff()

@@ -111,14 +111,14 @@ def _is_small(assignment: Assignment) -> bool:
 
 
 def _seconds(assignment: Assignment, name: str) -> float | None:
-    if not assignment.HasField(name):  # type: ignore[arg-type]
+    if not assignment.HasField(name):
         return None
     instant = getattr(assignment, name)
     return float(instant.seconds + instant.nanos / 1e9)
 
 
 def _iso(assignment: Assignment, name: str) -> str:
-    if not assignment.HasField(name):  # type: ignore[arg-type]
+    if not assignment.HasField(name):
         return ""
     from glidepath.payloads import to_datetime
 

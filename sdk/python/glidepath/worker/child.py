@@ -15,6 +15,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import _thread
 import atexit
+import gc
 import json
 import marshal
 import os
@@ -113,6 +114,7 @@ def enter(stdout: int, stderr: int, control: int) -> None:
 def run(spec: dict[str, Any], loader: Loader, masker: Masker, limits: body.OutputLimits) -> NoReturn:
     """Run the attempt that `spec` describes (see `assignments.body_spec`) and exit."""
     status = 1
+    gc.enable()
     try:
         status = _run(spec, loader, ControlLink(CONTROL_FD, masker), limits)
     except SystemExit as leave:

@@ -87,9 +87,9 @@ class TaskContext:
         return logging.getLogger(f"glidepath.task.{self.task_id}")
 
     def progress(self, percent: float, note: str = "", *, checkpoint: bytes | None = None) -> None:
-        """Show how far the task is (0-100). `checkpoint`, at most 64 KiB, is given to the next attempt if this one fails.
+        """Show how far the task is (0-100). Sent a few times a second at most; the newest wins.
 
-        Sent a few times a second at most; the newest wins.
+        `checkpoint`, at most 64 KiB, is given to the next attempt if this one does not succeed.
         """
         message: dict[str, Any] = {"percent": min(100.0, max(0.0, float(percent))), "note": note}
         if checkpoint is not None:
@@ -116,7 +116,9 @@ class TaskContext:
 
 
 _current: ContextVar[TaskContext | Callable[[], TaskContext] | None] = ContextVar("glidepath_task", default=None)
-_fallback: Callable[[], TaskContext] | None = None  # of a process that runs one attempt: its other threads see it as well
+_fallback: Callable[[], TaskContext] | None = (
+    None  # of a process that runs one attempt: its other threads see it as well
+)
 
 
 def current() -> TaskContext:
@@ -133,7 +135,7 @@ def current() -> TaskContext:
 
 @contextmanager
 def running(context: TaskContext | Callable[[], TaskContext]) -> Iterator[None]:
-    """Make `context` the current one within the block (inline tasks, tests); a callable makes it when it is asked for."""
+    """Make `context` the current one within the block (inline tasks, tests); a callable makes it when it is needed."""
     token = _current.set(context)
     try:
         yield

@@ -53,7 +53,9 @@ def _kind(error: BaseException) -> int:
 
 def _type_name(error: BaseException) -> str:
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _message(error: BaseException) -> str:
@@ -74,7 +76,7 @@ def _stack_trace(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(_HERE) or filename.startswith("<frozen importlib")
+    return filename.startswith((_HERE, "<frozen importlib"))
 
 
 _HERE = __file__.rpartition("/")[0] + "/"

@@ -28,13 +28,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from glidepath.worker import child, leftovers, processes
 from glidepath.worker.body import OutputLimits
-from glidepath.worker.capture import Capture
+from glidepath.worker.forking import Attempt, fork_body
 from glidepath.worker.loading import Loader, warm_up
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import BrokenFrame, FrameReader, pack
@@ -49,38 +48,11 @@ SCAN_SECONDS = 0.2
 LEFTOVER_SECONDS = 0.05
 LEFTOVER_GRACE_SECONDS = 2.0
 ORPHANED_GRACE_SECONDS = 2.0
+TIMERS_SPARE_MAX = 1000
 UNSENT_BYTES_MAX = 4 * 1024 * 1024
 
 CANCELLED, TIMED_OUT, OUT_OF_MEMORY, LEASE_ENDED = "cancelled", "timed_out", "out_of_memory", "lease_ended"
 """Why this process ended a body; what its end is then called is for the stream process to say."""
-
-
-class Attempt:
-    """A body that was forked and not reported yet."""
-
-    __slots__ = (
-        "capture", "cause", "control", "control_reader", "end", "exclusive", "files", "grace", "key", "kill_at",
-        "log_flush_due", "memory_max", "pid", "progress", "started", "status", "wants_output",
-    )  # fmt: skip
-
-    def __init__(self, key: int, options: dict[str, Any], pid: int, masker: Masker) -> None:
-        self.key = key
-        self.pid = pid
-        self.started = time.time()
-        self.grace: float = options["grace"]
-        self.exclusive: bool = options["exclusive"]
-        self.memory_max: int = options["memory_bytes_max"]
-        self.capture = Capture(masker)
-        self.files: dict[int, str] = {}
-        self.control: socket.socket | None = None
-        self.control_reader = FrameReader()
-        self.cause = ""
-        self.kill_at = 0.0
-        self.end: tuple[bytes, bool] | None = None
-        self.status: int | None = None
-        self.progress: dict[str, Any] | None = None
-        self.log_flush_due = False
-        self.wants_output = ""
 
 
 class Forkserver:
@@ -94,7 +66,7 @@ class Forkserver:
         self._by_pid: dict[int, Attempt] = {}
         self._owner: dict[int, Attempt] = {}  # by file descriptor
         self._paused: set[int] = set()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], None], Attempt | None]] = []
         self._timer_count = 0
         self._leftovers: leftovers.Leftovers[Attempt] = leftovers.Leftovers()
         self._scan_due = False
@@ -138,9 +110,13 @@ class Forkserver:
     def _wait_seconds(self) -> float:
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
 
-    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+    def _after(self, seconds: float, action: Callable[[], None], only_for: Attempt | None = None) -> None:
+        """Do something later, unless the attempt that it is for has ended by then."""
         self._timer_count += 1
-        heapq.heappush(self._timers, (time.monotonic() + seconds, self._timer_count, action))
+        heapq.heappush(self._timers, (time.monotonic() + seconds, self._timer_count, action, only_for))
+        if len(self._timers) > TIMERS_SPARE_MAX + 4 * len(self._attempts):
+            self._timers = [timer for timer in self._timers if timer[3] is None or timer[3].status is None]
+            heapq.heapify(self._timers)
 
     def _run_timers(self) -> None:
         now = time.monotonic()
@@ -196,36 +172,20 @@ class Forkserver:
     # ------------------------------------------------------------------ commands
 
     def _start(self, key: int, options: dict[str, Any], spec: bytes) -> None:
-        body_spec = marshal.loads(spec)
-        self._loader.prepare(body_spec["handler"], body_spec["source"])
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        control, control_end = socket.socketpair()
-        with _environment(body_spec["environment"]):
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    child.enter(out_end, err_end, control_end.detach())
-                    child.run(body_spec, self._loader, self._masker, self._limits)
-                finally:
-                    os._exit(1)
-        os.close(out_end)
-        os.close(err_end)
-        control_end.close()
-        control.setblocking(False)
-        attempt = Attempt(key, options, pid, self._masker)
-        attempt.control = control
-        attempt.files = {control.fileno(): "control", out: "stdout", err: "stderr"}
-        self._attempts[key] = self._by_pid[pid] = attempt
+        try:
+            attempt = fork_body(key, options, marshal.loads(spec), self._loader, self._masker, self._limits)
+        except OSError as error:
+            return self._send("refused", key, f"no process could be made: {error}")
+        self._attempts[key] = self._by_pid[attempt.pid] = attempt
         for descriptor in attempt.files:
             self._owner[descriptor] = attempt
             self._epoll.register(descriptor, select.EPOLLIN)
-        self._send("started", key, pid, attempt.started)
+        self._send("started", key, attempt.pid, attempt.started)
         self._set_limits(attempt, options)
 
     def _set_limits(self, attempt: Attempt, options: dict[str, Any]) -> None:
         if options["timeout"]:
-            self._after(options["timeout"], lambda: self._end_tree(attempt, TIMED_OUT, attempt.grace))
+            self._after(options["timeout"], lambda: self._end_tree(attempt, TIMED_OUT, attempt.grace), attempt)
         if attempt.memory_max:
             self._watch("memory", self._watch_memory)
         if attempt.exclusive:
@@ -249,7 +209,7 @@ class Forkserver:
     def _configure(self, inline_bytes_max: int, artifact_bytes_max: int, spool: str) -> None:
         self._limits = OutputLimits(inline_bytes_max, artifact_bytes_max, spool)
 
-    _COMMANDS: dict[str, Callable[..., None]] = {
+    _COMMANDS: ClassVar[dict[str, Callable[..., None]]] = {
         "start": _start,
         "cancel": _cancel,
         "answer": _answer,
@@ -358,7 +318,7 @@ class Forkserver:
         elif kill_at >= attempt.kill_at:
             return
         attempt.kill_at = kill_at
-        self._after(grace, lambda: self._kill(attempt))
+        self._after(grace, lambda: self._kill(attempt), attempt)
 
     def _kill(self, attempt: Attempt) -> None:
         if attempt.status is None:
@@ -498,20 +458,6 @@ def _exited() -> list[tuple[int, int]]:
     except ChildProcessError:
         pass
     return found
-
-
-@contextmanager
-def _environment(variables: list[tuple[str, str]]) -> Iterator[None]:
-    """Set variables for a fork and take them back: cheaper here, where memory is written anyway, than in the body."""
-    before = [(name, os.environ.get(name)) for name, _ in variables]
-    for name, value in variables:
-        os.environ[name] = value
-    yield
-    for name, old in before:
-        if old is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = old
 
 
 def _group_exists(group: int) -> bool:

@@ -13,7 +13,11 @@ its own or in the inline runner (or waits for it); its output is being stored wi
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """One attempt. `ending` is why it is being ended: "" not at all, "cancel", "return" (the worker leaves), "fence"."""
+    """One attempt.
+
+    `ending` is why it is being ended: "" not at all, "cancel", "return" (the worker leaves), "fence" (it is not live
+    any more), "timeout" (inline only; a forked body's timeout is the forkserver's).
+    """
 
     key: int
     token: bytes

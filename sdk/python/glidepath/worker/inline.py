@@ -124,7 +124,11 @@ class InlineRunner:
             end, data = {"end": "failed", "failure": failures.describe(error)}, b""
         except SystemExit as error:
             end, data = _left(error)
-        return AttemptResult(success=Success()) if end is body.NOTHING else results.from_end(body.masked(end, self._masker), data)
+        return (
+            AttemptResult(success=Success())
+            if end is body.NOTHING
+            else results.from_end(body.masked(end, self._masker), data)
+        )
 
     def _fetch(self, payload: Any) -> bytes:
         with open(self.ask("get_artifact", {"uri": payload.uri})["path"], "rb") as file:
@@ -194,5 +198,5 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[1]))
     runner = InlineRunner(sock, mmap.mmap(int(sys.argv[3]), 8), sys.argv[4])
-    sys.stdout, sys.stderr = _Printed(runner, "stdout"), _Printed(runner, "stderr")  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Printed(runner, "stdout"), _Printed(runner, "stderr")
     runner.run()

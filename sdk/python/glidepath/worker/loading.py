@@ -20,7 +20,6 @@ from typing import Any
 
 from glidepath.errors import GlidepathError
 
-
 PREPARED_MAX = 100
 
 
@@ -84,7 +83,6 @@ class Loader:
         if not callable(function):
             raise HandlerNotFound(f"handler {handler!r}: module '{module_name}' has no function '{function_name}'")
         return function  # type: ignore[no-any-return]
-
 
     def _execute(self, name: str, source: str) -> ModuleType | None:
         """The module from what was prepared, None when it was not, or was imported in another way."""

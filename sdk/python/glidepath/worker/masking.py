@@ -72,7 +72,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _stable_base64(raw: bytes, offset: int, encode: Callable[[bytes], bytes]) -> str:
-    """What of the base64 of any text that holds `raw` depends on `raw` alone, when `offset` bytes precede it (mod 3)."""
+    """What of the base64 of a text that holds `raw` depends on `raw` alone, when `offset` bytes (mod 3) precede it."""
     encoded = encode(b"\0" * offset + raw).decode()
     start = -(-offset * 8 // 6)
     whole_bits = (offset + len(raw)) * 8

@@ -36,7 +36,9 @@ SPOOL = "spool:"
 """Prefix of the uri of an output that lies in the worker's spool and must be stored with the server first."""
 
 
-def decide(token: bytes, report: Mapping[str, Any], limits: Mapping[str, float], cancel: str, returned: bool) -> AttemptResult:
+def decide(
+    token: bytes, report: Mapping[str, Any], limits: Mapping[str, float], cancel: str, returned: bool
+) -> AttemptResult:
     """The result of an attempt whose body ended as `report` says.
 
     `limits` has "timeout" in seconds and "memory_mb". `cancel` is the reason of a cancel; `returned` says that the

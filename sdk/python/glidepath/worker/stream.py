@@ -1,7 +1,8 @@
 """One stream to the server after another: hello, frames both ways, liveness, leaving.
 
 A session is about liveness only; what is true of an attempt is decided by its token. So a stream may end at any time
-without harm: the next hello lists what is held and what is finished, and the server answers for each. What may go wrong:
+without harm: the next hello lists what is held and what is finished, and the server answers for each. What may go
+wrong:
 
 - The stream breaks, or the server sends it away: hello again after a short, jittered wait, at the next address if
   there are several.
@@ -208,6 +209,8 @@ class Stream:
                 await call.write(frame)
 
     async def _watch(self, lease: Lease, interval: float) -> None:
-        while (silent := boottime() - lease.heard_at) < 2 * interval:
+        silent = 0.0
+        while silent < 2 * interval:
             await asyncio.sleep(min(interval / 2, 2 * interval - silent))
+            silent = boottime() - lease.heard_at
         logger.warning("nothing heard from the server for %.1f s; leaving this stream", silent)

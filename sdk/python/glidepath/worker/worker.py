@@ -116,9 +116,7 @@ class Worker:
         stream = Stream(self._connections, agent.outbox, agent)
         sources = SourceStore(self._state_dir / "sources")
         metadata = call_metadata(self._connections[0])
-        agent.artifacts = Artifacts(
-            stream.connected, metadata, self._state_dir / "artifacts", sources, self._namespace
-        )
+        agent.artifacts = Artifacts(stream.connected, metadata, self._state_dir / "artifacts", sources, self._namespace)
         agent.forks = forks.Forks(started, self._paths, agent)
         agent.inlines = Inlines(self._paths, str(self._state_dir / "sources"), agent)
         try:
@@ -212,7 +210,8 @@ def _claim_state(identity: str, folder: Path | None) -> tuple[str, Path, int]:
         lock = _lock(chosen)
         if lock is None:
             raise WorkerSettingsError(
-                f"state_dir {chosen} is in use by another worker; end it, or give this one its own identity and state_dir"
+                f"state_dir {chosen} is in use by another worker; end that one, or give this one its own identity "
+                "and state_dir"
             )
         return identity, chosen, lock
     for number in range(1, IDENTITIES_MAX):
@@ -220,7 +219,9 @@ def _claim_state(identity: str, folder: Path | None) -> tuple[str, Path, int]:
         lock = _lock(base / identity)
         if lock is not None:
             return identity, base / identity, lock
-    raise WorkerSettingsError(f"{IDENTITIES_MAX} workers run on this machine; give this one an identity and a state_dir")
+    raise WorkerSettingsError(
+        f"{IDENTITIES_MAX} workers run on this machine; give this one an identity and a state_dir"
+    )
 
 
 def _lock(folder: Path) -> int | None:

@@ -16,15 +16,18 @@ SDK = Path(__file__).parents[2]
 class WorkerProcess:
     """`python -m glidepath.worker` as a person starts it."""
 
-    def __init__(self, plane: ControlPlane, folder: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, plane: ControlPlane, folder: Path, *flags: str, environment: dict[str, str] | None = None
+    ) -> None:
         self.tasks = folder / "tasks"
         self.tasks.mkdir(exist_ok=True)
         self.state = folder / "state"
-        self._log = open(folder / "worker.log", "ab")
+        self.log = folder / "worker.log"
         command = [sys.executable, "-m", "glidepath.worker", "--address", f"127.0.0.1:{plane.port}", "--slots", "4"]
         command += ["--identity", "worker-1", "--state-dir", str(self.state), "--dags-folder", str(self.tasks), *flags]
         env = {**os.environ, "PYTHONPATH": str(SDK), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
-        self.process = subprocess.Popen(command, env=env, stderr=self._log, stdout=self._log, cwd=folder)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, env=env, stderr=log, stdout=log, cwd=folder)
 
     def write(self, module: str, text: str) -> None:
         (self.tasks / f"{module}.py").write_text(text)
@@ -39,7 +42,6 @@ class WorkerProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self._log.close()
 
 
 StartWorker = Callable[..., WorkerProcess]

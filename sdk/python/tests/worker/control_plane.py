@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
+
 from glidepath_proto.common.v1.payload_pb2 import Payload
 from glidepath_proto.registry.v1.dag_pb2 import IsolationMode, LeaseMode
 from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, LogEntry, Progress
@@ -32,7 +34,6 @@ from glidepath_proto.worker.v1.worker_service_pb2 import (
     WorkResponse,
 )
 from glidepath_proto.worker.v1.worker_service_pb2_grpc import WorkerServiceServicer, add_WorkerServiceServicer_to_server
-from google.protobuf.duration_pb2 import Duration
 
 WAIT_SECONDS = 30.0
 
@@ -139,9 +140,7 @@ class ControlPlane(WorkerServiceServicer):
         assignment.handler.version = options.pop("version", "")
         assignment.cancel_grace.CopyFrom(_duration(options.pop("grace", 5.0)))
         inline = options.pop("inline", False)
-        assignment.isolation = (
-            IsolationMode.ISOLATION_MODE_INLINE if inline else IsolationMode.ISOLATION_MODE_PROCESS
-        )
+        assignment.isolation = IsolationMode.ISOLATION_MODE_INLINE if inline else IsolationMode.ISOLATION_MODE_PROCESS
         if options.pop("exclusive", False):
             assignment.lease_mode = LeaseMode.LEASE_MODE_EXCLUSIVE
         if "timeout" in options:
@@ -251,7 +250,9 @@ class ControlPlane(WorkerServiceServicer):
         first = next(requests)
         content = first.chunk + b"".join(request.chunk for request in requests)
         if len(content) > self.limits.artifact_bytes_max:
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"over the limit of {self.limits.artifact_bytes_max} bytes")
+            context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"over the limit of {self.limits.artifact_bytes_max} bytes"
+            )
         sha256 = hashlib.sha256(content).hexdigest()
         self.artifacts[sha256] = content
         reference = Payload(

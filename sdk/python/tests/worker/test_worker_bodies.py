@@ -8,8 +8,9 @@ import textwrap
 import time
 from pathlib import Path
 
-from conftest import StartWorker
 from control_plane import ControlPlane
+
+from conftest import StartWorker
 from glidepath_proto.common.v1.failure_pb2 import Failure, FailureKind
 from glidepath_proto.worker.v1.task_pb2 import AttemptResult
 
@@ -62,8 +63,13 @@ TASKS = textwrap.dedent(
 
     def tells():
         task = current()
-        return [task.task_id, task.attempt_number, task.params["rate"], task.logical_date.isoformat(), task.checkpoint.decode(),
-                os.environ["GLIDEPATH_RUN_ID"], os.environ["TRACEPARENT"], task.idempotency_key]
+        known = [task.attempt_number, task.params["rate"], task.logical_date.isoformat(), task.checkpoint.decode()]
+        return [*known, os.environ["GLIDEPATH_RUN_ID"], os.environ["TRACEPARENT"], task.idempotency_key]
+
+    def tells_inline():
+        task = current()
+        return [task.attempt_number, task.params["rate"], task.logical_date.isoformat(), task.checkpoint.decode(),
+                task.run_id, task.traceparent, task.idempotency_key]
 
     def goes_on():
         current().progress(40, "epoch 4", checkpoint=b"4")
@@ -159,23 +165,18 @@ def test_what_json_cannot_hold_is_refused_by_name(plane: ControlPlane, start_wor
 
 def test_a_task_knows_its_attempt(plane: ControlPlane, start_worker: StartWorker) -> None:
     start_worker().write("jobs", TASKS)
-    for inline in (False, True):
+    for handler, inline in (("tells", False), ("tells_inline", True)):
         assignment = plane.assignment(
-            "python:jobs:tells", attempt_number=2, checkpoint=b"c", params='{"rate": 0.5}', inline=inline,
+            f"python:jobs:{handler}", attempt_number=2, checkpoint=b"c", params='{"rate": 0.5}', inline=inline,
             traceparent="00-abc-def-01", idempotency_key="key",
         )  # fmt: skip
         assignment.logical_date.FromJsonString("2026-03-01T00:00:00Z")
-        if inline:  # variables belong to processes
-            assignment.handler.name = "python:jobs:tells_inline"
-            continue
         plane.sessions[-1].send(assignments=[assignment])
         told = json.loads(plane.result(assignment.task_token).success.output.data)
-        assert told[1:] == [2, 0.5, "2026-03-01T00:00:00+00:00", "c", "run-1", "00-abc-def-01", "key"]
+        assert told == [2, 0.5, "2026-03-01T00:00:00+00:00", "c", "run-1", "00-abc-def-01", "key"]
 
 
-def test_progress_and_checkpoint_survive_the_death_of_the_body(
-    plane: ControlPlane, start_worker: StartWorker
-) -> None:
+def test_progress_and_checkpoint_survive_the_death_of_the_body(plane: ControlPlane, start_worker: StartWorker) -> None:
     start_worker().write("jobs", TASKS)
     token = plane.assign("python:jobs:goes_on")
     assert failure_of(plane.result(token)).signal_number == 9

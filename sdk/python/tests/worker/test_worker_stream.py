@@ -10,11 +10,12 @@ import textwrap
 from pathlib import Path
 
 import grpc
-from conftest import SDK, StartWorker
 from control_plane import ControlPlane
+from test_worker_bodies import alive, failure_of, wait_until
+
+from conftest import SDK, StartWorker
 from glidepath_proto.common.v1.failure_pb2 import FailureKind
 from glidepath_proto.worker.v1.worker_service_pb2 import Verdict
-from test_worker_bodies import alive, failure_of, wait_until
 
 TASKS = textwrap.dedent(
     """
@@ -266,7 +267,9 @@ def test_secrets_are_masked_and_the_workers_token_is_out_of_reach(
         assert "sesame" not in failure.stack_trace
         assert [entry.text for entry in plane.logs[token]] == ["env *** registered ***", "token absent"]
     secret = {"API_TOKEN": "topsecret-value"}
-    shell = plane.assign("shell", inputs={"command": 'printf %s "$API_TOKEN" | base64; echo "$API_TOKEN"', "env": secret})
+    shell = plane.assign(
+        "shell", inputs={"command": 'printf %s "$API_TOKEN" | base64; echo "$API_TOKEN"', "env": secret}
+    )
     plane.result(shell)
     printed = [entry.text for entry in plane.logs[shell]]
     assert printed[1] == "***" and printed[0].startswith("***")
@@ -275,7 +278,9 @@ def test_secrets_are_masked_and_the_workers_token_is_out_of_reach(
 def test_two_versions_run_side_by_side(plane: ControlPlane, start_worker: StartWorker) -> None:
     start_worker()
     versions = [
-        plane.add_source({"flow.py": f"import part\n\ndef which():\n    return [{n}, part.NAME]\n", "part.py": f"NAME = {n}\n"})
+        plane.add_source(
+            {"flow.py": f"import part\n\ndef which():\n    return [{n}, part.NAME]\n", "part.py": f"NAME = {n}\n"}
+        )
         for n in (1, 2)
     ]
     for inline in (False, True):
