@@ -221,6 +221,8 @@ class Agent:
             spec = assignments.body_spec(assignment, source)
         except InputError as error:
             return self._fail(held, failures.BAD_INPUT, "InputError", str(error))
+        except (ValueError, TypeError) as error:  # an assignment that this release cannot read
+            return self._fail(held, failures.INFRASTRUCTURE, type(error).__name__, str(error))
         held.place = FORKED
         self._forked[held.key] = held
         options = {
@@ -236,8 +238,9 @@ class Agent:
     def _cancel(self, cancel: Cancel) -> None:
         held = self._held.get(cancel.task_token)
         if held is not None:
-            grace = cancel.grace if cancel.HasField("grace") else held.assignment.cancel_grace
-            self._end(held, "cancel", cancel.reason, grace.ToTimedelta().total_seconds())
+            grace = cancel.grace.ToTimedelta().total_seconds() if cancel.HasField("grace") else None
+            own = assignments.grace_seconds(held.assignment)
+            self._end(held, "cancel", cancel.reason, own if grace is None else grace)
         elif cancel.task_token not in self._deliveries and len(self._early_cancels) < EARLY_CANCELS_MAX:
             self._early_cancels[cancel.task_token] = (cancel, time.monotonic())
 

@@ -29,6 +29,7 @@ from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest
 
 SEGMENT_BYTES = 1024 * 1024
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
+RESULTS_MAX = 30_000  # a hello lists them all and must stay under the limit of a message
 SYNC_AFTER_SECONDS = 0.5
 _HEADER = struct.Struct("<II")
 
@@ -66,7 +67,9 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether the worker should take nothing new until results are acknowledged."""
-        return bool(self._in_memory) or sum(segment.size for segment in self._segments) >= self._bytes_max
+        if self._in_memory or len(self._place) >= RESULTS_MAX:
+            return True
+        return sum(segment.size for segment in self._segments) >= self._bytes_max
 
     def tokens(self) -> list[bytes]:
         """Attempts whose results wait."""

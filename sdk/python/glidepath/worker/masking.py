@@ -65,7 +65,7 @@ def _forms(secret: str) -> set[str]:
         return set()
     raw = secret.encode()
     forms = {line for line in secret.splitlines() if len(line.strip()) >= SECRET_CHARS_MIN}
-    forms |= {quote(secret, safe=""), quote_plus(secret)}
+    forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         forms |= {_stable_base64(raw, offset, encode) for offset in range(3)}
     return {form for form in forms if len(form) >= SECRET_CHARS_MIN}

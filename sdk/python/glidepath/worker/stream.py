@@ -96,8 +96,8 @@ class Stream:
                     message = f"{connection.address} refuses this worker: {error.details() or error.code().name}"
                     raise WorkerNotAdmitted(message) from error
                 logger.warning("stream to %s ended: %s %s", connection.address, error.code().name, error.details())
-            except asyncio.InvalidStateError:
-                logger.warning("stream to %s ended while it was written", connection.address)
+            except Exception:  # whatever it was, what is held here is worth another stream
+                logger.exception("stream to %s broke", connection.address)
             if not self._leaving.is_set():
                 await self._pause(backoff.next())
 
@@ -184,6 +184,9 @@ class Stream:
     async def _read(self, call: Any, lease: Lease) -> None:
         while (response := await call.read()) is not grpc.aio.EOF:
             self._handle(response, lease)
+            if response.drain:
+                logger.info("the server asks this worker to say hello elsewhere")
+                return
 
     def _handle(self, response: WorkResponse, lease: Lease) -> None:
         now = boottime()

@@ -77,6 +77,7 @@ class ControlPlane(WorkerServiceServicer):
         self.confirms = True
         self.beats = True
         self.artifacts: dict[str, bytes] = {}
+        self.artifacts_available = True
         self.sources: dict[str, bytes] = {}
         self.refuse_with: tuple[grpc.StatusCode, str] | None = None
         self._lease_ttl = lease_ttl
@@ -247,6 +248,8 @@ class ControlPlane(WorkerServiceServicer):
             session.send(result_acks=acks, log_acks=logs, start_permits=permits)
 
     def PutArtifact(self, requests: Iterator[Any], context: grpc.ServicerContext) -> PutArtifactResponse:
+        if not self.artifacts_available:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the store is away")
         first = next(requests)
         content = first.chunk + b"".join(request.chunk for request in requests)
         if len(content) > self.limits.artifact_bytes_max:

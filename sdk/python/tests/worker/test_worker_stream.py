@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -364,3 +365,60 @@ def test_a_second_worker_cannot_take_the_same_state(plane: ControlPlane, start_w
 
 def journal_holds(folder: Path, token: bytes) -> bool:
     return any(token in path.read_bytes() for path in (folder / "state" / "journal").glob("results-*.journal"))
+
+
+def test_an_output_in_the_spool_survives_the_death_of_the_worker(
+    plane: ControlPlane, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker = start_worker()
+    worker.write("jobs", TASKS)
+    plane.artifacts_available = False
+    token = plane.assign("python:jobs:big", inputs={"size": 100_000})
+    wait_until(lambda: journal_holds(tmp_path, token))
+    worker.process.send_signal(signal.SIGKILL)
+    worker.wait()
+    plane.artifacts_available = True
+    start_worker(number=2)
+    assert list(plane.session(2).hello.finished_task_tokens) == [token]
+    output = plane.result(token).success.output
+    assert json.loads(plane.artifacts[output.sha256]) == "x" * 100_000
+    wait_until(lambda: not list((tmp_path / "state" / "spool").iterdir()))
+
+
+def test_a_draining_replica_is_left_for_another(plane: ControlPlane, start_worker: StartWorker, tmp_path: Path) -> None:
+    start_worker().write("jobs", TASKS)
+    token = plane.assign("python:jobs:waits_for", inputs={"path": str(tmp_path / "go")})
+    plane.line(token, "waiting")
+    plane.session().send(drain=True)
+    assert list(plane.session(2).hello.held_task_tokens) == [token]
+    (tmp_path / "go").touch()
+    assert plane.result(token).HasField("success")
+
+
+def test_plain_functions_of_a_script_are_handlers(plane: ControlPlane, tmp_path: Path) -> None:
+    script = tmp_path / "my_worker.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            from glidepath.worker import Worker
+
+            def double(value):
+                return 2 * value
+
+            if __name__ == "__main__":
+                Worker("127.0.0.1:{plane.port}", identity="script", state_dir="{tmp_path}/state", tasks=[double]).run()
+            """
+        )
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SDK)}
+    worker = subprocess.Popen([sys.executable, str(script)], env=environment)
+    try:
+        offers = [offer.name for offer in plane.session().hello.handlers]
+        assert "python:my_worker:double" in offers
+        for inline in (True, False):
+            token = plane.assign("python:my_worker:double", inline=inline, inputs={"value": 21})
+            assert json.loads(plane.result(token).success.output.data) == 42
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(30) == 0
+    finally:
+        worker.kill()
