@@ -149,7 +149,7 @@ async def main() -> None:
     seconds = parser.parse_args().seconds
     bare = bare_forks_per_second()
     inline = await measure(IsolationMode.ISOLATION_MODE_INLINE, SLOTS, seconds)
-    process = await measure(IsolationMode.ISOLATION_MODE_PROCESS, 16, seconds)
+    process = await measure(IsolationMode.ISOLATION_MODE_PROCESS, 64, seconds)
     share = round(process["tasks_per_second"] / bare, 3)
     print(json.dumps({
         "cpus": os.cpu_count(),

@@ -28,7 +28,7 @@ from glidepath.worker.forks import Forks
 from glidepath.worker.held import FORKED, INLINE, PREPARING, STORING, WAITING, Held
 from glidepath.worker.inline import ASK, RESULTS, SPOOLED
 from glidepath.worker.inlines import Inlines
-from glidepath.worker.journal import Journal
+from glidepath.worker.journal import Journal, sync
 from glidepath.worker.logs import LogStore
 from glidepath.worker.outbox import Outbox
 from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, Cancelled, Returned
@@ -457,7 +457,8 @@ class Agent:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             self._accept_late(now)
-            self._journal.tidy(now)
+            if late := self._journal.tidy(now):
+                await asyncio.to_thread(sync, late)
             self._end_inline(now)
             if self._credits_kept and not self._journal.full:
                 kept, self._credits_kept = self._credits_kept, 0

@@ -22,7 +22,7 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest
@@ -42,6 +42,9 @@ class _Segment:
         self.size = 0
         self.wanted: set[bytes] = set()
         self.unsynced_since: float | None = None
+
+    def unsynced_for(self, now: float) -> float:
+        return 0.0 if self.unsynced_since is None else now - self.unsynced_since
 
 
 class Journal:
@@ -101,15 +104,15 @@ class Journal:
         if not segment.wanted and segment is not self._active:
             self._remove(segment)
 
-    def tidy(self, now: float) -> None:
-        """Drop what nobody wants; bring to disk what has waited for long. Call it every now and then."""
+    def tidy(self, now: float) -> list[Path]:
+        """Drop what nobody wants. The segments that have waited for long and belong on the disk: see `sync`."""
         if not self._active.wanted and self._active.size:
             os.ftruncate(self._file, 0)
             self._active.size, self._active.unsynced_since = 0, None
-        for segment in self._segments:
-            if segment.unsynced_since is not None and now - segment.unsynced_since >= SYNC_AFTER_SECONDS:
-                segment.unsynced_since = None
-                self._sync(segment)
+        late = [each for each in self._segments if each.wanted and each.unsynced_for(now) >= SYNC_AFTER_SECONDS]
+        for segment in late:
+            segment.unsynced_since = None
+        return [segment.path for segment in late]
 
     def pending(self) -> Iterator[WorkRequest]:
         """What was not acknowledged, in the order it was written."""
@@ -122,7 +125,7 @@ class Journal:
 
     def close(self) -> None:
         """Bring everything to disk and close."""
-        self.tidy(float("inf"))
+        sync(self.tidy(float("inf")))
         os.close(self._file)
         if not self._active.size:
             self._active.path.unlink(missing_ok=True)
@@ -156,13 +159,6 @@ class Journal:
         self._segments.remove(segment)
         segment.path.unlink(missing_ok=True)
 
-    def _sync(self, segment: _Segment) -> None:
-        descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
-
     def _recover(self, path: Path) -> None:
         segment = _Segment(path)
         for record in _read_records(path):
@@ -173,6 +169,19 @@ class Journal:
             return
         self._segments.append(segment)
         self._place.update(dict.fromkeys(segment.wanted, segment))
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Bring segments to the disk; waits for it, so not in the stream's own thread."""
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # nothing in it is wanted any more
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _read_records(path: Path) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from glidepath.client.connection import Connection, Tls, find_connection
 from glidepath.errors import GlidepathError
-from glidepath.worker import forks
+from glidepath.worker import forks, machine
 from glidepath.worker.subprocesses import Started, import_paths
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Worker:
     address      "host:port", or several separated by commas, tried in turn; found like a client's when empty
     identity     stable name of this worker over restarts; the host's name by default, with a number when that is taken
     slots        attempts it runs at the same time
-    resources    totals it offers ("cpu", "memory_mb", "gpu", ...)
+    resources    totals it offers ("gpu", ...); "cpu" and "memory_mb" are the machine's unless given
     state_dir    journal, source and artifacts; one worker at a time
     tasks        plain functions that it offers as handlers besides registered source ("python:module:function")
     dags_folder  folder from which handlers without registered source are imported
@@ -70,6 +70,8 @@ class Worker:
         tls: Tls | bool | None = None,
         drain_grace_seconds: float = DRAIN_GRACE_SECONDS,
     ) -> None:
+        if sys.platform != "linux":
+            raise WorkerSettingsError(f"this worker owns its tasks' processes as Linux lets it; here is {sys.platform}")
         first, *others = [each.strip() for each in address.split(",")]
         connection = find_connection(first, token, namespace, tls)
         self._connections = [connection, *(_elsewhere(connection, each) for each in others if each)]
@@ -77,7 +79,7 @@ class Worker:
         self._queues = list(queues)
         self._slots = slots or os.cpu_count() or 1
         self._labels = dict(labels or {})
-        self._resources = dict(resources or {})
+        self._resources = machine.resources() | dict(resources or {})
         self._tasks = [_handler_name(task) for task in tasks]
         if self._slots < 1 or not self._queues:
             raise WorkerSettingsError(f"slots is {slots}, queues is {self._queues}; expected at least one of each")

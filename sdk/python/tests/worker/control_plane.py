@@ -7,6 +7,7 @@ import io
 import json
 import queue
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -176,24 +177,26 @@ class ControlPlane(WorkerServiceServicer):
             self.changed.notify_all()
         threading.Thread(target=self._listen, args=(session, requests), daemon=True).start()
         yield WorkResponse(welcome=self._welcome(session, generation))
-        beat = 0
+        beat, due = 0, time.monotonic() + self._interval
         while True:
             try:
-                response = session.outgoing.get(timeout=self._interval)
+                response = session.outgoing.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 if session.ended or not context.is_active():
                     return
-                if not self.beats:
-                    continue
-                beat += 1
-                confirmed = session.echoes[-1] if session.echoes and self.confirms else b""
-                nonce = f"{generation}-{beat}".encode()
-                response = WorkResponse(heartbeat=ServerHeartbeat(nonce=nonce, confirmed_nonce=confirmed))
+                beat, due = beat + 1, due + self._interval
+                response = self._beat(session, f"{generation}-{beat}".encode())
             if response is None:
                 if session.ended:
                     return
                 context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
             yield response
+
+    def _beat(self, session: Session, nonce: bytes) -> WorkResponse:
+        if not self.beats:
+            return WorkResponse()
+        confirmed = session.echoes[-1] if session.echoes and self.confirms else b""
+        return WorkResponse(heartbeat=ServerHeartbeat(nonce=nonce, confirmed_nonce=confirmed))
 
     def _welcome(self, session: Session, generation: int) -> Welcome:
         listed = {*session.hello.held_task_tokens, *session.hello.finished_task_tokens}

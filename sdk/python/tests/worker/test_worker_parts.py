@@ -14,7 +14,7 @@ from glidepath.worker.backoff import Backoff
 from glidepath.worker.body import NOTHING, OutputLimits, call
 from glidepath.worker.capture import LINE_CHARS_MAX, Capture
 from glidepath.worker.context import NotInTask, TaskContext, current, running
-from glidepath.worker.journal import SEGMENT_BYTES, Journal
+from glidepath.worker.journal import SEGMENT_BYTES, Journal, sync
 from glidepath.worker.leases import Lease
 from glidepath.worker.loading import Loader
 from glidepath.worker.logs import ATTEMPT_BYTES_MAX, CHUNK_BYTES_MAX, LogStore
@@ -91,6 +91,14 @@ class TestJournal:
         content[-1] ^= 0xFF
         segment.write_bytes(content)
         assert pending(Journal(tmp_path)) == [b"a"]
+
+    def test_what_waits_for_long_belongs_on_the_disk_once(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path)
+        journal.append(record_of(b"a"), [b"a"], 10.0)
+        assert journal.tidy(10.1) == []
+        (late,) = journal.tidy(11.0)
+        assert journal.tidy(12.0) == []
+        sync([late, tmp_path / "gone"])
 
 
 class TestLease:
