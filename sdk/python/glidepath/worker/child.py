@@ -31,7 +31,6 @@ from glidepath.worker.loading import HandlerNotFound, Loader
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import pack, read_frame
 
-CONTROL_FD = 3
 _HEADER = struct.Struct("<I")
 
 
@@ -96,8 +95,79 @@ class ControlLink:
             frame = frame[os.write(self._descriptor, frame) :]
 
 
-def enter(stdout: int, stderr: int, control: int) -> None:
-    """Become a body: own session, plain signals, only the three ways out open."""
+class Body:
+    """What a body needs, put together in the forkserver; `run` is called in the new process.
+
+    `spec` is what `assignments.body_spec` made. The descriptors are the body's ends of its three ways out.
+    """
+
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        ends: tuple[int, int, int],
+        loader: Loader,
+        masker: Masker,
+        limits: body.OutputLimits,
+    ) -> None:
+        self._spec = spec
+        self._ends = ends
+        self._loader = loader
+        self._limits = limits
+        self._link = ControlLink(ends[2], masker)
+        loader.prepare(spec["handler"], spec["source"])
+
+    @property
+    def environment(self) -> list[tuple[str, str]]:
+        """Variables that the process must find set."""
+        return self._spec["environment"]  # type: ignore[no-any-return]
+
+    def make_current(self) -> None:
+        """Let `current()` give this attempt's context, which is made when it is asked for."""
+        context.run_alone(lambda: context.from_fields(marshal.loads(self._spec["context"]), self._link))
+
+    def run(self) -> NoReturn:
+        """Become a process of its own, run the attempt and exit."""
+        status = 1
+        try:
+            _enter(*self._ends)
+            gc.enable()
+            status = self._run()
+        except SystemExit as leave:
+            status = _exit_status(leave)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            _flush()
+            os._exit(status)
+
+    def _run(self) -> int:
+        try:
+            arguments = _arguments(self._spec, self._link)
+            if self._spec["handler"] == "shell":
+                _become_shell(arguments, self._link)
+            end, data = self._call(arguments)
+        except InputError as error:
+            end, data = {"end": "failed", "failure": failures.describe(error)}, b""
+        _leave()
+        if end is body.NOTHING:
+            self._link.write(_NOTHING)
+        else:
+            self._link.tell("end", body.masked(end, self._link.masker), data)
+        return 0
+
+    def _call(self, arguments: dict[str, Any]) -> body.End:
+        try:
+            function = self._loader.load(self._spec["handler"], self._spec["source"])
+        except HandlerNotFound as error:
+            problem = failures.failure(failures.INFRASTRUCTURE, "HandlerNotFound", str(error), retryable=False)
+            return {"end": "failed", "failure": problem}, b""
+        except Exception as error:  # raised by the module while it was imported
+            return {"end": "failed", "failure": failures.describe(error)}, b""
+        return body.call(function, arguments, self._limits)
+
+
+def _enter(stdout: int, stderr: int, control: int) -> None:
+    """Own session, plain signals, only the three ways out open."""
     os.setsid()
     _signal.set_wakeup_fd(-1)
     for number in _SIGNALS:
@@ -106,41 +176,8 @@ def enter(stdout: int, stderr: int, control: int) -> None:
     processes.die_with_parent()
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
-    if control != CONTROL_FD:
-        os.dup2(control, CONTROL_FD, inheritable=False)
-    os.closerange(CONTROL_FD + 1, 1 << 20)
-
-
-def run(spec: dict[str, Any], loader: Loader, masker: Masker, limits: body.OutputLimits) -> NoReturn:
-    """Run the attempt that `spec` describes (see `assignments.body_spec`) and exit."""
-    status = 1
-    gc.enable()
-    try:
-        status = _run(spec, loader, ControlLink(CONTROL_FD, masker), limits)
-    except SystemExit as leave:
-        status = _exit_status(leave)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        _flush()
-        os._exit(status)
-
-
-def _run(spec: dict[str, Any], loader: Loader, link: ControlLink, limits: body.OutputLimits) -> int:
-    try:
-        arguments = _arguments(spec, link)
-        if spec["handler"] == "shell":
-            _become_shell(arguments, link)
-        context.run_alone(lambda: context.from_fields(marshal.loads(spec["context"]), link))
-        end, data = _call(spec, loader, arguments, limits)
-    except InputError as error:
-        end, data = {"end": "failed", "failure": failures.describe(error)}, b""
-    _leave()
-    if end is body.NOTHING:
-        link.write(_NOTHING)
-    else:
-        link.tell("end", body.masked(end, link.masker), data)
-    return 0
+    os.closerange(3, control)
+    os.closerange(control + 1, 1 << 20)
 
 
 def _arguments(spec: dict[str, Any], link: ControlLink) -> dict[str, Any]:
@@ -155,19 +192,6 @@ def _arguments(spec: dict[str, Any], link: ControlLink) -> dict[str, Any]:
             return file.read()
 
     return dict(resolve_inputs(Assignment.FromString(spec["assignment"]), fetch))
-
-
-def _call(
-    spec: dict[str, Any], loader: Loader, arguments: dict[str, Any], limits: body.OutputLimits
-) -> tuple[dict[str, Any], bytes]:
-    try:
-        function = loader.load(spec["handler"], spec["source"])
-    except HandlerNotFound as error:
-        problem = failures.failure(failures.INFRASTRUCTURE, "HandlerNotFound", str(error), retryable=False)
-        return {"end": "failed", "failure": problem}, b""
-    except Exception as error:  # raised by the module while it was imported
-        return {"end": "failed", "failure": failures.describe(error)}, b""
-    return body.call(function, arguments, limits)
 
 
 def _become_shell(arguments: dict[str, Any], link: ControlLink) -> NoReturn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,17 +22,18 @@ from glidepath.worker.pipes import FrameReader
 
 
 class Attempt:
-    """A body that was forked and not reported yet."""
+    """A body and its ends that the forkserver holds. `pid` is 0 until it is forked."""
 
     __slots__ = (
         "capture", "cause", "control", "control_reader", "end", "exclusive", "files", "grace", "key", "kill_at",
-        "log_flush_due", "memory_max", "pid", "progress", "started", "status", "wants_output",
+        "log_flush_due", "memory_max", "pid", "progress", "started", "status", "timeout", "wants_output",
     )  # fmt: skip
 
-    def __init__(self, key: int, options: dict[str, Any], pid: int, masker: Masker) -> None:
+    def __init__(self, key: int, options: dict[str, Any], masker: Masker) -> None:
         self.key = key
-        self.pid = pid
-        self.started = time.time()
+        self.pid = 0
+        self.started = 0.0
+        self.timeout: float = options["timeout"]
         self.grace: float = options["grace"]
         self.exclusive: bool = options["exclusive"]
         self.memory_max: int = options["memory_bytes_max"]
@@ -49,36 +50,53 @@ class Attempt:
         self.wants_output = ""
 
 
-def fork_body(
-    key: int, options: dict[str, Any], spec: dict[str, Any], loader: Loader, masker: Masker, limits: OutputLimits
-) -> Attempt:
-    """Fork a body that does what `spec` says. OSError when the system gives no process or no pipes."""
-    loader.prepare(spec["handler"], spec["source"])
-    opened: list[int] = []
-    try:
-        for _ in range(2):
-            opened += os.pipe()
-        control, control_end = socket.socketpair()
+class Fork:
+    """One fork in two steps: what is made before it, and the fork itself, which touches as little as it can.
+
+    Several are made ready first and then forked in a row, because what is touched between two forks is copied again.
+    OSError when the system gives no pipes or no process; nothing stays open then.
+    """
+
+    def __init__(
+        self, attempt: Attempt, spec: dict[str, Any], loader: Loader, masker: Masker, limits: OutputLimits
+    ) -> None:
+        self.attempt = attempt
+        opened: list[int] = []
+        try:
+            for _ in range(2):
+                opened += os.pipe()
+            attempt.control, control_end = socket.socketpair()
+        except OSError:
+            _close(opened)
+            raise
         out, out_end, err, err_end = opened
-        with control_end, _environment(spec["environment"]):
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    child.enter(out_end, err_end, control_end.detach())
-                    child.run(spec, loader, masker, limits)
-                finally:
-                    os._exit(1)
-    except OSError:
-        for descriptor in opened:
-            os.close(descriptor)
-        raise
-    os.close(out_end)
-    os.close(err_end)
-    control.setblocking(False)
-    attempt = Attempt(key, options, pid, masker)
-    attempt.control = control
-    attempt.files = {control.fileno(): "control", out: "stdout", err: "stderr"}
-    return attempt
+        self._ends = (out_end, err_end, control_end.detach())
+        attempt.control.setblocking(False)
+        attempt.files = {attempt.control.fileno(): "control", out: "stdout", err: "stderr"}
+        self._body = child.Body(spec, self._ends, loader, masker, limits)
+
+    def fork(self) -> None:
+        """Make the process."""
+        attempt = self.attempt
+        self._body.make_current()
+        try:
+            with _environment(self._body.environment):
+                attempt.pid = os.fork()
+                if attempt.pid == 0:
+                    self._body.run()
+        except OSError:
+            assert attempt.control is not None
+            attempt.control.close()
+            _close(descriptor for descriptor, stream in attempt.files.items() if stream != "control")
+            raise
+        finally:
+            _close(self._ends)
+        attempt.started = time.time()
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 @contextmanager

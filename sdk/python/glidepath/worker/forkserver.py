@@ -33,7 +33,7 @@ from typing import Any, ClassVar
 
 from glidepath.worker import child, leftovers, processes
 from glidepath.worker.body import OutputLimits
-from glidepath.worker.forking import Attempt, fork_body
+from glidepath.worker.forking import Attempt, Fork
 from glidepath.worker.loading import Loader, warm_up
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import BrokenFrame, FrameReader, pack
@@ -65,6 +65,7 @@ class Forkserver:
         self._attempts: dict[int, Attempt] = {}
         self._by_pid: dict[int, Attempt] = {}
         self._owner: dict[int, Attempt] = {}  # by file descriptor
+        self._ready: list[Fork] = []
         self._paused: set[int] = set()
         self._timers: list[tuple[float, int, Callable[[], None], Attempt | None]] = []
         self._timer_count = 0
@@ -139,6 +140,7 @@ class Forkserver:
             for frame in self._reader.feed(data):
                 kind, *arguments = marshal.loads(frame)
                 self._COMMANDS[kind](self, *arguments)
+            self._fork_all()
 
     def _send(self, *event: Any) -> None:
         if self._sock is not None:
@@ -172,26 +174,42 @@ class Forkserver:
     # ------------------------------------------------------------------ commands
 
     def _start(self, key: int, options: dict[str, Any], spec: bytes) -> None:
+        attempt = Attempt(key, options, self._masker)
         try:
-            attempt = fork_body(key, options, marshal.loads(spec), self._loader, self._masker, self._limits)
+            self._ready.append(Fork(attempt, marshal.loads(spec), self._loader, self._masker, self._limits))
         except OSError as error:
-            return self._send("refused", key, f"no process could be made: {error}")
-        self._attempts[key] = self._by_pid[attempt.pid] = attempt
+            self._refuse(attempt, error)
+
+    def _fork_all(self) -> None:
+        ready, self._ready = self._ready, []
+        forked = []
+        for each in ready:
+            try:
+                each.fork()
+                forked.append(each.attempt)
+            except OSError as error:
+                self._refuse(each.attempt, error)
+        for attempt in forked:
+            self._forked(attempt)
+
+    def _refuse(self, attempt: Attempt, error: OSError) -> None:
+        self._send("refused", attempt.key, f"no process could be made: {error}")
+
+    def _forked(self, attempt: Attempt) -> None:
+        self._attempts[attempt.key] = self._by_pid[attempt.pid] = attempt
         for descriptor in attempt.files:
             self._owner[descriptor] = attempt
             self._epoll.register(descriptor, select.EPOLLIN)
-        self._send("started", key, attempt.pid, attempt.started)
-        self._set_limits(attempt, options)
-
-    def _set_limits(self, attempt: Attempt, options: dict[str, Any]) -> None:
-        if options["timeout"]:
-            self._after(options["timeout"], lambda: self._end_tree(attempt, TIMED_OUT, attempt.grace), attempt)
+        self._send("started", attempt.key, attempt.pid, attempt.started)
+        if attempt.timeout:
+            self._after(attempt.timeout, lambda: self._end_tree(attempt, TIMED_OUT, attempt.grace), attempt)
         if attempt.memory_max:
             self._watch("memory", self._watch_memory)
         if attempt.exclusive:
             self._watch("leases", self._watch_leases)
 
     def _cancel(self, key: int, grace: float) -> None:
+        self._fork_all()  # what is to be ended may be one of those
         if key in self._attempts:
             self._end_tree(self._attempts[key], CANCELLED, grace)
 
@@ -327,7 +345,7 @@ class Forkserver:
     def _reap(self) -> None:
         """Report what has ended; what must not leave processes behind is reported when it has not."""
         ended = self._collect()
-        waiting = [each for each in ended if each.exclusive or each.cause or _group_exists(each.pid)]
+        waiting = [each for each in ended if each.exclusive or each.cause or processes.group_exists(each.pid)]
         for attempt in ended:
             if attempt not in waiting:
                 self._report(attempt)
@@ -343,7 +361,7 @@ class Forkserver:
     def _collect(self) -> list[Attempt]:
         """Bodies that have ended since the last call, with all that they wrote."""
         ended = []
-        for pid, status in _exited():
+        for pid, status in processes.exited():
             self._leftovers.reaped(pid)
             attempt = self._by_pid.pop(pid, None)
             if attempt is not None:
@@ -444,30 +462,6 @@ class Forkserver:
             if left <= attempt.grace + 1:
                 self._end_tree(attempt, LEASE_ENDED, min(attempt.grace, max(0.0, left - 1)))
         return bool(watched)
-
-
-def _exited() -> list[tuple[int, int]]:
-    """Children that have ended since the last call, with their wait status."""
-    found = []
-    try:
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            found.append((pid, status))
-    except ChildProcessError:
-        pass
-    return found
-
-
-def _group_exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def main() -> None:

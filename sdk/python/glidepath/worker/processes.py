@@ -103,6 +103,31 @@ def kernel_out_of_memory_kills() -> int:
         return 0
 
 
+def exited() -> list[tuple[int, int]]:
+    """Children that have ended since the last call, with their wait status."""
+    found = []
+    try:
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            found.append((pid, status))
+    except ChildProcessError:
+        pass
+    return found
+
+
+def group_exists(group: int) -> bool:
+    """Whether any process is in this group."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _parent_of(pid: str) -> int | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
