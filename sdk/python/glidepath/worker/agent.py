@@ -1,9 +1,8 @@
 """What this worker holds, and where each attempt goes: the heart of the stream process.
 
-It decides nothing about retries or order: an assignment comes in, a result goes out, once. Authoritative here: which
-attempts are in this worker's hands (`_held`) and that every one of them leaves through `_finish`, where its result is
-in the journal before it is on the wire. What may go wrong is said where it is handled: streams in `stream`, bodies in
-`forkserver`, the disk in `journal`.
+It decides nothing about retries or order: an assignment comes in, a result goes out. Authoritative here: which attempts
+are in this worker's hands (`_held`); each leaves through `deliveries`. What may go wrong is said where it is handled:
+streams in `stream`, bodies in `forkserver`, the disk in `journal`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +114,6 @@ class Agent:
     def renewed(self, lease_end: float) -> None:
         """The lease was moved: exclusive bodies may live on."""
         self.forks.renew(lease_end)
-
-    def disconnected(self) -> None:
-        """Nothing to do: what runs goes on, and the next hello tells everything."""
 
     def received(self, response: WorkResponse) -> None:
         """A frame of the server."""
@@ -339,7 +335,9 @@ class Agent:
         held = self._forked.get(key)
         if held is not None:
             header, _ = parse_message(frame)
-            self._background.start(self._answer(held.token, header, lambda answer: self.forks.answer(key, answer)))
+            self._background.start(
+                self.artifacts.reply(held.token, header, lambda answer: self.forks.answer(key, answer))
+            )
 
     def fork_ended(self, key: int, report: Mapping[str, Any]) -> None:
         """A body has ended, and everything it left behind."""
@@ -379,7 +377,7 @@ class Agent:
             elif kind == ASK:
                 header = json.loads(content)
                 token = base64.b64decode(header["token"])
-                self._background.start(self._answer(token, header, self.inlines.answer))
+                self._background.start(self.artifacts.reply(token, header, self.inlines.answer))
 
     def _inline_results(self, record: bytes) -> None:
         batch = WorkRequest.FromString(record)
@@ -422,8 +420,6 @@ class Agent:
         returned = at_fault.ending == "return"
         self._finish(at_fault, results.decide(at_fault.token, report, limits, at_fault.reason, returned))
 
-    # ------------------------------------------------------------------ outputs and artifacts
-
     def _finish_or_store(self, held: Held, result: AttemptResult) -> None:
         if not result.success.output.uri.startswith(results.SPOOL):
             return self._finish(held, result)
@@ -434,20 +430,6 @@ class Agent:
 
         held.place = STORING
         self._deliveries.store(result, self.artifacts, stored)
-
-    async def _answer(self, token: bytes, question: Mapping[str, Any], answer: Callable[[bytes], None]) -> None:
-        try:
-            match question["kind"]:
-                case "put_artifact":
-                    stored = await self.artifacts.put(token, question["path"], question["content_type"])
-                    reply = {"uri": stored.uri}
-                case "get_artifact":
-                    reply = {"path": str(await self.artifacts.get(token, question["uri"]))}
-                case other:
-                    reply = {"error": f"this worker knows no {other!r}"}
-        except (GlidepathError, OSError) as error:
-            reply = {"error": str(error)}
-        answer(json.dumps(reply).encode())
 
     # ------------------------------------------------------------------ time passing, leaving
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +54,23 @@ class Artifacts:
         self._namespace = namespace
         self._fetching: dict[str, asyncio.Task[Any]] = {}
         folder.mkdir(parents=True, exist_ok=True)
+
+    async def reply(self, token: bytes, question: Mapping[str, Any], reply: Callable[[bytes], None]) -> None:
+        """Do what a body asked through its context and reply with what it needs to know, or the "error" it raises."""
+        try:
+            answer = await self._answer(token, question)
+        except (GlidepathError, OSError, KeyError) as error:
+            answer = {"error": str(error)}
+        reply(json.dumps(answer).encode())
+
+    async def _answer(self, token: bytes, question: Mapping[str, Any]) -> dict[str, str]:
+        match question["kind"]:
+            case "put_artifact":
+                return {"uri": (await self.put(token, question["path"], question["content_type"])).uri}
+            case "get_artifact":
+                return {"path": str(await self.get(token, question["uri"]))}
+            case other:
+                return {"error": f"this worker knows no {other!r}"}
 
     async def put(self, token: bytes, path: str, content_type: str) -> Payload:
         """Store a file; the answer is its reference. ArtifactRefused says why not."""

@@ -65,9 +65,6 @@ class StreamEvents(Protocol):
     def received(self, response: WorkResponse) -> None:
         """A frame with anything but a heartbeat."""
 
-    def disconnected(self) -> None:
-        """The stream has ended."""
-
 
 @dataclass
 class Stream:
@@ -132,7 +129,6 @@ class Stream:
                 await self._exchange(call, lease, interval)
             finally:
                 self._connected.clear()
-                self.events.disconnected()
         return True
 
     async def _first(self, call: Any) -> WorkResponse | None:
