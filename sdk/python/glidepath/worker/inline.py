@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import Any
 
@@ -26,10 +27,13 @@ from glidepath.worker.loading import HandlerNotFound, Loader
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import pack, read_frame
 from glidepath_proto.registry.v1.dag_pb2 import Handler
-from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, LogChunk, LogEntry, Success
+from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, Success
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest, WorkResponse
 
 FLUSH_SECONDS = 0.004
+SAYING_SECONDS = 0.2
+CHUNK_LINES_MAX = 100
+LINE_CHARS_MAX = 2048
 ASSIGNMENTS, CONFIGURE, ANSWER = b"A", b"C", b"R"
 """First letter of frames to this process."""
 RESULTS, SPOOLED, ASK = b"R", b"U", b"Q"
@@ -49,12 +53,15 @@ class InlineRunner:
         self._out = WorkRequest()
         self._flushed = time.monotonic()
         self._early: list[bytes] = []
+        self._lock = threading.Lock()  # over `_out` and the socket's writing side
+        self._said = threading.Event()
         self._token = b""
         self._printed: dict[str, str] = {}
         self._log_number = 0
 
     def run(self) -> None:
         """Serve until the stream process has gone."""
+        threading.Thread(target=self._tell_what_is_said, daemon=True).start()
         while True:
             frame = self._early.pop(0) if self._early else read_frame(self._sock)
             if frame is None:
@@ -73,13 +80,15 @@ class InlineRunner:
         if kind == "secret":
             self._masker.add([str(message["value"])])
         elif kind == "progress":
-            self._out.progress.append(results.to_progress(self._token, message))
+            with self._lock:
+                self._out.progress.append(results.to_progress(self._token, message))
+            self._said.set()
 
     def ask(self, kind: str, message: Any) -> dict[str, Any]:
         """What a task asks for through its context: waits, and with it everything behind this task."""
         self._flush()
         content = {"kind": kind, "token": base64.b64encode(self._token).decode(), **message}
-        self._sock.sendall(pack(ASK + json.dumps(content).encode()))
+        self._send(ASK + json.dumps(content).encode())
         while (frame := read_frame(self._sock)) is not None:
             if frame[:1] == ANSWER:
                 answer: dict[str, Any] = json.loads(frame[1:])
@@ -106,9 +115,10 @@ class InlineRunner:
         _stamp(result, started, time.time())
         if result.success.output.uri:
             self._flush()
-            self._sock.sendall(pack(SPOOLED + result.SerializeToString()))
+            self._send(SPOOLED + result.SerializeToString())
         else:
-            self._out.results.append(result)
+            with self._lock:
+                self._out.results.append(result)
 
     def _result(self, assignment: Assignment) -> AttemptResult:
         try:
@@ -143,16 +153,33 @@ class InlineRunner:
         if not lines:
             return
         now = results.timestamp(time.time())
-        chunk = LogChunk(task_token=self._token, sequence_number=self._log_number)
-        chunk.entries.extend(LogEntry(time=now, stream=stream, text=self._masker.mask(line)) for line in lines)
-        self._log_number += 1
-        self._out.log_chunks.append(chunk)
+        with self._lock:
+            chunks = self._out.log_chunks
+            if not chunks or chunks[-1].task_token != self._token or len(chunks[-1].entries) >= CHUNK_LINES_MAX:
+                chunks.add(task_token=self._token, sequence_number=self._log_number)
+                self._log_number += 1
+            for line in lines:
+                chunks[-1].entries.add(time=now, stream=stream, text=self._masker.mask(line)[:LINE_CHARS_MAX])
+        self._said.set()
+
+    def _send(self, payload: bytes) -> None:
+        with self._lock:
+            self._sock.sendall(pack(payload))
+
+    def _tell_what_is_said(self) -> None:
+        """Beside a task that runs long: what it says is seen while it runs, and not lost with it."""
+        while True:
+            self._said.wait()
+            time.sleep(SAYING_SECONDS)
+            self._said.clear()
+            self._flush()
 
     def _flush(self) -> None:
         self._flushed = time.monotonic()
-        if self._out.ByteSize():
-            self._sock.sendall(pack(RESULTS + self._out.SerializeToString()))
-            self._out = WorkRequest()
+        with self._lock:
+            if self._out.ByteSize():
+                self._sock.sendall(pack(RESULTS + self._out.SerializeToString()))
+                self._out = WorkRequest()
 
 
 class _Printed:

@@ -269,10 +269,13 @@ def test_an_inline_task_that_kills_its_process_harms_no_other(plane: ControlPlan
 
 def test_an_inline_task_over_its_time_is_ended(plane: ControlPlane, start_worker: StartWorker) -> None:
     start_worker().write("jobs", TASKS)
-    slow = plane.assignment("python:jobs:waits", inline=True, timeout=0.5)
+    slow = plane.assignment("python:jobs:waits", inline=True, timeout=1.5)
     after = plane.assignment("python:jobs:add", inline=True, inputs={"a": 1, "b": 1})
     plane.sessions[-1].send(assignments=[slow, after])
+    plane.wait(lambda: after.task_token in plane.accepted, "the acceptance of what waits behind it")
+    assert after.task_token not in plane.results
     assert plane.result(slow.task_token).timed_out.failure.kind == FailureKind.FAILURE_KIND_TIMEOUT
+    assert plane.logs[slow.task_token][0].text.startswith("waiting")
     assert plane.result(after.task_token).HasField("success")
 
 

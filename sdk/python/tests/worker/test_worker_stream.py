@@ -257,6 +257,22 @@ def test_an_exclusive_attempt_ends_before_its_lease(start_worker: StartWorker, p
     assert alive(other)
 
 
+def test_a_frozen_worker_does_not_keep_an_exclusive_attempt_alive(
+    start_worker: StartWorker, plane: ControlPlane
+) -> None:
+    plane.stop()
+    plane._lease_ttl = 3.0
+    plane.start()
+    worker = start_worker()
+    worker.write("jobs", TASKS)
+    token = plane.assign("python:jobs:ignores_term", grace=0.2, exclusive=True)
+    pid = int(plane.line(token, "waiting").split()[1])
+    worker.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: not alive(pid))
+    worker.process.send_signal(signal.SIGCONT)
+    assert failure_of(plane.result(token)).type == "LeaseEnded"
+
+
 def test_secrets_are_masked_and_the_workers_token_is_out_of_reach(
     plane: ControlPlane, start_worker: StartWorker
 ) -> None:
