@@ -125,13 +125,21 @@ class Body:
         """Let `current()` give this attempt's context, which is made when it is asked for."""
         context.run_alone(lambda: context.from_fields(marshal.loads(self._spec["context"]), self._link))
 
+    def rehearse(self) -> None:
+        """Go the way of `run` without becoming or leaving anything."""
+        self.make_current()
+        self._tell(*self._end())
+
     def run(self) -> NoReturn:
         """Become a process of its own, run the attempt and exit."""
         status = 1
         try:
             _enter(*self._ends)
             gc.enable()
-            status = self._run()
+            end, data = self._end()
+            _leave()
+            self._tell(end, data)
+            status = 0
         except SystemExit as leave:
             status = _exit_status(leave)
         except BaseException:
@@ -140,20 +148,20 @@ class Body:
             _flush()
             os._exit(status)
 
-    def _run(self) -> int:
+    def _end(self) -> body.End:
         try:
             arguments = _arguments(self._spec, self._link)
             if self._spec["handler"] == "shell":
                 _become_shell(arguments, self._link)
-            end, data = self._call(arguments)
+            return self._call(arguments)
         except InputError as error:
-            end, data = {"end": "failed", "failure": failures.describe(error)}, b""
-        _leave()
+            return {"end": "failed", "failure": failures.describe(error)}, b""
+
+    def _tell(self, end: dict[str, Any], data: bytes) -> None:
         if end is body.NOTHING:
             self._link.write(_NOTHING)
         else:
             self._link.tell("end", body.masked(end, self._link.masker), data)
-        return 0
 
     def _call(self, arguments: dict[str, Any]) -> body.End:
         try:

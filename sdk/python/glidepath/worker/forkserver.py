@@ -33,7 +33,7 @@ from typing import Any, ClassVar
 
 from glidepath.worker import child, leftovers, processes
 from glidepath.worker.body import OutputLimits
-from glidepath.worker.forking import Attempt, Fork
+from glidepath.worker.forking import Attempt, Fork, rehearse
 from glidepath.worker.loading import Loader, warm_up
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import BrokenFrame, FrameReader, pack
@@ -472,6 +472,7 @@ def main() -> None:
     processes.adopt_orphans()
     sys.path[:] = [path for path in sys.argv[2].split(os.pathsep) if path]
     warm_up(sys.path)
+    rehearse(Masker())
     server = Forkserver(socket.socket(fileno=int(sys.argv[1])))
     gc.collect()
     gc.disable()

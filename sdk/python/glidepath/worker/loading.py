@@ -49,6 +49,10 @@ class Loader:
             found = self._handlers[source, handler] = self._import(handler, source)
         return found
 
+    def put_aside(self) -> None:
+        """Leave no module of registered source in place."""
+        self._switch("")
+
     def prepare(self, handler: str, source: str) -> None:
         """Find and compile a handler's module in registered source, running none of it. What fails, fails at `load`."""
         name = handler.split(":")[1] if handler.count(":") == 2 else ""
