@@ -13,14 +13,14 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from glidepath.errors import GlidepathError, InputError
 from glidepath.worker import assignments, failures, results
 from glidepath.worker.artifacts import Artifacts
-from glidepath.worker.background import Background
+from glidepath.worker.background import Background, within
 from glidepath.worker.child import parse_message
 from glidepath.worker.deliveries import Deliveries
 from glidepath.worker.forks import Forks
@@ -71,7 +71,7 @@ class Agent:
         self._forked: dict[int, Held] = {}
         self._next_key = 0
         self._early_cancels: dict[bytes, tuple[Cancel, float]] = {}
-        self._unaccepted: deque[tuple[float, list[Held]]] = deque()
+        self._unaccepted: deque[tuple[float, list[bytes]]] = deque()
         self._credits_kept = 0
         self._background = Background()
         self._deliveries = Deliveries(
@@ -152,7 +152,7 @@ class Agent:
                 held.accepted = True
                 self._prepare(held)
         if inline:
-            self._unaccepted.append((now + ACCEPT_INLINE_SECONDS, inline))
+            self._unaccepted.append((now + ACCEPT_INLINE_SECONDS, [held.token for held in inline]))
             self._take_inline(inline)
         if accept:
             self.outbox.accepted(accept)
@@ -431,6 +431,12 @@ class Agent:
         held.place = STORING
         self._deliveries.store(result, self.artifacts, stored)
 
+    def inline_unable(self, tasks: list[Held], status: int) -> None:
+        """The inline runner does not start."""
+        for held in tasks:
+            message = f"the process in which inline tasks run does not start (it ended with {status})"
+            self._fail(held, failures.INFRASTRUCTURE, "InlineRunnerDied", message)
+
     # ------------------------------------------------------------------ time passing, leaving
 
     async def tick(self) -> None:
@@ -451,8 +457,7 @@ class Agent:
 
     def _accept_late(self, now: float) -> None:
         while self._unaccepted and self._unaccepted[0][0] <= now:
-            _, inline = self._unaccepted.popleft()
-            late = [held.token for held in inline if held.token in self._held]
+            late = [token for token in self._unaccepted.popleft()[1] if token in self._held]
             if late:
                 self.outbox.accepted(late)
 
@@ -479,22 +484,13 @@ class Agent:
         for held in self.inlines.withdraw(lambda _: False):
             held.ending, held.reason = "return", reason
             self._finish_ended(held)
-        if not await _within(self.idle.wait(), grace_seconds):
+        if not await within(self.idle.wait(), grace_seconds):
             longest = max((assignments.grace_seconds(held.assignment) for held in self._held.values()), default=0.0)
             for held in list(self._held.values()):
                 self._end(held, "return", reason, assignments.grace_seconds(held.assignment))
-            await _within(self.idle.wait(), longest + LEAVE_SECONDS)
-        await _within(self._deliveries.all_answered(), LEAVE_SECONDS)
+            await within(self.idle.wait(), longest + LEAVE_SECONDS)
+        await within(self._deliveries.all_answered(), LEAVE_SECONDS)
 
     async def stop(self) -> None:
         """End what goes on in the background."""
         await self._background.stop()
-
-
-async def _within(awaitable: Awaitable[Any], seconds: float) -> bool:
-    """Whether it was done in time."""
-    try:
-        await asyncio.wait_for(awaitable, seconds)
-    except TimeoutError:
-        return False
-    return True

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import grpc
 import grpc.aio
@@ -74,6 +75,7 @@ class Artifacts:
 
     async def put(self, token: bytes, path: str, content_type: str) -> Payload:
         """Store a file; the answer is its reference. ArtifactRefused says why not."""
+        await asyncio.to_thread(_check_regular, path)
 
         async def call(stub: Stub) -> Payload:
             answer = await stub.PutArtifact(_upload(token, path, content_type), metadata=self._metadata)
@@ -131,6 +133,7 @@ class Artifacts:
         if found != sha256:
             partial.unlink(missing_ok=True)
             raise ArtifactRefused(f"{uri} arrived with hash {found}; refused")
+        partial.chmod(0o400)  # others may read the same content later
         partial.rename(path)
         self._prune(keep=path)
 
@@ -177,8 +180,18 @@ def _cancelled_here() -> bool:
 
 
 async def _upload(token: bytes, path: str, content_type: str) -> AsyncIterator[PutArtifactRequest]:
-    with open(path, "rb") as file:
-        first = PutArtifactRequest(task_token=token, content_type=content_type, chunk=file.read(CHUNK_BYTES))
-        yield first
-        while chunk := file.read(CHUNK_BYTES):
+    """Read in a thread: the file is where user code wanted it, and a slow disk must not delay a heartbeat."""
+    with await asyncio.to_thread(_open, path) as file:
+        chunk = await asyncio.to_thread(file.read, CHUNK_BYTES)
+        yield PutArtifactRequest(task_token=token, content_type=content_type, chunk=chunk)
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield PutArtifactRequest(chunk=chunk)
+
+
+def _open(path: str) -> BinaryIO:
+    return open(path, "rb")
+
+
+def _check_regular(path: str) -> None:
+    if not os.path.isfile(path):
+        raise ArtifactRefused(f"{path} is no regular file")

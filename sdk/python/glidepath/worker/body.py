@@ -80,7 +80,7 @@ def success(value: Any, limits: OutputLimits) -> End:
     import hashlib
 
     end |= {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    end["spool"] = os.path.join(limits.spool, f"output-{os.getpid()}-{end['sha256'][:16]}")
+    end["spool"] = os.path.join(limits.spool, f"output-{os.urandom(12).hex()}")
     with open(end["spool"], "wb") as file:
         file.write(data)
     return end, b""

@@ -11,6 +11,7 @@ from glidepath.worker import processes
 from glidepath.worker.subprocesses import Connected, Started
 
 MODULE = "glidepath.worker.forkserver"
+STILLBORN_MAX = 3
 
 
 class ForkEvents(Protocol):
@@ -33,6 +34,8 @@ class Forks:
         self._events = events
         self._configuration: tuple[Any, ...] | None = None
         self._closing = False
+        self._heard = False
+        self._stillborn = 0
         self._pipe = Connected(started, self._on_frames, self._on_closed)
 
     @property
@@ -71,6 +74,7 @@ class Forks:
         self._pipe.send(marshal.dumps(command))
 
     def _on_frames(self, frames: list[bytes]) -> None:
+        self._heard = True
         for frame in frames:
             kind, *arguments = marshal.loads(frame)
             getattr(self._events, f"fork_{kind}")(*arguments)
@@ -78,9 +82,13 @@ class Forks:
     def _on_closed(self) -> None:
         if self._closing:
             return
-        self._pipe.process.wait()
+        status = self._pipe.process.wait()
+        self._stillborn = self._stillborn + 1 if not self._heard else 0
+        if self._stillborn >= STILLBORN_MAX:
+            raise SystemExit(f"worker: the forkserver does not start (it ended with {status}); see its words above")
         # Its bodies died with it; what they had started has lost its judge. The mark is in whatever they started.
         processes.signal_all(processes.marked(self._pipe.mark), signal.SIGKILL)
+        self._heard = False
         self._pipe = Connected(Started(MODULE, [], self._paths), self._on_frames, self._on_closed)
         if self._configuration:
             self._tell(*self._configuration)

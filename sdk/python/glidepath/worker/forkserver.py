@@ -48,6 +48,7 @@ SCAN_SECONDS = 0.2
 LEFTOVER_SECONDS = 0.05
 LEFTOVER_GRACE_SECONDS = 2.0
 ORPHANED_GRACE_SECONDS = 2.0
+WATCH_SHARE = 20  # looking through all processes takes at most one part in so many of the time
 TIMERS_SPARE_MAX = 1000
 UNSENT_BYTES_MAX = 4 * 1024 * 1024
 
@@ -71,6 +72,7 @@ class Forkserver:
         self._timer_count = 0
         self._leftovers: leftovers.Leftovers[Attempt] = leftovers.Leftovers()
         self._scan_due = False
+        self._scan_pause = SCAN_SECONDS
         self._oom_kills = processes.kernel_out_of_memory_kills()
         self._watching = {"memory": False, "leases": False}
         self._lease_end = float("inf")
@@ -356,7 +358,7 @@ class Forkserver:
             grace = LEFTOVER_GRACE_SECONDS if not any(each.cause for each in waiting) else 0
             self._end_leftovers(found, max(time.monotonic() + grace, *(each.kill_at for each in waiting)))
         elif ended and not self._scan_due:
-            self._scan_later(SCAN_SECONDS)
+            self._scan_later(self._scan_pause)
 
     def _collect(self) -> list[Attempt]:
         """Bodies that have ended since the last call, with all that they wrote."""
@@ -420,7 +422,10 @@ class Forkserver:
 
     def _scan(self) -> None:
         self._scan_due = False
-        self._end_leftovers(leftovers.find(self._by_pid), time.monotonic() + LEFTOVER_GRACE_SECONDS)
+        began = time.monotonic()
+        found = leftovers.find(self._by_pid)
+        self._scan_pause = max(SCAN_SECONDS, WATCH_SHARE * (time.monotonic() - began))
+        self._end_leftovers(found, time.monotonic() + LEFTOVER_GRACE_SECONDS)
 
     def _end_leftovers(self, found: set[int], kill_at: float) -> None:
         self._leftovers.end(found, time.monotonic(), kill_at)
@@ -439,9 +444,10 @@ class Forkserver:
         seconds = MEMORY_CHECK_SECONDS if name == "memory" else LEASE_CHECK_SECONDS
 
         def turn() -> None:
+            began = time.monotonic()
             self._watching[name] = check()
             if self._watching[name]:
-                self._after(seconds, turn)
+                self._after(max(seconds, WATCH_SHARE * (time.monotonic() - began)), turn)
 
         self._after(seconds if name == "memory" else 0, turn)
 

@@ -23,6 +23,7 @@ from glidepath_proto.worker.v1.worker_service_pb2 import WorkResponse
 
 MODULE = "glidepath.worker.inline"
 HANDED_MAX = 512
+STILLBORN_MAX = 3
 
 
 class InlineEvents(Protocol):
@@ -33,6 +34,9 @@ class InlineEvents(Protocol):
 
     def inline_died(self, at_fault: Held | None, unheard: list[Held], status: int) -> None:
         """The runner has gone: the task that ran, and tasks that ran before it and were not heard of."""
+
+    def inline_unable(self, tasks: list[Held], status: int) -> None:
+        """The runner does not start; these cannot run."""
 
 
 class Inlines:
@@ -47,6 +51,7 @@ class Inlines:
         self._heard = 0
         self._pipe: Connected | None = None
         self._configuration = b""
+        self._stillborn = 0
         self._began = (0, 0.0)
         self._counter_file = os.memfd_create("glidepath-inline")
         os.ftruncate(self._counter_file, 8)
@@ -135,4 +140,8 @@ class Inlines:
         self._waiting.extendleft(reversed(self._handed))
         self._handed.clear()
         self._events.inline_died(ran[-1] if ran else None, ran[:-1], status)
+        self._stillborn = 0 if ran else self._stillborn + 1
+        if self._stillborn >= STILLBORN_MAX:
+            self._events.inline_unable(list(self._waiting), status)
+            self._waiting.clear()
         self._hand_over()

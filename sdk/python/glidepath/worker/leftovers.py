@@ -53,7 +53,14 @@ class Leftovers(Generic[T]):
 
 def find(leaders: Iterable[int]) -> set[int]:
     """Children of this process that are no leaders, with everything below them."""
-    table = processes.children_by_parent()
     known = set(leaders)
-    unknown = [pid for pid in table.get(os.getpid(), []) if pid not in known]
+    table: dict[int, list[int]] | None = None
+    children = processes.own_children()
+    if children is None:
+        table = processes.children_by_parent()
+        children = table.get(os.getpid(), [])
+    unknown = [pid for pid in children if pid not in known]
+    if not unknown:
+        return set()
+    table = table or processes.children_by_parent()
     return {pid for each in unknown for pid in (each, *processes.descendants(each, table))}

@@ -36,6 +36,15 @@ def children_by_parent() -> dict[int, list[int]]:
     return found
 
 
+def own_children() -> list[int] | None:
+    """Children of this process, which has one thread; None where the kernel does not list them."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except FileNotFoundError:
+        return None
+
+
 def descendants(root: int, table: dict[int, list[int]] | None = None) -> list[int]:
     """Everything below a process, parents before children."""
     table = children_by_parent() if table is None else table

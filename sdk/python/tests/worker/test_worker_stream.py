@@ -14,7 +14,7 @@ import grpc
 from control_plane import ControlPlane
 from test_worker_bodies import alive, failure_of, wait_until
 
-from conftest import SDK, StartWorker
+from conftest import SDK, StartWorker, WorkerProcess
 from glidepath_proto.common.v1.failure_pb2 import FailureKind
 from glidepath_proto.worker.v1.worker_service_pb2 import Verdict
 
@@ -370,6 +370,19 @@ def test_a_dead_forkserver_is_replaced_and_its_bodies_are_gone(
     assert (failure.kind, failure.type) == (FailureKind.FAILURE_KIND_INFRASTRUCTURE, "ForkserverDied")
     wait_until(lambda: not alive(apart))
     assert plane.result(plane.assign("python:jobs:gives", inputs={"value": 1})).HasField("success")
+
+
+def test_a_forkserver_that_does_not_start_ends_the_worker(
+    plane: ControlPlane, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    code = "import os, sys\nif any('worker.forkserver' in each for each in sys.orig_argv):\n    os._exit(3)\n"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    worker = WorkerProcess(plane, tmp_path, environment={"PYTHONPATH": f"{tmp_path}:{SDK}"})
+    try:
+        assert worker.wait() == 1
+        assert "forkserver does not start (it ended with 3)" in worker.log.read_text()
+    finally:
+        worker.end()
 
 
 def test_a_second_worker_cannot_take_the_same_state(plane: ControlPlane, start_worker: StartWorker) -> None:
