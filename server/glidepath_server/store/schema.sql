@@ -240,6 +240,7 @@ create table task_queue (
     redeliveries   integer not null,
     queue_time     timestamptz not null,
     available_time timestamptz not null,
+    timeout_seconds double precision,                -- execution timeout of the attempt, null: none
     due            boolean not null,
     parked_on      bigint not null default 0,
     primary key (dag_run_id, task_index, map_index)
@@ -267,6 +268,7 @@ create table live_attempt (
     primary key (dag_run_id, task_index, map_index)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 create index live_attempt_session on live_attempt (session_id);
+create index live_attempt_cancel on live_attempt (session_id) where cancel_requested_time is not null;
 create index live_attempt_timeout on live_attempt (timeout_time) where timeout_time is not null;
 
 -- A live attempt's share of a limit. use of a limit = sum(slots) of its holders.
