@@ -1,108 +1,154 @@
-"""The stored text of a definition, and the hash by which versions are told apart.
+"""The canonical text of a DAG: the same meaning gives the same text, and the text gives the DAG back.
 
-The text is JSON with sorted keys and no spaces. Literals and the params schema that are JSON are brought into the same
-form, so spacing and the order of keys do not make a new version. `content_hash` is the SHA-256 of the text.
+The text is what the store keeps and what is hashed. Values that say nothing (no description, no timeout) are left out;
+defaults are written out, so that a later server with other defaults reads old versions as they were meant. Literals of
+JSON and the params schema stand in it as texts, not as values: they come back byte for byte.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
-from .definition import DagSpec, Gather, Input, Literal, OutputOf, Param, Policy, TaskSpec, Template
+from .definition import (
+    JSON,
+    DagSpec,
+    Handler,
+    Input,
+    InputList,
+    IsolationMode,
+    LeaseMode,
+    Literal,
+    OutputRef,
+    Param,
+    ResolvedPolicy,
+    TaskSpec,
+    Template,
+)
 from .graph import TriggerRule
+from .json_text import from_json, to_json
 from .retry import RetryPolicy
 
-JSON_TYPE = "application/json"
+FORMAT = 1
+"""Of the text; it changes when a reader of today could not read the text."""
 
 
 def canonical_json(spec: DagSpec) -> str:
-    """The text that is stored and hashed."""
-    return _dump({
-        "dag_id": spec.dag_id, "description": spec.description, "owner": spec.owner, "tags": list(spec.tags),
-        "params_schema": _normal(spec.params_schema) if spec.params_schema else "",
-        "run_timeout_seconds": spec.run_timeout_seconds, "runs_active_max": spec.runs_active_max,
-        "tasks_active_max": spec.tasks_active_max, "tasks": [_task_to_json(task) for task in spec.tasks],
-    })
+    """The one text of a DAG, ASCII."""
+    return to_json(_dag_out(spec))
 
 
 def content_hash(text: str) -> str:
-    """Lowercase hexadecimal SHA-256 of a canonical text."""
+    """SHA-256 of a canonical text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def from_canonical_json(text: str) -> DagSpec:
-    """The inverse of canonical_json."""
-    fields = json.loads(text)
-    fields["tags"] = tuple(fields["tags"])
-    fields["tasks"] = tuple(_task_from_json(task) for task in fields["tasks"])
-    return DagSpec(**fields)
+    """The DAG of a canonical text. Raises ValueError for a text of another format."""
+    value = from_json(text)
+    if value.pop("format") != FORMAT:
+        raise ValueError(f"the stored DAG {value['dag_id']} has a format that this server does not read")
+    return DagSpec(**{**value, "tasks": tuple(map(_task_in, value["tasks"])), "tags": tuple(value.get("tags", ()))})
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+# ---- out
+def _dag_out(spec: DagSpec) -> dict[str, Any]:
+    value = _said(spec)
+    return {**value, "format": FORMAT, "tasks": [_task_out(task) for task in spec.tasks]}
 
 
-def _normal(text: str) -> str:
-    """JSON text in the canonical form; text that is not JSON is returned as it is."""
-    try:
-        return _dump(json.loads(text))
-    except ValueError:
-        return text
+def _task_out(task: TaskSpec) -> dict[str, Any]:
+    value = _said(task)
+    if task.inputs:
+        value["inputs"] = {name: _input_out(each) for name, each in task.inputs.items()}
+    return {**value, "handler": _said(task.handler),
+            "policy": {**_said(task.policy), "retry": _said(task.policy.retry)}}
 
 
-def _task_to_json(task: TaskSpec) -> dict[str, Any]:
-    policy = asdict(task.policy)
-    return {
-        "task_id": task.task_id, "handler_name": task.handler_name, "handler_version": task.handler_version,
-        "description": task.description, "group_id": task.group_id,
-        "upstream_task_ids": list(task.upstream_task_ids), "trigger_rule": task.trigger_rule.value,
-        "inputs": {name: _input_to_json(value) for name, value in task.inputs.items()}, "policy": policy,
-    }
+def _said(thing: Any) -> dict[str, Any]:
+    """Fields that say something. Durations and resources are floats whoever made them."""
+    found = {}
+    for each in fields(thing):
+        value = getattr(thing, each.name)
+        if value is None or value in ("", (), {}):
+            continue
+        if each.name.endswith("_seconds") or each.name in ("backoff", "resources"):
+            value = _floats(value)
+        found[each.name] = value
+    return found
 
 
-def _task_from_json(fields: Mapping[str, Any]) -> TaskSpec:
-    policy = dict(fields["policy"])
-    retry = dict(policy.pop("retry"))
-    retry["delays_seconds"] = tuple(retry["delays_seconds"])
+def _floats(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _floats(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_floats(each) for each in value]
+    return float(value) + 0.0  # no negative zero
+
+
+def _input_out(source: Input) -> dict[str, Any]:
+    match source:
+        case Literal():
+            return {"literal": _literal_out(source)}
+        case Template(text):
+            return {"template": text}
+        case OutputRef():
+            return {"output": _said(source)}
+        case Param(name):
+            return {"param": name}
+        case InputList(items):
+            return {"list": [_input_out(each) for each in items]}
+
+
+def _literal_out(literal: Literal) -> dict[str, Any]:
+    if literal.uri:
+        said = _said(literal)
+        said.pop("data", None)
+        return said
+    if literal.content_type == JSON:
+        return {"json": literal.data.decode()}
+    return {"content_type": literal.content_type, "data_base64": base64.b64encode(literal.data).decode()}
+
+
+# ---- in
+def _task_in(value: dict[str, Any]) -> TaskSpec:
     return TaskSpec(**{
-        **fields,
-        "upstream_task_ids": tuple(fields["upstream_task_ids"]),
-        "trigger_rule": TriggerRule(fields["trigger_rule"]),
-        "inputs": {name: _input_from_json(value) for name, value in fields["inputs"].items()},
-        "policy": Policy(retry=RetryPolicy(**retry), **policy),
+        **value,
+        "handler": Handler(**value["handler"]),
+        "upstream_task_ids": tuple(value.get("upstream_task_ids", ())),
+        "trigger_rule": TriggerRule(value["trigger_rule"]),
+        "inputs": {name: _input_in(each) for name, each in value.get("inputs", {}).items()},
+        "policy": _policy_in(value["policy"]),
     })
 
 
-def _input_to_json(value: Input) -> dict[str, Any]:
-    match value:
-        case Literal(content_type, data) if content_type in ("", JSON_TYPE):
-            return {"json": _normal(data.decode())}
-        case Literal(content_type, data):
-            return {"content_type": content_type, "base64": base64.b64encode(data).decode()}
-        case Template(text):
-            return {"template": text}
-        case OutputOf(task_id, key):
-            return {"output": task_id, "key": key}
-        case Param(name):
-            return {"param": name}
-        case Gather(items):
-            return {"list": [_input_to_json(item) for item in items]}
+def _policy_in(value: dict[str, Any]) -> ResolvedPolicy:
+    retry = {**value["retry"], "delays_seconds": tuple(value["retry"].get("delays_seconds", ()))}
+    return ResolvedPolicy(**{
+        **value, "retry": RetryPolicy(**retry), "isolation": IsolationMode(value["isolation"]),
+        "lease_mode": LeaseMode(value["lease_mode"])})
 
 
-def _input_from_json(fields: Mapping[str, Any]) -> Input:
-    if "json" in fields:
-        return Literal(JSON_TYPE, fields["json"].encode())
-    if "base64" in fields:
-        return Literal(fields["content_type"], base64.b64decode(fields["base64"]))
-    if "template" in fields:
-        return Template(fields["template"])
-    if "output" in fields:
-        return OutputOf(fields["output"], fields["key"])
-    if "param" in fields:
-        return Param(fields["param"])
-    return Gather(tuple(_input_from_json(item) for item in fields["list"]))
+def _input_in(value: dict[str, Any]) -> Input:
+    [(kind, content)] = value.items()
+    return _INPUTS[kind](content)
+
+
+def _literal_in(value: dict[str, Any]) -> Literal:
+    if "json" in value:
+        return Literal(value["json"].encode())
+    if "data_base64" in value:
+        return Literal(base64.b64decode(value["data_base64"]), value["content_type"])
+    return Literal(**value)
+
+
+_INPUTS: dict[str, Callable[[Any], Input]] = {
+    "literal": _literal_in,
+    "template": Template,
+    "output": lambda value: OutputRef(**value),
+    "param": Param,
+    "list": lambda value: InputList(tuple(map(_input_in, value))),
+}

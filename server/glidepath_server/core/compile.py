@@ -1,18 +1,21 @@
-"""From a definition to the graph that the engine runs on."""
+"""From names to indices: the topological order of a DAG, and its compiled graph. Iterative, linear but for a heap."""
 
 from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable, Mapping
 
 from .definition import DagSpec
 from .graph import Graph
 
 
 def compile_graph(spec: DagSpec) -> Graph:
-    """Indices instead of names, in the order of the spec, which is topological."""
+    """The graph of a spec, whose tasks are in topological order already."""
     index = {task.task_id: number for number, task in enumerate(spec.tasks)}
-    upstream = tuple(tuple(index[name] for name in task.upstream_task_ids) for task in spec.tasks)
+    upstream = tuple(tuple(sorted(index[name] for name in task.upstream_task_ids)) for task in spec.tasks)
     downstream: list[list[int]] = [[] for _ in spec.tasks]
-    for number, names in enumerate(upstream):
-        for each in names:
+    for number, before in enumerate(upstream):
+        for each in before:
             downstream[each].append(number)
     return Graph(
         task_ids=tuple(index),
@@ -21,3 +24,43 @@ def compile_graph(spec: DagSpec) -> Graph:
         rules=tuple(task.trigger_rule for task in spec.tasks),
         retries=tuple(task.policy.retry for task in spec.tasks),
     )
+
+
+def topological_order(upstream: Mapping[str, Collection[str]]) -> list[str]:
+    """The one order in which of all tasks that may come next the smallest id comes next.
+
+    `upstream` names only its own keys. What lies on a cycle or behind one is left out.
+    """
+    downstream: dict[str, list[str]] = {task_id: [] for task_id in upstream}
+    missing = {task_id: len(before) for task_id, before in upstream.items()}
+    for task_id, before in upstream.items():
+        for each in before:
+            downstream[each].append(task_id)
+    ready = [task_id for task_id, count in missing.items() if not count]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        task_id = heapq.heappop(ready)
+        order.append(task_id)
+        for each in downstream[task_id]:
+            missing[each] -= 1
+            if not missing[each]:
+                heapq.heappush(ready, each)
+    return order
+
+
+def find_cycle(upstream: Mapping[str, Collection[str]], ordered: Iterable[str]) -> list[str]:
+    """A cycle along the edges from its smallest id back to that, [] when `ordered` (see above) holds every task."""
+    left = upstream.keys() - set(ordered)
+    if not left:
+        return []
+    # Whatever could not be ordered has an upstream that could not be either: going up never ends, so it repeats.
+    path: dict[str, None] = {}
+    task_id = min(left)
+    while task_id not in path:
+        path[task_id] = None
+        task_id = min(each for each in upstream[task_id] if each in left)
+    names = list(path)
+    cycle = names[names.index(task_id):][::-1]
+    start = cycle.index(min(cycle))
+    return [*cycle[start:], *cycle[:start], cycle[start]]

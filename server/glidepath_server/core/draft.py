@@ -1,0 +1,164 @@
+"""A DAG as its author sent it: what was left open is None, nothing is checked. `resolve` fills the defaults.
+
+Enum fields hold the member, or the number that has no member. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from .definition import (
+    DagSpec,
+    Handler,
+    Input,
+    InputList,
+    IsolationMode,
+    LeaseMode,
+    Literal,
+    ResolvedPolicy,
+    TaskSpec,
+    input_sources,
+)
+from .graph import TriggerRule
+from .json_text import normalised_json
+from .retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDraft:
+    retries_max: int | None = None
+    delay_seconds: float | None = None
+    backoff: float | None = None
+    delay_max_seconds: float | None = None
+    delays_seconds: tuple[float, ...] | None = None
+    losses_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDraft:
+    """An empty pool name is no pool, whatever the defaults say."""
+
+    owner: str | None = None
+    queue_name: str | None = None
+    retry: RetryDraft = field(default_factory=RetryDraft)
+    execution_timeout_seconds: float | None = None
+    pool_name: str | None = None
+    pool_slots: int | None = None
+    priority: int | None = None
+    resources: Mapping[str, float] | None = None
+    worker_selector: Mapping[str, str] | None = None
+    isolation: IsolationMode | int | None = None
+    lease_mode: LeaseMode | int | None = None
+    memory_limit_mb: int | None = None
+    cancel_grace_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraft:
+    """An input without a source is None."""
+
+    task_id: str
+    handler: Handler
+    description: str = ""
+    group_id: str = ""
+    upstream_task_ids: Sequence[str] = ()
+    trigger_rule: TriggerRule | int = TriggerRule.ALL_SUCCESS
+    inputs: Mapping[str, Input | None] = field(default_factory=dict)
+    policy: PolicyDraft = field(default_factory=PolicyDraft)
+
+
+@dataclass(frozen=True, slots=True)
+class DagDraft:
+    dag_id: str
+    tasks: Sequence[TaskDraft] = ()
+    description: str = ""
+    owner: str = ""
+    tags: Sequence[str] = ()
+    params_schema: str = ""
+    defaults: PolicyDraft = field(default_factory=PolicyDraft)
+    run_timeout_seconds: float | None = None
+    runs_active_max: int | None = None
+    tasks_active_max: int | None = None
+
+
+Draft = TypeVar("Draft", RetryDraft, PolicyDraft)
+
+
+def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
+    """The spec of a draft without violations; `order` is its topological order (see core/compile.py)."""
+    by_id = {task.task_id: task for task in draft.tasks}
+    return DagSpec(
+        dag_id=draft.dag_id,
+        tasks=tuple(_task(by_id[task_id], draft) for task_id in order),
+        description=draft.description,
+        owner=draft.owner,
+        tags=tuple(sorted(set(draft.tags))),
+        params_schema=normalised_json(draft.params_schema) if draft.params_schema else "",
+        run_timeout_seconds=draft.run_timeout_seconds,
+        runs_active_max=draft.runs_active_max,
+        tasks_active_max=draft.tasks_active_max,
+    )
+
+
+def upstream_of(task: TaskDraft) -> set[str]:
+    """The upstream tasks it names, by id or by their outputs."""
+    return {*task.upstream_task_ids, *input_sources(given_inputs(task))}
+
+
+def given_inputs(task: TaskDraft) -> dict[str, Input]:
+    return {name: each for name, each in task.inputs.items() if each is not None}
+
+
+def resolve_policy(task: TaskDraft, draft: DagDraft) -> ResolvedPolicy:
+    """The task's own fields, then the DAG's defaults, then the server's."""
+    policy = _first_given(task.policy, draft.defaults)
+    given = {each.name: value for each in fields(policy) if (value := getattr(policy, each.name)) is not None}
+    given["retry"] = _retry(task.policy.retry, draft.defaults.retry)
+    given["pool_name"] = policy.pool_name or None
+    given["owner"] = policy.owner or draft.owner
+    if not policy.pool_name:
+        given.pop("pool_slots", None)
+    return ResolvedPolicy(**given)
+
+
+def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
+    assert isinstance(task.trigger_rule, TriggerRule)
+    return TaskSpec(
+        task_id=task.task_id,
+        handler=task.handler,
+        description=task.description,
+        group_id=task.group_id,
+        upstream_task_ids=tuple(sorted(upstream_of(task))),
+        trigger_rule=task.trigger_rule,
+        inputs={name: _normalised(each) for name, each in given_inputs(task).items()},
+        policy=resolve_policy(task, draft),
+    )
+
+
+def _first_given(own: Draft, otherwise: Draft) -> Draft:
+    return replace(own, **{each.name: getattr(otherwise, each.name) for each in fields(own)
+                           if getattr(own, each.name) is None})
+
+
+def _retry(own: RetryDraft, defaults: RetryDraft) -> RetryPolicy:
+    """A task that gives delays of one kind takes no delays of the other kind from the defaults."""
+    if own.delays_seconds is not None:
+        defaults = replace(defaults, delay_seconds=None, backoff=None, delay_max_seconds=None)
+    elif own.delay_seconds is not None or own.backoff is not None:
+        defaults = replace(defaults, delays_seconds=None)
+    merged = _first_given(own, defaults)
+    if merged.delays_seconds is not None:
+        merged = replace(merged, delay_seconds=None, backoff=None, delay_max_seconds=None)
+    given: dict[str, Any] = {each.name: value for each in fields(merged)
+                             if (value := getattr(merged, each.name)) is not None}
+    return RetryPolicy(**given)
+
+
+def _normalised(source: Input) -> Input:
+    if isinstance(source, InputList):
+        return InputList(tuple(_normalised(each) for each in source.items))
+    if isinstance(source, Literal) and source.content_type == Literal().content_type and not source.uri:
+        return replace(source, data=normalised_json(source.data.decode()).encode())
+    return source

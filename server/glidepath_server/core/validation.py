@@ -1,0 +1,410 @@
+"""Everything that is wrong with a DAG, at once: where, what stands there, what was expected.
+
+Pure and iterative: a chain of 20,000 tasks takes no deeper stack than one task. Whether pools and source bundles exist
+only the database knows: operations/register_dag_version.py asks it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+
+from .compile import find_cycle, topological_order
+from .definition import (
+    JSON,
+    PYTHON_PREFIX,
+    SHELL,
+    Input,
+    InputList,
+    IsolationMode,
+    LeaseMode,
+    Literal,
+    OutputRef,
+    Param,
+    Template,
+)
+from .draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve_policy, upstream_of
+from .errors import Violation
+from .graph import TriggerRule
+from .json_text import normalised_json
+from .params_schema import check_params_schema, known_params
+from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
+
+TASKS_MAX = 20_000
+EDGES_MAX = 400_000
+LITERAL_BYTES_MAX = 64 * 1024
+TEMPLATE_BYTES_MAX = 64 * 1024
+DESCRIPTION_BYTES_MAX = 4 * 1024
+TAGS_MAX = 50
+INPUTS_MAX = 1_000
+INPUT_DEPTH_MAX = 8
+ENTRIES_MAX = 100
+RETRIES_MAX = 1_000
+LOSSES_MAX = 100
+BACKOFF_MAX = 100.0
+PRIORITY_MAX = 100
+COUNT_MAX = 1_000_000
+DURATION_SECONDS_MAX = 366 * 86_400
+RESOURCE_MAX = 1e12
+# Further ones show up when these are mended.
+VIOLATIONS_MAX = 100
+# Looking for a name that is near costs time with many names.
+SUGGESTIONS_MAX = 5
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+ID_WORDS = "1 to 200 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
+_PYTHON_NAME = re.compile(r"python:[^:]+:[^:]+")
+_HEX_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """What the server grants: an exclusive attempt must be dead before its lease can be granted again."""
+
+    ttl_seconds: float
+    heartbeat_interval_seconds: float
+
+    @property
+    def grace_seconds_max(self) -> float:
+        """Largest cancel grace that leaves room for two heartbeats and 2 s in a lease."""
+        return self.ttl_seconds - 2 * self.heartbeat_interval_seconds - 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Violations, and (only when there are none) the topological order."""
+
+    violations: list[Violation]
+    order: list[str]
+
+
+def check_dag(draft: DagDraft, lease: LeaseTerms | None = None) -> Checked:
+    """Check everything that needs no database. At most VIOLATIONS_MAX violations are listed."""
+    if len(draft.tasks) > TASKS_MAX:
+        return Checked([Violation("tasks", f"{len(draft.tasks)} tasks", f"1 to {TASKS_MAX} tasks")], [])
+    check = _Check(draft, lease)
+    violations = list(islice(check.all(), VIOLATIONS_MAX))
+    return Checked(violations, [] if violations else check.order)
+
+
+@dataclass(slots=True)
+class _Check:
+    draft: DagDraft
+    lease: LeaseTerms | None
+    places: list[str] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    names: frozenset[str] = frozenset()
+    params: frozenset[str] | None = None
+    suggestions: int = 0
+
+    def all(self) -> Iterator[Violation]:
+        self.names = frozenset(task.task_id for task in self.draft.tasks)
+        self.params = known_params(self.draft.params_schema)
+        yield from self.dag()
+        yield from self.task_ids()
+        for at, task in zip(self.places, self.draft.tasks, strict=True):
+            yield from self.task(at, task)
+        yield from self.graph()
+
+    # ---- the DAG
+    def dag(self) -> Iterator[Violation]:
+        draft = self.draft
+        yield from _id("dag_id", draft.dag_id)
+        yield from _text("description", draft.description, DESCRIPTION_BYTES_MAX)
+        yield from _name("owner", draft.owner, optional=True)
+        if len(draft.tags) > TAGS_MAX:
+            yield Violation("tags", f"{len(draft.tags)} tags", f"at most {TAGS_MAX} tags")
+        for index, tag in enumerate(draft.tags[: TAGS_MAX]):
+            yield from _name(f"tags[{index}]", tag, characters=100)
+        if draft.params_schema:
+            yield from check_params_schema(draft.params_schema)
+        yield from _duration("run_timeout", draft.run_timeout_seconds)
+        yield from _whole("runs_active_max", draft.runs_active_max, 1, COUNT_MAX)
+        yield from _whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
+        yield from _policy("defaults", draft.defaults)
+        if not draft.tasks:
+            yield Violation("tasks", "0 tasks", f"1 to {TASKS_MAX} tasks")
+
+    def task_ids(self) -> Iterator[Violation]:
+        """Ids, and by them the place of each task in the paths that follow."""
+        first: dict[str, int] = {}
+        for index, task in enumerate(self.draft.tasks):
+            at = f"tasks[{index}]"
+            wrong = list(_id(f"{at}.task_id", task.task_id))
+            if not wrong and task.task_id in first:
+                wrong = [Violation(f"{at}.task_id", repr(task.task_id),
+                                   f"an id of its own; tasks[{first[task.task_id]}] has this one")]
+            first.setdefault(task.task_id, index)
+            self.places.append(at if wrong else f"tasks.{task.task_id}")
+            yield from wrong
+
+    # ---- a task
+    def task(self, at: str, task: TaskDraft) -> Iterator[Violation]:
+        yield from _text(f"{at}.description", task.description, DESCRIPTION_BYTES_MAX)
+        if task.group_id:
+            yield from _id(f"{at}.group_id", task.group_id)
+        yield from _handler(f"{at}.handler", task)
+        yield from _enum(f"{at}.trigger_rule", task.trigger_rule, TriggerRule)
+        yield from self.upstream(at, task)
+        yield from self.inputs(at, task)
+        yield from _policy(f"{at}.policy", task.policy)
+        yield from self.together(f"{at}.policy", task)
+
+    def upstream(self, at: str, task: TaskDraft) -> Iterator[Violation]:
+        for name in dict.fromkeys(task.upstream_task_ids):
+            if name == task.task_id:
+                yield Violation(f"{at}.upstream_task_ids", repr(name), "other tasks; a task cannot wait for itself")
+            elif name not in self.names:
+                yield Violation(f"{at}.upstream_task_ids", _shown(name), "a task of this DAG" + self.near(name))
+
+    def near(self, name: str, names: Collection[str] | None = None) -> str:
+        self.suggestions += 1
+        if self.suggestions > SUGGESTIONS_MAX:
+            return ""
+        close = difflib.get_close_matches(name[:200], sorted(self.names if names is None else names), n=1)
+        return f"; did you mean {close[0]}?" if close else ""
+
+    def together(self, at: str, task: TaskDraft) -> Iterator[Violation]:
+        """What the task's own fields and the DAG's defaults must not say together."""
+        policy = resolve_policy(task, self.draft)
+        if policy.isolation is IsolationMode.INLINE:
+            if policy.lease_mode is LeaseMode.EXCLUSIVE:
+                yield Violation(f"{at}.lease_mode", "exclusive", "hold, because isolation inline cannot be killed")
+            if policy.memory_limit_mb is not None:
+                yield Violation(f"{at}.memory_limit_mb", str(policy.memory_limit_mb),
+                                "nothing, because isolation inline cannot be killed")
+        elif policy.lease_mode is LeaseMode.EXCLUSIVE and self.lease is not None:
+            most = self.lease.grace_seconds_max
+            if policy.cancel_grace_seconds > most:
+                yield Violation(f"{at}.cancel_grace", f"{policy.cancel_grace_seconds:g} s",
+                                f"at most {max(most, 0):g} s with lease_mode exclusive and this server's lease of "
+                                f"{self.lease.ttl_seconds:g} s; raise lease_ttl_seconds for more")
+
+    # ---- inputs
+    def inputs(self, at: str, task: TaskDraft) -> Iterator[Violation]:
+        if len(task.inputs) > INPUTS_MAX:
+            yield Violation(f"{at}.inputs", f"{len(task.inputs)} inputs", f"at most {INPUTS_MAX} inputs")
+            return
+        upstream = upstream_of(task)
+        for name, source in task.inputs.items():
+            yield from _name(f"{at}.inputs", name)
+            for place, leaf in _leaves(f"{at}.inputs.{name[:80]}", source):
+                yield from self.leaf(place, leaf, task, upstream)
+        if task.handler.name == SHELL and task.inputs.get("command") is None:
+            yield Violation(f"{at}.inputs.command", "nothing", 'the command, because the handler is "shell"')
+
+    def leaf(self, at: str, leaf: Input | str | None, task: TaskDraft, upstream: set[str]) -> Iterator[Violation]:
+        match leaf:
+            case Literal():
+                yield from _literal(at, leaf)
+            case Template(text):
+                yield from self.template(at, text, upstream)
+            case OutputRef(name, key):
+                yield from _text(f"{at}.output.key", key, 1024)
+                if name == task.task_id:
+                    yield Violation(f"{at}.output.task_id", repr(name), "another task; a task cannot wait for itself")
+                elif name not in self.names:
+                    yield Violation(f"{at}.output.task_id", _shown(name), "a task of this DAG" + self.near(name))
+            case Param(name):
+                yield from self.param(f"{at}.param", name)
+            case str():
+                yield Violation(at, leaf, f"lists in lists at most {INPUT_DEPTH_MAX} deep")
+            case _:
+                yield Violation(at, "nothing", "a literal, template, output, list or param")
+
+    def template(self, at: str, text: str, upstream: set[str]) -> Iterator[Violation]:
+        yield from _text(f"{at}.template", text, TEMPLATE_BYTES_MAX)
+        try:
+            names = template_names(text)
+        except TemplateSyntaxError as error:
+            yield Violation(f"{at}.template", error.value, error.expected)
+            return
+        for name in dict.fromkeys(names):
+            if expected := unknown_name(name):
+                yield Violation(f"{at}.template", repr(name[:200]), expected)
+            elif name.startswith("params."):
+                yield from self.param(f"{at}.template", name.split(".")[1], repr(name[:200]))
+            elif name.startswith("outputs.") and output_of(name, upstream) is None:
+                yield Violation(f"{at}.template", repr(name[:200]), self.upstream_words(name))
+
+    def upstream_words(self, name: str) -> str:
+        there = output_of(name, self.names)
+        if there is not None:
+            return f"an upstream task; add {there} to upstream_task_ids"
+        return "the output of an upstream task" + self.near(name.removeprefix("outputs."))
+
+    def param(self, at: str, name: str, value: str = "") -> Iterator[Violation]:
+        if self.params is not None and name not in self.params:
+            near = self.near(name, self.params) if self.params else ": this DAG takes none"
+            yield Violation(at, value or _shown(name), f"a param of params_schema{near}")
+
+    # ---- the graph
+    def graph(self) -> Iterator[Violation]:
+        """Cycles among the edges that are right by themselves, and the order when there are none."""
+        edges = {task.task_id: {name for name in upstream_of(task) if name in self.names and name != task.task_id}
+                 for task in self.draft.tasks}
+        count = sum(map(len, edges.values()))
+        if count > EDGES_MAX:
+            yield Violation("tasks", f"{count} edges", f"at most {EDGES_MAX} edges")
+        self.order = topological_order(edges)
+        if cycle := find_cycle(edges, self.order):
+            yield Violation("tasks", _path(cycle), "no cycle")
+
+
+# ---- policies
+def _policy(at: str, policy: PolicyDraft) -> Iterator[Violation]:
+    yield from _name(f"{at}.owner", policy.owner, optional=True)
+    if policy.queue_name is not None:
+        yield from _id(f"{at}.queue_name", policy.queue_name)
+    if policy.pool_name:
+        yield from _id(f"{at}.pool_name", policy.pool_name)
+    yield from _retry(f"{at}.retry", policy.retry)
+    yield from _duration(f"{at}.execution_timeout", policy.execution_timeout_seconds)
+    yield from _whole(f"{at}.pool_slots", policy.pool_slots, 1, COUNT_MAX)
+    yield from _whole(f"{at}.priority", policy.priority, -PRIORITY_MAX, PRIORITY_MAX)
+    yield from _resources(f"{at}.resources", policy.resources or {})
+    yield from _selector(f"{at}.worker_selector", policy.worker_selector or {})
+    yield from _enum(f"{at}.isolation", policy.isolation, IsolationMode)
+    yield from _enum(f"{at}.lease_mode", policy.lease_mode, LeaseMode)
+    yield from _whole(f"{at}.memory_limit_mb", policy.memory_limit_mb, 1, 2**31 - 1)
+    yield from _duration(f"{at}.cancel_grace", policy.cancel_grace_seconds, zero=True, most=3600)
+
+
+def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
+    yield from _whole(f"{at}.retries_max", retry.retries_max, 0, RETRIES_MAX)
+    yield from _whole(f"{at}.losses_max", retry.losses_max, 0, LOSSES_MAX)
+    yield from _duration(f"{at}.delay", retry.delay_seconds, zero=True)
+    yield from _duration(f"{at}.delay_max", retry.delay_max_seconds)
+    if retry.backoff is not None and not 1 <= retry.backoff <= BACKOFF_MAX:
+        yield Violation(f"{at}.backoff", f"{retry.backoff:g}", f"1 to {BACKOFF_MAX:g}")
+    delays = retry.delays_seconds or ()
+    if len(delays) > RETRIES_MAX:
+        yield Violation(f"{at}.delays", f"{len(delays)} delays", f"at most {RETRIES_MAX} delays")
+    for index, seconds in enumerate(delays[:RETRIES_MAX]):
+        yield from _duration(f"{at}.delays[{index}]", seconds, zero=True)
+    if delays:
+        for name, given in (("delay", retry.delay_seconds), ("backoff", retry.backoff)):
+            if given is not None:
+                yield Violation(f"{at}.{name}", f"{given:g}", "nothing, because delays are given; choose one of them")
+
+
+def _resources(at: str, resources: Mapping[str, float]) -> Iterator[Violation]:
+    yield from _entries(at, resources)
+    for name, amount in islice(sorted(resources.items()), ENTRIES_MAX):
+        if list(_id(at, name)):
+            yield Violation(at, _shown(name), f"a resource name: {ID_WORDS}")
+        elif not 0 <= amount <= RESOURCE_MAX:
+            yield Violation(f"{at}.{name}", f"{amount:g}", f"a number from 0 to {RESOURCE_MAX:g}")
+
+
+def _selector(at: str, selector: Mapping[str, str]) -> Iterator[Violation]:
+    yield from _entries(at, selector)
+    for name, value in islice(sorted(selector.items()), ENTRIES_MAX):
+        yield from _name(at, name)
+        yield from _name(f"{at}.{name[:80]}", value, optional=True)
+
+
+def _entries(at: str, entries: Mapping[str, object]) -> Iterator[Violation]:
+    if len(entries) > ENTRIES_MAX:
+        yield Violation(at, f"{len(entries)} entries", f"at most {ENTRIES_MAX} entries")
+
+
+# ---- parts of a task
+def _handler(at: str, task: TaskDraft) -> Iterator[Violation]:
+    name, version = task.handler.name, task.handler.version
+    if not name:
+        yield Violation(f"{at}.name", "nothing", f'a handler, such as "{PYTHON_PREFIX}module:function" or "{SHELL}"')
+    elif not _is_name(name, 500):
+        yield Violation(f"{at}.name", _shown(name), "1 to 500 printable characters")
+    elif name.startswith(PYTHON_PREFIX) and not _PYTHON_NAME.fullmatch(name):
+        yield Violation(f"{at}.name", _shown(name), f'"{PYTHON_PREFIX}module:function"')
+    if version and not _is_name(version, 200):
+        yield Violation(f"{at}.version", _shown(version), "at most 200 printable characters")
+
+
+def _leaves(at: str, source: Input | None) -> Iterator[tuple[str, Input | str | None]]:
+    """What lists hold in the end with its path; a word instead for lists too deep."""
+    stack: list[tuple[str, Input | None, int]] = [(at, source, 0)]
+    while stack:
+        place, each, depth = stack.pop()
+        if not isinstance(each, InputList):
+            yield place, each
+        elif depth >= INPUT_DEPTH_MAX:
+            yield place, "a list"
+        else:
+            items = list(enumerate(each.items))
+            stack.extend((f"{place}.list[{index}]", item, depth + 1) for index, item in reversed(items))
+
+
+def _literal(at: str, literal: Literal) -> Iterator[Violation]:
+    at = f"{at}.literal"
+    yield from _name(f"{at}.content_type", literal.content_type)
+    if literal.uri:
+        yield from _name(f"{at}.uri", literal.uri, characters=2048)
+        if literal.sha256 and not _HEX_HASH.fullmatch(literal.sha256):
+            yield Violation(f"{at}.sha256", _shown(literal.sha256), "64 lowercase hexadecimal digits")
+        if literal.size_bytes < 0:
+            yield Violation(f"{at}.size_bytes", str(literal.size_bytes), "0 or more")
+    elif len(literal.data) > LITERAL_BYTES_MAX:
+        yield Violation(at, f"{len(literal.data)} bytes", f"at most {LITERAL_BYTES_MAX} bytes")
+    elif literal.content_type == JSON:
+        try:
+            normalised_json(literal.data.decode())
+        except ValueError as error:
+            yield Violation(at, _shown(literal.data.decode(errors="replace")), f"JSON ({error})")
+
+
+# ---- values
+def _id(at: str, value: str) -> Iterator[Violation]:
+    if not ID.fullmatch(value):
+        yield Violation(at, _shown(value), ID_WORDS)
+
+
+def _name(at: str, value: str | None, *, optional: bool = False, characters: int = 200) -> Iterator[Violation]:
+    if not (optional and not value) and not _is_name(value or "", characters):
+        yield Violation(at, _shown(value or ""), f"1 to {characters} printable characters")
+
+
+def _is_name(value: str, characters: int) -> bool:
+    return 1 <= len(value) <= characters and value.isprintable()
+
+
+def _text(at: str, value: str, bytes_max: int) -> Iterator[Violation]:
+    size = len(value.encode())
+    if size > bytes_max:
+        yield Violation(at, f"{size} bytes", f"at most {bytes_max} bytes")
+    elif "\0" in value:
+        yield Violation(at, _shown(value), "text without NUL characters")
+
+
+def _whole(at: str, value: int | None, least: int, most: int) -> Iterator[Violation]:
+    if value is not None and not least <= value <= most:
+        yield Violation(at, str(value), f"{least} to {most}")
+
+
+def _duration(
+    at: str, seconds: float | None, *, zero: bool = False, most: float = DURATION_SECONDS_MAX,
+) -> Iterator[Violation]:
+    if seconds is None:
+        return
+    if not math.isfinite(seconds) or seconds < 0 or seconds > most or (seconds == 0 and not zero):
+        yield Violation(at, f"{seconds:g} s", f"{'0' if zero else 'more than 0'} to {most:.12g} s")
+
+
+def _enum(at: str, value: StrEnum | int | None, kind: type[StrEnum]) -> Iterator[Violation]:
+    if value is not None and not isinstance(value, kind):
+        yield Violation(at, str(value), "one of " + ", ".join(each.value for each in kind))
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 80 else value[:77] + "...")
+
+
+def _path(names: Sequence[str], most: int = 12) -> str:
+    shown: Iterable[str] = names if len(names) <= most else [*names[: most - 2], "...", names[-1]]
+    return " -> ".join(shown) + (f" ({len(names) - 1} tasks)" if len(names) > most else "")
