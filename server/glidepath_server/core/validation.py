@@ -19,6 +19,7 @@ from .definition import (
     JSON,
     PYTHON_PREFIX,
     SHELL,
+    DagSpec,
     Input,
     InputList,
     IsolationMode,
@@ -26,7 +27,9 @@ from .definition import (
     Literal,
     OutputRef,
     Param,
+    TaskSpec,
     Template,
+    output_sources,
 )
 from .draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve_policy, upstream_of
 from .errors import Violation
@@ -41,6 +44,7 @@ LITERAL_BYTES_MAX = 64 * 1024
 TEMPLATE_BYTES_MAX = 64 * 1024
 DESCRIPTION_BYTES_MAX = 4 * 1024
 TAGS_MAX = 50
+TAG_CHARACTERS_MAX = 64
 INPUTS_MAX = 1_000
 INPUT_DEPTH_MAX = 8
 ENTRIES_MAX = 100
@@ -92,6 +96,21 @@ def check_dag(draft: DagDraft, lease: LeaseTerms | None = None) -> Checked:
     return Checked(violations, [] if violations else check.order)
 
 
+def violations(
+    draft: DagDraft, *, pools: Mapping[str, int], sources: Collection[str], lease: LeaseTerms | None = None,
+) -> list[Violation]:
+    """What check_dag says, and what is wrong with names of stored things.
+
+    `pools` gives the slots of the namespace's pools by name, `sources` the hashes of its source bundles.
+    """
+    return [*check_dag(draft, lease).violations, *islice(_stored(draft, pools, frozenset(sources)), VIOLATIONS_MAX)]
+
+
+def warnings(spec: DagSpec) -> list[str]:
+    """What is allowed in a DAG, and seldom meant; for a person."""
+    return [f"task {task.task_id}: {text}" for task in spec.tasks for text in _doubts(task, spec)]
+
+
 @dataclass(slots=True)
 class _Check:
     draft: DagDraft
@@ -120,7 +139,7 @@ class _Check:
         if len(draft.tags) > TAGS_MAX:
             yield Violation("tags", f"{len(draft.tags)} tags", f"at most {TAGS_MAX} tags")
         for index, tag in enumerate(draft.tags[: TAGS_MAX]):
-            yield from _name(f"tags[{index}]", tag, characters=100)
+            yield from _name(f"tags[{index}]", tag, characters=TAG_CHARACTERS_MAX)
         if draft.params_schema:
             yield from check_params_schema(draft.params_schema)
         yield from _duration("run_timeout", draft.run_timeout_seconds)
@@ -150,6 +169,8 @@ class _Check:
             yield from _id(f"{at}.group_id", task.group_id)
         yield from _handler(f"{at}.handler", task)
         yield from _enum(f"{at}.trigger_rule", task.trigger_rule, TriggerRule)
+        if task.trigger_rule is TriggerRule.ONE_FAILED and not upstream_of(task):
+            yield Violation(f"{at}.trigger_rule", "one_failed", "at least one upstream task, or another rule")
         yield from self.upstream(at, task)
         yield from self.inputs(at, task)
         yield from _policy(f"{at}.policy", task.policy)
@@ -172,6 +193,8 @@ class _Check:
     def together(self, at: str, task: TaskDraft) -> Iterator[Violation]:
         """What the task's own fields and the DAG's defaults must not say together."""
         policy = resolve_policy(task, self.draft)
+        if task.policy.pool_slots is not None and policy.pool_name is None:
+            yield Violation(f"{at}.pool_slots", str(task.policy.pool_slots), "nothing, because there is no pool_name")
         if policy.isolation is IsolationMode.INLINE:
             if policy.lease_mode is LeaseMode.EXCLUSIVE:
                 yield Violation(f"{at}.lease_mode", "exclusive", "hold, because isolation inline cannot be killed")
@@ -312,6 +335,45 @@ def _selector(at: str, selector: Mapping[str, str]) -> Iterator[Violation]:
 def _entries(at: str, entries: Mapping[str, object]) -> Iterator[Violation]:
     if len(entries) > ENTRIES_MAX:
         yield Violation(at, f"{len(entries)} entries", f"at most {ENTRIES_MAX} entries")
+
+
+# ---- stored things
+def _stored(draft: DagDraft, pools: Mapping[str, int], sources: frozenset[str]) -> Iterator[Violation]:
+    yield from _pool("defaults", draft.defaults.pool_name, draft.defaults.pool_slots, pools)
+    for task in draft.tasks[:TASKS_MAX]:
+        at, own = f"tasks.{task.task_id}", task.policy
+        if own.pool_name is not None or own.pool_slots is not None:  # else the line for the defaults says it
+            slots = draft.defaults.pool_slots if own.pool_slots is None else own.pool_slots
+            yield from _pool(f"{at}.policy", resolve_policy(task, draft).pool_name, slots, pools)
+        version = task.handler.version
+        if version and task.handler.name.startswith(PYTHON_PREFIX) and version not in sources:
+            yield Violation(f"{at}.handler.version", _shown(version), "the hash of a stored source bundle")
+
+
+def _pool(at: str, name: str | None, slots: int | None, pools: Mapping[str, int]) -> Iterator[Violation]:
+    if not name:
+        return
+    if name not in pools:
+        close = difflib.get_close_matches(name[:200], sorted(pools), n=1)
+        yield Violation(f"{at}.pool_name", _shown(name),
+                        f"a pool of this namespace; did you mean {close[0]}?" if close else
+                        "a pool of this namespace; create it first (SetPool with its name and slots)")
+    elif slots is not None and slots > pools[name]:
+        yield Violation(f"{at}.pool_slots", str(slots), f"at most {pools[name]}, the slots of pool {name}")
+
+
+def _doubts(task: TaskSpec, spec: DagSpec) -> Iterator[str]:
+    timeout = task.policy.execution_timeout_seconds
+    if timeout is not None and spec.run_timeout_seconds is not None and timeout > spec.run_timeout_seconds:
+        yield (f"execution_timeout {timeout:g} s is never reached: the run ends after its run_timeout of "
+               f"{spec.run_timeout_seconds:g} s")
+    if task.trigger_rule is not TriggerRule.ALL_SUCCESS and (needed := output_sources(task)):
+        yield (f"its trigger rule {task.trigger_rule.value} may start it without the output of {needed[0]}, "
+               "which it needs")
+    elif task.trigger_rule is TriggerRule.ALWAYS and task.upstream_task_ids:
+        yield "its trigger rule always starts it with the run, it does not wait for its upstream tasks"
+    if task.handler.name.startswith(PYTHON_PREFIX) and not task.handler.version:
+        yield "its handler has no version, a worker runs whatever source it has"
 
 
 # ---- parts of a task
