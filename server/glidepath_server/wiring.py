@@ -18,13 +18,15 @@ from typing import Self
 
 from glidepath_proto.admin.v1 import admin_service_pb2, admin_service_pb2_grpc
 from glidepath_proto.run.v1 import run_service_pb2, run_service_pb2_grpc
+from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 
-from . import __version__
+from . import __version__, clock
 from .api.admin_servicer import AdminServicer
 from .api.auth import Authenticator
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
 from .api.run_servicer import RunServicer
+from .api.worker_servicer import WorkerServicer
 from .core.errors import InvalidInput, Violation
 from .loops import timers
 from .loops.engine import Engine
@@ -36,7 +38,7 @@ from .loops.readiness import Readiness
 from .loops.wakeups import WakeUps
 from .operations.first_token import ensure_token_file
 from .settings import Settings
-from .store import migrate
+from .store import identity, migrate
 from .store.database import Database, transaction
 from .telemetry import get_logger
 
@@ -120,7 +122,9 @@ class Server:
         settings = self.settings
         authenticator = Authenticator(
             self.database, required=settings.auth == "required", cache_seconds=settings.token_cache_seconds)
-        self.services = self._services(authenticator)
+        async with transaction(self.database.api) as connection:
+            secret = await identity.server_key(connection, "task_tokens", clock.key_bytes())
+        self.services = self._services(authenticator, secret)
         listeners = Listeners(settings, authenticator, self.services)
         await listeners.start()
         self._parts.push_async_callback(listeners.stop, settings.shutdown_grace_seconds)
@@ -131,8 +135,12 @@ class Server:
         self._listeners = listeners
         _log.info("server_started", address=self.address, worker_address=self.worker_address, version=__version__)
 
-    def _services(self, authenticator: Authenticator) -> list[Service]:
+    def _services(self, authenticator: Authenticator, secret: bytes) -> list[Service]:
+        worker = WorkerServicer(self.database, self.settings, self.engine, self.heartbeats, secret)
         return [
+            Service(worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
+                    worker_service_pb2_grpc.add_WorkerServiceServicer_to_server, worker,
+                    for_workers=True, drain=worker.drain),
             Service(admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
                     admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
                     AdminServicer(self.database, authenticator, self.engine)),

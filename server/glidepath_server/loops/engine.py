@@ -21,11 +21,12 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from ..core.errors import GlidepathError, Unavailable
-from ..core.events import Event, RunStarted
+from ..core.errors import GlidepathError, NotFound, PermissionDenied, Unavailable
+from ..core.events import AttemptKey, Event, RunStarted
+from ..operations.plans import RunFacts
 from ..operations.pullers import Puller
 from ..operations.step_runs import Step
-from ..operations.step_types import Command, Replica, Report, RunWork, StepOutcome, Verdict
+from ..operations.step_types import Command, Output, Replica, Report, RunWork, StepOutcome, Verdict
 from ..settings import Settings
 from ..store import engine as store
 from ..store.database import DATA_CLASSES, Connection, Database, is_retryable, sqlstate_class, transaction
@@ -141,6 +142,32 @@ class Engine:
     async def limits_changed(self) -> None:
         async with self.database.worker.acquire() as connection:
             self.replica.pullers.set_capped(await store.capped_limits(connection))
+
+    # ---- what a live attempt may read
+    async def namespace_of(self, key: AttemptKey) -> str:
+        """The namespace of an attempt's run. Raises NotFound when the run is gone."""
+        return (await self._facts(key)).namespace
+
+    async def upstream_output(self, key: AttemptKey, task_id: str) -> Output:
+        """The output of a task upstream of the attempt. Raises PermissionDenied for any other, NotFound for none."""
+        facts = await self._facts(key)
+        graph = self.replica.plans.versions[facts.dag_version_id].graph
+        allowed = {graph.task_ids[index]: index for index in graph.upstream[key.task]}
+        if task_id not in allowed:
+            raise PermissionDenied(f"task {task_id!r} is not upstream", hint=f"upstream are: {', '.join(allowed) or 'none'}")
+        async with self.database.worker.acquire() as connection:
+            rows = await store.read_outputs(connection, [key.dag_run_id], [allowed[task_id]])
+        if not rows:
+            raise NotFound(f"task {task_id!r} has no output")
+        row = rows[0]
+        return Output(row["content_type"], row["body"], row["uri"], row["size_bytes"], row["sha256"])
+
+    async def _facts(self, key: AttemptKey) -> RunFacts:
+        async with self.database.worker.acquire() as connection:
+            found = await self.replica.plans.load_facts(connection, [key.dag_run_id])
+        if key.dag_run_id not in found:
+            raise NotFound("the run is not there any more")
+        return found[key.dag_run_id]
 
     # ---- watching
     @asynccontextmanager

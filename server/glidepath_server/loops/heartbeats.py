@@ -27,6 +27,7 @@ class Heard(Puller, Protocol):
 
     def confirm(self, nonce: bytes) -> None: ...
     def ended(self) -> None: ...
+    def withhold(self, count: int) -> None: ...
     def unaccepted_since(self, instant: float) -> list[AttemptKey]: ...
     def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]: ...
 
@@ -77,7 +78,7 @@ class Heartbeats:
         for puller in pullers:
             late = puller.unaccepted_since(latest)
             if late:
-                puller.free = 0
+                puller.withhold(len(late))
                 self.engine.submit(
                     Report(key, AttemptState.RETURNED, judged=puller.session_id, reason="the worker did not accept it")
                     for key in late)

@@ -1,0 +1,135 @@
+"""From what a worker says to what the engine takes: hello, results, failures. Raises InvalidInput with the field."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from glidepath_proto.common.v1 import failure_pb2, payload_pb2
+from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
+
+from ..core.errors import InvalidInput, StateConflict
+from ..core.events import AttemptKey
+from ..core.failure import CAUSES_MAX, Failure, FailureKind
+from ..core.matching import Offer
+from ..core.states import AttemptState
+from ..operations.step_types import Output, Report
+from ..store.sessions import WorkerFacts
+from .convert_common import invalid
+
+PROTOCOL_VERSION_MIN = 1
+PROTOCOL_VERSION_MAX = 1
+NAME_CHARACTERS_MAX = 200
+ITEMS_MAX = 1000
+
+_KINDS = {
+    failure_pb2.FAILURE_KIND_TIMEOUT: FailureKind.TIMEOUT,
+    failure_pb2.FAILURE_KIND_OUT_OF_MEMORY: FailureKind.OUT_OF_MEMORY,
+    failure_pb2.FAILURE_KIND_KILLED_BY_SIGNAL: FailureKind.KILLED_BY_SIGNAL,
+    failure_pb2.FAILURE_KIND_BAD_INPUT: FailureKind.BAD_INPUT,
+    failure_pb2.FAILURE_KIND_INFRASTRUCTURE: FailureKind.INFRASTRUCTURE,
+    failure_pb2.FAILURE_KIND_PREEMPTED: FailureKind.PREEMPTED,
+}
+
+
+def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
+    """Who a worker says it is, checked."""
+    if not PROTOCOL_VERSION_MIN <= hello.protocol_version <= PROTOCOL_VERSION_MAX:
+        raise StateConflict(
+            f"hello.protocol_version: got {hello.protocol_version}, this server speaks {PROTOCOL_VERSION_MIN} to "
+            f"{PROTOCOL_VERSION_MAX}", hint="use an SDK of this server's age")
+    for field in ("worker_identity", "incarnation"):
+        if not 1 <= len(getattr(hello, field)) <= NAME_CHARACTERS_MAX or "\0" in getattr(hello, field):
+            raise invalid(f"hello.{field}", repr(getattr(hello, field)[:64]), f"1 to {NAME_CHARACTERS_MAX} characters")
+    for field in ("queue_names", "labels", "resources", "handlers"):
+        if len(getattr(hello, field)) > ITEMS_MAX:
+            raise invalid(f"hello.{field}", f"{len(getattr(hello, field))} items", f"at most {ITEMS_MAX}")
+    if not hello.handlers:
+        raise invalid("hello.handlers", "none", "at least one handler, or a prefix like python:*")
+    offer = Offer(
+        namespace, frozenset(hello.queue_names or ["default"]), dict(hello.labels), dict(hello.resources),
+        tuple(sorted(((each.name, frozenset(each.versions or ["*"])) for each in hello.handlers), key=lambda h: h[0])))
+    return WorkerFacts(hello.worker_identity, hello.incarnation, offer, hello.sdk_name[:100], hello.sdk_version[:100],
+                       hello.host_name[:255], hello.process_id)
+
+
+def report_in(
+    message: task_pb2.AttemptResult, key: AttemptKey, inline_bytes_max: int, origin: Any
+) -> tuple[Report, str]:
+    """The report, and why it is refused ("" when it is not): a refused result fails the attempt with that reason."""
+    report = Report(key, AttemptState.SUCCESS, origin=origin, token=message.task_token)
+    match message.WhichOneof("outcome"):
+        case "success":
+            if message.success.HasField("output"):
+                report.output = output_in(message.success.output)
+                if report.output.body is not None and len(report.output.body) > inline_bytes_max:
+                    return _refused(report, f"the output has {len(report.output.body)} bytes inline, at most "
+                                            f"{inline_bytes_max} are taken: store it as an artifact")
+        case "failed":
+            report.outcome, report.failure = AttemptState.FAILED, failure_in(message.failed)
+        case "timed_out":
+            report.outcome, report.failure = AttemptState.TIMED_OUT, failure_in(message.timed_out.failure)
+        case "skipped":
+            report.outcome, report.reason = AttemptState.SKIPPED, _clean(message.skipped.reason)
+        case "cancelled":
+            report.outcome, report.reason = AttemptState.CANCELLED, _clean(message.cancelled.reason)
+        case "returned":
+            report.outcome, report.reason = AttemptState.RETURNED, _clean(message.returned.reason)
+        case "deferred":
+            return _refused(report, "this server does not take deferrals yet: fail with a retry delay instead")
+        case _:
+            return _refused(report, "the result carries no outcome")
+    return report, ""
+
+
+def _refused(report: Report, reason: str) -> tuple[Report, str]:
+    report.outcome, report.output = AttemptState.FAILED, None
+    report.failure = Failure(FailureKind.BAD_INPUT, "RejectedResult", reason)
+    return report, reason
+
+
+def output_in(payload: payload_pb2.Payload) -> Output:
+    """An output as it is stored."""
+    content_type = payload.content_type or "application/json"
+    if payload.WhichOneof("body") == "uri":
+        return Output(_clean(content_type), None, _clean(payload.uri), payload.size_bytes, _clean(payload.sha256))
+    return Output(_clean(content_type), payload.data, None, len(payload.data), "")
+
+
+def failure_in(message: failure_pb2.Failure, depth: int = 0) -> Failure:
+    """A failure with its causes, at most CAUSES_MAX deep and wide."""
+    causes = () if depth >= CAUSES_MAX else tuple(failure_in(each, depth + 1) for each in message.causes[:CAUSES_MAX])
+    return Failure(
+        kind=_KINDS.get(message.kind, FailureKind.APPLICATION),
+        type=_clean(message.type),
+        message=_clean(message.message, 16_384),
+        stack_trace=_clean(message.stack_trace, 131_072),
+        retryable=message.retryable if message.HasField("retryable") else None,
+        retry_after_seconds=max(0.0, message.retry_after.seconds + message.retry_after.nanos / 1e9),
+        signal_number=message.signal_number,
+        causes=causes,
+    )
+
+
+def _clean(text: str, characters_max: int = 2000) -> str:
+    """Text that Postgres can hold."""
+    return text.replace("\0", "\\0")[:characters_max]
+
+
+def log_entries_in(chunk: task_pb2.LogChunk) -> list[list[Any]]:
+    """[seconds since 1970, stream, text] per line."""
+    return [
+        [each.time.seconds + each.time.nanos / 1e9, _clean(each.stream, 64), _clean(each.text, 65_536)]
+        for each in chunk.entries
+    ]
+
+
+def session_id_in(text: str) -> UUID:
+    """The id of a session. Raises InvalidInput."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise invalid("session.session_id", repr(text[:64]), "the session_id of a welcome") from None
+
+
+__all__ = ["InvalidInput", "failure_in", "log_entries_in", "output_in", "report_in", "session_id_in", "worker_in"]

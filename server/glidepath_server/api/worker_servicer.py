@@ -1,0 +1,426 @@
+"""glidepath.worker.v1.WorkerService: the worker contract.
+
+The stream is read in the handler's own task and written by a second one. A frame of the worker becomes reports for the
+engine at once; logs and progress are written by a feed per stream, whose bound holds back a worker that floods. Results
+are acknowledged by the engine after the commit, never here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from uuid import UUID
+
+import grpc
+from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
+from glidepath_proto.worker.v1 import worker_service_pb2 as pb
+
+from .. import __version__
+from ..clock import monotonic, utc_now, uuid7
+from ..core.errors import Fenced, InvalidInput, LimitExceeded, NotFound, PermissionDenied, StateConflict
+from ..core.events import AttemptKey
+from ..core.states import AttemptState
+from ..core.task_token import unseal
+from ..operations import sessions as operations
+from ..operations.step_types import Report, Verdict
+from ..operations.worker_engine import WorkerEngine, WorkerHeartbeats
+from ..settings import Settings
+from ..store import sessions, worker_feed
+from ..store.database import Database, transaction
+from .assignments import Assignments, payload_of, seconds_to_wire
+from .auth import current_identity, namespace_for
+from .convert_common import invalid
+from .convert_worker import (
+    PROTOCOL_VERSION_MAX,
+    PROTOCOL_VERSION_MIN,
+    report_in,
+    session_id_in,
+    worker_in,
+)
+from .handlers import Context
+from .worker_feed import Feed
+from .worker_stream import Session, UnarySession
+
+CLAIM_WAIT_SECONDS_MAX = 50.0
+CLAIM_MAX = 1000
+RESULTS_PER_FRAME_MAX = 10_000
+
+
+class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
+    """Thin over the engine: sessions, reports, and what workers fetch."""
+
+    def __init__(
+        self, database: Database, settings: Settings, engine: WorkerEngine, heartbeats: WorkerHeartbeats, secret: bytes
+    ) -> None:
+        self._database, self._settings, self._engine, self._heartbeats = database, settings, engine, heartbeats
+        self._assignments = Assignments(secret)
+        self._secret = secret
+        self._unary: dict[UUID, UnarySession] = {}
+        self._streams: set[Session] = set()
+
+    # ---- the stream
+    async def Work(self, request_iterator: AsyncIterator[pb.WorkRequest], context: Context) -> None:
+        first = await anext(aiter(request_iterator), None)
+        if first is None or not first.HasField("hello"):
+            raise invalid("hello", "not set", "in the first message of the stream")
+        session, welcome, reports = await self._hello(first.hello, Session)
+        welcome_frame = pb.WorkResponse(welcome=welcome)
+        await context.write(welcome_frame)
+        feed = Feed(self._database, session)
+        writer = asyncio.create_task(self._write(session, context))
+        beating = asyncio.create_task(self._beat(session))
+        self._streams.add(session)
+        try:
+            self._engine.submit(reports)
+            await self._hear(session, feed, first)
+            self._engine.attach(session)
+            await self._read(session, feed, request_iterator, writer)
+        finally:
+            self._streams.discard(session)
+            self._engine.detach(session)
+            beating.cancel()
+            writer.cancel()
+            await asyncio.gather(beating, writer, feed.close(), return_exceptions=True)
+
+    async def _read(
+        self, session: Session, feed: Feed, requests: AsyncIterator[pb.WorkRequest], writer: asyncio.Task[None]
+    ) -> None:
+        """Until the worker ends the stream, or the writer does because the session is over."""
+        reader = asyncio.create_task(self._read_all(session, feed, requests))
+        try:
+            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reader.cancel()
+        if reader.done() and not reader.cancelled() and reader.exception() is not None:
+            raise reader.exception()  # type: ignore[misc]
+        if session.closed:
+            raise StateConflict("the session has ended", hint="say hello again")
+
+    async def _read_all(self, session: Session, feed: Feed, requests: AsyncIterator[pb.WorkRequest]) -> None:
+        draining = False
+        async for request in requests:
+            draining = draining or request.draining
+            await self._hear(session, feed, request)
+        if draining and not session.held:
+            self._engine.submit(await operations.leave(self._database.worker, session.session_id))
+
+    async def _write(self, session: Session, context: Context) -> None:
+        while not session.closed:
+            await session.awake.wait()
+            session.awake.clear()
+            frame = session.take_frame()
+            if frame.ByteSize():
+                await context.write(frame)
+
+    async def _beat(self, session: Session) -> None:
+        while True:
+            session.beat()
+            await asyncio.sleep(self._settings.heartbeat_interval_seconds)
+
+    async def _hear(self, session: Session, feed: Feed, request: pb.WorkRequest) -> None:
+        session.spoke()
+        for token in request.accepted_task_tokens:
+            session.unaccepted.pop(token, None)
+            self._permit(session, token)
+        if request.results:
+            self._engine.submit(self._reports(request.results, session))
+        if request.credits:
+            session.free += sum(each.amount for each in request.credits if each.resource == "slots" and each.amount > 0)
+        if request.HasField("heartbeat") and request.heartbeat.nonce in session.nonces:
+            self._heartbeats.heard(session, request.heartbeat.nonce)
+        if request.draining:
+            session.free = 0
+            await self._drain(session)
+        if request.progress or request.log_chunks:
+            await feed.put(request.progress, request.log_chunks, self._secret)
+        self._engine.credits_changed()
+
+    def _permit(self, session: Session, token: bytes) -> None:
+        """An exclusive attempt may start once the server has heard that it arrived: its lease is this session's."""
+        if token in session.held or unseal(token, self._secret) is not None:
+            session.pending.start_permits.append(token)
+            session.awake.set()
+
+    async def _drain(self, session: Session) -> None:
+        async with self._database.worker.acquire() as connection:
+            await sessions.set_draining(connection, session.session_id)
+
+    def drain(self) -> None:
+        """The replica stops: workers finish what they have and say hello elsewhere."""
+        for session in self._streams:
+            session.free = 0
+            session.pending.drain = True
+            session.awake.set()
+
+    # ---- hello
+    async def _hello(
+        self, hello: pb.Hello, kind: type[Session]
+    ) -> tuple[Session, pb.Welcome, list[Report]]:
+        worker = worker_in(hello, namespace_for(hello, current_identity()))
+        listed = self._listed(hello)
+        greeting = await operations.hello(
+            self._database.worker, worker, list(listed), uuid7(utc_now()), self._settings.lease_ttl_seconds)
+        session = kind(greeting.session_id, greeting.generation, worker.offer, self._assignments)
+        session.held.update((listed[key], 10.0) for key in greeting.bound)
+        welcome = self._welcome(greeting.session_id, greeting.generation)
+        welcome.fenced_task_tokens.extend(listed[key] for key in greeting.fenced if listed[key] in hello.held_task_tokens)
+        return session, welcome, greeting.verdicts
+
+    def _listed(self, hello: pb.Hello) -> dict[AttemptKey, bytes]:
+        """Attempts that the worker says it holds or has finished; tokens that nobody sealed are left out."""
+        tokens = [*hello.held_task_tokens, *hello.finished_task_tokens]
+        keys = ((unseal(token, self._secret), token) for token in tokens)
+        return {key: token for key, token in keys if key is not None}
+
+    def _welcome(self, session_id: UUID, generation: int) -> pb.Welcome:
+        settings = self._settings
+        return pb.Welcome(
+            session_id=str(session_id), generation=generation, server_version=__version__,
+            lease_ttl=seconds_to_wire(settings.lease_ttl_seconds),
+            heartbeat_interval=seconds_to_wire(settings.heartbeat_interval_seconds),
+            protocol_version_min=PROTOCOL_VERSION_MIN, protocol_version_max=PROTOCOL_VERSION_MAX,
+            limits=pb.Limits(
+                output_inline_bytes_max=settings.output_inline_bytes_max, artifact_bytes_max=settings.artifact_bytes_max,
+                message_bytes_max=settings.message_bytes_max, checkpoint_bytes_max=settings.checkpoint_bytes_max),
+        )
+
+    def _reports(self, results: Iterable[task_pb2.AttemptResult], session: Session) -> list[Report]:
+        reports = []
+        for message in results:
+            key = unseal(message.task_token, self._secret)
+            if key is None:
+                session.pending.result_acks.add(
+                    task_token=message.task_token, verdict=int(Verdict.FENCED), reason="no attempt has this token")
+                session.awake.set()
+                continue
+            report, refused = report_in(message, key, self._settings.output_inline_bytes_max, session)
+            session.unaccepted.pop(message.task_token, None)
+            if refused:
+                session.refused[message.task_token] = refused
+            reports.append(report)
+        return reports
+
+    # ---- clients that cannot hold a stream
+    async def Claim(self, request: pb.ClaimRequest, context: Context) -> pb.ClaimResponse:
+        count = request.assignments_max or 1
+        if not 1 <= count <= CLAIM_MAX:
+            raise invalid("assignments_max", str(count), f"1 to {CLAIM_MAX}")
+        wait = request.wait.seconds + request.wait.nanos / 1e9
+        if not 0 <= wait <= CLAIM_WAIT_SECONDS_MAX:
+            raise invalid("wait", f"{wait:g} s", f"0 to {CLAIM_WAIT_SECONDS_MAX:g} s")
+        response = pb.ClaimResponse()
+        if request.WhichOneof("who") == "hello":
+            found, welcome, reports = await self._hello(request.hello, UnarySession)
+            assert isinstance(found, UnarySession)
+            session = self._unary[found.session_id] = found
+            response.welcome.CopyFrom(welcome)
+            self._engine.submit(reports)
+        else:
+            session = await self._find(request.session)
+        await self._renew(session)
+        response.assignments.extend(await self._claim(session, count, wait))
+        return response
+
+    async def _claim(self, session: UnarySession, count: int, wait: float) -> list[task_pb2.Assignment]:
+        session.free = count
+        session.awake.clear()
+        self._engine.attach(session)
+        self._engine.look_for_work()
+        try:
+            # Even a caller that does not wait gives the engine one turn.
+            await asyncio.wait_for(session.awake.wait(), max(wait, 0.25))
+        except TimeoutError:
+            pass
+        finally:
+            session.free = 0
+            self._engine.detach(session)
+        return session.take_assignments()
+
+    async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
+        if len(request.results) > RESULTS_PER_FRAME_MAX:
+            raise invalid("results", f"{len(request.results)} results", f"at most {RESULTS_PER_FRAME_MAX} in one call")
+        response = pb.ReportResponse()
+        collector = _Collector(self._unary.get(session_id_in(request.session.session_id)))
+        reports = []
+        for message in request.results:
+            key = unseal(message.task_token, self._secret)
+            if key is None:
+                response.result_acks.add(
+                    task_token=message.task_token, verdict=int(Verdict.FENCED), reason="no attempt has this token")
+                continue
+            report, refused = report_in(message, key, self._settings.output_inline_bytes_max, collector)
+            collector.refused[message.task_token] = refused
+            reports.append(report)
+        collector.expect(len(reports))
+        self._engine.submit(reports)
+        if request.progress or request.log_chunks:
+            feed = Feed(self._database, None)
+            await feed.put(request.progress, request.log_chunks, self._secret)
+            await feed.close()
+            response.log_acks.extend(feed.acks)
+        response.result_acks.extend(await collector.acks())
+        return response
+
+    async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
+        session = await self._find(request.session)
+        await self._renew(session)
+        latest = monotonic() - self._settings.accept_timeout_seconds
+        lost = session.unlisted(request.held_task_tokens, latest)
+        self._engine.submit(
+            Report(key, AttemptState.RETURNED, judged=session.session_id, reason="the answer to the claim was lost")
+            for key in lost)
+        response = pb.HeartbeatResponse(lease_ttl=seconds_to_wire(self._settings.lease_ttl_seconds))
+        async with self._database.worker.acquire() as connection:
+            rows = await sessions.wanted_cancels(connection, [session.session_id])
+            live = {sessions.key_of(row) for row in await sessions.live_of_sessions(connection, [session.session_id])}
+        for row in rows:
+            response.cancels.add(
+                task_token=self._seal(sessions.key_of(row)), reason=row["cancel_reason"], grace=seconds_to_wire(10.0))
+        response.fenced_task_tokens.extend(
+            token for token in request.held_task_tokens if unseal(token, self._secret) not in live)
+        return response
+
+    def _seal(self, key: AttemptKey) -> bytes:
+        from ..core.task_token import seal
+
+        return seal(key, self._secret)
+
+    async def _find(self, ref: pb.SessionRef) -> UnarySession:
+        """The session that a unary client names: from memory, or from its row when another replica opened it."""
+        session_id = session_id_in(ref.session_id)
+        async with self._database.worker.acquire() as connection:
+            found = await worker_feed.session(connection, session_id)
+        identity = current_identity()
+        if found is None or identity.namespace not in ("*", found[0]["namespace"]):
+            raise NotFound(f"there is no session {session_id}", hint="claim with hello")
+        row, offer = found
+        if row["state"] != "open" or row["generation"] != ref.generation:
+            self._unary.pop(session_id, None)
+            raise Fenced(f"session {session_id} generation {ref.generation} has ended", hint="claim again with hello")
+        session = self._unary.get(session_id)
+        if session is None or session.generation != ref.generation:
+            session = self._unary[session_id] = UnarySession(session_id, ref.generation, offer, self._assignments)
+        return session
+
+    async def _renew(self, session: UnarySession) -> None:
+        async with self._database.worker.acquire() as connection:
+            renewed = await sessions.renew(
+                connection, [session.session_id], [session.generation], self._settings.lease_ttl_seconds)
+        if session.session_id not in renewed:
+            self._unary.pop(session.session_id, None)
+            raise Fenced(f"session {session.session_id} has ended", hint="claim again with hello")
+
+    # ---- what workers fetch and store
+    async def GetOutput(self, request: pb.GetOutputRequest, context: Context) -> pb.GetOutputResponse:
+        key = await self._live(request.task_token)
+        output = await self._engine.upstream_output(key, request.task_id)
+        return pb.GetOutputResponse(output=payload_of(output))
+
+    async def PutArtifact(
+        self, request_iterator: AsyncIterator[pb.PutArtifactRequest], context: Context
+    ) -> pb.PutArtifactResponse:
+        first = await anext(aiter(request_iterator), None)
+        key = await self._live(first.task_token if first is not None else b"")
+        assert first is not None
+        digest, size, chunks, rest = hashlib.sha256(), 0, [], bytearray()
+        async for part in _with_first(first, request_iterator):
+            size += len(part.chunk)
+            if size > self._settings.artifact_bytes_max:
+                raise LimitExceeded(f"the artifact has more than {self._settings.artifact_bytes_max} bytes",
+                                    hint="store it elsewhere and return its URI")
+            digest.update(part.chunk)
+            rest += part.chunk
+            while len(rest) >= worker_feed.CHUNK_BYTES:
+                chunks.append(bytes(rest[: worker_feed.CHUNK_BYTES]))
+                del rest[: worker_feed.CHUNK_BYTES]
+        if rest or not chunks:
+            chunks.append(bytes(rest))
+        namespace = await self._engine.namespace_of(key)
+        content_type = first.content_type or "application/octet-stream"
+        async with transaction(self._database.worker) as connection:
+            await worker_feed.put_artifact(connection, namespace, digest.hexdigest(), content_type, size, chunks)
+        response = pb.PutArtifactResponse()
+        response.artifact.content_type, response.artifact.size_bytes = content_type, size
+        response.artifact.uri, response.artifact.sha256 = f"artifact:{digest.hexdigest()}", digest.hexdigest()
+        return response
+
+    async def GetArtifact(
+        self, request: pb.GetArtifactRequest, context: Context
+    ) -> AsyncIterator[pb.GetArtifactResponse]:
+        key = await self._live(request.task_token)
+        namespace, sha256 = await self._engine.namespace_of(key), request.uri.removeprefix("artifact:")
+        async with self._database.worker.acquire() as connection:
+            if await worker_feed.artifact(connection, namespace, sha256) is None:
+                raise NotFound(f"there is no {request.uri[:100]!r} in namespace {namespace}")
+        index = 0
+        while True:
+            async with self._database.worker.acquire() as connection:
+                body = await worker_feed.artifact_chunk(connection, namespace, sha256, index)
+            if body is None:
+                return
+            yield pb.GetArtifactResponse(chunk=body)
+            index += 1
+
+    async def GetSource(self, request: pb.GetSourceRequest, context: Context) -> AsyncIterator[pb.GetSourceResponse]:
+        namespace = namespace_for(request, current_identity())
+        async with self._database.worker.acquire() as connection:
+            archive = await worker_feed.source_bundle(connection, namespace, request.content_hash)
+        if archive is None:
+            raise NotFound(f"there is no source {request.content_hash[:80]!r} in namespace {namespace}",
+                           hint="register the DAG version with its source")
+        for start in range(0, len(archive) or 1, worker_feed.CHUNK_BYTES):
+            yield pb.GetSourceResponse(chunk=archive[start : start + worker_feed.CHUNK_BYTES])
+
+    async def _live(self, token: bytes) -> AttemptKey:
+        """The attempt that a token names, while it is live, in the caller's namespace."""
+        key = unseal(token, self._secret)
+        if key is None:
+            raise PermissionDenied("the task token is not known", hint="use the token of the assignment")
+        async with self._database.worker.acquire() as connection:
+            live = await worker_feed.is_live(connection, key)
+        identity = current_identity()
+        if not live or identity.namespace not in ("*", await self._engine.namespace_of(key)):
+            raise Fenced("the attempt is not live any more", hint="end its processes")
+        return key
+
+
+class _Collector:
+    """Where the acknowledgements of one unary Report arrive."""
+
+    def __init__(self, session: UnarySession | None) -> None:
+        self.session = session
+        self.refused: dict[bytes, str] = {}
+        self._acks: list[pb.ResultAck] = []
+        self._expected = 0
+        self._complete = asyncio.Event()
+
+    def expect(self, count: int) -> None:
+        self._expected = count
+        if count == 0:
+            self._complete.set()
+
+    def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
+        for report, verdict in acks:
+            reason = self.refused.get(report.token, "")
+            kind = Verdict.REJECTED if reason and verdict is Verdict.ACCEPTED else verdict
+            self._acks.append(pb.ResultAck(task_token=report.token, verdict=int(kind), reason=reason))
+            if self.session is not None:
+                self.session.forget(report.token)
+        if len(self._acks) >= self._expected:
+            self._complete.set()
+
+    async def acks(self) -> list[pb.ResultAck]:
+        await self._complete.wait()
+        return self._acks
+
+
+async def _with_first(
+    first: pb.PutArtifactRequest, rest: AsyncIterator[pb.PutArtifactRequest]
+) -> AsyncIterator[pb.PutArtifactRequest]:
+    yield first
+    async for each in rest:
+        yield each
+
+
+__all__ = ["InvalidInput", "WorkerServicer", "grpc"]

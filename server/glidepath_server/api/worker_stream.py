@@ -1,0 +1,177 @@
+"""One worker's session as this replica holds it: what is sent, what is awaited, what is heard.
+
+A `Session` is the engine's puller. The engine calls it after a commit, from the event loop, and it never blocks: frames
+collect in `pending` and a writer merges them, so that one message carries many tasks while the last is still being sent.
+What is remembered here (tokens in the worker's hands, unaccepted assignments, credits) is memory of this replica: when it
+is lost, the lease, the accept timeout or the next hello put things right.
+
+Bounds: assignments by the worker's credits, acknowledgements by what the worker sent. A worker that does not read grows
+nothing else; past `ACKS_PENDING_MAX` its stream is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
+
+from ..clock import key_bytes, monotonic
+from ..core.events import AttemptKey
+from ..core.matching import Offer
+from ..core.task_token import seal, unseal
+from ..operations.step_types import Assigned, CancelOrder, Report, Verdict
+from .assignments import Assignments, seconds_to_wire
+
+FRAME_BYTES_MAX = 1024 * 1024
+ACKS_PENDING_MAX = 200_000
+NONCES_KEPT = 4
+GRACE_SECONDS_DEFAULT = 10.0
+
+
+class Session:
+    """The puller of one stream."""
+
+    def __init__(self, session_id: UUID, generation: int, offer: Offer, assignments: Assignments) -> None:
+        self.session_id, self.generation, self.offer = session_id, generation, offer
+        self.free = 0
+        self.resources_free = dict(offer.resources)
+        self.assignments = assignments
+        # Tokens in the worker's hands, with the grace of their cancels; and since when one was sent, until accepted.
+        self.held: dict[bytes, float] = {}
+        self.unaccepted: dict[bytes, float] = {}
+        self.refused: dict[bytes, str] = {}
+        self.owed = 0
+        self.closed = False
+        self.confirmed = b""
+        self.nonces: list[bytes] = []
+        self.pending = worker_service_pb2.WorkResponse()
+        self.awake = asyncio.Event()
+
+    # ---- the engine's side (after a commit, never blocking)
+    def assign(self, assigned: list[Assigned]) -> None:
+        now = monotonic()
+        for each in assigned:
+            message = self.assignments.build(each)
+            self.held[message.task_token] = message.cancel_grace.seconds + message.cancel_grace.nanos / 1e9
+            self.unaccepted[message.task_token] = now
+            self._send_assignment(message)
+        self.awake.set()
+
+    def _send_assignment(self, message: task_pb2.Assignment) -> None:
+        self.pending.assignments.append(message)
+
+    def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
+        for report, verdict in acks:
+            self.forget(report.token)
+            reason = self.refused.pop(report.token, "")
+            if reason and verdict is Verdict.ACCEPTED:
+                verdict = Verdict.REJECTED
+            self.pending.result_acks.add(task_token=report.token, verdict=int(verdict), reason=reason)
+        self.closed = self.closed or len(self.pending.result_acks) > ACKS_PENDING_MAX
+        self.awake.set()
+
+    def cancel(self, orders: list[CancelOrder]) -> None:
+        for order in orders:
+            token = seal(order.key, self.assignments.secret)
+            grace = self.held.get(token, GRACE_SECONDS_DEFAULT)
+            self.pending.cancels.add(task_token=token, reason=order.reason, grace=seconds_to_wire(grace))
+        self.awake.set()
+
+    # ---- leases
+    def beat(self) -> None:
+        """The server's heartbeat: a new nonce, and the last one whose renewal is committed."""
+        self.nonces = [*self.nonces, key_bytes()[:16]][-NONCES_KEPT:]
+        self.pending.heartbeat.nonce = self.nonces[-1]
+        self.pending.heartbeat.confirmed_nonce = self.confirmed
+        self.awake.set()
+
+    def confirm(self, nonce: bytes) -> None:
+        self.confirmed = nonce
+
+    def ended(self) -> None:
+        """The session left `open`, or a newer generation took over: the stream ends and the worker says hello again."""
+        self.closed = True
+        self.awake.set()
+
+    def withhold(self, count: int) -> None:
+        """Nothing more until the worker speaks: what it was granted, and what was taken back, is owed to it."""
+        self.owed += self.free + count
+        self.free = 0
+
+    def spoke(self) -> None:
+        self.free += self.owed
+        self.owed = 0
+
+    # ---- what is in the worker's hands
+    def forget(self, token: bytes) -> None:
+        self.held.pop(token, None)
+        self.unaccepted.pop(token, None)
+
+    def unaccepted_since(self, instant: float) -> list[AttemptKey]:
+        late = [token for token, sent in self.unaccepted.items() if sent <= instant]
+        for token in late:
+            self.forget(token)
+        return self._keys(late)
+
+    def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]:
+        """Of the session's live attempts those that were never in this stream."""
+        return [key for key in live if seal(key, self.assignments.secret) not in self.held]
+
+    def _keys(self, tokens: Iterable[bytes]) -> list[AttemptKey]:
+        keys = (unseal(token, self.assignments.secret) for token in tokens)
+        return [key for key in keys if key is not None]
+
+    # ---- the writer's side
+    def take_frame(self) -> worker_service_pb2.WorkResponse:
+        """What has collected, at most about FRAME_BYTES_MAX of it: the rest waits for the next frame."""
+        frame, self.pending = self.pending, worker_service_pb2.WorkResponse()
+        if len(frame.assignments) > 1 and frame.ByteSize() > FRAME_BYTES_MAX:
+            self._split(frame)
+        return frame
+
+    def _split(self, frame: worker_service_pb2.WorkResponse) -> None:
+        size, kept = 0, 0
+        for assignment in frame.assignments:
+            size += assignment.ByteSize()
+            if kept and size > FRAME_BYTES_MAX:
+                break
+            kept += 1
+        self.pending.assignments.extend(frame.assignments[kept:])
+        del frame.assignments[kept:]
+        self.awake.set()
+
+
+class UnarySession(Session):
+    """A session of a client that cannot hold a stream: what is assigned waits for its next Claim."""
+
+    def __init__(self, session_id: UUID, generation: int, offer: Offer, assignments: Assignments) -> None:
+        super().__init__(session_id, generation, offer, assignments)
+        self.claimed_at: dict[bytes, float] = {}
+
+    def assign(self, assigned: list[Assigned]) -> None:
+        super().assign(assigned)
+        self.claimed_at.update(self.unaccepted)
+        self.unaccepted.clear()  # judged by what its heartbeats list, not by a message that it cannot send
+
+    def forget(self, token: bytes) -> None:
+        super().forget(token)
+        self.claimed_at.pop(token, None)
+
+    def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
+        """Unary reports have an origin of their own."""
+
+    def take_assignments(self) -> list[Any]:
+        found = list(self.pending.assignments)
+        del self.pending.assignments[:]
+        return found
+
+    def unlisted(self, listed: Iterable[bytes], instant: float) -> list[AttemptKey]:
+        """Claims from before `instant` that the client does not hold: their answer was lost."""
+        known = set(listed)
+        lost = [token for token, sent in self.claimed_at.items() if sent <= instant and token not in known]
+        for token in lost:
+            self.forget(token)
+        return self._keys(lost)

@@ -1,0 +1,74 @@
+"""What workers send and fetch beside results: logs, progress, artifacts, sources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from ..core.events import AttemptKey
+from ..core.matching import Offer
+from .database import Connection
+from .sql import statements
+
+_SQL = statements("worker_feed")
+CHUNK_BYTES = 256 * 1024
+
+
+async def put_logs(connection: Connection, rows: Sequence[tuple[AttemptKey, int, str]]) -> None:
+    """(attempt, sequence number, entries as JSON) each."""
+    keys = _keys([row[0] for row in rows])
+    await connection.execute(_SQL["put_logs"], *keys, [row[1] for row in rows], [row[2] for row in rows])
+
+
+async def put_progress(connection: Connection, rows: Sequence[tuple[AttemptKey, float, str, bytes]]) -> None:
+    """(attempt, percent, note, checkpoint) each, at most one per task instance."""
+    keys = _keys([row[0] for row in rows])
+    await connection.execute(
+        _SQL["put_progress"], *keys, [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows])
+
+
+async def is_live(connection: Connection, key: AttemptKey) -> bool:
+    return bool(await connection.fetchval(_SQL["is_live"], *key))
+
+
+async def artifact(connection: Connection, namespace: str, sha256: str) -> tuple[str, int] | None:
+    """(content type, size in bytes) of a stored artifact."""
+    row = await connection.fetchrow(_SQL["artifact"], namespace, sha256)
+    return (row["content_type"], row["size_bytes"]) if row is not None else None
+
+
+async def put_artifact(
+    connection: Connection, namespace: str, sha256: str, content_type: str, size_bytes: int, chunks: Sequence[bytes]
+) -> None:
+    """Store an artifact under its digest; one that is there stays."""
+    await connection.execute(_SQL["put_artifact"], namespace, sha256, content_type, size_bytes)
+    for first in range(0, len(chunks), 16):
+        part = chunks[first : first + 16]
+        await connection.execute(
+            _SQL["put_artifact_chunks"], namespace, sha256, list(range(first, first + len(part))), part)
+
+
+async def artifact_chunk(connection: Connection, namespace: str, sha256: str, index: int) -> bytes | None:
+    chunk: bytes | None = await connection.fetchval(_SQL["artifact_chunk"], namespace, sha256, index)
+    return chunk
+
+
+async def source_bundle(connection: Connection, namespace: str, content_hash: str) -> bytes | None:
+    archive: bytes | None = await connection.fetchval(_SQL["source_bundle"], namespace, content_hash)
+    return archive
+
+
+async def session(connection: Connection, session_id: UUID) -> tuple[Any, Offer] | None:
+    """The row of a session and what its worker offers."""
+    row = await connection.fetchrow(_SQL["session"], session_id)
+    if row is None:
+        return None
+    handlers = tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"]))
+    return row, Offer(row["namespace"], frozenset(row["queue_names"]), json.loads(row["labels"]),
+                      json.loads(row["resources"]), handlers)
+
+
+def _keys(keys: Sequence[AttemptKey]) -> tuple[list[Any], ...]:
+    return tuple(list(column) for column in zip(*keys, strict=True))
