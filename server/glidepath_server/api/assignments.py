@@ -13,7 +13,7 @@ from ..core.task_token import seal
 from ..operations.plans import Plan
 from ..operations.step_types import Assigned, Output
 from .convert_common import to_timestamp
-from .convert_registry import handler_to_wire, inputs_to_wire, isolation_to_wire, lease_mode_to_wire
+from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
 
 
 class Assignments:
@@ -74,8 +74,8 @@ def _prepare(plan: Plan, index: int) -> task_pb2.Assignment:
         handler=handler_to_wire(task),
         inputs=inputs_to_wire(task),
         cancel_grace=seconds_to_wire(policy.cancel_grace_seconds),
-        isolation=isolation_to_wire(policy.isolation),
-        lease_mode=lease_mode_to_wire(policy.lease_mode),
+        isolation=ISOLATION_TO_WIRE[policy.isolation],
+        lease_mode=LEASE_MODE_TO_WIRE[policy.lease_mode],
         memory_limit_mb=policy.memory_limit_mb or 0,
         resources=policy.resources,
     )
