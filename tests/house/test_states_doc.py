@@ -1,0 +1,22 @@
+"""docs/states.md says what the tables of the state machines say."""
+
+from __future__ import annotations
+
+import re
+
+from glidepath_server.core import states
+from tools import states_doc
+
+
+def test_the_page_is_current() -> None:
+    assert states_doc.PAGE.read_text() == states_doc.render(), "run python -m tools.states_doc"
+
+
+def test_every_arrow_and_every_state_is_on_the_page() -> None:
+    rows = re.findall(r"^\| \w+ \| \w+ \| \w+ \|$", states_doc.render(), re.MULTILINE)
+    heads = 3
+    arrows = len(states.TASK_TRANSITIONS) + len(states.ATTEMPT_TRANSITIONS) + len(states.RUN_TRANSITIONS)
+    assert len(rows) == heads + arrows
+    assert set(states_doc.TASKS) == set(states.TaskState)
+    assert set(states_doc.ATTEMPTS) == set(states.AttemptState)
+    assert set(states_doc.RUNS) == set(states.RunState)
