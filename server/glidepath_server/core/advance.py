@@ -47,6 +47,7 @@ from .states import (
 REDELIVERIES_MAX = 5
 
 _SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
+_OUT = frozenset({_RELEASED, _RESTARTING})
 _UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
 
 
@@ -240,18 +241,30 @@ class _Step:
         for task in waiting:
             self.move(task, TaskEvent.CANCEL)
         self.spread(waiting)
-        self.effects.withdrawals += [
-            Withdraw(task, TaskEvent.CANCEL, reason)
-            for task, state in enumerate(self.states)
-            if state in (_RELEASED, _RESTARTING)
-        ]
+        self._take_back(
+            [task for task, state in enumerate(self.states) if state in _OUT], TaskEvent.CANCEL, reason)
 
     def tasks_cancelled(self, event: TasksCancelled) -> None:
-        for task in event.tasks:
-            if self.states[task] == _SCHEDULED:
-                self.end(task, TaskEvent.CANCEL)
-            elif self.states[task] in (_RELEASED, _RESTARTING):
-                self.effects.withdrawals.append(Withdraw(task, TaskEvent.CANCEL, event.reason or "cancelled"))
+        if self.board.state is RunState.QUEUED:
+            raise StateConflict("the run has not started", hint="cancel the run, or wait until it has started")
+        waiting = [task for task in event.tasks if self.states[task] == _SCHEDULED]
+        for task in waiting:
+            self.move(task, TaskEvent.CANCEL)
+        self.spread(waiting)
+        out = [task for task in event.tasks if self.states[task] in _OUT]
+        for task in out:
+            if self.states[task] == _RESTARTING:
+                self.move(task, TaskEvent.RELEASE)  # the cancel takes the place of the clear
+        self._take_back(out, TaskEvent.CANCEL, event.reason or "cancelled")
+
+    def _take_back(self, tasks: list[int], event: TaskEvent, reason: str) -> None:
+        """Withdraw released tasks. What this very step released is in no queue yet, so it is taken back right here."""
+        fresh = {release.task: release for release in self.effects.releases}
+        here = fresh.keys() & set(tasks)
+        self.effects.releases = [release for release in self.effects.releases if release.task not in here]
+        self.effects.withdrawals += [Withdraw(task, event, reason) for task in tasks if task not in here]
+        for task in sorted(here):
+            self.withdrawn(Withdrawn(task, fresh[task].map_index, fresh[task].attempt_number, event))
 
     def tasks_cleared(self, event: TasksCleared) -> None:
         if self.board.intent is not RunIntent.RUN and self.board.state not in RUN_FINAL:
@@ -261,18 +274,21 @@ class _Step:
         self.board.intent = RunIntent.RUN
         self.move_run(RunEvent.CLEAR, event.reason)
         final = [task for task in event.tasks if self.states[task] in FINAL]
+        out = [task for task in event.tasks if self.states[task] in _OUT]
         for task in event.tasks:
             self.board.raise_base(task, event.attempts.get(task, 0))
-            if self.states[task] in (_RELEASED, _RESTARTING):
-                self.move(task, TaskEvent.RESTART)
-                self.effects.withdrawals.append(Withdraw(task, TaskEvent.CLEAR, event.reason or "cleared"))
+        for task in out:
+            self.move(task, TaskEvent.RESTART)
         self._reopened(final)
+        self._take_back(out, TaskEvent.CLEAR, event.reason or "cleared")
 
     def _reopened(self, tasks: list[int]) -> None:
-        """Back to scheduled, then judged anew, upstream first. The tally is made afresh: ends were taken back."""
+        """Back to scheduled, then judged anew, upstream first. Where ends are taken back, the tally is made afresh."""
+        ends = any(self.states[task] in FINAL for task in tasks)
         for task in tasks:
             self.move(task, TaskEvent.CLEAR)
-        self.tally = self.board.tally = Tally(self.graph, self.states)
+        if ends:
+            self.tally = self.board.tally = Tally(self.graph, self.states)
         for task in sorted(tasks):
             if self.states[task] == _SCHEDULED:
                 ended: list[int] = []
