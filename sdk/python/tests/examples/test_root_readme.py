@@ -1,4 +1,4 @@
-"""The ten-minute start of the repository's README, as far as it is the SDK's: its DAG loads, works and breaks as told."""
+"""The README's ten-minute start, as far as it is the SDK's: its DAG loads, works and breaks as told."""
 
 from __future__ import annotations
 
