@@ -1,0 +1,299 @@
+"""`glidepath dag`: writing, registering, reading, triggering DAGs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import drawing, watch
+from .exits import Exit
+from .output import (
+    Column,
+    cell,
+    enum_name,
+    moment,
+    print_json,
+    print_list,
+    print_one,
+    print_rows,
+    print_table,
+    proto_json,
+    say,
+)
+from .params import merge_params, needs_schema, split_pairs
+from .session import Moment, Session, command
+
+if TYPE_CHECKING:
+    from glidepath import Dag
+    from glidepath.client import RunOptions
+
+_PATH = click.argument("path", type=click.Path(path_type=Path))
+
+
+@click.group()
+def dag() -> None:
+    """DAGs and their versions: check, register, read, trigger, pause."""
+
+
+def load(path: Path, wanted: tuple[str, ...] = ()) -> list[Dag]:
+    """The DAGs of a file or folder, or those that are named. Says every error, and leaves when there is one."""
+    from glidepath.authoring import load_dags
+
+    with contextlib.redirect_stdout(sys.stderr):  # what a DAG file prints is talk
+        loaded = load_dags(path)
+    for error in loaded.errors:
+        say(f"error: {error}")
+    missing = sorted(set(wanted) - {each.dag_id for each in loaded.dags})
+    for name in missing:
+        say(f"error: {path} has no DAG {name!r}; it has: {', '.join(each.dag_id for each in loaded.dags) or 'none'}")
+    if not loaded.dags and not loaded.errors:
+        say(f"error: {path} has no DAG: no .py file there uses @dag of glidepath")
+    if loaded.errors or missing or not loaded.dags:
+        say("next:  correct what is named; nothing was registered")
+        raise click.exceptions.Exit(Exit.USAGE)
+    return [each for each in loaded.dags if not wanted or each.dag_id in wanted]
+
+
+def _each_valid(dags: list[Dag], path: Path, check: Any) -> list[Any]:
+    """`check` of every DAG; all that is wrong is said before leaving."""
+    from glidepath import AuthoringError, InvalidRequest
+
+    found, wrong = [], False
+    for each in dags:
+        try:
+            found.append(check(each))
+        except (AuthoringError, InvalidRequest) as error:
+            wrong = True
+            say(f"error: {each.source_file}: DAG '{each.dag_id}': {error}")
+    if wrong:
+        say(f"next:  correct these, then: glidepath dag validate {path}")
+        raise click.exceptions.Exit(Exit.USAGE)
+    return found
+
+
+@command(dag, "validate", example="glidepath dag validate dags/\nglidepath dag validate dags/ --server")
+@_PATH
+@click.option("--server", "ask_server", is_flag=True, help="Let the server check too; it stores nothing.")
+def dag_validate(session: Session, path: Path, ask_server: bool) -> None:
+    """Load DAG files and check everything that can be wrong, without a server."""
+    from glidepath.authoring.convert import to_registration
+
+    dags = load(path)
+    registrations = _each_valid(dags, path, to_registration)
+    if ask_server:
+        for answer in _each_valid(dags, path, lambda each: session.client.register(each, validate_only=True)):
+            _warn(answer)
+    if session.json:
+        print_json([proto_json(each.spec) for each in registrations])
+        return
+    print_table(["DAG", "TASKS", "SOURCE BYTES", "FILE"], [
+        (dag.dag_id, len(made.spec.tasks), len(made.bundle.archive) if made.bundle else 0, dag.source_file)
+        for dag, made in zip(dags, registrations, strict=True)])
+
+
+@command(dag, "register", example="glidepath dag register dags/ --alias production")
+@_PATH
+@click.option("--dag", "wanted", multiple=True, help="Only this DAG of the files; may be repeated.")
+@click.option("--alias", "aliases", multiple=True, help="Point this alias at the version; may be repeated.")
+def dag_register(session: Session, path: Path, wanted: tuple[str, ...], aliases: tuple[str, ...]) -> None:
+    """Register the DAGs of a file or folder with their source. What has not changed keeps its version."""
+    from glidepath.authoring.convert import to_registration
+
+    dags = load(path, wanted)
+    _each_valid(dags, path, to_registration)  # all or nothing, as far as can be seen from here
+    answers = _each_valid(dags, path, lambda each: session.client.register(each, aliases=aliases))
+    for answer in answers:
+        _warn(answer)
+    columns = [
+        ("DAG", lambda each: each.dag_version.dag_id), ("VERSION", lambda each: each.dag_version.dag_version_number),
+        ("STATE", lambda each: "new" if each.created else "unchanged"),
+        ("TASKS", lambda each: each.dag_version.task_count),
+        ("HASH", lambda each: each.dag_version.content_hash[:12]),
+    ]
+    print_list(session.output, answers, columns, "nothing registered")
+
+
+def _warn(answer: Any) -> None:
+    for warning in answer.warnings:
+        say(f"warning: {answer.dag_version.dag_id}: {warning}")
+
+
+_DAG: list[Column] = [
+    ("DAG", lambda each: each.dag_id), ("VERSION", lambda each: each.latest_version_number),
+    ("PAUSED", lambda each: each.paused), ("OWNER", lambda each: each.owner), ("TAGS", lambda each: list(each.tags)),
+    ("ALIASES", lambda each: [f"{name}={number}" for name, number in sorted(each.aliases.items())]),
+    ("DESCRIPTION", lambda each: each.description),
+]
+
+
+@command(dag, "list", example="glidepath dag list --tag nightly")
+@click.option("--tag", default="", help="Only DAGs that carry this tag.")
+def dag_list(session: Session, tag: str) -> None:
+    """DAGs of the namespace."""
+    print_list(session.output, session.client.list_dags(tag=tag), _DAG,
+               "no DAGs; register some: glidepath dag register PATH")
+
+
+_VERSION = click.option("--version", "number", type=click.IntRange(1), default=None, help="Default: the latest.")
+_ALIAS = click.option("--alias", default="", help="The version that this alias points at.")
+
+
+@command(dag, "show", example="glidepath dag show training --alias production")
+@click.argument("dag_id")
+@_VERSION
+@_ALIAS
+def dag_show(session: Session, dag_id: str, number: int | None, alias: str) -> None:
+    """A DAG with the tasks and params of one version."""
+    found = session.client.get_dag(dag_id)
+    version = _version(session, dag_id, number, alias)
+    if session.json:
+        print_json({"dag": proto_json(found), "dagVersion": proto_json(version)})
+        return
+    print_rows([
+        *((name.lower(), get(found)) for name, get in _DAG), ("shown version", version.dag_version_number),
+        ("registered", f"{cell(moment(version, 'create_time'))} by {version.created_by}"),
+        ("params schema", version.spec.params_schema)])
+    click.echo()
+    print_table(["TASK", "AFTER", "RULE", "QUEUE", "RETRIES", "HANDLER"], [
+        (each.task_id, list(each.upstream_task_ids), enum_name(each, "trigger_rule"), each.policy.queue_name,
+         each.policy.retry.retries_max, each.handler.name) for each in version.spec.tasks])
+
+
+@command(dag, "versions", example="glidepath dag versions training")
+@click.argument("dag_id")
+def dag_versions(session: Session, dag_id: str) -> None:
+    """Versions of a DAG, newest first."""
+    columns = [
+        ("VERSION", lambda each: each.dag_version_number), ("TASKS", lambda each: each.task_count),
+        ("CREATED", lambda each: moment(each, "create_time")), ("BY", lambda each: each.created_by),
+        ("HASH", lambda each: each.content_hash[:12]),
+    ]
+    print_list(session.output, session.client.list_dag_versions(dag_id), columns, "no versions")
+
+
+@command(dag, "diff", example="glidepath dag diff training 3 4\nglidepath dag diff training")
+@click.argument("dag_id")
+@click.argument("before", type=click.IntRange(1), required=False)
+@click.argument("after", type=click.IntRange(1), required=False)
+def dag_diff(session: Session, dag_id: str, before: int | None, after: int | None) -> None:
+    """What differs between two versions, field by field (default: the latest and the one before)."""
+    after = after or session.client.get_dag(dag_id).latest_version_number
+    before = before or after - 1
+    if before < 1:
+        raise click.UsageError(f"{dag_id} has only one version; a diff needs two")
+    signs = {"added": "+", "removed": "-", "changed": "~"}
+    columns = [
+        ("", lambda each: signs.get(enum_name(each, "change"), "?")), ("FIELD", lambda each: each.path),
+        ("BEFORE", lambda each: each.before), ("AFTER", lambda each: each.after),
+    ]
+    print_list(session.output, session.client.diff_dag_versions(dag_id, before, after), columns,
+               f"versions {before} and {after} of {dag_id} do not differ")
+
+
+@command(dag, "alias", example="glidepath dag alias training production 4")
+@click.argument("dag_id")
+@click.argument("alias")
+@click.argument("number", type=click.IntRange(1), metavar="VERSION")
+def dag_alias(session: Session, dag_id: str, alias: str, number: int) -> None:
+    """Point an alias at a version; new runs by this alias take it."""
+    _print_dag(session, session.client.set_dag_alias(dag_id, alias, number))
+
+
+@command(dag, "pause", example="glidepath dag pause training")
+@click.argument("dag_id")
+def dag_pause(session: Session, dag_id: str) -> None:
+    """Start no further attempt of any run of the DAG; running ones go on."""
+    _print_dag(session, session.client.pause_dag(dag_id))
+
+
+@command(dag, "unpause", example="glidepath dag unpause training")
+@click.argument("dag_id")
+def dag_unpause(session: Session, dag_id: str) -> None:
+    """Let a paused DAG go on."""
+    _print_dag(session, session.client.unpause_dag(dag_id))
+
+
+@command(dag, "graph", example="glidepath dag graph training\nglidepath dag graph dags/training.py --format mermaid")
+@click.argument("dag_id", metavar="DAG_ID|FILE.py")
+@_VERSION
+@_ALIAS
+@click.option("--format", "kind", type=click.Choice(["text", "mermaid", "dot"]), default="text", show_default=True)
+def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kind: str) -> None:
+    """Draw the tasks and what follows what, of a registered DAG or of a file. With -o json, the edges."""
+    if dag_id.endswith(".py"):
+        from glidepath.authoring.convert import to_spec
+
+        specs = [to_spec(each, None) for each in load(Path(dag_id))]
+    else:
+        specs = [_version(session, dag_id, number, alias).spec]
+    tasks = [[(task.task_id, drawing.upstreams(task)) for task in spec.tasks] for spec in specs]
+    if session.json:
+        print_json([{"dagId": spec.dag_id, "tasks": [{"taskId": name, "upstreamTaskIds": ups} for name, ups in each]}
+                    for spec, each in zip(specs, tasks, strict=True)])
+        return
+    for each in tasks:
+        click.echo(drawing.draw(each, kind))
+
+
+@command(dag, "trigger", example="glidepath dag trigger training --param day=2026-01-31 --param rate=0.1 --wait")
+@click.argument("dag_id")
+@click.option("-p", "--param", "pairs", multiple=True, metavar="NAME=VALUE",
+              help="JSON, or text where the DAG's schema wants text; may be repeated.")
+@click.option("--params-file", type=click.File(), help="A JSON object with params; - reads stdin.")
+@click.option("--run-key", default="", help="Unique per DAG: the same key again gives the run that exists.")
+@click.option("--logical-date", type=Moment(), default=None, help="The instant the run stands for. Default: now.")
+@_VERSION
+@_ALIAS
+@click.option("--wait", is_flag=True, help="Wait for the end: exit code 0 when it succeeds, else 1.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=None, metavar="SECONDS",
+              help="Wait no longer (exit code 7); the run goes on.")
+def dag_trigger(session: Session, dag_id: str, pairs: tuple[str, ...], params_file: Any, run_key: str,
+                logical_date: str | None, number: int | None, alias: str, wait: bool, timeout: float | None) -> None:
+    """Create a run of a DAG."""
+    if number and alias:
+        raise click.UsageError("--version and --alias are both given; a run has one version")
+    texts = split_pairs(pairs)
+    schema = _version(session, dag_id, number, alias).spec.params_schema if needs_schema(texts) else ""
+    options: RunOptions = {"params": merge_params(params_file.read() if params_file else "", texts, schema)}
+    if run_key:
+        options["run_key"] = run_key
+    if logical_date:
+        options["logical_date"] = logical_date
+    if number:
+        options["version"] = number
+    if alias:
+        options["alias"] = alias
+    made = session.client.trigger(dag_id, **options)
+    if not made.created:
+        say(f"run key {made.run_key} exists already: this is its run")
+    if not wait:
+        print_one(session.output, made, [("run", made.dag_run_id), ("key", made.run_key),
+                                         ("version", made.dag_version_number), ("created", made.created)])
+        say(f"next:  glidepath run watch {made.dag_run_id}")
+        return
+    _wait(session, made.dag_run_id, timeout)
+
+
+def _wait(session: Session, run_id: str, timeout: float | None) -> None:
+    say(f"run {run_id} goes; see it in another terminal: glidepath run watch {run_id}")
+    final = session.client.wait(run_id, timeout)
+    view = watch.RunView(final, session.client.list_task_instances(run_id))
+    if session.json:
+        print_json(proto_json(final))
+    else:
+        watch.print_rows(view.rows(watch.now()))
+    raise click.exceptions.Exit(watch.finish(session.client, run_id, view))
+
+
+def _version(session: Session, dag_id: str, number: int | None, alias: str) -> Any:
+    if number and alias:
+        raise click.UsageError("--version and --alias are both given; one names the version")
+    return session.client.get_dag_version(dag_id, number, alias=alias)
+
+
+def _print_dag(session: Session, found: Any) -> None:
+    print_one(session.output, found, [(name.lower(), get(found)) for name, get in _DAG])

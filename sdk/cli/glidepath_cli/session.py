@@ -1,0 +1,93 @@
+"""What every command that talks to a server shares: its options, its client, its help with an example."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from glidepath.client import Client
+
+
+class Session:
+    """One invocation: where the server is, how to answer."""
+
+    def __init__(self, address: str, namespace: str, output: str) -> None:
+        self.address, self.namespace, self.output = address, namespace, output
+
+    @property
+    def json(self) -> bool:
+        return self.output == "json"
+
+    @functools.cached_property
+    def client(self) -> Client:
+        """The client, opened when first needed and closed with the command."""
+        from glidepath.client import Client
+
+        client = Client(self.address, namespace=self.namespace)
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.call_on_close(client.close)
+        return client
+
+
+class ExampleCommand(click.Command):
+    """A command whose help ends with an example."""
+
+    def __init__(self, *arguments: Any, example: str = "", **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.example:
+            with formatter.section("Example"):
+                for line in self.example.splitlines():
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        super().format_epilog(ctx, formatter)
+
+
+def local_command(group: click.Group, name: str, *, example: str, **attributes: Any) -> Callable[[Any], click.Command]:
+    """A command that opens no client by itself."""
+    return group.command(name, cls=ExampleCommand, example=example, **attributes)
+
+
+def command(group: click.Group, name: str, *, example: str, **attributes: Any) -> Callable[[Any], click.Command]:
+    """A command that talks to a server: its function takes a `Session` first, then its own parameters."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(address: str, namespace: str, output: str, **parameters: Any) -> None:
+            function(Session(address, namespace, output), **parameters)
+
+        shared: list[Callable[[Any], Any]] = [
+            click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
+                         help="How to print data; json is the protocol's own."),
+            click.option("--address", default="", metavar="HOST:PORT",
+                         help="The server (default: GLIDEPATH_ADDRESS, else what `glidepath up` wrote)."),
+            click.option("--namespace", default="", help="Default: GLIDEPATH_NAMESPACE, else the connection's."),
+        ]
+        for option in reversed(shared):
+            run = option(run)
+        return local_command(group, name, example=example, **attributes)(run)
+
+    return decorate
+
+
+class Moment(click.ParamType[str]):
+    """ISO 8601 with a zone, or a date alone (midnight UTC)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            is_date = len(value) == len("2026-01-31") and date.fromisoformat(value)
+            if is_date or datetime.fromisoformat(value).tzinfo is not None:
+                return str(value)
+        except ValueError:
+            pass
+        self.fail(f"{value!r} is no time with a zone; write 2026-01-31T06:00:00Z, or 2026-01-31 for midnight UTC",
+                  param, ctx)
