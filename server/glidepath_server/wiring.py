@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from glidepath_proto.admin.v1 import admin_service_pb2, admin_service_pb2_grpc
+from glidepath_proto.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from glidepath_proto.run.v1 import run_service_pb2, run_service_pb2_grpc
 from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 
@@ -25,9 +26,11 @@ from .api.admin_servicer import AdminServicer
 from .api.auth import Authenticator
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
+from .api.registry_servicer import RegistryServicer
 from .api.run_servicer import RunServicer
 from .api.worker_servicer import WorkerServicer
 from .core.errors import InvalidInput, Violation
+from .core.validation import LeaseTerms
 from .loops import timers
 from .loops.engine import Engine
 from .loops.heartbeats import Heartbeats
@@ -137,6 +140,7 @@ class Server:
 
     def _services(self, authenticator: Authenticator, secret: bytes) -> list[Service]:
         worker = WorkerServicer(self.database, self.settings, self.engine, self.heartbeats, secret)
+        lease = LeaseTerms(self.settings.lease_ttl_seconds, self.settings.heartbeat_interval_seconds)
         return [
             Service(worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
                     worker_service_pb2_grpc.add_WorkerServiceServicer_to_server, worker,
@@ -144,10 +148,23 @@ class Server:
             Service(admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
                     admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
                     AdminServicer(self.database, authenticator, self.engine)),
+            Service(registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
+                    registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
+                    RegistryServicer(self.database, lease, self._definitions_changed)),
             Service(run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
                     run_service_pb2_grpc.add_RunServiceServicer_to_server,
                     RunServicer(self.database, self.engine.replica.plans, self.engine)),
         ]
+
+    async def _definitions_changed(self, queues: set[int]) -> None:
+        """Task classes or limits changed: learn them here, tell other replicas, go on where rows may go on."""
+        self.wake_ups.say("l")
+        self.wake_ups.say("r")
+        self.engine.on_admission()
+        if queues:
+            self.engine.on_queues(queues)
+        await self.engine.classes_changed()
+        self.engine.look_for_work(queues)
 
     def _start_loops(self, *loops: LevelLoop) -> None:
         for loop in loops:

@@ -96,14 +96,14 @@ def check_dag(draft: DagDraft, lease: LeaseTerms | None = None) -> Checked:
     return Checked(violations, [] if violations else check.order)
 
 
-def violations(
-    draft: DagDraft, *, pools: Mapping[str, int], sources: Collection[str], lease: LeaseTerms | None = None,
+def stored_violations(
+    draft: DagDraft, *, pools: Mapping[str, int], sources: Collection[str],
 ) -> list[Violation]:
-    """What check_dag says, and what is wrong with names of stored things.
+    """What is wrong with names of stored things, which check_dag cannot know.
 
     `pools` gives the slots of the namespace's pools by name, `sources` the hashes of its source bundles.
     """
-    return [*check_dag(draft, lease).violations, *islice(_stored(draft, pools, frozenset(sources)), VIOLATIONS_MAX)]
+    return list(islice(_stored(draft, pools, frozenset(sources)), VIOLATIONS_MAX))
 
 
 def warnings(spec: DagSpec) -> list[str]:

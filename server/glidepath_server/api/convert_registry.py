@@ -1,0 +1,210 @@
+"""DAGs between wire and core. Reading keeps what was left open; what is wrong is found in core/validation.py."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+
+from glidepath_proto.registry.v1 import dag_pb2
+from glidepath_proto.registry.v1 import registry_service_pb2 as pb
+
+from ..core.canonical import from_canonical_json
+from ..core.definition import (
+    JSON,
+    DagSpec,
+    Handler,
+    Input,
+    InputList,
+    Literal,
+    OutputRef,
+    Param,
+    ResolvedPolicy,
+    TaskSpec,
+    Template,
+)
+from ..core.diff import Change, Difference
+from ..core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
+from ..core.graph import TriggerRule
+from ..core.retry import RetryPolicy
+from ..operations.register_dag_version import Registered
+from ..store.registry import Dag, Version
+from .convert_common import to_timestamp
+from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
+
+RULE_TO_WIRE: dict[TriggerRule, Any] = {
+    rule: dag_pb2.TriggerRule.Value(f"TRIGGER_RULE_{rule.name}") for rule in TriggerRule}
+_CHANGE_TO_WIRE: dict[Change, Any] = {
+    change: pb.DagDifference.Change.Value(f"CHANGE_{change.name}") for change in Change}
+_RULES = {0: TriggerRule.ALL_SUCCESS, **{number: rule for rule, number in RULE_TO_WIRE.items()}}
+_ISOLATIONS = {int(number): mode for mode, number in ISOLATION_TO_WIRE.items()}
+_LEASE_MODES = {int(number): mode for mode, number in LEASE_MODE_TO_WIRE.items()}
+Mode = TypeVar("Mode", bound=StrEnum)
+
+
+# ---- in
+def draft_in(spec: dag_pb2.DagSpec) -> DagDraft:
+    """A DAG as it was sent."""
+    return DagDraft(
+        dag_id=spec.dag_id,
+        tasks=[_task_in(task) for task in spec.tasks],
+        description=spec.description,
+        owner=spec.owner,
+        tags=list(spec.tags),
+        params_schema=spec.params_schema,
+        defaults=_policy_in(spec.defaults),
+        run_timeout_seconds=_seconds(spec, "run_timeout"),
+        runs_active_max=_given(spec, "runs_active_max"),
+        tasks_active_max=_given(spec, "tasks_active_max"),
+    )
+
+
+def _task_in(task: dag_pb2.TaskSpec) -> TaskDraft:
+    return TaskDraft(
+        task_id=task.task_id,
+        handler=Handler(task.handler.name, task.handler.version),
+        description=task.description,
+        group_id=task.group_id,
+        upstream_task_ids=list(task.upstream_task_ids),
+        trigger_rule=_RULES.get(task.trigger_rule, int(task.trigger_rule)),
+        inputs={name: _input_in(each) for name, each in task.inputs.items()},
+        policy=_policy_in(task.policy),
+    )
+
+
+def _input_in(source: dag_pb2.Input) -> Input | None:
+    match source.WhichOneof("source"):
+        case "literal":
+            payload = source.literal
+            return Literal(payload.data, payload.content_type or JSON, payload.uri, payload.size_bytes, payload.sha256)
+        case "template":
+            return Template(source.template)
+        case "output":
+            return OutputRef(source.output.task_id, source.output.key)
+        case "param":
+            return Param(source.param)
+        case "list":
+            # An item without a source stays None until validation refuses it.
+            return InputList(tuple(map(_input_in, source.list.items)))  # type: ignore[arg-type]
+        case _:
+            return None
+
+
+def _policy_in(policy: dag_pb2.TaskPolicy) -> PolicyDraft:
+    return PolicyDraft(
+        owner=policy.owner or None,
+        queue_name=policy.queue_name or None,
+        retry=_retry_in(policy.retry),
+        execution_timeout_seconds=_seconds(policy, "execution_timeout"),
+        pool_name=_given(policy, "pool_name"),
+        pool_slots=_given(policy, "pool_slots"),
+        priority=_given(policy, "priority"),
+        resources=dict(policy.resources) or None,
+        worker_selector=dict(policy.worker_selector) or None,
+        isolation=_mode(_ISOLATIONS, policy.isolation),
+        lease_mode=_mode(_LEASE_MODES, policy.lease_mode),
+        memory_limit_mb=_given(policy, "memory_limit_mb"),
+        cancel_grace_seconds=_seconds(policy, "cancel_grace"),
+    )
+
+
+def _retry_in(retry: dag_pb2.RetryPolicy) -> RetryDraft:
+    return RetryDraft(
+        retries_max=_given(retry, "retries_max"),
+        delay_seconds=_seconds(retry, "delay"),
+        backoff=_given(retry, "backoff"),
+        delay_max_seconds=_seconds(retry, "delay_max"),
+        delays_seconds=tuple(map(_seconds_of, retry.delays)) or None,
+        losses_max=_given(retry, "losses_max"),
+    )
+
+
+def _mode(known: dict[int, Mode], number: int) -> Mode | int | None:
+    return known.get(number, number) if number else None
+
+
+def _given(message: Any, field: str) -> Any:
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def _seconds(message: Any, field: str) -> float | None:
+    return _seconds_of(getattr(message, field)) if message.HasField(field) else None
+
+
+def _seconds_of(duration: Duration) -> float:
+    """60 s, 59 s and 10^9 ns: one number, so that they hash the same."""
+    return float(round(duration.seconds + duration.nanos / 1e9, 9))
+
+
+# ---- out
+def version_out(version: Version) -> pb.DagVersion:
+    """A version, with its content when that was read."""
+    return pb.DagVersion(
+        dag_id=version.dag_id, dag_version_number=version.dag_version_number, content_hash=version.content_hash,
+        create_time=to_timestamp(version.create_time), created_by=version.created_by, task_count=version.task_count,
+        spec=spec_out(from_canonical_json(version.text)) if version.text else None)
+
+
+def registered_out(registered: Registered) -> bytes:
+    return pb.RegisterDagVersionResponse(
+        dag_version=version_out(registered.version), created=registered.created, warnings=registered.warnings,
+    ).SerializeToString()
+
+
+def dag_out(dag: Dag) -> pb.Dag:
+    return pb.Dag(
+        namespace=dag.namespace, dag_id=dag.dag_id, description=dag.description, owner=dag.owner, tags=dag.tags,
+        latest_version_number=dag.latest_version_number, paused=dag.paused, aliases=dag.aliases,
+        create_time=to_timestamp(dag.create_time))
+
+
+def difference_out(difference: Difference) -> pb.DagDifference:
+    return pb.DagDifference(change=_CHANGE_TO_WIRE[difference.change], path=difference.path, before=difference.before,
+                            after=difference.after)
+
+
+def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
+    """A registered DAG: every default stands on each task."""
+    return dag_pb2.DagSpec(
+        dag_id=spec.dag_id, description=spec.description, owner=spec.owner, tags=spec.tags,
+        params_schema=spec.params_schema, tasks=[_task_out(task) for task in spec.tasks],
+        run_timeout=_duration(spec.run_timeout_seconds), runs_active_max=spec.runs_active_max,
+        tasks_active_max=spec.tasks_active_max)
+
+
+def _task_out(task: TaskSpec) -> dag_pb2.TaskSpec:
+    return dag_pb2.TaskSpec(
+        task_id=task.task_id, description=task.description, group_id=task.group_id, handler=handler_to_wire(task),
+        upstream_task_ids=task.upstream_task_ids, trigger_rule=RULE_TO_WIRE[task.trigger_rule],
+        inputs=inputs_to_wire(task), policy=_policy_out(task.policy))
+
+
+def _policy_out(policy: ResolvedPolicy) -> dag_pb2.TaskPolicy:
+    return dag_pb2.TaskPolicy(
+        owner=policy.owner, queue_name=policy.queue_name, retry=_retry_out(policy.retry),
+        execution_timeout=_duration(policy.execution_timeout_seconds), pool_name=policy.pool_name,
+        pool_slots=policy.pool_slots if policy.pool_name is not None else None, priority=policy.priority,
+        resources=policy.resources, worker_selector=policy.worker_selector,
+        isolation=ISOLATION_TO_WIRE[policy.isolation], lease_mode=LEASE_MODE_TO_WIRE[policy.lease_mode],
+        memory_limit_mb=policy.memory_limit_mb, cancel_grace=_duration(policy.cancel_grace_seconds))
+
+
+def _retry_out(retry: RetryPolicy) -> dag_pb2.RetryPolicy:
+    """What may be registered again: a list of delays, or a delay with its backoff."""
+    message = dag_pb2.RetryPolicy(retries_max=retry.retries_max, losses_max=retry.losses_max)
+    if retry.delays_seconds:
+        message.delays.extend(Duration(**_parts(seconds)) for seconds in retry.delays_seconds)
+        return message
+    message.MergeFrom(dag_pb2.RetryPolicy(
+        delay=_duration(retry.delay_seconds), backoff=retry.backoff, delay_max=_duration(retry.delay_max_seconds)))
+    return message
+
+
+def _duration(seconds: float | None) -> Duration | None:
+    return None if seconds is None else Duration(**_parts(seconds))
+
+
+def _parts(seconds: float) -> dict[str, int]:
+    whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
+    return {"seconds": whole, "nanos": nanos}

@@ -1,0 +1,287 @@
+"""Register a DAG version: the same content is the same version, and everything that a version needs is stored with it.
+
+One transaction. The DAG's row is locked first, so that versions are numbered one after the other and two calls with the
+same new content make one version; then its pools are held by id, then its limits are changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..core.canonical import canonical_json, content_hash
+from ..core.definition import PYTHON_PREFIX, DagSpec, TaskSpec
+from ..core.draft import DagDraft, resolve
+from ..core.errors import InvalidDag, Violation
+from ..core.json_text import to_json
+from ..core.validation import LeaseTerms, check_dag, stored_violations, warnings
+from ..store import identity, limits, registry
+from ..store.database import Connection, Database, transaction
+from ..store.registry import LockedDag, NamedPool, NewClass, Version
+from .audit import append_audit
+from .requests import once
+
+SOURCES_BYTES_MAX = 2 * 1024 * 1024
+SPEC_BYTES_MAX = 16 * 1024 * 1024
+ALIASES_MAX = 20
+WARNINGS_MAX = 20
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+ALIAS_WORDS = "1 to 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An archive, and the hash that its sender says it has."""
+
+    content_hash: str
+    archive: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterCall:
+    """A call as it came in: who, where, what, and what makes a repetition the same call."""
+
+    namespace: str
+    actor: str
+    request_id: str
+    body: bytes
+    draft: DagDraft
+    bundles: Sequence[Bundle] = ()
+    aliases: Sequence[str] = ()
+    validate_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The version that has this content. With `validate_only` a new one is what would have been stored."""
+
+    version: Version
+    created: bool
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A valid DAG as it is stored."""
+
+    spec: DagSpec
+    text: str
+    content_hash: str
+
+
+@dataclass(slots=True)
+class RegisterDagVersion:
+    """The operation. After a commit that made a version, `on_changed` is told the queues in which rows may go on."""
+
+    database: Database
+    lease: LeaseTerms
+    on_changed: Callable[[set[int]], Awaitable[None]]
+
+    async def __call__(self, call: RegisterCall, encode: Callable[[Registered], bytes]) -> bytes:
+        """The encoded answer, also when the request id was used before with the same body.
+
+        Raises InvalidDag with every violation, AlreadyExists for a request id with another body; nothing is stored then.
+        """
+        # Large DAGs take a second to check: in a thread, so that others are served meanwhile.
+        found = await asyncio.to_thread(check_call, call, self.lease)
+        if isinstance(found, list):
+            await self._refuse(call, found)
+        assert isinstance(found, Prepared)
+        if call.validate_only:
+            async with transaction(self.database.api) as connection:
+                return encode(await _Registration(connection, call, found).validate())
+        work: list[_Registration] = []
+
+        async def run() -> bytes:
+            work.append(_Registration(connection, call, found))
+            return encode(await work[-1].store())
+
+        async with transaction(self.database.api) as connection:
+            answer = await once(connection, namespace=call.namespace, request_id=call.request_id,
+                                method="RegisterDagVersion", body=call.body, run=run)
+        if work and work[-1].created:
+            await self.on_changed(work[-1].queues)
+        return answer
+
+    async def _refuse(self, call: RegisterCall, found: list[Violation]) -> None:
+        """Raise InvalidDag with what was found and what the database adds to it."""
+        async with transaction(self.database.api) as connection:
+            _, more = await look_up(connection, call)
+        raise invalid_dag([*found, *more])
+
+
+def check_call(call: RegisterCall, lease: LeaseTerms) -> Prepared | list[Violation]:
+    """The DAG as it would be stored, or everything that is wrong with the call without asking the database."""
+    checked = check_dag(call.draft, lease)
+    found = [*checked.violations, *_bundle_violations(call.bundles), *alias_violations(call.aliases)]
+    if found:
+        return found
+    spec = resolve(call.draft, checked.order)
+    text = canonical_json(spec)
+    if len(text) > SPEC_BYTES_MAX:
+        return [Violation("spec", f"{len(text)} bytes", f"at most {SPEC_BYTES_MAX} bytes of canonical content")]
+    return Prepared(spec, text, content_hash(text))
+
+
+def alias_violations(aliases: Sequence[str]) -> Iterator[Violation]:
+    if len(aliases) > ALIASES_MAX:
+        yield Violation("aliases", f"{len(aliases)} aliases", f"at most {ALIASES_MAX} aliases")
+    for index, alias in enumerate(aliases[:ALIASES_MAX]):
+        if not _ALIAS.fullmatch(alias):
+            yield Violation(f"aliases[{index}]", repr(alias[:80]), ALIAS_WORDS)
+
+
+def _bundle_violations(bundles: Sequence[Bundle]) -> Iterator[Violation]:
+    size = sum(len(each.archive) for each in bundles)
+    if size > SOURCES_BYTES_MAX:
+        yield Violation("sources", f"{size} bytes", f"at most {SOURCES_BYTES_MAX} bytes in all")
+        return
+    for index, each in enumerate(bundles):
+        actual = hashlib.sha256(each.archive).hexdigest()
+        if each.content_hash != actual:
+            yield Violation(f"sources[{index}].content_hash", repr(each.content_hash[:80]),
+                            f"{actual}, the SHA-256 of its archive")
+
+
+async def look_up(connection: Connection, call: RegisterCall) -> tuple[dict[str, NamedPool], list[Violation]]:
+    """The pools that the DAG names, held until the transaction ends, and what of it only the database can refute."""
+    draft = call.draft
+    named = {draft.defaults.pool_name, *(task.policy.pool_name for task in draft.tasks)}
+    pools = await registry.hold_pools(connection, call.namespace, _storable({name for name in named if name}))
+    versions = {task.handler.version for task in draft.tasks if task.handler.name.startswith(PYTHON_PREFIX)}
+    sent = {each.content_hash for each in call.bundles}
+    stored = await registry.stored_sources(connection, call.namespace, _storable(versions - sent))
+    capacities = {name: pool.capacity for name, pool in pools.items()}
+    return pools, stored_violations(draft, pools=capacities, sources=sent | stored)
+
+
+def _storable(names: set[str]) -> list[str]:
+    """Postgres has no text with NUL; such a name is refused, and not looked up."""
+    return sorted(name for name in names if "\0" not in name)
+
+
+def invalid_dag(found: Sequence[Violation]) -> InvalidDag:
+    """The error of these violations; its message is the first."""
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return InvalidDag(f"{found[0]}{more}", violations=list(found))
+
+
+@dataclass(slots=True)
+class _Registration:
+    """One valid call at work, inside its transaction."""
+
+    connection: Connection
+    call: RegisterCall
+    prepared: Prepared
+    created: bool = False
+    queues: set[int] = field(default_factory=set)
+
+    async def validate(self) -> Registered:
+        """What `store` would answer."""
+        await self._check()
+        now = await identity.database_now(self.connection)
+        existing = await self._existing()
+        latest = await registry.latest_version(self.connection, self.call.namespace, self.prepared.spec.dag_id)
+        version = existing or self._version(latest.dag_version_number + 1 if latest else 1, now)
+        return self._answer(version, existing is None)
+
+    async def store(self) -> Registered:
+        call, spec, now = self.call, self.prepared.spec, await identity.database_now(self.connection)
+        dag = await registry.lock_dag(self.connection, call.namespace, spec.dag_id)
+        if dag is None:
+            # What a DAG needs is made only for one that is stored: an error below takes it back with everything else.
+            await registry.create_dag(
+                self.connection, call.namespace, spec.dag_id, tasks_active_max=spec.tasks_active_max,
+                runs_active_max=spec.runs_active_max, now=now)
+            dag = await registry.lock_dag(self.connection, call.namespace, spec.dag_id)
+            assert dag is not None
+        pools = await self._check()
+        await registry.insert_bundles(
+            self.connection, call.namespace, sorted({each.content_hash: each.archive for each in call.bundles}.items()),
+            now)
+        version = await self._existing()
+        if version is None:
+            version = await self._create(dag, pools, now)
+        moved = await registry.point_aliases(
+            self.connection, call.namespace, spec.dag_id, call.aliases, version.dag_version_number)
+        if self.created or moved:
+            await append_audit(
+                self.connection, namespace=call.namespace, actor=call.actor, action="dag_version.register",
+                target=f"dag/{spec.dag_id}", now=now,
+                detail={"dag_version_number": version.dag_version_number, "content_hash": version.content_hash,
+                        "created": self.created, "aliases": moved})
+        return self._answer(version, self.created)
+
+    async def _check(self) -> dict[str, NamedPool]:
+        """The pools of the DAG, held. Raises InvalidDag."""
+        pools, found = await look_up(self.connection, self.call)
+        if found:
+            raise invalid_dag(found)
+        return pools
+
+    async def _existing(self) -> Version | None:
+        return await registry.version_by_hash(
+            self.connection, self.call.namespace, self.prepared.spec.dag_id, self.prepared.content_hash)
+
+    async def _create(self, dag: LockedDag, pools: dict[str, NamedPool], now: datetime) -> Version:
+        version = self._version(dag.latest_version_number + 1, now)
+        await self._set_caps(dag)
+        await registry.insert_version(
+            self.connection, self.call.namespace, version.dag_id, version.dag_version_number,
+            content_hash=version.content_hash, text=version.text, class_ids=await self._class_ids(dag, pools), now=now,
+            created_by=version.created_by)
+        self.created = True
+        return version
+
+    async def _set_caps(self, dag: LockedDag) -> None:
+        """The caps of the latest version are the DAG's."""
+        spec = self.prepared.spec
+        wanted = {dag.tasks_limit_id: spec.tasks_active_max, dag.runs_limit_id: spec.runs_active_max}
+        current = await registry.capacities(self.connection, wanted)
+        for limit_id, capacity in sorted(wanted.items()):
+            if current[limit_id] != capacity:
+                self.queues |= await limits.set_capacity(self.connection, limit_id, capacity)
+
+    async def _class_ids(self, dag: LockedDag, pools: dict[str, NamedPool]) -> list[int]:
+        """The class of each task, by task index."""
+        spec, namespace = self.prepared.spec, self.call.namespace
+        queues = await registry.ensure_queues(
+            self.connection, namespace, {task.policy.queue_name for task in spec.tasks})
+        classes = [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in spec.tasks]
+        distinct = list({each.class_hash: each for each in classes}.values())
+        ids = await registry.ensure_classes(self.connection, namespace, spec.dag_id, dag.tasks_limit_id, distinct)
+        return [ids[each.class_hash] for each in classes]
+
+    def _version(self, number: int, now: datetime) -> Version:
+        prepared = self.prepared
+        return Version(prepared.spec.dag_id, number, prepared.content_hash, now, self.call.actor,
+                       len(prepared.spec.tasks), prepared.text)
+
+    def _answer(self, version: Version, created: bool) -> Registered:
+        found = warnings(self.prepared.spec)
+        more = [f"and {len(found) - WARNINGS_MAX} more"] if len(found) > WARNINGS_MAX else []
+        return Registered(version, created, [*found[:WARNINGS_MAX], *more])
+
+
+def _class_of(
+    task: TaskSpec, namespace: str, dag_id: str, dag: LockedDag, queues: dict[str, int], pools: dict[str, NamedPool],
+) -> NewClass:
+    policy = task.policy
+    pool = pools[policy.pool_name] if policy.pool_name is not None else None
+    needs = NewClass(
+        queue_id=queues[policy.queue_name],
+        handler_name=task.handler.name,
+        handler_version=task.handler.version,
+        worker_selector=to_json(policy.worker_selector),
+        resources=to_json(policy.resources),
+        pool_limit_id=pool.limit_id if pool else None,
+        pool_slots=policy.pool_slots if pool else 0,
+        class_hash=b"",
+    )
+    parts = [namespace, dag_id, dag.tasks_limit_id, needs.queue_id, needs.handler_name, needs.handler_version,
+             needs.worker_selector, needs.resources, needs.pool_limit_id, needs.pool_slots]
+    return replace(needs, class_hash=hashlib.sha256(to_json(parts).encode()).digest())

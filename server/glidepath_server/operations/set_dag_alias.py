@@ -1,0 +1,55 @@
+"""Point an alias of a DAG at one of its versions."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+
+from ..core.errors import InvalidInput, NotFound
+from ..store import identity, registry
+from ..store.database import Connection
+from ..store.registry import Dag, LockedDag
+from .audit import append_audit
+from .register_dag_version import alias_violations
+
+
+async def set_dag_alias(
+    connection: Connection, *, namespace: str, dag_id: str, alias: str, number: int, actor: str,
+) -> Dag:
+    """Point the alias there, inside the caller's transaction. The last writer wins. Raises InvalidInput, NotFound."""
+    wrong = [replace(each, field="alias") for each in alias_violations([alias])]
+    if wrong:
+        raise InvalidInput(str(wrong[0]), violations=wrong)
+    dag = await lock_dag(connection, namespace, dag_id)
+    if await registry.version_by_number(connection, namespace, dag_id, number) is None:
+        raise NotFound(f"DAG {dag_id} has no version {number}",
+                       hint=f"its versions go from 1 to {dag.latest_version_number}")
+    if await registry.point_aliases(connection, namespace, dag_id, [alias], number):
+        await append_audit(
+            connection, namespace=namespace, actor=actor, action="dag.set_alias", target=f"dag/{dag_id}",
+            detail={"alias": alias, "dag_version_number": number}, now=await identity.database_now(connection))
+    return await get_dag(connection, namespace, dag_id)
+
+
+async def lock_dag(connection: Connection, namespace: str, dag_id: str) -> LockedDag:
+    """The DAG's row, locked. Raises NotFound."""
+    found = await registry.lock_dag(connection, namespace, dag_id)
+    if found is None:
+        raise await no_such_dag(connection, namespace, dag_id)
+    return found
+
+
+async def get_dag(connection: Connection, namespace: str, dag_id: str) -> Dag:
+    """A DAG. Raises NotFound."""
+    found = await registry.get_dag(connection, namespace, dag_id)
+    if found is None:
+        raise await no_such_dag(connection, namespace, dag_id)
+    return found
+
+
+async def no_such_dag(connection: Connection, namespace: str, dag_id: str) -> NotFound:
+    """The error that says so, with the name that is nearest."""
+    names = [each.dag_id for each in await registry.list_dags(connection, namespace, after="", tag="", limit=1000)]
+    close = difflib.get_close_matches(dag_id, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"register it first, or look at the DAGs of namespace {namespace}"
+    return NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint=hint)
