@@ -9,6 +9,7 @@ code 0 says that both runs succeeded and that the model in production is there.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -48,7 +49,7 @@ def main() -> int:
     signal.signal(signal.SIGALRM, _too_late)
     signal.alarm(SECONDS_MAX)
     try:
-        with _system() as (client, children):
+        with _alone(), _system() as (client, children):
             _play(client, children)
     except KeyboardInterrupt:
         print("demo: interrupted; everything it started has been stopped", file=sys.stderr)
@@ -61,6 +62,18 @@ def main() -> int:
 
 def _too_late(*_: object) -> NoReturn:
     raise DemoFailed(f"not done after {SECONDS_MAX} s")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two demos at a time would take each other's folder away. The kernel frees the lock however its owner ends."""
+    HOME.parent.mkdir(exist_ok=True)
+    with HOME.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoFailed(f"another demo uses {_short(HOME)}; wait for its end and try again") from None
+        yield
 
 
 @contextmanager
