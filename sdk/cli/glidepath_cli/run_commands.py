@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC
 from typing import Any
 
@@ -202,7 +203,7 @@ def run_attempts(session: Session, run_id: str, task_id: str) -> None:
 
 def _print_value(value: Any) -> None:
     if isinstance(value, bytes):
-        click.get_binary_stream("stdout").write(value)
+        sys.stdout.buffer.write(value)
     else:
         click.echo(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False))
 
