@@ -5,14 +5,14 @@ What is the same for all attempts of a task in a version is prepared once and co
 
 from __future__ import annotations
 
+from google.protobuf.duration_pb2 import Duration
+
 from glidepath_proto.common.v1 import payload_pb2
 from glidepath_proto.worker.v1 import task_pb2
-from google.protobuf.duration_pb2 import Duration
 
 from ..core.task_token import seal
 from ..operations.plans import Plan
 from ..operations.step_types import Assigned, Output
-from .convert_common import to_timestamp
 from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
 
 
@@ -37,9 +37,9 @@ class Assignments:
         message.run_key = facts.run_key
         message.traceparent = facts.traceparent
         message.idempotency_key = f"{attempt.dag_run_id}/{attempt.task_id}/{key.map_index}"
-        message.logical_date.CopyFrom(to_timestamp(facts.logical_date))
-        message.data_interval_start.CopyFrom(to_timestamp(facts.data_interval_start))
-        message.data_interval_end.CopyFrom(to_timestamp(facts.data_interval_end))
+        message.logical_date.FromDatetime(facts.logical_date)
+        message.data_interval_start.FromDatetime(facts.data_interval_start)
+        message.data_interval_end.FromDatetime(facts.data_interval_end)
         if each.checkpoint:
             message.checkpoint = each.checkpoint
         for task, output in each.upstream.items():

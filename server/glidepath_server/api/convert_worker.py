@@ -8,12 +8,12 @@ from uuid import UUID
 from glidepath_proto.common.v1 import failure_pb2, payload_pb2
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
 
-from ..core.errors import InvalidInput, StateConflict
+from ..core.errors import StateConflict
 from ..core.events import AttemptKey
 from ..core.failure import CAUSES_MAX, Failure, FailureKind
 from ..core.matching import Offer
 from ..core.states import AttemptState
-from ..operations.step_types import Output, Report
+from ..operations.step_types import Output, Report, Verdict
 from ..store.sessions import WorkerFacts
 from .convert_common import invalid
 
@@ -22,6 +22,12 @@ PROTOCOL_VERSION_MAX = 1
 NAME_CHARACTERS_MAX = 200
 ITEMS_MAX = 1000
 
+_VERDICTS = {
+    Verdict.ACCEPTED: worker_service_pb2.VERDICT_ACCEPTED,
+    Verdict.DUPLICATE: worker_service_pb2.VERDICT_DUPLICATE,
+    Verdict.FENCED: worker_service_pb2.VERDICT_FENCED,
+    Verdict.REJECTED: worker_service_pb2.VERDICT_REJECTED,
+}
 _KINDS = {
     failure_pb2.FAILURE_KIND_TIMEOUT: FailureKind.TIMEOUT,
     failure_pb2.FAILURE_KIND_OUT_OF_MEMORY: FailureKind.OUT_OF_MEMORY,
@@ -37,7 +43,9 @@ def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
     if not PROTOCOL_VERSION_MIN <= hello.protocol_version <= PROTOCOL_VERSION_MAX:
         raise StateConflict(
             f"hello.protocol_version: got {hello.protocol_version}, this server speaks {PROTOCOL_VERSION_MIN} to "
-            f"{PROTOCOL_VERSION_MAX}", hint="use an SDK of this server's age")
+            f"{PROTOCOL_VERSION_MAX}",
+            hint="use an SDK of this server's age",
+        )
     for field in ("worker_identity", "incarnation"):
         if not 1 <= len(getattr(hello, field)) <= NAME_CHARACTERS_MAX or "\0" in getattr(hello, field):
             raise invalid(f"hello.{field}", repr(getattr(hello, field)[:64]), f"1 to {NAME_CHARACTERS_MAX} characters")
@@ -47,10 +55,21 @@ def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
     if not hello.handlers:
         raise invalid("hello.handlers", "none", "at least one handler, or a prefix like python:*")
     offer = Offer(
-        namespace, frozenset(hello.queue_names or ["default"]), dict(hello.labels), dict(hello.resources),
-        tuple(sorted(((each.name, frozenset(each.versions or ["*"])) for each in hello.handlers), key=lambda h: h[0])))
-    return WorkerFacts(hello.worker_identity, hello.incarnation, offer, hello.sdk_name[:100], hello.sdk_version[:100],
-                       hello.host_name[:255], hello.process_id)
+        namespace,
+        frozenset(hello.queue_names or ["default"]),
+        dict(hello.labels),
+        dict(hello.resources),
+        tuple(sorted(((each.name, frozenset(each.versions or ["*"])) for each in hello.handlers), key=lambda h: h[0])),
+    )
+    return WorkerFacts(
+        hello.worker_identity,
+        hello.incarnation,
+        offer,
+        hello.sdk_name[:100],
+        hello.sdk_version[:100],
+        hello.host_name[:255],
+        hello.process_id,
+    )
 
 
 def report_in(
@@ -63,8 +82,11 @@ def report_in(
             if message.success.HasField("output"):
                 report.output = output_in(message.success.output)
                 if report.output.body is not None and len(report.output.body) > inline_bytes_max:
-                    return _refused(report, f"the output has {len(report.output.body)} bytes inline, at most "
-                                            f"{inline_bytes_max} are taken: store it as an artifact")
+                    return _refused(
+                        report,
+                        f"the output has {len(report.output.body)} bytes inline, at most "
+                        f"{inline_bytes_max} are taken: store it as an artifact",
+                    )
         case "failed":
             report.outcome, report.failure = AttemptState.FAILED, failure_in(message.failed)
         case "timed_out":
@@ -132,4 +154,6 @@ def session_id_in(text: str) -> UUID:
         raise invalid("session.session_id", repr(text[:64]), "the session_id of a welcome") from None
 
 
-__all__ = ["InvalidInput", "failure_in", "log_entries_in", "output_in", "report_in", "session_id_in", "worker_in"]
+def verdict_out(verdict: Verdict) -> worker_service_pb2.Verdict:
+    """The wire's code of a verdict."""
+    return _VERDICTS[verdict]

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 
 import structlog
+
 from glidepath_proto.worker.v1 import task_pb2
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 

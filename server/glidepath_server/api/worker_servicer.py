@@ -12,16 +12,15 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable
 from uuid import UUID
 
-import grpc
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 
 from .. import __version__
 from ..clock import monotonic, utc_now, uuid7
-from ..core.errors import Fenced, InvalidInput, LimitExceeded, NotFound, PermissionDenied, StateConflict
+from ..core.errors import Fenced, LimitExceeded, NotFound, PermissionDenied, StateConflict
 from ..core.events import AttemptKey
 from ..core.states import AttemptState
-from ..core.task_token import unseal
+from ..core.task_token import seal, unseal
 from ..operations import sessions as operations
 from ..operations.step_types import Report, Verdict
 from ..operations.worker_engine import WorkerEngine, WorkerHeartbeats
@@ -36,11 +35,12 @@ from .convert_worker import (
     PROTOCOL_VERSION_MIN,
     report_in,
     session_id_in,
+    verdict_out,
     worker_in,
 )
 from .handlers import Context
 from .worker_feed import Feed
-from .worker_stream import Session, UnarySession
+from .worker_stream import GRACE_SECONDS_DEFAULT, Session, UnarySession
 
 CLAIM_WAIT_SECONDS_MAX = 50.0
 CLAIM_MAX = 1000
@@ -126,7 +126,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if request.results:
             self._engine.submit(self._reports(request.results, session))
         if request.credits:
-            session.free += sum(each.amount for each in request.credits if each.resource == "slots" and each.amount > 0)
+            granted = (each.amount for each in request.credits if each.resource == "slots")
+            session.free += sum(amount for amount in granted if amount > 0)
         if request.HasField("heartbeat") and request.heartbeat.nonce in session.nonces:
             self._heartbeats.heard(session, request.heartbeat.nonce)
         if request.draining:
@@ -154,17 +155,17 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             session.awake.set()
 
     # ---- hello
-    async def _hello(
-        self, hello: pb.Hello, kind: type[Session]
-    ) -> tuple[Session, pb.Welcome, list[Report]]:
+    async def _hello(self, hello: pb.Hello, kind: type[Session]) -> tuple[Session, pb.Welcome, list[Report]]:
         worker = worker_in(hello, namespace_for(hello, current_identity()))
         listed = self._listed(hello)
         greeting = await operations.hello(
-            self._database.worker, worker, list(listed), uuid7(utc_now()), self._settings.lease_ttl_seconds)
+            self._database.worker, worker, list(listed), uuid7(utc_now()), self._settings.lease_ttl_seconds
+        )
         session = kind(greeting.session_id, greeting.generation, worker.offer, self._assignments)
-        session.held.update((listed[key], 10.0) for key in greeting.bound)
+        session.held.update((listed[key], GRACE_SECONDS_DEFAULT) for key in greeting.bound)
         welcome = self._welcome(greeting.session_id, greeting.generation)
-        welcome.fenced_task_tokens.extend(listed[key] for key in greeting.fenced if listed[key] in hello.held_task_tokens)
+        held = set(hello.held_task_tokens)
+        welcome.fenced_task_tokens.extend(listed[key] for key in greeting.fenced if listed[key] in held)
         return session, welcome, greeting.verdicts
 
     def _listed(self, hello: pb.Hello) -> dict[AttemptKey, bytes]:
@@ -176,13 +177,19 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     def _welcome(self, session_id: UUID, generation: int) -> pb.Welcome:
         settings = self._settings
         return pb.Welcome(
-            session_id=str(session_id), generation=generation, server_version=__version__,
+            session_id=str(session_id),
+            generation=generation,
+            server_version=__version__,
             lease_ttl=seconds_to_wire(settings.lease_ttl_seconds),
             heartbeat_interval=seconds_to_wire(settings.heartbeat_interval_seconds),
-            protocol_version_min=PROTOCOL_VERSION_MIN, protocol_version_max=PROTOCOL_VERSION_MAX,
+            protocol_version_min=PROTOCOL_VERSION_MIN,
+            protocol_version_max=PROTOCOL_VERSION_MAX,
             limits=pb.Limits(
-                output_inline_bytes_max=settings.output_inline_bytes_max, artifact_bytes_max=settings.artifact_bytes_max,
-                message_bytes_max=settings.message_bytes_max, checkpoint_bytes_max=settings.checkpoint_bytes_max),
+                output_inline_bytes_max=settings.output_inline_bytes_max,
+                artifact_bytes_max=settings.artifact_bytes_max,
+                message_bytes_max=settings.message_bytes_max,
+                checkpoint_bytes_max=settings.checkpoint_bytes_max,
+            ),
         )
 
     def _reports(self, results: Iterable[task_pb2.AttemptResult], session: Session) -> list[Report]:
@@ -191,7 +198,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             key = unseal(message.task_token, self._secret)
             if key is None:
                 session.pending.result_acks.add(
-                    task_token=message.task_token, verdict=int(Verdict.FENCED), reason="no attempt has this token")
+                    task_token=message.task_token, verdict=pb.VERDICT_FENCED, reason="no attempt has this token"
+                )
                 session.awake.set()
                 continue
             report, refused = report_in(message, key, self._settings.output_inline_bytes_max, session)
@@ -247,7 +255,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             key = unseal(message.task_token, self._secret)
             if key is None:
                 response.result_acks.add(
-                    task_token=message.task_token, verdict=int(Verdict.FENCED), reason="no attempt has this token")
+                    task_token=message.task_token, verdict=pb.VERDICT_FENCED, reason="no attempt has this token"
+                )
                 continue
             report, refused = report_in(message, key, self._settings.output_inline_bytes_max, collector)
             collector.refused[message.task_token] = refused
@@ -269,22 +278,22 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         lost = session.unlisted(request.held_task_tokens, latest)
         self._engine.submit(
             Report(key, AttemptState.RETURNED, judged=session.session_id, reason="the answer to the claim was lost")
-            for key in lost)
+            for key in lost
+        )
         response = pb.HeartbeatResponse(lease_ttl=seconds_to_wire(self._settings.lease_ttl_seconds))
         async with self._database.worker.acquire() as connection:
             rows = await sessions.wanted_cancels(connection, [session.session_id])
             live = {sessions.key_of(row) for row in await sessions.live_of_sessions(connection, [session.session_id])}
         for row in rows:
             response.cancels.add(
-                task_token=self._seal(sessions.key_of(row)), reason=row["cancel_reason"], grace=seconds_to_wire(10.0))
+                task_token=seal(sessions.key_of(row), self._secret),
+                reason=row["cancel_reason"],
+                grace=seconds_to_wire(10.0),
+            )
         response.fenced_task_tokens.extend(
-            token for token in request.held_task_tokens if unseal(token, self._secret) not in live)
+            token for token in request.held_task_tokens if unseal(token, self._secret) not in live
+        )
         return response
-
-    def _seal(self, key: AttemptKey) -> bytes:
-        from ..core.task_token import seal
-
-        return seal(key, self._secret)
 
     async def _find(self, ref: pb.SessionRef) -> UnarySession:
         """The session that a unary client names: from memory, or from its row when another replica opened it."""
@@ -306,7 +315,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     async def _renew(self, session: UnarySession) -> None:
         async with self._database.worker.acquire() as connection:
             renewed = await sessions.renew(
-                connection, [session.session_id], [session.generation], self._settings.lease_ttl_seconds)
+                connection, [session.session_id], [session.generation], self._settings.lease_ttl_seconds
+            )
         if session.session_id not in renewed:
             self._unary.pop(session.session_id, None)
             raise Fenced(f"session {session.session_id} has ended", hint="claim again with hello")
@@ -327,8 +337,10 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         async for part in _with_first(first, request_iterator):
             size += len(part.chunk)
             if size > self._settings.artifact_bytes_max:
-                raise LimitExceeded(f"the artifact has more than {self._settings.artifact_bytes_max} bytes",
-                                    hint="store it elsewhere and return its URI")
+                raise LimitExceeded(
+                    f"the artifact has more than {self._settings.artifact_bytes_max} bytes",
+                    hint="store it elsewhere and return its URI",
+                )
             digest.update(part.chunk)
             rest += part.chunk
             while len(rest) >= worker_feed.CHUNK_BYTES:
@@ -367,8 +379,10 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         async with self._database.worker.acquire() as connection:
             archive = await worker_feed.source_bundle(connection, namespace, request.content_hash)
         if archive is None:
-            raise NotFound(f"there is no source {request.content_hash[:80]!r} in namespace {namespace}",
-                           hint="register the DAG version with its source")
+            raise NotFound(
+                f"there is no source {request.content_hash[:80]!r} in namespace {namespace}",
+                hint="register the DAG version with its source",
+            )
         for start in range(0, len(archive) or 1, worker_feed.CHUNK_BYTES):
             yield pb.GetSourceResponse(chunk=archive[start : start + worker_feed.CHUNK_BYTES])
 
@@ -404,7 +418,7 @@ class _Collector:
         for report, verdict in acks:
             reason = self.refused.get(report.token, "")
             kind = Verdict.REJECTED if reason and verdict is Verdict.ACCEPTED else verdict
-            self._acks.append(pb.ResultAck(task_token=report.token, verdict=int(kind), reason=reason))
+            self._acks.append(pb.ResultAck(task_token=report.token, verdict=verdict_out(kind), reason=reason))
             if self.session is not None:
                 self.session.forget(report.token)
         if len(self._acks) >= self._expected:
@@ -421,6 +435,3 @@ async def _with_first(
     yield first
     async for each in rest:
         yield each
-
-
-__all__ = ["InvalidInput", "WorkerServicer", "grpc"]

@@ -1,9 +1,10 @@
 """One worker's session as this replica holds it: what is sent, what is awaited, what is heard.
 
-A `Session` is the engine's puller. The engine calls it after a commit, from the event loop, and it never blocks: frames
-collect in `pending` and a writer merges them, so that one message carries many tasks while the last is still being sent.
-What is remembered here (tokens in the worker's hands, unaccepted assignments, credits) is memory of this replica: when it
-is lost, the lease, the accept timeout or the next hello put things right.
+A `Session` is the engine's puller. The engine calls it after a commit, from the event loop, and it never blocks:
+frames collect in `pending` and a writer merges them, so that one message carries many tasks while the last is still
+being sent.
+What is remembered here (tokens in the worker's hands, unaccepted assignments, credits) is memory of this replica: when
+it is lost, the lease, the accept timeout or the next hello put things right.
 
 Bounds: assignments by the worker's credits, acknowledgements by what the worker sent. A worker that does not read grows
 nothing else; past `ACKS_PENDING_MAX` its stream is ended.
@@ -24,6 +25,7 @@ from ..core.matching import Offer
 from ..core.task_token import seal, unseal
 from ..operations.step_types import Assigned, CancelOrder, Report, Verdict
 from .assignments import Assignments, seconds_to_wire
+from .convert_worker import verdict_out
 
 FRAME_BYTES_MAX = 1024 * 1024
 ACKS_PENDING_MAX = 200_000
@@ -69,7 +71,7 @@ class Session:
             reason = self.refused.pop(report.token, "")
             if reason and verdict is Verdict.ACCEPTED:
                 verdict = Verdict.REJECTED
-            self.pending.result_acks.add(task_token=report.token, verdict=int(verdict), reason=reason)
+            self.pending.result_acks.add(task_token=report.token, verdict=verdict_out(verdict), reason=reason)
         self.closed = self.closed or len(self.pending.result_acks) > ACKS_PENDING_MAX
         self.awake.set()
 
