@@ -254,6 +254,15 @@ def test_a_start_that_fails_shows_the_end_of_the_log_and_frees_the_directory(
     assert opened().is_owner
 
 
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    """What hardened hosts give root: whatever is made is closed to everybody else."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("strict_umask")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands Postgres to another account")
 def test_root_puts_what_its_account_cannot_reach_where_it_can(
         state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

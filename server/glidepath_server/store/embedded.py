@@ -212,7 +212,9 @@ class EmbeddedPostgres:
         if account.can_enter(self._state_dir):
             return self._state_dir / "postgres"
         try:
-            ROOT_DATA.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if not ROOT_DATA.is_dir():
+                ROOT_DATA.mkdir(mode=0o711, parents=True, exist_ok=True)
+                ROOT_DATA.chmod(0o711)  # a strict umask has made it root's alone
             return Path(tempfile.mkdtemp(prefix=f"{self._state_dir.name.lstrip('.')}-", dir=ROOT_DATA))
         except OSError as error:
             raise Unavailable(
