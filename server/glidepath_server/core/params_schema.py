@@ -47,7 +47,9 @@ def known_params(text: str) -> frozenset[str] | None:
         schema = from_json(text or "{}")
     except ValueError:
         return None
-    if not isinstance(schema, dict) or "additionalProperties" in schema or "patternProperties" in schema:
+    if not isinstance(schema, dict) or "patternProperties" in schema:
+        return None
+    if schema.get("additionalProperties", False) is not False:
         return None
     properties = schema.get("properties", {})
     return frozenset(properties) if isinstance(properties, dict) else None
