@@ -84,7 +84,7 @@ class RegisterDagVersion:
     async def __call__(self, call: RegisterCall, encode: Callable[[Registered], bytes]) -> bytes:
         """The encoded answer, also when the request id was used before with the same body.
 
-        Raises InvalidDag with every violation, AlreadyExists for a request id with another body; nothing is stored then.
+        Raises InvalidDag with every violation, AlreadyExists for a request id with another body: nothing is stored.
         """
         # Large DAGs take a second to check: in a thread, so that others are served meanwhile.
         found = await asyncio.to_thread(check_call, call, self.lease)
