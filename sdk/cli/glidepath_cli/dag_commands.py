@@ -14,6 +14,7 @@ from .exits import Exit
 from .output import (
     Column,
     cell,
+    console,
     enum_name,
     moment,
     print_json,
@@ -280,6 +281,9 @@ def dag_trigger(session: Session, dag_id: str, pairs: tuple[str, ...], params_fi
 
 def _wait(session: Session, run_id: str, timeout: float | None) -> None:
     say(f"run {run_id} goes; see it in another terminal: glidepath run watch {run_id}")
+    if timeout is None and not session.json and console().is_terminal:
+        view = watch.follow(session.client, run_id, session.output)
+        raise click.exceptions.Exit(watch.finish(session.client, run_id, view))
     final = session.client.wait(run_id, timeout)
     view = watch.RunView(final, session.client.list_task_instances(run_id))
     if session.json:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 import pytest
+from cli_world import Folder
 from click.testing import CliRunner, Result
-from conftest import Folder
+
 from glidepath_cli.exits import MEANINGS
 from glidepath_cli.main import cli
 

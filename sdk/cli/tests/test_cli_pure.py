@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 import pytest
+
+from glidepath import errors
+from glidepath.authoring import load_dags
+from glidepath.authoring.convert import to_spec
+from glidepath.client import ConnectionSettingsError
 from glidepath_cli import drawing, tree
 from glidepath_cli.doctor import skew, versions
 from glidepath_cli.exits import Exit, verdict
 from glidepath_cli.output import cell, enum_name, printable, span
 from glidepath_cli.params import merge_params, needs_schema, parse_value, split_pairs
 from glidepath_cli.watch import RunView
-
-from glidepath import errors
-from glidepath.authoring import load_dags
-from glidepath.authoring.convert import to_spec
-from glidepath.client import ConnectionSettingsError
 from glidepath_proto.admin.v1.admin_service_pb2 import GetServerInfoResponse
 from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.run.v1 import run_pb2
@@ -76,7 +76,8 @@ def test_a_tree_has_its_groups_where_their_first_task_is_and_sums_them_up() -> N
 
 
 def test_a_group_is_as_bad_as_its_worst_task_and_ends_with_its_last() -> None:
-    rows = tree.rows([instance("g.a", "failed", started=50, took=10), instance("g.b", "success", started=50, took=30)], NOW)
+    first = instance("g.a", "failed", started=50, took=10)
+    rows = tree.rows([first, instance("g.b", "success", started=50, took=30)], NOW)
     assert (rows[0].state, rows[0].time, rows[0].note) == ("failed", "30s", "2/2 ended")
 
 

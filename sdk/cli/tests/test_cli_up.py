@@ -1,0 +1,86 @@
+"""`glidepath up` as a whole: what it leaves, what it survives, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+from cli_world import Folder, Up, wait_until_gone
+
+
+def dag_of(folder: Folder) -> None:
+    (folder.path / "d.py").write_text(
+        "from glidepath import dag, shell\n\n\n@dag\ndef one():\n    shell('a', 'echo hello')\n")
+    assert folder.call("dag", "register", "d.py").code == 0
+
+
+def test_it_says_where_everything_is_and_leaves_nothing_running(folder: Folder) -> None:
+    up = Up(folder)
+    home = folder.path / ".glidepath"
+    connection = json.loads((home / "connection.json").read_text())
+    assert connection["namespace"] == "default" and connection["token_file"] == "admin.token"
+    assert {stat.S_IMODE((home / name).stat().st_mode) for name in ("admin.token", "worker.token")} == {0o600}
+    second = folder.call("up", "--port", "0")
+    assert second.code == 6 and "runs already" in second.err
+    children = up.children()
+    assert set(children) == {"postgres", "glidepath_server", "glidepath.worker"}
+    answer = up.end(signal.SIGINT)
+    assert answer.code == 0
+    assert connection["address"] in answer.out and str(home) in answer.out and "nothing runs any more" in answer.err
+    wait_until_gone(children.values())
+    assert not (home / "connection.json").exists()
+
+
+def test_the_data_is_there_at_the_next_start_and_without_a_worker_nothing_runs(folder: Folder) -> None:
+    up = Up(folder, "--no-worker")
+    dag_of(folder)
+    assert set(up.children()) == {"postgres", "glidepath_server"}
+    assert folder.call("doctor").code == 1
+    assert up.end().code == 0
+    up = Up(folder)
+    assert folder.call("dag", "trigger", "one", "--wait").code == 0
+    assert up.end().code == 0
+
+
+def test_children_that_die_come_back_and_work_goes_on(folder: Folder) -> None:
+    up = Up(folder)
+    dag_of(folder)
+    for name, words in (("glidepath.worker", "the worker ended (killed by SIGKILL)"),
+                        ("glidepath_server", "the server ended (killed by SIGKILL)"),
+                        ("postgres", "Postgres had ended and runs again")):
+        os.kill(up.children()[name], signal.SIGKILL)
+        up.wait_for(words)
+    answer = folder.call("dag", "trigger", "one", "--wait")
+    for _ in range(20):  # the server may be on its way back: its address is the same
+        if answer.code != 5:
+            break
+        answer = folder.call("dag", "trigger", "one", "--wait")
+    assert answer.code == 0, answer.err
+    assert up.end().code == 0
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux tells children that their parent was killed")
+def test_children_of_an_up_that_is_killed_end_and_the_next_one_starts(folder: Folder) -> None:
+    up = Up(folder)
+    children = up.children()
+    up.end(signal.SIGKILL)
+    wait_until_gone([children["glidepath_server"], children["glidepath.worker"]])
+    up = Up(folder)
+    assert folder.call("doctor").code == 0
+    assert up.end().code == 0
+
+
+def test_a_port_in_use_is_said_before_anything_starts(running: Folder, folder: Folder) -> None:
+    address = json.loads((running.path / ".glidepath" / "connection.json").read_text())["address"]
+    answer = folder.call("up", "--port", address.rpartition(":")[2])
+    assert answer.code == 1 and "--port 0" in answer.err
+    assert not (folder.path / ".glidepath" / "postgres").exists()
+
+
+def test_home_may_be_elsewhere(folder: Folder) -> None:
+    answer = folder.call("db", "status", GLIDEPATH_HOME=str(folder.path / "nowhere"))
+    assert answer.code == 2 and "glidepath up" in answer.err
