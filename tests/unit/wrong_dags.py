@@ -196,6 +196,8 @@ WRONG_DAGS = (
           (".template", "'params.modle'", "a param of params_schema; did you mean model?")),
     given("an output that is not upstream", Template("{{ outputs.report.rows }}"),
           (".template", "'outputs.report.rows'", "an upstream task; add report to upstream_task_ids")),
+    given("its own output in a template", Template("{{ outputs.train.rows }}"),
+          (".template", "'outputs.train.rows'", "an upstream task; a task has no output before it ends")),
     given("an output in a template", Template("{{ outputs.laod }}"),
           (".template", "'outputs.laod'", "the output of an upstream task; did you mean load?")),
     # ---- params

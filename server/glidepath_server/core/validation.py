@@ -226,7 +226,7 @@ class _Check:
             case Literal():
                 yield from _literal(at, leaf)
             case Template(text):
-                yield from self.template(at, text, upstream)
+                yield from self.template(at, text, task.task_id, upstream)
             case OutputRef(name, key):
                 yield from _text(f"{at}.output.key", key, 1024)
                 if name == task.task_id:
@@ -240,7 +240,7 @@ class _Check:
             case _:
                 yield Violation(at, "nothing", "a literal, template, output, list or param")
 
-    def template(self, at: str, text: str, upstream: set[str]) -> Iterator[Violation]:
+    def template(self, at: str, text: str, own: str, upstream: set[str]) -> Iterator[Violation]:
         yield from _text(f"{at}.template", text, TEMPLATE_BYTES_MAX)
         try:
             names = template_names(text)
@@ -253,10 +253,12 @@ class _Check:
             elif name.startswith("params."):
                 yield from self.param(f"{at}.template", name.split(".")[1], repr(name[:200]))
             elif name.startswith("outputs.") and output_of(name, upstream) is None:
-                yield Violation(f"{at}.template", repr(name[:200]), self.upstream_words(name))
+                yield Violation(f"{at}.template", repr(name[:200]), self.upstream_words(name, own))
 
-    def upstream_words(self, name: str) -> str:
+    def upstream_words(self, name: str, own: str) -> str:
         there = output_of(name, self.names)
+        if there == own:
+            return "an upstream task; a task has no output before it ends"
         if there is not None:
             return f"an upstream task; add {there} to upstream_task_ids"
         return "the output of an upstream task" + self.near(name.removeprefix("outputs."))
