@@ -116,7 +116,7 @@ async def test_tasks_of_equal_needs_share_a_class_and_versions_share_them_too(da
 
 async def test_everything_wrong_is_said_at_once(database_url: str) -> None:
     spec = dag("churn", {"load": ["nowhere"], "train": []}, tasks_active_max=-1)
-    spec.tasks[1].trigger_rule = 77
+    spec.tasks[1].MergeFromString(b"\x30\x4d")  # trigger_rule 77, of a client that is newer than the server
     spec.tasks[1].policy.pool_name = "gpu"
     async with open_room(database_url) as room:
         call = ask(room, "RegisterDagVersion", spec=spec, aliases=["no alias"],

@@ -93,12 +93,13 @@ class RegisterDagVersion:
         assert isinstance(found, Prepared)
         if call.validate_only:
             async with transaction(self.database.api) as connection:
-                return encode(await _Registration(connection, call, found).validate())
+                checked = await _Registration(connection, call, found).validate()
+            return await asyncio.to_thread(encode, checked)
         work: list[_Registration] = []
 
         async def run() -> bytes:
             work.append(_Registration(connection, call, found))
-            return encode(await work[-1].store())
+            return await asyncio.to_thread(encode, await work[-1].store())
 
         async with transaction(self.database.api) as connection:
             answer = await once(connection, namespace=call.namespace, request_id=call.request_id,
@@ -229,11 +230,12 @@ class _Registration:
 
     async def _create(self, dag: LockedDag, pools: dict[str, NamedPool], now: datetime) -> Version:
         version = self._version(dag.latest_version_number + 1, now)
-        await self._set_caps(dag)
         await registry.insert_version(
             self.connection, self.call.namespace, version.dag_id, version.dag_version_number,
             content_hash=version.content_hash, text=version.text, class_ids=await self._class_ids(dag, pools), now=now,
             created_by=version.created_by)
+        # Last: claims of the DAG wait for us from here on.
+        await self._set_caps(dag)
         self.created = True
         return version
 
@@ -251,7 +253,8 @@ class _Registration:
         spec, namespace = self.prepared.spec, self.call.namespace
         queues = await registry.ensure_queues(
             self.connection, namespace, {task.policy.queue_name for task in spec.tasks})
-        classes = [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in spec.tasks]
+        classes = await asyncio.to_thread(
+            lambda: [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in spec.tasks])
         distinct = list({each.class_hash: each for each in classes}.values())
         ids = await registry.ensure_classes(self.connection, namespace, spec.dag_id, dag.tasks_limit_id, distinct)
         return [ids[each.class_hash] for each in classes]
