@@ -2,8 +2,9 @@
 
 Pure: no I/O, no clock, no randomness; so a property test, a simulator and a replay tool run the very code that the
 server runs. The step transaction (operations/step_runs.py) is the only caller in the product; it holds the run's lock,
-and it hands in an event only when the row that proves the event was deleted in the same transaction. Therefore `advance`
-trusts its events: one that does not fit the board is a bug and raises IllegalTransition, which quarantines the run.
+and it hands in an event only when the row that proves the event was deleted in the same transaction. Therefore
+`advance` trusts its events: one that does not fit the board is a bug and raises IllegalTransition, which quarantines
+the run.
 
 Outcomes do not depend on the order in which upstreams end: a failed upstream decides at once (nothing later can mend
 it), a skipped one only when all have ended (a failure would outrank it).
@@ -213,7 +214,8 @@ class _Step:
             self.end(event.task, TaskEvent.FAIL)
         else:
             if self.states[event.task] != _RELEASED:
-                raise IllegalTransition(f"attempt of task {event.task} ended, but the board has {self.states[event.task]}")
+                state = self.states[event.task]
+                raise IllegalTransition(f"attempt of task {event.task} ended, but the board has {state}")
             self.effects.releases.append(again)
 
     def withdrawn(self, event: Withdrawn) -> None:
@@ -241,8 +243,7 @@ class _Step:
         for task in waiting:
             self.move(task, TaskEvent.CANCEL)
         self.spread(waiting)
-        self._take_back(
-            [task for task, state in enumerate(self.states) if state in _OUT], TaskEvent.CANCEL, reason)
+        self._take_back([task for task, state in enumerate(self.states) if state in _OUT], TaskEvent.CANCEL, reason)
 
     def tasks_cancelled(self, event: TasksCancelled) -> None:
         if self.board.state is RunState.QUEUED:

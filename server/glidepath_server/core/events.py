@@ -1,6 +1,7 @@
 """Everything that can happen to a run, with the fields each event has. `advance` sees nothing else.
 
-`task`, `map_index` and `attempt_number` name an attempt inside the run; `map_index` is -1 for a task that is not mapped.
+`task`, `map_index` and `attempt_number` name an attempt inside the run; `map_index` is -1 for a task that is not
+mapped.
 `tries`, `losses` and `redeliveries` are what the ended attempt's row said: how many tries the attempts before it used,
 how many were lost with their worker, how many were taken back.
 """
@@ -11,15 +12,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from .failure import Failure
 from .states import AttemptState, TaskEvent
 
 
 class AttemptKey(NamedTuple):
-    """Names one attempt everywhere inside the server. `dag_run_id` is opaque to the core."""
+    """Names one attempt everywhere inside the server."""
 
-    dag_run_id: object
+    dag_run_id: UUID
     task: int
     map_index: int
     attempt_number: int
@@ -92,13 +94,13 @@ class TasksCleared:
     attempts: Mapping[int, int] = field(default_factory=dict)
 
 
-Event = (
-    RunStarted | AttemptEnded | Withdrawn | RunCancelled | RunTimedOut | TasksCancelled | TasksCleared
-)
+Event = RunStarted | AttemptEnded | Withdrawn | RunCancelled | RunTimedOut | TasksCancelled | TasksCleared
 
 
-_KINDS = {kind.__name__: kind for kind in (
-    RunStarted, AttemptEnded, Withdrawn, RunCancelled, RunTimedOut, TasksCancelled, TasksCleared)}
+_KINDS = {
+    kind.__name__: kind
+    for kind in (RunStarted, AttemptEnded, Withdrawn, RunCancelled, RunTimedOut, TasksCancelled, TasksCleared)
+}
 
 
 def event_to_json(event: Event) -> str:
@@ -123,4 +125,4 @@ def event_from_json(text: str) -> Event:
         fields["tasks"] = tuple(fields["tasks"])
     if "attempts" in fields:
         fields["attempts"] = {int(task): number for task, number in fields["attempts"].items()}
-    return kind(**fields)  # type: ignore[no-any-return]
+    return kind(**fields)

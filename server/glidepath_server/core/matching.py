@@ -71,5 +71,6 @@ def _handler_mismatch(offer: Offer, needs: TaskClass) -> str:
                 return ""
             versions |= offered
     if versions:
-        return f"has handler {needs.handler_name} in versions {', '.join(sorted(versions))}, not {needs.handler_version}"
+        found = ", ".join(sorted(versions))
+        return f"has handler {needs.handler_name} in versions {found}, not {needs.handler_version}"
     return f"does not offer handler {needs.handler_name}"

@@ -1,9 +1,9 @@
 """In which order released task instances are claimed: one static key per row, smaller first.
 
 Start-time fair queueing (Goyal, Vin, Cheng 1996) with a virtual clock per queue. A flow is what shares: a DAG, or one
-backfill. Its next key is `max(V, the flow's last key) + cost / weight`; V is the base key of what was last claimed, so a
-flow that was idle does not save up and one that floods does not get ahead. A point of priority is worth 60 units, which
-makes waiting age by itself: what is released later starts from a later V.
+backfill. Its next key is `max(V, the flow's last key) + cost / weight`; V is the base key of what was last claimed, so
+a flow that was idle does not save up and one that floods does not get ahead. A point of priority is worth 60 units,
+which makes waiting age by itself: what is released later starts from a later V.
 """
 
 from __future__ import annotations

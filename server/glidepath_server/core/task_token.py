@@ -19,7 +19,7 @@ TOKEN_BYTES = _LAYOUT.size + _SEAL_BYTES
 
 def seal(key: AttemptKey, secret: bytes) -> bytes:
     """The token of an attempt; `key.dag_run_id` is a UUID."""
-    body = _LAYOUT.pack(key.dag_run_id.bytes, key.task, key.map_index, key.attempt_number)  # type: ignore[attr-defined]
+    body = _LAYOUT.pack(key.dag_run_id.bytes, key.task, key.map_index, key.attempt_number)
     return body + hmac.digest(secret, body, "sha256")[:_SEAL_BYTES]
 
 

@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from ..core.errors import GlidepathError, NotFound, PermissionDenied, Unavailable
@@ -71,8 +70,8 @@ class Engine:
         """Ends of attempts; each report's origin is told after the commit."""
         touched = set()
         for report in reports:
-            lane = self.lane(report.key.dag_run_id)  # type: ignore[arg-type]
-            lane.work(report.key.dag_run_id).reports.append(report)  # type: ignore[arg-type]
+            lane = self.lane(report.key.dag_run_id)
+            lane.work(report.key.dag_run_id).reports.append(report)
             touched.add(lane)
         for lane in touched:
             lane.wake.set()
@@ -154,7 +153,9 @@ class Engine:
         graph = self.replica.plans.versions[facts.dag_version_id].graph
         allowed = {graph.task_ids[index]: index for index in graph.upstream[key.task]}
         if task_id not in allowed:
-            raise PermissionDenied(f"task {task_id!r} is not upstream", hint=f"upstream are: {', '.join(allowed) or 'none'}")
+            raise PermissionDenied(
+                f"task {task_id!r} is not upstream", hint=f"upstream are: {', '.join(allowed) or 'none'}"
+            )
         async with self.database.worker.acquire() as connection:
             rows = await store.read_outputs(connection, [key.dag_run_id], [allowed[task_id]])
         if not rows:
@@ -228,7 +229,7 @@ class Engine:
     def _wake(self, outcome: StepOutcome) -> None:
         if self._watchers:
             self.notify(outcome.touched)
-            self.notify(each.key.dag_run_id for each in outcome.assigned)  # type: ignore[misc]
+            self.notify(each.key.dag_run_id for each in outcome.assigned)
         if outcome.timers:
             self.on_timers()
         if outcome.ended_capped:
@@ -366,8 +367,13 @@ class Lane:
 
     async def _quarantine(self, run_id: UUID, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        log.error("run_quarantined", dag_run_id=str(run_id), reason=reason, sql=sqlstate_class(error) in DATA_CLASSES,
-                  exc_info=error)
+        log.error(
+            "run_quarantined",
+            dag_run_id=str(run_id),
+            reason=reason,
+            sql=sqlstate_class(error) in DATA_CLASSES,
+            exc_info=error,
+        )
         try:
             async with transaction(self.engine.database.engine) as connection:
                 await store.quarantine(connection, run_id, reason)
@@ -416,7 +422,7 @@ class Lane:
 
 
 def _for_caller(error: Exception) -> Exception:
-    if isinstance(error, GlidepathError) or not (is_retryable(error) or isinstance(error, asyncpg.PostgresError)):
+    if isinstance(error, GlidepathError) or not sqlstate_class(error):
         return error
     return Unavailable("the run is busy or the database is not ready", hint="try again")
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import asyncpg
 import structlog
 
+from ..store.database import CONNECTION_ERRORS
 from ..store.wakeups import CHANNEL, listen, notify
 from .engine import Engine
 
@@ -62,7 +62,7 @@ class WakeUps:
             payloads = [*letters, *(["q " + ",".join(map(str, sorted(queues)[:500]))] if queues else [])]
             try:
                 await notify(self.engine.database, payloads)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except CONNECTION_ERRORS as error:
                 log.warning("notify_failed", error=repr(error))
 
     # ---- receiving
@@ -70,7 +70,7 @@ class WakeUps:
         while True:
             try:
                 await listen(self.engine.database, self._hear)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except CONNECTION_ERRORS as error:
                 log.warning("listen_failed", channel=CHANNEL, error=repr(error))
             await asyncio.sleep(RECONNECT_SECONDS)
 

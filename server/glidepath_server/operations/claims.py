@@ -1,7 +1,8 @@
 """Giving out work inside a step transaction: direct hand-off, claims, limits.
 
 Authority. `task_queue` says what waits, `live_attempt` what runs, `concurrency_limit` how much may run, `limit_holder`
-what counts against it. Credits and profiles are this replica's memory: a seat is a credit taken for a row that may come.
+what counts against it. Credits and profiles are this replica's memory: a seat is a credit taken for a row that may
+come.
 
 Order of locks within the step: sessions (by id, FOR KEY SHARE) > candidates (skip locked) > all limit rows, freed and
 wanted, once, by id (waiting) > count the holders in a NEW statement > take the allowed, park the rest > unpark. A count
@@ -28,6 +29,7 @@ from .step_types import Assigned, LockedRun, Output, Replica, StepOutcome
 
 SEATS_MAX = 1000
 Placed = tuple[LockedRun, Release]
+Seated = tuple[Placed, TaskClass, Puller]
 # Candidates of one profile in one queue, with the seats that they may take.
 Wanted = tuple[Profile, int, list[Puller], list[store.Row]]
 
@@ -78,7 +80,8 @@ class Claims:
             return queued + unseated
         busy = await self._busy(connection, seated)
         open_sessions = await self._lock_sessions(connection, {puller for _, _, puller in seated}, now)
-        direct, refused = [], []
+        direct: list[Seated] = []
+        refused: list[Seated] = []
         for placed in seated:
             fits = placed[1].queue_id not in busy and placed[2].session_id in open_sessions
             (direct if fits else refused).append(placed)
@@ -112,10 +115,8 @@ class Claims:
                 queued.append(placed)
         return ready, queued
 
-    def _seat(
-        self, ready: dict[int, list[Placed]]
-    ) -> tuple[list[tuple[Placed, TaskClass, Puller]], list[Placed]]:
-        seated: list[tuple[Placed, TaskClass, Puller]] = []
+    def _seat(self, ready: dict[int, list[Placed]]) -> tuple[list[Seated], list[Placed]]:
+        seated: list[Seated] = []
         unseated: list[Placed] = []
         for class_id, placed in ready.items():
             seats: list[Puller] = []
@@ -125,10 +126,10 @@ class Claims:
                 seats += self._take(profile, len(placed) - len(seats))
             needs = self.pullers.classes[class_id]
             seated += [(each, needs, puller) for each, puller in zip(placed, seats, strict=False)]
-            unseated += placed[len(seats):]
+            unseated += placed[len(seats) :]
         return seated, unseated
 
-    async def _busy(self, connection: Connection, seated: list[tuple[Placed, TaskClass, Puller]]) -> set[int]:
+    async def _busy(self, connection: Connection, seated: list[Seated]) -> set[int]:
         """Queues in which something waits that these workers should get first."""
         queues = {needs.queue_id for _, needs, _ in seated}
         classes: set[int] = set()
@@ -146,7 +147,8 @@ class Claims:
     async def _lock_sessions(self, connection: Connection, pullers: set[Puller], now: datetime) -> set[UUID]:
         wanted = list(pullers)
         return await store.lock_sessions(
-            connection, [each.session_id for each in wanted], [each.generation for each in wanted], now)
+            connection, [each.session_id for each in wanted], [each.generation for each in wanted], now
+        )
 
     # ---- claims from the queue
     async def claim(self, connection: Connection, now: datetime) -> None:
@@ -163,7 +165,7 @@ class Claims:
                     rows = await store.limited_candidates(connection, queue_id, limited, len(seats))
                     short = short and len(rows) < len(seats)
                     wanted.append((profile, queue_id, seats[: len(rows)], rows))
-                    seats = seats[len(rows):]
+                    seats = seats[len(rows) :]
                 if short:
                     profile.hopeful.discard(queue_id)
             self._give_back(seats)
@@ -189,18 +191,18 @@ class Claims:
             self._assign(row, seats[row["n"] - 1])
         if rows:
             self.replica.flow(queue_id).served(rows[-1]["order_key"])
-        return seats[len(rows):], len(rows) < len(seats)
+        return seats[len(rows) :], len(rows) < len(seats)
 
     def _assign(self, row: store.Row, puller: Puller) -> None:
         key = AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"])
         self.outcome.assigned.append(Assigned(key, puller, row["class_id"]))
 
     # ---- limits
-    async def _settle_limits(
-        self, connection: Connection, wanted: list[Wanted], now: datetime
-    ) -> None:
+    async def _settle_limits(self, connection: Connection, wanted: list[Wanted], now: datetime) -> None:
         named = {
-            limit_id for _, _, _, rows in wanted for row in rows
+            limit_id
+            for _, _, _, rows in wanted
+            for row in rows
             for limit_id in _limits_of(self.pullers.classes[row["class_id"]])
         }
         await store.lock_limits(connection, self.freed | named)
@@ -245,7 +247,9 @@ class Claims:
             _add(seat, needs.resources, -1.0)
             self._resources.append((seat, needs.resources))
 
-    async def _unpark(self, connection: Connection, limit_ids: set[int], use: dict[int, tuple[int | None, int]]) -> None:
+    async def _unpark(
+        self, connection: Connection, limit_ids: set[int], use: dict[int, tuple[int | None, int]]
+    ) -> None:
         for limit_id in sorted(limit_ids):
             capacity, used = use.get(limit_id, (0, 0))
             if capacity is None or capacity > used:
@@ -263,14 +267,17 @@ class Claims:
         needs: set[tuple[UUID, int]] = set()
         for each in assigned:
             each.facts = facts[each.key.dag_run_id]
-            each.plan = self.replica.plans.versions[each.facts.dag_version_id]
-            needs.update((each.key.dag_run_id, task) for task in each.plan.output_needs[each.key.task])
+            plan = each.plan = self.replica.plans.versions[each.facts.dag_version_id]
+            needs.update((each.key.dag_run_id, task) for task in plan.output_needs[each.key.task])
         if needs:
             outputs = await _read_outputs(connection, needs, runs)
             for each in assigned:
+                run_id = each.key.dag_run_id
+                plan = self.replica.plans.versions[facts[run_id].dag_version_id]
                 each.upstream = {
-                    task: outputs[each.key.dag_run_id, task]
-                    for task in each.plan.output_needs[each.key.task] if (each.key.dag_run_id, task) in outputs
+                    task: outputs[run_id, task]
+                    for task in plan.output_needs[each.key.task]
+                    if (run_id, task) in outputs
                 }
         await _read_checkpoints(connection, [each for each in assigned if each.key.attempt_number > 1])
 
@@ -280,14 +287,16 @@ async def _read_outputs(
 ) -> dict[tuple[UUID, int], Output]:
     """Outputs by run and task: those of this very step from memory, the others from the table."""
     found = {
-        (run_id, task): runs[run_id].outputs[task] for run_id, task in needs
+        (run_id, task): runs[run_id].outputs[task]
+        for run_id, task in needs
         if run_id in runs and task in runs[run_id].outputs
     }
     missing = [pair for pair in needs if pair not in found]
     if missing:
         for row in await store.read_outputs(connection, [pair[0] for pair in missing], [pair[1] for pair in missing]):
             found[row["dag_run_id"], row["task_index"]] = Output(
-                row["content_type"], row["body"], row["uri"], row["size_bytes"], row["sha256"])
+                row["content_type"], row["body"], row["uri"], row["size_bytes"], row["sha256"]
+            )
     return found
 
 
@@ -295,7 +304,8 @@ async def _read_checkpoints(connection: Connection, retried: list[Assigned]) -> 
     if not retried:
         return
     rows = await store.read_checkpoints(
-        connection, [each.key.dag_run_id for each in retried], [each.key.task for each in retried])
+        connection, [each.key.dag_run_id for each in retried], [each.key.task for each in retried]
+    )
     found = {(row["dag_run_id"], row["task_index"], row["map_index"]): row["checkpoint"] for row in rows}
     for each in retried:
         each.checkpoint = found.get(each.key[:3], b"")
@@ -334,10 +344,21 @@ def _other_limits(parked: list[tuple[store.Row, int, TaskClass]]) -> set[int]:
     return {limit_id for _, full, needs in parked for limit_id in _limits_of(needs) if limit_id != full}
 
 
-def _hand_over_columns(direct: list[tuple[Placed, TaskClass, Puller]]) -> list[list[object]]:
+def _hand_over_columns(direct: list[Seated]) -> list[list[object]]:
     rows = [
-        (run.dag_run_id, release.task, release.map_index, release.attempt_number, needs.class_id, puller.session_id,
-         release.tries, release.losses, release.redeliveries, run.plan.timeouts[release.task], needs.tasks_limit_id)
+        (
+            run.dag_run_id,
+            release.task,
+            release.map_index,
+            release.attempt_number,
+            needs.class_id,
+            puller.session_id,
+            release.tries,
+            release.losses,
+            release.redeliveries,
+            run.plan.timeouts[release.task],
+            needs.tasks_limit_id,
+        )
         for (run, release), needs, puller in direct
     ]
     return [list(column) for column in zip(*rows, strict=True)]
@@ -358,7 +379,8 @@ def _holder_columns(
     """Holders of pools, and of DAG limits that have a cap."""
     rows = [
         (limit_id, row["dag_run_id"], row["task_index"], row["map_index"], slots)
-        for row, _, needs in taken for limit_id, slots in _limits_of(needs).items()
+        for row, _, needs in taken
+        for limit_id, slots in _limits_of(needs).items()
         if limit_id == needs.pool_limit_id or use[limit_id][0] is not None
     ]
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(5)]

@@ -1,8 +1,8 @@
 """Who pulls work from this replica: connected sessions, their credits, and which task classes they can run.
 
 A puller is one session whose stream (or long poll) ends here. Its credits live in this replica's memory alone: losing
-them costs a round trip, never work. Pullers that offer exactly the same share a profile, so that a claim is made once for
-all of them. Whether a class is limited is a hint here; the claim checks it again under the lock.
+them costs a round trip, never work. Pullers that offer exactly the same share a profile, so that a claim is made once
+for all of them. Whether a class is limited is a hint here; the claim checks it again under the lock.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Authority: the row in worker_session. `heard_until` says whether the session may get work, `lease_expire_time` when its
 attempts are judged. A session that left `open` never opens again; hello makes a new row. Hello and expiry take the row
-FOR UPDATE (a plain update would pass a claim's FOR KEY SHARE) and read the live attempts in a LATER transaction, so they
-see what a claim committed before them. They change no attempt themselves: what is lost or taken back goes to the step as
-a verdict that names the judged session, and the step's delete repeats that name.
+FOR UPDATE (a plain update would pass a claim's FOR KEY SHARE) and read the live attempts in a LATER transaction, so
+they see what a claim committed before them. They change no attempt themselves: what is lost or taken back goes to the
+step as a verdict that names the judged session, and the step's delete repeats that name.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import asyncpg
-
 from ..core.events import AttemptKey
 from ..core.states import AttemptState
 from ..store import engine, sessions
-from ..store.database import Connection, transaction
+from ..store.database import Connection, Pool, transaction
 from ..store.sessions import WorkerFacts, key_of
 from .step_types import Report
 
@@ -37,7 +35,7 @@ class Greeting:
 
 
 async def hello(
-    pool: asyncpg.Pool, worker: WorkerFacts, listed: Sequence[AttemptKey], new_session_id: UUID, ttl_seconds: float
+    pool: Pool, worker: WorkerFacts, listed: Sequence[AttemptKey], new_session_id: UUID, ttl_seconds: float
 ) -> Greeting:
     """Open a session, or go on in the open one of the same incarnation with a raised generation.
 
@@ -45,26 +43,30 @@ async def hello(
     taken back (same incarnation: the assignment never arrived) or lost (an incarnation that is gone).
     """
     async with transaction(pool) as connection:
-        greeting, gone = await _open(connection, worker, new_session_id, ttl_seconds)
+        greeting = await _open(connection, worker, new_session_id, ttl_seconds)
     async with transaction(pool) as connection:
         if listed:
             greeting.bound = await sessions.rebind(
-                connection, listed, greeting.session_id, worker.offer.namespace, worker.identity)
+                connection, listed, greeting.session_id, worker.offer.namespace, worker.identity
+            )
             greeting.fenced = set(listed) - greeting.bound
         live = await sessions.live_of_worker(connection, worker.offer.namespace, worker.identity)
     for row in live:
         if key_of(row) in greeting.bound:
             continue
         same = row["session_id"] == greeting.session_id
-        greeting.verdicts.append(Report(
-            key_of(row), AttemptState.RETURNED if same else AttemptState.LOST, judged=row["session_id"],
-            reason="not in the worker's hands after a reconnect" if same else "the worker restarted without it"))
+        greeting.verdicts.append(
+            Report(
+                key_of(row),
+                AttemptState.RETURNED if same else AttemptState.LOST,
+                judged=row["session_id"],
+                reason="not in the worker's hands after a reconnect" if same else "the worker restarted without it",
+            )
+        )
     return greeting
 
 
-async def _open(
-    connection: Connection, worker: WorkerFacts, new_session_id: UUID, ttl_seconds: float
-) -> tuple[Greeting, list[UUID]]:
+async def _open(connection: Connection, worker: WorkerFacts, new_session_id: UUID, ttl_seconds: float) -> Greeting:
     rows = await sessions.lock_sessions_of_worker(connection, worker.offer.namespace, worker.identity)
     now = await engine.database_now(connection)
     gone = [row["session_id"] for row in rows if row["incarnation"] != worker.incarnation]
@@ -73,12 +75,12 @@ async def _open(
     same = next((row["session_id"] for row in rows if row["incarnation"] == worker.incarnation), None)
     if same is not None:
         generation = await sessions.raise_generation(connection, same, now, ttl_seconds, worker.offer)
-        return Greeting(same, generation), gone
+        return Greeting(same, generation)
     await sessions.open_session(connection, new_session_id, worker, now, ttl_seconds)
-    return Greeting(new_session_id, 1), gone
+    return Greeting(new_session_id, 1)
 
 
-async def leave(pool: asyncpg.Pool, session_id: UUID) -> list[Report]:
+async def leave(pool: Pool, session_id: UUID) -> list[Report]:
     """Close a session whose worker said goodbye. What it left live is lost at once."""
     async with transaction(pool) as connection:
         await sessions.lock_open(connection, [session_id])
@@ -86,7 +88,7 @@ async def leave(pool: asyncpg.Pool, session_id: UUID) -> list[Report]:
     return await judge(pool, [session_id], "the worker left")
 
 
-async def expire(pool: asyncpg.Pool) -> list[Report]:
+async def expire(pool: Pool) -> list[Report]:
     """Judge sessions whose lease has ended. The caller has made sure that it was awake (see loops/lease_reaper.py)."""
     async with transaction(pool) as connection:
         found = await sessions.lock_expired(connection, SESSIONS_JUDGED_MAX)
@@ -96,7 +98,7 @@ async def expire(pool: asyncpg.Pool) -> list[Report]:
     return await judge(pool, lost, "the worker's lease ended")
 
 
-async def judge(pool: asyncpg.Pool, judged: Sequence[UUID], reason: str) -> list[Report]:
+async def judge(pool: Pool, judged: Sequence[UUID], reason: str) -> list[Report]:
     """Verdicts over the live attempts of sessions that are not open any more."""
     async with pool.acquire() as connection:
         rows = await sessions.live_of_sessions(connection, judged)

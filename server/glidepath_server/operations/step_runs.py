@@ -3,7 +3,8 @@
 A step takes what has arrived for some runs and, in ONE transaction, locks the runs, fences the reports, advances the
 boards, writes them, and gives out work for the credits at hand. Any replica may step any run; Postgres is the only
 coordinator. The caller (loops/engine.py) commits, and only after the commit acts on the StepOutcome: acknowledges,
-sends assignments, wakes watchers. If the transaction does not commit, nothing has happened: `undo` gives the credits back.
+sends assignments, wakes watchers. If the transaction does not commit, nothing has happened: `undo` gives the credits
+back.
 
 What may go wrong, and what then:
 - Another replica holds a run: it is skipped and comes back in `missed`; after two misses it is stepped alone, waiting.
@@ -37,7 +38,8 @@ _TIMEOUT_REASON = "execution timeout"
 
 
 class Step:
-    """One step transaction. Use: `outcome = await step.run(connection)` inside a transaction; `undo()` if it is lost."""
+    """One step transaction. Use: `outcome = await step.run(connection)` inside a transaction; `undo()` if it is
+    lost."""
 
     def __init__(self, replica: Replica, batch: dict[UUID, RunWork], *, wait_seconds: float | None = None) -> None:
         self.replica, self.batch, self.wait_seconds = replica, batch, wait_seconds
@@ -45,14 +47,13 @@ class Step:
         self.runs: dict[UUID, LockedRun] = {}
         self.events: dict[UUID, list[Event]] = {}
         self.claims = Claims(replica, self.outcome)
-        self.now: datetime | None = None
+        # The step's one instant, read with the runs' locks.
+        self.now: datetime
 
     async def run(self, connection: Connection) -> StepOutcome:
         """Everything up to, but without, the commit."""
-        if self.batch:
-            await self._lock(connection)
-        if self.now is None:
-            self.now = await store.database_now(connection)
+        rows = await self._lock(connection) if self.batch else []
+        self.now = rows[0]["now"] if rows else await store.database_now(connection)
         await self._accept(connection)
         await self._collect(connection)
         await self._advance(connection)
@@ -65,10 +66,9 @@ class Step:
         self.claims.undo()
 
     # ---- 1. lock
-    async def _lock(self, connection: Connection) -> None:
+    async def _lock(self, connection: Connection) -> list[store.Row]:
         rows = await store.lock_runs(connection, list(self.batch), wait_seconds=self.wait_seconds)
         if rows:
-            self.now = rows[0]["now"]
             await self.replica.plans.load(connection, (row["dag_version_id"] for row in rows))
         for row in rows:
             self._admit(row)
@@ -76,6 +76,7 @@ class Step:
             if run_id not in self.runs:
                 work.missed += 1
                 self.outcome.missed[run_id] = work
+        return rows
 
     def _admit(self, row: store.Row) -> None:
         run_id, revision = row["dag_run_id"], row["revision"]
@@ -105,11 +106,20 @@ class Step:
         outcome, failure = report.outcome, report.failure
         if outcome is AttemptState.CANCELLED and row["cancel_reason"] == _TIMEOUT_REASON:
             outcome, failure = AttemptState.TIMED_OUT, Failure(FailureKind.TIMEOUT, message=_TIMEOUT_REASON)
-        self.events[run_id].append(AttemptEnded(
-            task, map_index, attempt_number, outcome, row["tries"], row["losses"], row["redeliveries"],
-            failure or (Failure(FailureKind.TIMEOUT) if outcome is AttemptState.TIMED_OUT else None),
-            report.reason, row["cancel_requested"] and row["cancel_reason"] != _TIMEOUT_REASON,
-        ))
+        self.events[run_id].append(
+            AttemptEnded(
+                task,
+                map_index,
+                attempt_number,
+                outcome,
+                row["tries"],
+                row["losses"],
+                row["redeliveries"],
+                failure or (Failure(FailureKind.TIMEOUT) if outcome is AttemptState.TIMED_OUT else None),
+                report.reason,
+                row["cancel_requested"] and row["cancel_reason"] != _TIMEOUT_REASON,
+            )
+        )
         if report.output is not None:
             self.runs[run_id].outputs[task] = report.output
         self.outcome.acks.append((report, Verdict.ACCEPTED))
@@ -181,7 +191,8 @@ class Step:
     async def _withdraw(self, connection: Connection) -> None:
         wanted = {
             (run.dag_run_id, withdrawal.task): withdrawal
-            for run in self.runs.values() for withdrawal in run.effects.withdrawals
+            for run in self.runs.values()
+            for withdrawal in run.effects.withdrawals
         }
         if not wanted:
             return
@@ -190,7 +201,8 @@ class Step:
         for row in rows:
             withdrawal = wanted.pop((row["dag_run_id"], row["task_index"]))
             back.setdefault(row["dag_run_id"], []).append(
-                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event))
+                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event)
+            )
             self.claims.freed_by_class(row["class_id"], row["parked_on"])
         if wanted:
             await self._cancel_live(connection, wanted)
@@ -202,10 +214,14 @@ class Step:
         for run_id, withdrawal in ((key[0], each) for key, each in wanted.items()):
             self._refuse_clear_of_live(run_id, withdrawal)
         rows = await store.request_cancel(
-            connection, *_pairs(wanted), [each.reason for each in wanted.values()], self.now)
+            connection, *_pairs(wanted), [each.reason for each in wanted.values()], self.now
+        )
         self.outcome.cancels += [
-            CancelOrder(AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
-                        row["session_id"], row["cancel_reason"])
+            CancelOrder(
+                AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
+                row["session_id"],
+                row["cancel_reason"],
+            )
             for row in rows
         ]
 
@@ -218,9 +234,7 @@ class Step:
 
     # ---- 4. and 5. give out work, write
     async def _place(self, connection: Connection) -> None:
-        released = [
-            (run, release) for run in self.runs.values() for release in run.effects.releases
-        ]
+        released = [(run, release) for run in self.runs.values() for release in run.effects.releases]
         queued = await self.claims.hand_over(connection, released, self.now)
         await self._write(connection, queued)
         await self.claims.claim(connection, self.now)
@@ -256,11 +270,21 @@ class Step:
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
-            key = self.replica.flow(queue_id).key(
-                (plan.namespace, plan.dag_id), priority=plan.priorities[release.task])
-            row = (run.dag_run_id, release.task, release.map_index, release.attempt_number,
-                   plan.class_ids[release.task], queue_id, key, release.tries, release.losses, release.redeliveries,
-                   release.at, plan.timeouts[release.task])
+            key = self.replica.flow(queue_id).key((plan.namespace, plan.dag_id), priority=plan.priorities[release.task])
+            row = (
+                run.dag_run_id,
+                release.task,
+                release.map_index,
+                release.attempt_number,
+                plan.class_ids[release.task],
+                queue_id,
+                key,
+                release.tries,
+                release.losses,
+                release.redeliveries,
+                release.at,
+                plan.timeouts[release.task],
+            )
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
         return columns

@@ -26,6 +26,9 @@ RETRYABLE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 # Classes that blame the data of the statement: only these may quarantine a run.
 DATA_CLASSES = frozenset({"22", "23"})
 
+# What a lost or refused connection may raise.
+CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
 SERVER_SETTINGS = {
     "application_name": "glidepath",
     "timezone": "UTC",
@@ -50,10 +53,12 @@ class Database:
         try:
             for size in (engine_size, worker_size, api_size):
                 pools.append(await _pool(url, size))
-        except (OSError, asyncpg.PostgresError, asyncio.TimeoutError) as error:
+        except CONNECTION_ERRORS as error:
             for pool in pools:
                 pool.terminate()
-            raise Unavailable(f"Postgres does not answer: {error}", hint="check the database URL and that it runs") from error
+            raise Unavailable(
+                f"Postgres does not answer: {error}", hint="check the database URL and that it runs"
+            ) from error
         engine, worker, api = pools
         return cls(engine, worker, api, url)
 
@@ -68,8 +73,14 @@ class Database:
 
 async def _pool(url: str, size: int) -> asyncpg.Pool:
     return await asyncpg.create_pool(
-        url, min_size=min(2, size), max_size=size, command_timeout=60, timeout=10,
-        statement_cache_size=512, max_cached_statement_lifetime=0, server_settings=SERVER_SETTINGS,
+        url,
+        min_size=min(2, size),
+        max_size=size,
+        command_timeout=60,
+        timeout=10,
+        statement_cache_size=512,
+        max_cached_statement_lifetime=0,
+        server_settings=SERVER_SETTINGS,
     )
 
 

@@ -1,6 +1,7 @@
 """What the step transaction reads and writes: thin typed functions over queries/engine.sql.
 
-Every function takes the connection of the caller's transaction and arrays as columns; rows come back as asyncpg records.
+Every function takes the connection of the caller's transaction and arrays as columns; rows come back as asyncpg
+records.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ async def lock_runs(connection: Connection, run_ids: Sequence[UUID], *, wait_sec
 
 
 async def database_now(connection: Connection) -> datetime:
-    return await connection.fetchval("select glidepath_now()")
+    now: datetime = await connection.fetchval("select glidepath_now()")
+    return now
 
 
 async def accept(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> list[Row]:
@@ -80,7 +82,9 @@ async def busy_queues(connection: Connection, queues: Sequence[int], classes: Se
     return {row["queue_id"] for row in await connection.fetch(_SQL["busy_queues"], queues, classes)}
 
 
-async def hand_over(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> set[tuple[UUID, int, int]]:
+async def hand_over(
+    connection: Connection, columns: Sequence[Sequence[Any]], now: datetime
+) -> set[tuple[UUID, int, int]]:
     """Make released rows live at once. `columns`: run, task, map, attempt, class, session, tries, losses, redeliveries,
     timeout seconds, tasks limit. Returns the keys that are live; the others must be queued."""
     *head, limits = columns
@@ -89,8 +93,11 @@ async def hand_over(connection: Connection, columns: Sequence[Sequence[Any]], no
 
 
 async def write_step(
-    connection: Connection, boards: Sequence[Sequence[Any]], events: Sequence[Sequence[Any]],
-    released: Sequence[Sequence[Any]], now: datetime,
+    connection: Connection,
+    boards: Sequence[Sequence[Any]],
+    events: Sequence[Sequence[Any]],
+    released: Sequence[Sequence[Any]],
+    now: datetime,
 ) -> int:
     """Write boards, events, released rows. Returns how many boards were still at the revision that was read."""
     rows = await connection.fetch(_SQL["write_step"], *boards, now, *events, *released)
@@ -133,7 +140,8 @@ async def limit_use(connection: Connection, limit_ids: Iterable[int]) -> dict[in
 async def take_limited(
     connection: Connection, taken: Sequence[Sequence[Any]], holders: Sequence[Sequence[Any]], now: datetime
 ) -> int:
-    return await connection.fetchval(_SQL["take_limited"], *taken, now, *holders)
+    count: int = await connection.fetchval(_SQL["take_limited"], *taken, now, *holders)
+    return count
 
 
 async def park(connection: Connection, columns: Sequence[Sequence[Any]]) -> None:
@@ -150,7 +158,8 @@ async def wake_due(connection: Connection, rows_max: int) -> list[int]:
 
 
 async def next_due(connection: Connection) -> float | None:
-    return await connection.fetchval(_SQL["next_due"])
+    seconds: float | None = await connection.fetchval(_SQL["next_due"])
+    return seconds
 
 
 async def run_facts(connection: Connection, run_ids: Sequence[UUID]) -> list[Row]:
@@ -174,7 +183,8 @@ async def timed_out_runs(connection: Connection, runs_max: int) -> list[UUID]:
 
 
 async def next_run_timeout(connection: Connection) -> float | None:
-    return await connection.fetchval(_SQL["next_run_timeout"])
+    seconds: float | None = await connection.fetchval(_SQL["next_run_timeout"])
+    return seconds
 
 
 async def capped_dags(connection: Connection, dags_max: int) -> list[Row]:
@@ -193,9 +203,18 @@ async def task_classes(connection: Connection, after_class_id: int) -> list[Task
     rows = await connection.fetch(_SQL["task_classes"], after_class_id)
     return [
         TaskClass(
-            row["class_id"], row["namespace"], row["dag_id"], row["queue_id"], row["queue_name"], row["handler_name"],
-            row["handler_version"], json.loads(row["worker_selector"]), json.loads(row["resources"]),
-            row["tasks_limit_id"], row["pool_limit_id"], row["pool_slots"],
+            row["class_id"],
+            row["namespace"],
+            row["dag_id"],
+            row["queue_id"],
+            row["queue_name"],
+            row["handler_name"],
+            row["handler_version"],
+            json.loads(row["worker_selector"]),
+            json.loads(row["resources"]),
+            row["tasks_limit_id"],
+            row["pool_limit_id"],
+            row["pool_slots"],
         )
         for row in rows
     ]

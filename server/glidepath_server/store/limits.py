@@ -1,7 +1,7 @@
 """Changing a limit: its capacity, its pause. Claims under limits are in operations/claims.py.
 
-The limit's row is authoritative for the capacity, `limit_holder` for the use. Lowering cancels nothing: no claim commits
-over the new value. Raising and unpausing count as a release: rows that wait are let into the claim index again.
+The limit's row is authoritative for the capacity, `limit_holder` for the use. Lowering cancels nothing: no claim
+commits over the new value. Raising and unpausing count as a release: rows that wait are let into the claim index again.
 """
 
 from __future__ import annotations

@@ -41,21 +41,35 @@ async def lock_sessions_of_worker(connection: Connection, namespace: str, identi
 async def raise_generation(
     connection: Connection, session_id: UUID, now: datetime, ttl_seconds: float, offer: Offer
 ) -> int:
-    return await connection.fetchval(_SQL["raise_generation"], session_id, now, ttl_seconds, *_offer_columns(offer))
+    generation: int = await connection.fetchval(
+        _SQL["raise_generation"], session_id, now, ttl_seconds, *_offer_columns(offer)
+    )
+    return generation
 
 
 async def open_session(
     connection: Connection, session_id: UUID, worker: WorkerFacts, now: datetime, ttl_seconds: float
 ) -> None:
     await connection.execute(
-        _SQL["open_session"], session_id, worker.offer.namespace, worker.identity, worker.incarnation, now, ttl_seconds,
-        *_offer_columns(worker.offer), worker.sdk_name, worker.sdk_version, worker.host_name, worker.process_id,
+        _SQL["open_session"],
+        session_id,
+        worker.offer.namespace,
+        worker.identity,
+        worker.incarnation,
+        now,
+        ttl_seconds,
+        *_offer_columns(worker.offer),
+        worker.sdk_name,
+        worker.sdk_version,
+        worker.host_name,
+        worker.process_id,
     )
 
 
 def _offer_columns(offer: Offer) -> tuple[list[str], str, str, str]:
     handlers = [[name, sorted(versions)] for name, versions in offer.handlers]
-    return sorted(offer.queue_names), json.dumps(dict(offer.labels)), json.dumps(dict(offer.resources)), json.dumps(handlers)
+    labels, resources = json.dumps(dict(offer.labels)), json.dumps(dict(offer.resources))
+    return sorted(offer.queue_names), labels, resources, json.dumps(handlers)
 
 
 async def lock_open(connection: Connection, sessions: Sequence[UUID]) -> list[UUID]:
@@ -92,7 +106,8 @@ async def expire(connection: Connection, sessions: Sequence[UUID]) -> list[UUID]
 
 
 async def next_expiry(connection: Connection) -> float | None:
-    return await connection.fetchval(_SQL["next_expiry"])
+    seconds: float | None = await connection.fetchval(_SQL["next_expiry"])
+    return seconds
 
 
 async def live_of_sessions(connection: Connection, sessions: Sequence[UUID]) -> list[Row]:
@@ -112,10 +127,16 @@ async def rebind(
 ) -> set[AttemptKey]:
     """Bind attempts to the worker's new session, under their runs' locks. Returns those that are live and its own."""
     keys = list(keys)
-    await connection.fetch(_SQL["lock_runs_waiting"], sorted({key.dag_run_id for key in keys}))  # type: ignore[type-var]
+    await connection.fetch(_SQL["lock_runs_waiting"], sorted({key.dag_run_id for key in keys}))
     rows = await connection.fetch(
-        _SQL["rebind"], [key.dag_run_id for key in keys], [key.task for key in keys], [key.map_index for key in keys],
-        [key.attempt_number for key in keys], session_id, namespace, identity,
+        _SQL["rebind"],
+        [key.dag_run_id for key in keys],
+        [key.task for key in keys],
+        [key.map_index for key in keys],
+        [key.attempt_number for key in keys],
+        session_id,
+        namespace,
+        identity,
     )
     return {key_of(row) for row in rows}
 
@@ -129,7 +150,8 @@ async def overdue_attempts(connection: Connection, slack_seconds: float) -> list
 
 
 async def next_overdue(connection: Connection, slack_seconds: float) -> float | None:
-    return await connection.fetchval(_SQL["next_overdue"], slack_seconds)
+    seconds: float | None = await connection.fetchval(_SQL["next_overdue"], slack_seconds)
+    return seconds
 
 
 async def prune(connection: Connection, sessions_max: int) -> None:
