@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HAS_SERVER = importlib.util.find_spec("glidepath_server") is not None
 LOOK_SECONDS = 1.0
 READY_SECONDS = 120.0
+WORKER_READY_SECONDS = 30.0
 DRAIN_SECONDS = 10.0
 NAMESPACE = "default"
 
@@ -120,7 +121,7 @@ class _Up:
         try:
             self._start_server(address, postgres.url)
             if worker_wanted and not self.signals.stops:
-                self._start(worker_child(self.home, address, slots))
+                self._start_worker(address, slots)
             if not self.signals.stops:
                 print_places(self.home, address, worker_wanted)
             while not self.signals.stops:
@@ -146,6 +147,20 @@ class _Up:
             self.signals.wait(0.1)
         if not self.signals.stops:
             self.home.write_connection(address, NAMESPACE)
+
+    def _start_worker(self, address: str, slots: int | None) -> None:
+        """Start it and wait until the server knows it; one that takes longer is not the end of the rest."""
+        before = sessions(address, self.home)
+        child = worker_child(self.home, address, slots)
+        say("starting a worker")
+        self._start(child)
+        deadline = time.monotonic() + WORKER_READY_SECONDS
+        while not self.signals.stops and not sessions(address, self.home) - before:
+            status = child.ended()
+            if status is not None or time.monotonic() > deadline:
+                say(f"the worker is not connected yet, it is tried again; its log ends\n{child.tail()}")
+                return
+            self.signals.wait(0.1)
 
     def _look(self, postgres: EmbeddedPostgres) -> None:
         try:
@@ -198,6 +213,18 @@ def answers(address: str) -> bool:
         except RpcError:
             return False
     return True
+
+
+def sessions(address: str, home: Home) -> set[str]:
+    """Ids of the worker sessions that are open there."""
+    from glidepath.client import Client
+    from glidepath.errors import RpcError
+
+    with Client(address, token=home.admin_token.read_text().strip(), namespace=NAMESPACE, timeout=5.0) as client:
+        try:
+            return {each.session_id for each in client.list_workers() if each.state == "open"}
+        except RpcError:
+            return set()
 
 
 def print_places(home: Home, address: str, worker_wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the command use: a whole `glidepath up` in a folder of its own, as a user starts it; and the command as a user calls it."""
+"""What the tests of the command use: the command as a user calls it, and a `glidepath up` as a user starts it."""
 
 from __future__ import annotations
 

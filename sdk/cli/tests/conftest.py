@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,21 @@ from cli_world import Folder, Up
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
+
+
+@pytest.fixture
+def start_up(folder: Folder) -> Iterator[Callable[..., Up]]:
+    """Starts `glidepath up` in the test's folder; what a failed test leaves running is stopped."""
+    started: list[Up] = []
+
+    def start(*arguments: str) -> Up:
+        started.append(Up(folder, *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.end()
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cli_world import Folder, Up, wait_until_gone
+
+Start = Callable[..., Up]
 
 
 def dag_of(folder: Folder) -> None:
@@ -18,8 +21,8 @@ def dag_of(folder: Folder) -> None:
     assert folder.call("dag", "register", "d.py").code == 0
 
 
-def test_it_says_where_everything_is_and_leaves_nothing_running(folder: Folder) -> None:
-    up = Up(folder)
+def test_it_says_where_everything_is_and_leaves_nothing_running(folder: Folder, start_up: Start) -> None:
+    up = start_up()
     home = folder.path / ".glidepath"
     connection = json.loads((home / "connection.json").read_text())
     assert connection["namespace"] == "default" and connection["token_file"] == "admin.token"
@@ -35,19 +38,19 @@ def test_it_says_where_everything_is_and_leaves_nothing_running(folder: Folder) 
     assert not (home / "connection.json").exists()
 
 
-def test_the_data_is_there_at_the_next_start_and_without_a_worker_nothing_runs(folder: Folder) -> None:
-    up = Up(folder, "--no-worker")
+def test_the_data_is_there_at_the_next_start_and_without_a_worker_nothing_runs(folder: Folder, start_up: Start) -> None:
+    up = start_up("--no-worker")
     dag_of(folder)
     assert set(up.children()) == {"postgres", "glidepath_server"}
     assert folder.call("doctor").code == 1
     assert up.end().code == 0
-    up = Up(folder)
+    up = start_up()
     assert folder.call("dag", "trigger", "one", "--wait").code == 0
     assert up.end().code == 0
 
 
-def test_children_that_die_come_back_and_work_goes_on(folder: Folder) -> None:
-    up = Up(folder)
+def test_children_that_die_come_back_and_work_goes_on(folder: Folder, start_up: Start) -> None:
+    up = start_up()
     dag_of(folder)
     for name, words in (("glidepath.worker", "the worker ended (killed by SIGKILL)"),
                         ("glidepath_server", "the server ended (killed by SIGKILL)"),
@@ -64,12 +67,12 @@ def test_children_that_die_come_back_and_work_goes_on(folder: Folder) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux tells children that their parent was killed")
-def test_children_of_an_up_that_is_killed_end_and_the_next_one_starts(folder: Folder) -> None:
-    up = Up(folder)
+def test_children_of_an_up_that_is_killed_end_and_the_next_one_starts(folder: Folder, start_up: Start) -> None:
+    up = start_up()
     children = up.children()
     up.end(signal.SIGKILL)
     wait_until_gone([children["glidepath_server"], children["glidepath.worker"]])
-    up = Up(folder)
+    up = start_up()
     assert folder.call("doctor").code == 0
     assert up.end().code == 0
 
