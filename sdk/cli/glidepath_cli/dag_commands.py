@@ -276,7 +276,8 @@ def dag_trigger(session: Session, dag_id: str, pairs: tuple[str, ...], params_fi
                                          ("version", made.dag_version_number), ("created", made.created)])
         say(f"next:  glidepath run watch {made.dag_run_id}")
         return
-    _wait(session, made.dag_run_id, timeout)
+    with watch.interruptible(made.dag_run_id):
+        _wait(session, made.dag_run_id, timeout)
 
 
 def _wait(session: Session, run_id: str, timeout: float | None) -> None:

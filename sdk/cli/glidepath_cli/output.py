@@ -121,6 +121,8 @@ def styled(text: str) -> Text:
 
 def printable(text: str) -> str:
     """Without control characters: what a task or a user wrote must not steer the terminal."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
 
 

@@ -10,10 +10,8 @@ from typing import Any
 import click
 
 from . import tree, watch
-from .exits import Exit
 from .output import (
     Column,
-    console,
     enum_name,
     moment,
     print_json,
@@ -74,13 +72,9 @@ def run_show(session: Session, run_id: str) -> None:
 @click.argument("run_id")
 def run_watch(session: Session, run_id: str) -> None:
     """Follow a run to its end: exit code 0 when it succeeds, else 1. Ctrl-C ends the watching, not the run."""
-    try:
+    with watch.interruptible(run_id):
         view = watch.follow(session.client, run_id, session.output)
-        code = watch.finish(session.client, run_id, view)
-    except KeyboardInterrupt:
-        say(f"the run goes on; end it: glidepath run cancel {run_id}")
-        raise click.exceptions.Exit(Exit.INTERRUPTED) from None
-    raise click.exceptions.Exit(code)
+        raise click.exceptions.Exit(watch.finish(session.client, run_id, view))
 
 
 @command(run, "cancel", example='glidepath run cancel RUN_ID --reason "wrong day"\n'
@@ -137,14 +131,14 @@ def run_release(session: Session, run_id: str) -> None:
 def run_logs(session: Session, run_id: str, task_id: str, attempt_number: int | None, follow: bool,
              with_time: bool) -> None:
     """What the tasks wrote. With -o json, one object per line."""
-    target = console()
+    clean = printable if sys.stdout.isatty() else str  # a pipe gets what was written
     for line in session.client.logs(run_id, task_id, attempt_number=attempt_number or 0, follow=follow):
         if session.json:
             print_json_line(line)
             continue
         at = f"{line.time.ToDatetime(tzinfo=UTC):%H:%M:%S.%f}"[:-3] + "Z " if with_time else ""
         name = "" if task_id else f"{tree.label(line)} "
-        target.print(f"{at}{name}| {printable(line.text)}", soft_wrap=True)
+        click.echo(f"{at}{name}| {clean(line.text)}")
 
 
 @command(run, "explain", example="glidepath run explain RUN_ID\nglidepath run explain RUN_ID --task train")

@@ -30,6 +30,9 @@ READY_SECONDS = 120.0
 WORKER_READY_SECONDS = 30.0
 DRAIN_SECONDS = 10.0
 NAMESPACE = "default"
+# Meant for other servers than the one on loopback that `up` runs.
+_NOT_OURS = ("GLIDEPATH_TOKEN", "GLIDEPATH_CA_FILE", "GLIDEPATH_WORKER_ADDRESS", "GLIDEPATH_TLS_CERTIFICATE_FILE",
+             "GLIDEPATH_TLS_KEY_FILE", "GLIDEPATH_TLS_CLIENT_CA_FILE")
 
 _DATABASE_URL = click.option("--database-url", default="", envvar="GLIDEPATH_DATABASE_URL",
                              help="Default: GLIDEPATH_DATABASE_URL, else the Postgres of `glidepath up`.")
@@ -183,7 +186,8 @@ class _Up:
 
 def server_child(home: Home, address: str, database_url: str) -> Child:
     """The control plane. The database's URL has a password, so it goes by the environment."""
-    environment = {**os.environ, "GLIDEPATH_DATABASE_URL": database_url, "GLIDEPATH_WORKER_ADDRESS": ""}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+    environment["GLIDEPATH_DATABASE_URL"] = database_url
     command = [
         sys.executable, "-m", "glidepath_server", "--address", address, "--auto-upgrade",
         "--bootstrap-token-file", str(home.admin_token), "--bootstrap-worker-token-file", str(home.worker_token)]
@@ -192,7 +196,7 @@ def server_child(home: Home, address: str, database_url: str) -> Child:
 
 def worker_child(home: Home, address: str, slots: int | None) -> Child:
     """One worker; it runs in the user's folder, so that relative paths in tasks are what they look like."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("GLIDEPATH_TOKEN",)}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
     environment |= {"GLIDEPATH_TOKEN_FILE": str(home.worker_token), "GLIDEPATH_HOME": str(home.path)}
     command = [
         sys.executable, "-m", "glidepath.worker", "--address", address, "--namespace", NAMESPACE,
@@ -207,7 +211,7 @@ def answers(address: str) -> bool:
     from glidepath.client import Client
     from glidepath.errors import RpcError
 
-    with Client(address, token="-", timeout=2.0) as client:
+    with Client(address, token="-", tls=False, timeout=2.0) as client:
         try:
             client.get_server_info()
         except RpcError:
@@ -220,7 +224,8 @@ def sessions(address: str, home: Home) -> set[str]:
     from glidepath.client import Client
     from glidepath.errors import RpcError
 
-    with Client(address, token=home.admin_token.read_text().strip(), namespace=NAMESPACE, timeout=5.0) as client:
+    token = home.admin_token.read_text().strip()
+    with Client(address, token=token, namespace=NAMESPACE, tls=False, timeout=5.0) as client:
         try:
             return {each.session_id for each in client.list_workers() if each.state == "open"}
         except RpcError:
@@ -270,6 +275,8 @@ def _database(url: str) -> Iterator[str]:
     from glidepath_server.store.embedded import EmbeddedPostgres
 
     postgres = EmbeddedPostgres.start(home.postgres)
+    if postgres.is_owner:
+        say("`glidepath up` does not run here: its Postgres runs for the time of this command only")
     try:
         yield postgres.url
     finally:

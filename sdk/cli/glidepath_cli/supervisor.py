@@ -125,7 +125,10 @@ class Signals:
     @contextlib.contextmanager
     def taken(self) -> Iterator[Signals]:
         """Take SIGINT, SIGTERM, SIGHUP and SIGCHLD of this process, in its main thread."""
-        before = {each: signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {}
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                before[number] = signal.signal(number, self._stop)
         # Only a signal that has a handler of Python wakes the pipe.
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)
         earlier = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)

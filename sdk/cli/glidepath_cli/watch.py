@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from . import tree
 from .exits import Exit
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
 
     from glidepath.client import Client
 
-RUN_FINAL = frozenset({"success", "failed", "cancelled"})
 
 
 def now() -> datetime:
@@ -65,6 +67,16 @@ def print_rows(rows: Iterable[tree.Row], *, err: bool = False) -> None:
     target = console(err=err)
     for row in rows:
         target.print(row_text(row), soft_wrap=True)
+
+
+@contextmanager
+def interruptible(run_id: str) -> Iterator[None]:
+    """Ctrl-C ends the waiting and says that it ended nothing else."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"the run goes on; end it: glidepath run cancel {run_id}")
+        raise click.exceptions.Exit(Exit.INTERRUPTED) from None
 
 
 def follow(client: Client, run_id: str, output: str) -> RunView:
