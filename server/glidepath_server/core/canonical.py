@@ -64,8 +64,11 @@ def _task_out(task: TaskSpec) -> dict[str, Any]:
     value = _said(task)
     if task.inputs:
         value["inputs"] = {name: _input_out(each) for name, each in task.inputs.items()}
-    return {**value, "handler": _said(task.handler),
-            "policy": {**_said(task.policy), "retry": _said(task.policy.retry)}}
+    return {
+        **value,
+        "handler": _said(task.handler),
+        "policy": {**_said(task.policy), "retry": _said(task.policy.retry)},
+    }
 
 
 def _said(thing: Any) -> dict[str, Any]:
@@ -115,21 +118,28 @@ def _literal_out(literal: Literal) -> dict[str, Any]:
 
 # ---- in
 def _task_in(value: dict[str, Any]) -> TaskSpec:
-    return TaskSpec(**{
-        **value,
-        "handler": Handler(**value["handler"]),
-        "upstream_task_ids": tuple(value.get("upstream_task_ids", ())),
-        "trigger_rule": TriggerRule(value["trigger_rule"]),
-        "inputs": {name: _input_in(each) for name, each in value.get("inputs", {}).items()},
-        "policy": _policy_in(value["policy"]),
-    })
+    return TaskSpec(
+        **{
+            **value,
+            "handler": Handler(**value["handler"]),
+            "upstream_task_ids": tuple(value.get("upstream_task_ids", ())),
+            "trigger_rule": TriggerRule(value["trigger_rule"]),
+            "inputs": {name: _input_in(each) for name, each in value.get("inputs", {}).items()},
+            "policy": _policy_in(value["policy"]),
+        }
+    )
 
 
 def _policy_in(value: dict[str, Any]) -> ResolvedPolicy:
     retry = {**value["retry"], "delays_seconds": tuple(value["retry"].get("delays_seconds", ()))}
-    return ResolvedPolicy(**{
-        **value, "retry": RetryPolicy(**retry), "isolation": IsolationMode(value["isolation"]),
-        "lease_mode": LeaseMode(value["lease_mode"])})
+    return ResolvedPolicy(
+        **{
+            **value,
+            "retry": RetryPolicy(**retry),
+            "isolation": IsolationMode(value["isolation"]),
+            "lease_mode": LeaseMode(value["lease_mode"]),
+        }
+    )
 
 
 def _input_in(value: dict[str, Any]) -> Input:
