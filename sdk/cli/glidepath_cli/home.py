@@ -47,6 +47,12 @@ class Home:
         return self.path / "postgres"
 
     @property
+    def database(self) -> Path:
+        """Where Postgres keeps its data: in here, unless the user that it runs as cannot come here."""
+        record = json.loads((self.postgres / "postgres.json").read_text())
+        return self.postgres / str(record["directory"])
+
+    @property
     def admin_token(self) -> Path:
         return self.path / "admin.token"
 

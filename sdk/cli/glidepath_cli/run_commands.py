@@ -26,6 +26,7 @@ from .output import (
 )
 from .session import Session, command
 
+FAILURES_SHOWN_MAX = 3
 _REASON = click.option("--reason", default="", help="Kept in the audit trail and shown to the tasks.")
 
 
@@ -130,7 +131,7 @@ def run_release(session: Session, run_id: str) -> None:
 @click.option("--time/--no-time", "with_time", default=False, help="Write when each line was said.")
 def run_logs(session: Session, run_id: str, task_id: str, attempt_number: int | None, follow: bool,
              with_time: bool) -> None:
-    """What the tasks wrote. With -o json, one object per line."""
+    """What the tasks wrote, and on stderr why attempts failed. With -o json, one object per line."""
     clean = printable if sys.stdout.isatty() else str  # a pipe gets what was written
     for line in session.client.logs(run_id, task_id, attempt_number=attempt_number or 0, follow=follow):
         if session.json:
@@ -139,6 +140,21 @@ def run_logs(session: Session, run_id: str, task_id: str, attempt_number: int | 
         at = f"{line.time.ToDatetime(tzinfo=UTC):%H:%M:%S.%f}"[:-3] + "Z " if with_time else ""
         name = "" if task_id else f"{tree.label(line)} "
         click.echo(f"{at}{name}| {clean(line.text)}")
+    if not session.json:
+        _tell_failures(session, run_id, task_id, attempt_number)
+
+
+def _tell_failures(session: Session, run_id: str, task_id: str, attempt_number: int | None) -> None:
+    """The newest failures with their stack traces, which are no lines of the log."""
+    failed = [each for each in session.client.list_attempts(run_id, task_id)
+              if each.HasField("failure") and attempt_number in (None, each.attempt_number)]
+    for each in failed[-FAILURES_SHOWN_MAX:]:
+        say(f"{tree.label(each)} attempt {each.attempt_number} {enum_name(each, 'state')}: "
+            f"{printable(tree.failure_line(each.failure))}")
+        if each.failure.stack_trace:
+            say(printable(each.failure.stack_trace.rstrip()))
+    if len(failed) > FAILURES_SHOWN_MAX:
+        say(f"{len(failed) - FAILURES_SHOWN_MAX} earlier failures: glidepath run attempts {run_id}")
 
 
 @command(run, "explain", example="glidepath run explain RUN_ID\nglidepath run explain RUN_ID --task train")

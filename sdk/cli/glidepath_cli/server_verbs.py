@@ -99,7 +99,8 @@ def server(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 def up(port: int, slots: int | None, no_worker: bool) -> None:
     """Everything on this machine: a Postgres, a server and a worker, until Ctrl-C.
 
-    Its data is in .glidepath/ of the current folder (or GLIDEPATH_HOME). Delete that folder to forget everything.
+    Its data is in .glidepath/ of the current folder (or GLIDEPATH_HOME). It prints where everything is; delete that
+    to forget everything.
     """
     need_server()
     home = Home.here()
@@ -234,8 +235,8 @@ def sessions(address: str, home: Home) -> set[str]:
 
 def print_places(home: Home, address: str, worker_wanted: bool) -> None:
     print_rows([
-        ("server", address), ("data", home.path), ("connection", home.connection), ("admin token", home.admin_token),
-        ("worker token", home.worker_token), ("logs", home.path / "logs"),
+        ("server", address), ("data", home.path), ("database", home.database), ("connection", home.connection),
+        ("admin token", home.admin_token),        ("worker token", home.worker_token), ("logs", home.path / "logs"),
         ("worker", "one, in this folder" if worker_wanted else "none; start one: glidepath worker")])
     sys.stdout.flush()
     say("up. Try: glidepath dag register PATH, glidepath doctor. Ctrl-C stops everything.")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from cli_world import Folder, Up
+
+from glidepath_cli.home import Home
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
+
+
+def forget_database(folder: Folder) -> None:
+    """Started by root, Postgres may have put its data where pytest does not clean up."""
+    home = Home(folder.path / ".glidepath")
+    if (home.postgres / "postgres.json").exists():
+        shutil.rmtree(home.database)
 
 
 @pytest.fixture
@@ -27,6 +36,8 @@ def start_up(folder: Folder) -> Iterator[Callable[..., Up]]:
     for each in started:
         if each.process.poll() is None:
             each.end()
+    if started:
+        forget_database(folder)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +47,4 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     up = Up(folder, "--slots", "4")
     yield folder
     assert up.end().code == 0
+    forget_database(folder)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from cli_world import Folder, Up, wait_until_gone
 
+from glidepath_cli.home import Home
+
 Start = Callable[..., Up]
 
 
@@ -31,9 +33,12 @@ def test_it_says_where_everything_is_and_leaves_nothing_running(folder: Folder, 
     assert second.code == 6 and "runs already" in second.err
     children = up.children()
     assert set(children) == {"postgres", "glidepath_server", "glidepath.worker"}
+    database = Home(home).database
+    assert (database / "data" / "PG_VERSION").exists()
     answer = up.end(signal.SIGINT)
     assert answer.code == 0
-    assert connection["address"] in answer.out and str(home) in answer.out and "nothing runs any more" in answer.err
+    assert all(words in answer.out for words in (connection["address"], str(home), str(database)))
+    assert "nothing runs any more" in answer.err
     wait_until_gone(children.values())
     assert not (home / "connection.json").exists()
 
