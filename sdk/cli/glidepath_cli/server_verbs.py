@@ -236,7 +236,7 @@ def sessions(address: str, home: Home) -> set[str]:
 def print_places(home: Home, address: str, worker_wanted: bool) -> None:
     print_rows([
         ("server", address), ("data", home.path), ("database", home.database), ("connection", home.connection),
-        ("admin token", home.admin_token),        ("worker token", home.worker_token), ("logs", home.path / "logs"),
+        ("admin token", home.admin_token), ("worker token", home.worker_token), ("logs", home.path / "logs"),
         ("worker", "one, in this folder" if worker_wanted else "none; start one: glidepath worker")])
     sys.stdout.flush()
     say("up. Try: glidepath dag register PATH, glidepath doctor. Ctrl-C stops everything.")
