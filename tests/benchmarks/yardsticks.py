@@ -75,8 +75,8 @@ def _grpc(seconds: float) -> Figures:
 
 async def _calls(address: str, seconds: float) -> Figures:
     async with grpc.aio.insecure_channel(address) as channel:
-        unary = channel.unary_unary(METHOD)
-        stream = channel.stream_stream(STREAM)()
+        unary: Any = channel.unary_unary(METHOD)
+        stream: Any = channel.stream_stream(STREAM)()
         await unary(b"warm", wait_for_ready=True)
 
         async def exchange() -> None:
@@ -116,7 +116,7 @@ async def _echo(parent: Connection) -> None:
         while (message := await context.read()) is not grpc.aio.EOF:
             await context.write(message)
 
-    handlers = {
+    handlers: dict[str, Any] = {
         "Call": grpc.unary_unary_rpc_method_handler(call),
         "Stream": grpc.stream_stream_rpc_method_handler(stream),
     }

@@ -49,7 +49,7 @@ class House:
 
     def __init__(self, parts: ExitStack, database_url: str, folder: Path) -> None:
         self._parts, self._folder = parts, folder
-        tokens = ["--bootstrap-token-file", str(folder / "admin"), "--bootstrap-worker-token-file", str(folder / "work")]
+        tokens = [f"--bootstrap-token-file={folder / 'admin'}", f"--bootstrap-worker-token-file={folder / 'work'}"]
         environ = environment(GLIDEPATH_DATABASE_URL=database_url, GLIDEPATH_LOG_FORMAT="json")
         arguments = ["--address", "127.0.0.1:0", "--auto-upgrade", *tokens]
         self.server = Child("server", "glidepath_server", arguments, environ=environ, logs=folder)
