@@ -54,9 +54,18 @@ def execution_timeouts(engine: Engine) -> LevelLoop:
             rows = await sessions.overdue_attempts(connection, TIMEOUT_SLACK_SECONDS)
             due = await sessions.next_overdue(connection, TIMEOUT_SLACK_SECONDS)
         if rows:
-            engine.settle(StepOutcome(cancels=[
-                CancelOrder(AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
-                            row["session_id"], row["cancel_reason"]) for row in rows]))
+            engine.settle(
+                StepOutcome(
+                    cancels=[
+                        CancelOrder(
+                            AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
+                            row["session_id"],
+                            row["cancel_reason"],
+                        )
+                        for row in rows
+                    ]
+                )
+            )
         return due
 
     return LevelLoop("execution_timeouts", once, engine.settings.poll_interval_seconds)
@@ -87,7 +96,8 @@ def lost_wake_ups(engine: Engine) -> LevelLoop:
             waiting = await store.waiting_runs(connection, ROWS_MAX)
             inboxes = await store.inbox_runs(connection, ROWS_MAX)
             engine.replica.pullers.learn(
-                await store.task_classes(connection, max(engine.replica.pullers.classes, default=0)))
+                await store.task_classes(connection, max(engine.replica.pullers.classes, default=0))
+            )
             engine.replica.pullers.set_capped(await store.capped_limits(connection))
         # A run that was just created is being started by its creator; one seen twice is not.
         for run_id in (run_id for run_id in waiting if run_id in seen):
@@ -103,12 +113,12 @@ def lost_wake_ups(engine: Engine) -> LevelLoop:
 
 
 def limit_sweeper(engine: Engine) -> LevelLoop:
-    """Looks for parked rows that could go on. Releases unpark what they free, so it should rescue nothing."""
+    """Looks for parked rows that could go on, and for slots held by what has ended. It should find next to nothing."""
 
     async def once() -> float | None:
         async with engine.database.worker.acquire() as connection:
-            waiting = await limits.waiting_on_limits(connection)
-        for limit_id in waiting:
+            stale = await limits.stale_limits(connection)
+        for limit_id in stale:
             async with transaction(engine.database.worker) as connection:
                 queues = await limits.release_waiting(connection, limit_id)
             if queues:

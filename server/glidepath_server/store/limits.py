@@ -27,13 +27,15 @@ async def set_paused(connection: Connection, limit_id: int, paused: bool) -> set
 
 
 async def release_waiting(connection: Connection, limit_id: int) -> set[int]:
-    """Unpark what the limit has room for. Returns the ids of queues that got rows."""
+    """Take the limit from what has ended, and unpark what it has room for. Returns the ids of queues that got rows."""
     await engine.lock_limits(connection, [limit_id])
+    await connection.execute(_SQL["drop_ended_holders"], limit_id)
     return await unpark_free(connection, limit_id)
 
 
-async def waiting_on_limits(connection: Connection) -> list[int]:
-    return [row["limit_id"] for row in await connection.fetch(_SQL["waiting_on_limits"])]
+async def stale_limits(connection: Connection) -> list[int]:
+    """Limits that `release_waiting` may have to look at."""
+    return [row["limit_id"] for row in await connection.fetch(_SQL["stale_limits"])]
 
 
 async def unpark_free(connection: Connection, limit_id: int) -> set[int]:

@@ -242,6 +242,8 @@ with gone as (
 ), holders as (
     insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
     select * from unnest($6::bigint[], $7::uuid[], $8::integer[], $9::integer[], $10::integer[])
+    -- A holder that an ended attempt of the same instance has left (see drop_ended_holders) is taken over.
+    on conflict (limit_id, dag_run_id, task_index, map_index) do update set slots = excluded.slots
 )
 select count(*) from gone;
 

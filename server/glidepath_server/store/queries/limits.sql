@@ -6,13 +6,29 @@ select limit_id, kind, capacity, paused from concurrency_limit where limit_id = 
 update concurrency_limit set capacity = $2, paused = $3 where limit_id = $1;
 
 -- name: hold_what_runs
--- What was claimed while the limit had no cap holds its slot from now on. A later statement than the lock.
+-- What was claimed while the limit had no cap holds its slot from now on. A later statement than the lock. What has a
+-- holder is left out by looking, not by the conflict: an insert would wait for an accept that is deleting the holder,
+-- and that accept waits for our limit.
 insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
 select $1, l.dag_run_id, l.task_index, l.map_index, 1
 from live_attempt l join task_class k using (class_id)
 where k.tasks_limit_id = $1
+  and not exists (select from limit_holder h where h.limit_id = $1 and h.dag_run_id = l.dag_run_id
+                  and h.task_index = l.task_index and h.map_index = l.map_index)
 on conflict do nothing;
 
--- name: waiting_on_limits
--- Limits on which rows wait although there may be room: what the sweeper looks at.
-select distinct parked_on as limit_id from task_queue where parked_on <> 0;
+-- name: stale_limits
+-- What the sweeper looks at: limits on which rows wait although there may be room, and limits held by what has ended.
+select parked_on as limit_id from task_queue where parked_on <> 0
+union
+select h.limit_id from limit_holder h
+where not exists (select from live_attempt l where l.dag_run_id = h.dag_run_id and l.task_index = h.task_index
+                  and l.map_index = h.map_index);
+
+-- name: drop_ended_holders
+-- An attempt that ended while its limit was being set may leave the holder that it got then: its accept did not see it.
+-- Only while holding the limit's row, in a later statement: a holder and its live row are committed together.
+delete from limit_holder h
+where h.limit_id = $1
+  and not exists (select from live_attempt l where l.dag_run_id = h.dag_run_id and l.task_index = h.task_index
+                  and l.map_index = h.map_index);
