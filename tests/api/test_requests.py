@@ -55,6 +55,10 @@ async def test_a_repetition_gets_the_first_answer_and_has_no_effect(work: Work) 
     assert await work.effects() == 1
 
 
+async def test_random_digits_that_would_be_a_time_beyond_all_years_are_an_id_like_any_other(work: Work) -> None:
+    assert [await work.call("ffffffffffff7000" + "8" * 16) for _ in range(2)] == [b"answer 1"] * 2
+
+
 async def test_without_an_id_every_call_has_its_effect(work: Work) -> None:
     assert [await work.call(""), await work.call("")] == [b"answer 1", b"answer 2"]
     assert await work.effects() == 2

@@ -65,7 +65,7 @@ def _check(request_id: str, now: datetime) -> None:
 def _made_at(request_id: str) -> datetime | None:
     try:
         return clock.uuid7_time(UUID(request_id))
-    except ValueError:
+    except (ValueError, OverflowError):  # no UUID, or random digits that look like one of a far year
         return None
 
 

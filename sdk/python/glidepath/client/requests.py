@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -50,8 +50,11 @@ class Service:
 
 
 def new_request_id() -> str:
-    """Made once per request, so that the server can tell a repetition from a second wish."""
-    return secrets.token_hex(16)
+    """Made once per request, so that the server can tell a repetition from a second wish.
+
+    Says that it is random: bare digits could be read as an id that carries a time, and be refused as too old.
+    """
+    return str(uuid4())
 
 
 def to_timestamp(value: datetime | str | None, field: str) -> Timestamp | None:
