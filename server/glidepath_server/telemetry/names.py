@@ -12,6 +12,7 @@ LOG_EVENTS: dict[str, str] = {
     "database_unavailable": "a call was answered UNAVAILABLE because the database did not answer",
     "health_changed": "the server began or ceased to be ready",
     "lane_failed": "a step failed outside its transaction; the lane goes on",
+    "feed_failed": "logs or progress of a worker could not be written; it sends them again after its next hello",
     "listen_failed": "the connection for wake-ups was lost; polls stand behind it until it is back",
     "loop_failed": "a round of a loop raised something unexpected; the next one tries again",
     "loop_retried": "a round of a loop met a busy or absent database; the next one tries again",

@@ -117,13 +117,13 @@ def test_functions_that_a_worker_could_not_import_are_refused(tmp_path: Path) ->
 DECORATED = """\
 import functools
 from glidepath import dag, task
-from tools import loud
+from shouting import loud
 
 @task
 @loud
 def hello(): return "hi"
 
-@dag(include=["tools.py"])
+@dag(include=["shouting.py"])
 def greet():
     hello()
 """
@@ -131,6 +131,6 @@ def greet():
 
 def test_a_decorated_function_is_named_by_where_it_is_written(tmp_path: Path) -> None:
     loud = "import functools\ndef loud(f):\n    @functools.wraps(f)\n    def g(*a): return f(*a)\n    return g\n"
-    put(tmp_path, "tools.py", loud)
+    put(tmp_path, "shouting.py", loud)
     registration = to_registration(load_dags(put(tmp_path, "greet.py", DECORATED)).dags[0])
     assert registration.spec.tasks[0].handler.name == "python:greet:hello"
