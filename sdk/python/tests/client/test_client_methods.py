@@ -115,7 +115,7 @@ def test_requests_carry_namespace_token_and_a_request_id(server: Any) -> None:
         client.cancel_dag_run("r", request_id="mine")
     first, second = server.requests("CancelDagRun")
     assert (first.namespace, first.dag_run_id, first.reason) == ("ml", "r", "why")
-    assert len(first.request_id) == 32 and second.request_id == "mine"
+    assert len(first.request_id) == 36 and second.request_id == "mine"
     assert server.metadata[0]["authorization"] == "Bearer secret"
 
 
