@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from step_room import StepRoom, command, ends
+from step_room import OFFER, StepRoom, command, ends
 
 from glidepath_server.core.errors import StateConflict
 from glidepath_server.core.events import RunCancelled, TasksCleared
@@ -99,8 +99,7 @@ async def test_a_claim_waits_for_hello_and_gives_nothing_to_the_old_generation(r
         await greeter.begin()
         await sessions.lock_sessions_of_worker(greeter.connection, "default", "worker")
         now = await engine.database_now(greeter.connection)
-        seat_offer = next(iter(claimer.replica.pullers.by_session.values())).offer
-        assert await sessions.raise_generation(greeter.connection, session_id, now, 60, seat_offer) == 2
+        assert await sessions.raise_generation(greeter.connection, session_id, now, 60, OFFER) == 2
         claim = await claimer.waits(claimer.step())
         await greeter.commit()
         assert (await claim).assigned == []

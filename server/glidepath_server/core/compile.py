@@ -61,6 +61,6 @@ def find_cycle(upstream: Mapping[str, Collection[str]], ordered: Iterable[str]) 
         path[task_id] = None
         task_id = min(each for each in upstream[task_id] if each in left)
     names = list(path)
-    cycle = names[names.index(task_id):][::-1]
+    cycle = names[names.index(task_id) :][::-1]
     start = cycle.index(min(cycle))
     return [*cycle[start:], *cycle[:start], cycle[start]]

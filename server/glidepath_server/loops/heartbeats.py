@@ -53,8 +53,11 @@ class Heartbeats:
         pullers = [puller for puller, _ in echoes.values()]
         async with self.engine.database.worker.acquire() as connection:
             renewed = await sessions.renew(
-                connection, [each.session_id for each in pullers], [each.generation for each in pullers],
-                self.engine.settings.lease_ttl_seconds)
+                connection,
+                [each.session_id for each in pullers],
+                [each.generation for each in pullers],
+                self.engine.settings.lease_ttl_seconds,
+            )
         for session_id, (puller, nonce) in echoes.items():
             if session_id in renewed:
                 puller.confirm(nonce)
@@ -81,7 +84,8 @@ class Heartbeats:
                 puller.withhold(len(late))
                 self.engine.submit(
                     Report(key, AttemptState.RETURNED, judged=puller.session_id, reason="the worker did not accept it")
-                    for key in late)
+                    for key in late
+                )
 
     async def sweep(self, pullers: Iterable[Heard]) -> None:
         """Take back live attempts that these sessions do not know: what an unknown COMMIT may have left."""
@@ -92,4 +96,5 @@ class Heartbeats:
             live = [sessions.key_of(row) for row in rows if row["session_id"] == session_id]
             self.engine.submit(
                 Report(key, AttemptState.RETURNED, judged=session_id, reason="the assignment was never sent")
-                for key in puller.unknown(live))
+                for key in puller.unknown(live)
+            )

@@ -58,4 +58,3 @@ class LeaseReaper:
         async with self.engine.database.worker.acquire() as connection:
             rows = await sessions.orphans(connection, ATTEMPTS_MAX)
         return operations.lost(rows, "the worker's session ended")
-

@@ -50,7 +50,8 @@ from heard where s.session_id = heard.session_id
 returning s.session_id, s.lease_expire_time;
 
 -- name: lock_expired
--- FOR UPDATE waits for claims that hold the session FOR KEY SHARE; the condition is read again after the wait.
+-- FOR UPDATE: a session that a claim or a renewal holds is stepped over and judged in a later round, which then sees
+-- what the claim gave it; a claim that comes after us waits, and finds the session lost.
 select session_id from worker_session
 where state = 'open' and lease_expire_time < glidepath_now()
 order by session_id
