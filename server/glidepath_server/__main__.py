@@ -31,16 +31,20 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m glidepath_server",
-        description="Run Glidepath's control plane. Every setting can also be given as GLIDEPATH_<NAME>.")
+        description="Run Glidepath's control plane. Every setting can also be given as GLIDEPATH_<NAME>.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--database-url", metavar="URL", help="postgresql://user@host:port/database")
     parser.add_argument("--address", metavar="HOST:PORT", help="where users, clients and workers connect")
     parser.add_argument("--worker-address", metavar="HOST:PORT", help="a listener of their own for workers")
     parser.add_argument("--auth", choices=("required", "off"), help="off: loopback only")
-    parser.add_argument("--auto-upgrade", action="store_true", default=None,
-                        help="bring the schema up to date first")
-    parser.add_argument("--bootstrap-token-file", type=Path, metavar="FILE",
-                        help="if it does not exist: write a new administrator's token there, for the owner's eyes only")
+    parser.add_argument("--auto-upgrade", action="store_true", default=None, help="bring the schema up to date first")
+    parser.add_argument(
+        "--bootstrap-token-file",
+        type=Path,
+        metavar="FILE",
+        help="if it does not exist: write a new administrator's token there, for the owner's eyes only",
+    )
     parser.add_argument("--bootstrap-worker-token-file", type=Path, metavar="FILE", help="likewise for workers")
     return parser
 

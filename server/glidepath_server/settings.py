@@ -21,7 +21,12 @@ MIB = 1024 * KIB
 
 
 def _setting(
-    default: Any, doc: str, *, least: float | None = None, choices: tuple[str, ...] = (), secret: bool = False,
+    default: Any,
+    doc: str,
+    *,
+    least: float | None = None,
+    choices: tuple[str, ...] = (),
+    secret: bool = False,
 ) -> Any:
     return field(default=default, repr=not secret, metadata={"doc": doc, "least": least, "choices": choices})
 
@@ -33,16 +38,19 @@ class Settings:
     # ---- addresses and access
     address: str = _setting("127.0.0.1:7711", "host:port for users, SDK clients and, without worker_address, workers")
     worker_address: str = _setting("", "host:port for workers, a listener with its own budget; empty: address")
-    auth: str = _setting("required", "off admits everybody as administrator, and is refused beyond loopback",
-                         choices=("required", "off"))
+    auth: str = _setting(
+        "required", "off admits everybody as administrator, and is refused beyond loopback", choices=("required", "off")
+    )
     insecure_plaintext: bool = _setting(False, "serve beyond loopback without TLS: tokens travel readable")
     tls_certificate_file: str = _setting("", "PEM chain of the server's certificate; reloaded when the file changes")
     tls_key_file: str = _setting("", "PEM private key that belongs to tls_certificate_file")
     tls_client_ca_file: str = _setting("", "PEM of the authorities whose client certificates are demanded (mTLS)")
     token_cache_seconds: float = _setting(
-        5.0, "how long an answer about a token may be reused; bounds revocation", least=0)
-    reflection: str = _setting("auto", "gRPC reflection; auto: on while every address is loopback",
-                               choices=("auto", "on", "off"))
+        5.0, "how long an answer about a token may be reused; bounds revocation", least=0
+    )
+    reflection: str = _setting(
+        "auto", "gRPC reflection; auto: on while every address is loopback", choices=("auto", "on", "off")
+    )
 
     # ---- database
     database_url: str = _setting("", "postgresql://user@host:port/database", secret=True)
@@ -69,13 +77,15 @@ class Settings:
     message_bytes_max: int = _setting(4 * MIB, "largest message the server receives or sends", least=64 * KIB)
     metadata_bytes_max: int = _setting(16 * KIB, "request headers of one call", least=4 * KIB)
     streams_per_connection_max: int = _setting(
-        256, "calls at a time on one connection; times message_bytes_max, what it can make the server hold", least=1)
+        256, "calls at a time on one connection; times message_bytes_max, what it can make the server hold", least=1
+    )
     calls_max: int = _setting(10_000, "concurrent calls of one listener; more are answered RESOURCE_EXHAUSTED", least=1)
     keepalive_interval_seconds: float = _setting(30.0, "between two pings of the server on a quiet connection", least=1)
     keepalive_timeout_seconds: float = _setting(10.0, "a ping unanswered by then closes the connection", least=1)
     ping_interval_min_seconds: float = _setting(10.0, "clients that ping more often are sent away", least=0.1)
     connection_age_max_seconds: float | None = _setting(
-        None, "connections older than this are moved; 0: never; unset: 1800 beyond loopback, else never", least=0)
+        None, "connections older than this are moved; 0: never; unset: 1800 beyond loopback, else never", least=0
+    )
     connection_idle_max_seconds: float = _setting(600.0, "connections without a call for this long are closed", least=1)
     connection_age_grace_seconds: float = _setting(30.0, "time for open calls when a connection is moved", least=0)
     shutdown_grace_seconds: float = _setting(10.0, "time for open calls when the server stops", least=0)
@@ -86,8 +96,9 @@ class Settings:
     prune_rows_max: int = _setting(1000, "rows that the pruner deletes in one statement", least=1)
 
     # ---- telemetry
-    log_format: str = _setting("auto", "auto: console on a terminal, JSON otherwise",
-                               choices=("auto", "console", "json"))
+    log_format: str = _setting(
+        "auto", "auto: console on a terminal, JSON otherwise", choices=("auto", "console", "json")
+    )
     log_level: str = _setting("info", "least level that is written", choices=("debug", "info", "warning", "error"))
 
     @classmethod
@@ -113,8 +124,10 @@ class Settings:
 
 def documented() -> list[tuple[str, str, str]]:
     """(name, default as text, meaning) of every setting, in order: the source of the table in the docs."""
-    return [(each.name, "" if each.default is None else str(each.default), each.metadata["doc"])
-            for each in fields(Settings)]
+    return [
+        (each.name, "" if each.default is None else str(each.default), each.metadata["doc"])
+        for each in fields(Settings)
+    ]
 
 
 def _parse(text: str, hint: Any) -> Any:
@@ -149,9 +162,15 @@ def _violations(settings: Settings) -> list[Violation]:
     if bool(settings.tls_certificate_file) != bool(settings.tls_key_file):
         found.append(Violation("tls_key_file", repr(settings.tls_key_file), "set together with tls_certificate_file"))
     if settings.tls_client_ca_file and not settings.tls_certificate_file:
-        found.append(Violation("tls_client_ca_file", repr(settings.tls_client_ca_file),
-                               "set only with tls_certificate_file"))
+        found.append(
+            Violation("tls_client_ca_file", repr(settings.tls_client_ca_file), "set only with tls_certificate_file")
+        )
     if settings.lease_ttl_seconds < 2 * settings.heartbeat_interval_seconds:
-        found.append(Violation("lease_ttl_seconds", str(settings.lease_ttl_seconds),
-                               "at least two heartbeat intervals, or every lost heartbeat ends a lease"))
+        found.append(
+            Violation(
+                "lease_ttl_seconds",
+                str(settings.lease_ttl_seconds),
+                "at least two heartbeat intervals, or every lost heartbeat ends a lease",
+            )
+        )
     return found

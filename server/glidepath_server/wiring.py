@@ -87,8 +87,11 @@ class Server:
         check_exposure(settings)
         await _prepare_schema(settings)
         self.database = await Database.open(
-            settings.database_url, engine_size=settings.engine_lanes, worker_size=settings.worker_pool_size,
-            api_size=settings.api_pool_size)
+            settings.database_url,
+            engine_size=settings.engine_lanes,
+            worker_size=settings.worker_pool_size,
+            api_size=settings.api_pool_size,
+        )
         self._parts.push_async_callback(self.database.close)
         await self._write_tokens()
         await self._start_engine()
@@ -118,13 +121,23 @@ class Server:
         self.wake_ups.on_limits = polls.wake
         self.wake_ups.on_admission = admission.wake
         self._start_loops(
-            due, late, overdue, admission, polls, timers.limit_sweeper(engine), self.heartbeats.flush_loop,
-            self.heartbeats.watch_loop, LeaseReaper(engine).loop, pruner(self.database, self.settings))
+            due,
+            late,
+            overdue,
+            admission,
+            polls,
+            timers.limit_sweeper(engine),
+            self.heartbeats.flush_loop,
+            self.heartbeats.watch_loop,
+            LeaseReaper(engine).loop,
+            pruner(self.database, self.settings),
+        )
 
     async def _start_listeners(self) -> None:
         settings = self.settings
         authenticator = Authenticator(
-            self.database, required=settings.auth == "required", cache_seconds=settings.token_cache_seconds)
+            self.database, required=settings.auth == "required", cache_seconds=settings.token_cache_seconds
+        )
         async with transaction(self.database.api) as connection:
             secret = await identity.server_key(connection, "task_tokens", clock.key_bytes())
         self.services = self._services(authenticator, secret)
@@ -142,18 +155,28 @@ class Server:
         worker = WorkerServicer(self.database, self.settings, self.engine, self.heartbeats, secret)
         lease = LeaseTerms(self.settings.lease_ttl_seconds, self.settings.heartbeat_interval_seconds)
         return [
-            Service(worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
-                    worker_service_pb2_grpc.add_WorkerServiceServicer_to_server, worker,
-                    for_workers=True, drain=worker.drain),
-            Service(admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
-                    admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
-                    AdminServicer(self.database, authenticator, self.engine)),
-            Service(registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
-                    registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
-                    RegistryServicer(self.database, lease, self._definitions_changed)),
-            Service(run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
-                    run_service_pb2_grpc.add_RunServiceServicer_to_server,
-                    RunServicer(self.database, self.engine.replica.plans, self.engine)),
+            Service(
+                worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
+                worker_service_pb2_grpc.add_WorkerServiceServicer_to_server,
+                worker,
+                for_workers=True,
+                drain=worker.drain,
+            ),
+            Service(
+                admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
+                admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
+                AdminServicer(self.database, authenticator, self.engine),
+            ),
+            Service(
+                registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
+                registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
+                RegistryServicer(self.database, lease, self._definitions_changed),
+            ),
+            Service(
+                run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
+                run_service_pb2_grpc.add_RunServiceServicer_to_server,
+                RunServicer(self.database, self.engine.replica.plans, self.engine),
+            ),
         ]
 
     async def _definitions_changed(self, queues: set[int]) -> None:
@@ -183,7 +206,10 @@ class Server:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.stop()
 
@@ -204,7 +230,9 @@ async def _prepare_schema(settings: Settings) -> None:
 
 
 async def serve(
-    settings: Settings, *, token_files: Mapping[str, Path] | None = None,
+    settings: Settings,
+    *,
+    token_files: Mapping[str, Path] | None = None,
     on_started: Callable[[Server], None] | None = None,
 ) -> None:
     """Run a server until SIGTERM or SIGINT. A second signal ends the process at once.

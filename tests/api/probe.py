@@ -24,7 +24,8 @@ ROLES = ("viewer", "operator", "author", "admin", "worker")
 def _method(name: str, role: str | None, *, streams: bool = False, ruled: bool = True) -> Any:
     kind = f".{PACKAGE}.Question"
     method = descriptor_pb2.MethodDescriptorProto(
-        name=name, input_type=kind, output_type=kind, server_streaming=streams)
+        name=name, input_type=kind, output_type=kind, server_streaming=streams
+    )
     if ruled:
         rule = method.options.Extensions[authorization_pb2.authorization]
         rule.public = role is None
@@ -36,13 +37,21 @@ def _method(name: str, role: str | None, *, streams: bool = False, ruled: bool =
 def _pool() -> descriptor_pool.DescriptorPool:
     text = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
     optional = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
-    fields = [descriptor_pb2.FieldDescriptorProto(name=name, number=number, type=text, label=optional)
-              for number, name in enumerate(("namespace", "text"), 1)]
+    fields = [
+        descriptor_pb2.FieldDescriptorProto(name=name, number=number, type=text, label=optional)
+        for number, name in enumerate(("namespace", "text"), 1)
+    ]
     file = descriptor_pb2.FileDescriptorProto(name="glidepath/test/v1/probe.proto", package=PACKAGE, syntax="proto3")
     file.message_type.add(name="Question", field=fields)
-    file.service.add(name="ProbeService", method=[
-        _method("Public", None), _method("Fail", "viewer"), _method("Stream", "viewer", streams=True),
-        *(_method(f"As{role.capitalize()}", role) for role in ROLES)])
+    file.service.add(
+        name="ProbeService",
+        method=[
+            _method("Public", None),
+            _method("Fail", "viewer"),
+            _method("Stream", "viewer", streams=True),
+            *(_method(f"As{role.capitalize()}", role) for role in ROLES),
+        ],
+    )
     file.service.add(name="ForgottenService", method=[_method("Ruled", "viewer"), _method("Open", None, ruled=False)])
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)

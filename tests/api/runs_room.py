@@ -150,8 +150,12 @@ class Hand:
         self._server, self.free = server, slots
         self.resources_free: dict[str, float] = dict(offer.get("resources", {}))
         self.offer = Offer(
-            "default", frozenset(offer.get("queue_names", {"default"})), offer.get("labels", {}),
-            offer.get("resources", {}), ((HANDLER, frozenset({"*"})),))
+            "default",
+            frozenset(offer.get("queue_names", {"default"})),
+            offer.get("labels", {}),
+            offer.get("resources", {}),
+            ((HANDLER, frozenset({"*"})),),
+        )
         self.identity = offer.get("identity", "hand")
         self.taken: dict[str, Assigned] = {}
         self.cancelled: set[AttemptKey] = set()
@@ -205,7 +209,12 @@ class Hand:
         await self._until(lambda: self.taken[task_id].key in self.cancelled)
 
     async def end(
-        self, task_id: str, outcome: AttemptState = AttemptState.SUCCESS, *, output: str = "", message: str = "broken",
+        self,
+        task_id: str,
+        outcome: AttemptState = AttemptState.SUCCESS,
+        *,
+        output: str = "",
+        message: str = "broken",
     ) -> None:
         """End the attempt in the hand; back once that is committed."""
         assigned = await self.take(task_id)

@@ -33,8 +33,14 @@ class Api:
     async def token(self, role: str = "admin", *, namespace: str = "*", name: str = "", expire_time: Any = None) -> str:
         """The text of a new token."""
         async with transaction(self.database.api) as connection:
-            made = await create_token(connection, name=name or f"a-{role}", namespace=namespace, role=role,
-                                      expire_time=expire_time, actor="test")
+            made = await create_token(
+                connection,
+                name=name or f"a-{role}",
+                namespace=namespace,
+                role=role,
+                expire_time=expire_time,
+                actor="test",
+            )
         return made.text
 
     async def channel(self) -> grpc.aio.Channel:
@@ -64,14 +70,24 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) 
 def settings_for(database_url: str, **overrides: Any) -> Settings:
     """Settings of a test's server; nothing is taken from the environment."""
     environment: Mapping[str, str] = {}
-    return Settings.load(environment, **{
-        "database_url": database_url, "address": "127.0.0.1:0", "auto_upgrade": True, "shutdown_grace_seconds": 0.5,
-        **overrides})
+    return Settings.load(
+        environment,
+        **{
+            "database_url": database_url,
+            "address": "127.0.0.1:0",
+            "auto_upgrade": True,
+            "shutdown_grace_seconds": 0.5,
+            **overrides,
+        },
+    )
 
 
 @asynccontextmanager
 async def running(
-    database_url: str, *, token_files: Mapping[str, Path] | None = None, **overrides: Any,
+    database_url: str,
+    *,
+    token_files: Mapping[str, Path] | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[Api]:
     """A server with these settings."""
     settings = settings_for(database_url, **overrides)

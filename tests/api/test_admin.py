@@ -110,7 +110,10 @@ async def test_a_pool_is_made_changed_and_deleted_and_each_change_is_audited(adm
     await admin.DeletePool(pool_name="gpu")
     assert not (await admin.ListPools()).pools
     assert await actions(admin) == [
-        ("root", "pool.set", "pool/gpu"), ("root", "pool.set", "pool/gpu"), ("root", "pool.delete", "pool/gpu")]
+        ("root", "pool.set", "pool/gpu"),
+        ("root", "pool.set", "pool/gpu"),
+        ("root", "pool.delete", "pool/gpu"),
+    ]
     details = [json.loads(each.detail) for each in (await admin.ListAuditEvents()).audit_events]
     assert details[1] == {"slots": 5, "slots_before": 2}
 
@@ -122,12 +125,21 @@ async def test_calls_that_make_the_same_pool_at_once_make_one(api: Api, admin: A
     assert pool.slots == last["slots"]
 
 
-@pytest.mark.parametrize(("name", "slots", "field"), [
-    ("", 1, "pool_name"), ("a b", 1, "pool_name"), ("x" * 129, 1, "pool_name"),
-    ("gpu", -1, "slots"), ("gpu", 1_000_001, "slots"),
-])
+@pytest.mark.parametrize(
+    ("name", "slots", "field"),
+    [
+        ("", 1, "pool_name"),
+        ("a b", 1, "pool_name"),
+        ("x" * 129, 1, "pool_name"),
+        ("gpu", -1, "slots"),
+        ("gpu", 1_000_001, "slots"),
+    ],
+)
 async def test_a_bad_pool_is_refused_by_field_and_nothing_is_stored(
-    admin: Admin, name: str, slots: int, field: str,
+    admin: Admin,
+    name: str,
+    slots: int,
+    field: str,
 ) -> None:
     code, message = await admin.refused("SetPool", pool_name=name, slots=slots)
     assert code is Code.INVALID_ARGUMENT and message.startswith(f"{field}: got ")
@@ -139,12 +151,17 @@ async def test_pools_show_what_is_held_and_what_waits(api: Api, admin: Admin) ->
     async with api.database.api.acquire() as connection:
         limit_id = await connection.fetchval("select limit_id from concurrency_limit where name = 'gpu'")
         run_id, now = clock.uuid7(clock.utc_now()), clock.utc_now()
-        await connection.executemany("insert into limit_holder values ($1, $2, $3, -1, $4)",
-                                     [(limit_id, run_id, 0, 1), (limit_id, run_id, 1, 2)])
+        await connection.executemany(
+            "insert into limit_holder values ($1, $2, $3, -1, $4)", [(limit_id, run_id, 0, 1), (limit_id, run_id, 1, 2)]
+        )
         await connection.execute(
             """insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key,
                    tries, losses, redeliveries, queue_time, available_time, due, parked_on)
-               values ($1, 2, -1, 1, 1, 1, 0, 0, 0, 0, $2, $2, true, $3)""", run_id, now, limit_id)
+               values ($1, 2, -1, 1, 1, 1, 0, 0, 0, 0, $2, $2, true, $3)""",
+            run_id,
+            now,
+            limit_id,
+        )
     (pool,) = (await admin.ListPools()).pools
     assert (pool.slots_used, pool.waiting) == (3, 1)
     code, message = await admin.refused("DeletePool", pool_name="gpu")
@@ -162,7 +179,8 @@ async def test_a_pool_that_a_version_names_stays(api: Api, admin: Admin) -> None
                    from concurrency_limit where name = 'gpu' returning class_id)
                insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids,
                    create_time, created_by)
-               select 'default', 'train', 3, 'hash', '{}', array[class_id], now(), 'test' from k""")
+               select 'default', 'train', 3, 'hash', '{}', array[class_id], now(), 'test' from k"""
+        )
     code, message = await admin.refused("DeletePool", pool_name="gpu")
     assert code is Code.FAILED_PRECONDITION and "train version 3" in message and "slots to 0" in message
 
@@ -245,13 +263,17 @@ async def test_tokens_made_in_the_same_instant_are_paged_without_gaps(api: Api, 
 
 # ---- workers, incidents, quarantine
 async def test_workers_are_listed_with_what_they_run(api: Api, admin: Admin) -> None:
-    open_id, lost_id, old_id = [await _session(api, state, ended) for state, ended in (
-        ("open", None), ("lost", timedelta(hours=1)), ("closed", timedelta(days=2)))]
+    open_id, lost_id, old_id = [
+        await _session(api, state, ended)
+        for state, ended in (("open", None), ("lost", timedelta(hours=1)), ("closed", timedelta(days=2)))
+    ]
     async with api.database.api.acquire() as connection:
         await connection.execute(
             """insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries,
                    losses, redeliveries, queue_time, start_time)
-               values (gen_random_uuid(), 0, -1, 1, 1, $1, 0, 0, 0, now(), now())""", open_id)
+               values (gen_random_uuid(), 0, -1, 1, 1, $1, 0, 0, 0, now(), now())""",
+            open_id,
+        )
         await connection.execute("update worker_session set draining = true where session_id = $1", open_id)
     (worker,) = (await admin.ListWorkers()).workers
     assert (worker.session_id, worker.state, worker.attempts_live) == (str(open_id), "draining", 1)
@@ -270,7 +292,12 @@ async def _session(api: Api, state: str, ended_ago: timedelta | None) -> UUID:
                    sdk_version, host_name, process_id)
                values ($1, 'default', 'w', $2, $3, $4, $4, $4, $5, '{default}', '{"zone": "a"}', '{}', '[]', 'python',
                        '1', 'host', 1)""",
-            session_id, str(session_id), state, now + timedelta(days=1), now - ended_ago if ended_ago else None)
+            session_id,
+            str(session_id),
+            state,
+            now + timedelta(days=1),
+            now - ended_ago if ended_ago else None,
+        )
     return session_id
 
 
@@ -279,8 +306,9 @@ async def test_incidents_are_newest_first_and_stay_in_their_namespace(api: Api, 
     async with api.database.api.acquire() as connection:
         now = await identity.database_now(connection)
         for namespace, message in (("default", "first"), ("red", "theirs"), ("default", "second")):
-            await identity.append_incident(connection, namespace=namespace, dag_run_id=None, kind="run_quarantined",
-                                           message=message, now=now)
+            await identity.append_incident(
+                connection, namespace=namespace, dag_run_id=None, kind="run_quarantined", message=message, now=now
+            )
     pages = await admin.pages("ListIncidents", "incidents", page_size=1)
     assert [[each.message for each in page] for page in pages] == [["second"], ["first"]]
 
@@ -293,7 +321,9 @@ async def test_a_quarantined_run_is_released_once(api: Api, admin: Admin) -> Non
                    run_key, params, logical_date, data_interval_start, data_interval_end, create_time, created_by,
                    end_time)
                values ($1, 1, 'failed', true, 'manual', '', 'default', 'd', 'k', '{}', now(), now(), now(), now(),
-                       'me', now())""", run_id)
+                       'me', now())""",
+            run_id,
+        )
     await admin.ReleaseDagRun(dag_run_id=str(run_id))
     await admin.ReleaseDagRun(dag_run_id=str(run_id))
     async with api.database.api.acquire() as connection:

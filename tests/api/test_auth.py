@@ -27,8 +27,11 @@ pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
 # Written out from the comment of the Role enum, not taken from the code under test.
 MAY = {
-    "viewer": {"viewer"}, "operator": {"viewer", "operator"}, "author": {"viewer", "operator", "author"},
-    "admin": {"viewer", "operator", "author", "admin"}, "worker": {"worker"},
+    "viewer": {"viewer"},
+    "operator": {"viewer", "operator"},
+    "author": {"viewer", "operator", "author"},
+    "admin": {"viewer", "operator", "author", "admin"},
+    "worker": {"worker"},
 }
 
 
@@ -53,9 +56,11 @@ class Bench:
         metadata = bearer(token) if token else ()
         if name == "Stream":
             return self.channel.unary_stream(path(name), Question.SerializeToString, Question.FromString)(
-                Question(**fields), metadata=metadata)
+                Question(**fields), metadata=metadata
+            )
         return self.channel.unary_unary(path(name), Question.SerializeToString, Question.FromString)(
-            Question(**fields), metadata=metadata)
+            Question(**fields), metadata=metadata
+        )
 
 
 class Clock:
@@ -107,12 +112,15 @@ async def test_a_token_names_its_caller(bench: Bench) -> None:
     assert (answer.text, answer.namespace) == ("ci/author", "default")
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda token: token[:-1],
-    lambda token: token[:-1] + ("a" if token[-1] != "a" else "b"),
-    lambda token: token.replace("gp_viewer", "gp_admin"),
-    lambda token: token.upper(),
-])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda token: token[:-1],
+        lambda token: token[:-1] + ("a" if token[-1] != "a" else "b"),
+        lambda token: token.replace("gp_viewer", "gp_admin"),
+        lambda token: token.upper(),
+    ],
+)
 async def test_a_damaged_token_is_refused_without_asking_the_database(bench: Bench, spoil) -> None:
     token = await bench.api.token("viewer")
     assert (await code_of(bench.call("AsViewer", token)))[0] is Code.OK
@@ -310,7 +318,8 @@ async def test_every_list_and_change_of_the_server_refuses_a_foreign_namespace(a
         body = bytes([number << 3 | 2, 4]) + b"blue"
         where = f"/{method.containing_service.full_name}/{method.name}"
         call = (channel.unary_stream if method.server_streaming else channel.unary_unary)(where)(
-            body, metadata=metadata[role], timeout=10)
+            body, metadata=metadata[role], timeout=10
+        )
         code, message = await code_of(call)
         assert code is Code.PERMISSION_DENIED and "'blue'" in message, (method.full_name, code, message)
         checked += 1

@@ -39,22 +39,37 @@ async def failure_of(awaitable: Any) -> grpc.StatusCode:
 
 
 # ---- where
-@pytest.mark.parametrize(("address", "local"), [
-    ("127.0.0.1:1", True), ("127.8.8.8:1", True), ("localhost:1", True), ("[::1]:1", True), ("unix:run/socket", True),
-    ("0.0.0.0:1", False), ("[::]:1", False), ("10.0.0.1:1", False), ("example.org:1", False),
-])
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.8.8.8:1", True),
+        ("localhost:1", True),
+        ("[::1]:1", True),
+        ("unix:run/socket", True),
+        ("0.0.0.0:1", False),
+        ("[::]:1", False),
+        ("10.0.0.1:1", False),
+        ("example.org:1", False),
+    ],
+)
 async def test_only_this_hosts_own_addresses_are_loopback(address: str, local: bool) -> None:
     assert is_loopback(address) is local
 
 
-@pytest.mark.parametrize(("overrides", "named"), [
-    ({"auth": "off", "insecure_plaintext": True}, "GLIDEPATH_AUTH=required"),
-    ({"auth": "required"}, "GLIDEPATH_TLS_CERTIFICATE_FILE"),
-    ({"auth": "off"}, "GLIDEPATH_AUTH=required"),
-])
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"auth": "off", "insecure_plaintext": True}, "GLIDEPATH_AUTH=required"),
+        ({"auth": "required"}, "GLIDEPATH_TLS_CERTIFICATE_FILE"),
+        ({"auth": "off"}, "GLIDEPATH_AUTH=required"),
+    ],
+)
 @pytest.mark.parametrize("which", ["address", "worker_address"])
 async def test_beyond_loopback_a_server_does_not_start_unprotected_and_says_what_to_set(
-    which: str, overrides: dict[str, Any], named: str,
+    which: str,
+    overrides: dict[str, Any],
+    named: str,
 ) -> None:
     settings = settings_for("postgresql://nowhere", **{which: "0.0.0.0:0", **overrides})
     with pytest.raises(InvalidInput) as caught:
@@ -85,7 +100,8 @@ async def test_an_address_in_use_is_refused_and_nothing_stays_open(api: Api, dat
     async def only_own_connections() -> bool:
         async with api.database.api.acquire() as connection:
             found = await connection.fetchval(
-                "select count(*) from pg_stat_activity where datname = current_database() and client_port is not null")
+                "select count(*) from pg_stat_activity where datname = current_database() and client_port is not null"
+            )
             return found <= own
 
     await until(only_own_connections)
@@ -110,7 +126,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(name, key.public_key(), authority=False)
         return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
 
     def _sign(self, name: str, public_key: Any, *, authority: bool) -> x509.Certificate:
         now = datetime.now(UTC)
@@ -118,7 +135,8 @@ class Authority:
         issuer = subject if authority else self.certificate.subject
         hour = timedelta(hours=1)
         builder = x509.CertificateBuilder(
-            issuer, subject, public_key, x509.random_serial_number(), now - hour, now + hour)
+            issuer, subject, public_key, x509.random_serial_number(), now - hour, now + hour
+        )
         builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
@@ -208,15 +226,21 @@ async def test_the_keepalive_options_have_the_names_that_servers_read() -> None:
 
 
 async def test_clients_may_ping_as_often_as_the_setting_allows(database_url: str) -> None:
-    busy = [*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 1000), ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0)]
+    busy = [
+        *CHANNEL_OPTIONS,
+        ("grpc.keepalive_time_ms", 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
     async with (
-        running(database_url) as strict, running(database_url, ping_interval_min_seconds=0.1) as lenient,
+        running(database_url) as strict,
+        running(database_url, ping_interval_min_seconds=0.1) as lenient,
         grpc.aio.insecure_channel(strict.address, busy) as sent_away,
         grpc.aio.insecure_channel(lenient.address, busy) as welcome,
     ):
-        watches = [health_pb2_grpc.HealthStub(each).Watch(health_pb2.HealthCheckRequest())
-                   for each in (sent_away, welcome)]
+        watches = [
+            health_pb2_grpc.HealthStub(each).Watch(health_pb2.HealthCheckRequest()) for each in (sent_away, welcome)
+        ]
         for watch in watches:
             await watch.read()
         assert "too many pings" in str(await watches[0].details()).lower().replace("_", " ")
@@ -239,8 +263,9 @@ async def test_two_addresses_keep_workers_and_users_apart(database_url: str) -> 
 async def _serves(address: str, service: str, method: Any) -> bool:
     async with open_channel(address) as channel:
         where = f"/{service}/{method.name}"
-        call: Any = (channel.stream_stream(where)(iter([b""])) if method.client_streaming
-                     else channel.unary_unary(where)(b""))
+        call: Any = (
+            channel.stream_stream(where)(iter([b""])) if method.client_streaming else channel.unary_unary(where)(b"")
+        )
         return await call.code() is not Code.UNIMPLEMENTED
 
 

@@ -30,7 +30,8 @@ async def process(*arguments: str) -> AsyncIterator[Process]:
     """A server process without settings from the environment of the test; killed at the end if it still runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIDEPATH_")}
     started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "glidepath_server", "--address", "127.0.0.1:0", *arguments, stderr=PIPE, env=environment)
+        sys.executable, "-m", "glidepath_server", "--address", "127.0.0.1:0", *arguments, stderr=PIPE, env=environment
+    )
     try:
         yield started
     finally:
@@ -50,8 +51,9 @@ async def event(started: Process, name: str) -> dict[str, Any]:
 
 async def test_a_server_starts_writes_its_token_serves_and_stops_when_asked(database_url: str, tmp_path: Path) -> None:
     token_file = tmp_path / "token"
-    async with process("--database-url", database_url, "--auto-upgrade",
-                       "--bootstrap-token-file", str(token_file)) as started:
+    async with process(
+        "--database-url", database_url, "--auto-upgrade", "--bootstrap-token-file", str(token_file)
+    ) as started:
         address = (await event(started, "server_started"))["address"]
         async with open_channel(address) as channel:
             admin = admin_service_pb2_grpc.AdminServiceStub(channel)
@@ -79,9 +81,11 @@ async def test_a_second_signal_ends_it_at_once(database_url: str, number: signal
             assert await asyncio.wait_for(started.wait(), STOP_SECONDS) != 0
 
 
-async def test_what_is_in_the_way_of_a_start_is_said_in_a_line_without_a_traceback(database_url: str) -> None:
+async def test_what_is_in_the_way_of_a_start_is_said_in_a_line_without_a_traceback(
+    database_url: str, postgres_url: str
+) -> None:
     for arguments, said in (
-        (("--database-url", database_url), "run glidepath db upgrade"),
+        (("--database-url", postgres_url), "run glidepath db upgrade"),  # a database without the schema
         (("--database-url", database_url, "--address", "0.0.0.0:0"), "GLIDEPATH_TLS_CERTIFICATE_FILE"),
         (("--database-url", database_url, "--auth", "off", "--worker-address", "0.0.0.0:0"), "GLIDEPATH_AUTH=required"),
         (("--database-url", "postgresql://nobody@127.0.0.1:1/none"), "Postgres does not answer"),

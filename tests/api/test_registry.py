@@ -40,15 +40,24 @@ async def audit_of(room: Room, action: str) -> list[dict[str, Any]]:
 # ---- registering
 async def test_a_version_is_stored_with_its_defaults_resolved(database_url: str) -> None:
     async with open_room(database_url) as room:
-        spec = dag("churn", CHAIN, description="Who leaves?", owner="ml", tags=["b", "a"], params_schema=RATE_SCHEMA,
-                   defaults=dag_pb2.TaskPolicy(queue_name="gpu", retry=dag_pb2.RetryPolicy(retries_max=2)))
+        spec = dag(
+            "churn",
+            CHAIN,
+            description="Who leaves?",
+            owner="ml",
+            tags=["b", "a"],
+            params_schema=RATE_SCHEMA,
+            defaults=dag_pb2.TaskPolicy(queue_name="gpu", retry=dag_pb2.RetryPolicy(retries_max=2)),
+        )
         answer = await ask(room, "RegisterDagVersion", spec=spec, aliases=["production"])
         version = answer.dag_version
         assert (answer.created, version.dag_id, version.dag_version_number, version.task_count) == (True, "churn", 1, 3)
         assert version.created_by == "a-admin"
         assert [task.task_id for task in version.spec.tasks] == ["load", "train", "report"]
-        assert all(task.policy.queue_name == "gpu" and task.policy.owner == "ml" and task.policy.retry.retries_max == 2
-                   for task in version.spec.tasks)
+        assert all(
+            task.policy.queue_name == "gpu" and task.policy.owner == "ml" and task.policy.retry.retries_max == 2
+            for task in version.spec.tasks
+        )
         [row] = await room.rows("select spec, content_hash from dag_version")
         assert version.content_hash == row["content_hash"] == hashlib.sha256(row["spec"].encode()).hexdigest()
         found = (await ask(room, "GetDag", dag_id="churn")).dag
@@ -68,38 +77,70 @@ async def test_the_same_content_is_the_same_version(database_url: str) -> None:
 
 async def test_what_is_read_registers_as_the_same_version(database_url: str) -> None:
     spec = dag_pb2.DagSpec(
-        dag_id="churn", params_schema=RATE_SCHEMA, run_timeout=Duration(seconds=3600), runs_active_max=2,
-        tasks_active_max=3, tasks=[
-            dag_pb2.TaskSpec(task_id="load", handler=dag_pb2.Handler(name=HANDLER), policy=dag_pb2.TaskPolicy(
-                retry=dag_pb2.RetryPolicy(delays=[Duration(seconds=1), Duration(nanos=500_000_000)]), priority=-5,
-                resources={"cpu": 1.5}, worker_selector={"zone": "a"}, isolation=dag_pb2.ISOLATION_MODE_INLINE)),
+        dag_id="churn",
+        params_schema=RATE_SCHEMA,
+        run_timeout=Duration(seconds=3600),
+        runs_active_max=2,
+        tasks_active_max=3,
+        tasks=[
             dag_pb2.TaskSpec(
-                task_id="train", handler=dag_pb2.Handler(name="shell"), trigger_rule=dag_pb2.TRIGGER_RULE_ALL_DONE,
-                upstream_task_ids=["load"], policy=dag_pb2.TaskPolicy(
-                    pool_name="gpu", pool_slots=2, lease_mode=dag_pb2.LEASE_MODE_EXCLUSIVE, memory_limit_mb=512,
-                    cancel_grace=Duration(seconds=2), execution_timeout=Duration(seconds=60)),
+                task_id="load",
+                handler=dag_pb2.Handler(name=HANDLER),
+                policy=dag_pb2.TaskPolicy(
+                    retry=dag_pb2.RetryPolicy(delays=[Duration(seconds=1), Duration(nanos=500_000_000)]),
+                    priority=-5,
+                    resources={"cpu": 1.5},
+                    worker_selector={"zone": "a"},
+                    isolation=dag_pb2.ISOLATION_MODE_INLINE,
+                ),
+            ),
+            dag_pb2.TaskSpec(
+                task_id="train",
+                handler=dag_pb2.Handler(name="shell"),
+                trigger_rule=dag_pb2.TRIGGER_RULE_ALL_DONE,
+                upstream_task_ids=["load"],
+                policy=dag_pb2.TaskPolicy(
+                    pool_name="gpu",
+                    pool_slots=2,
+                    lease_mode=dag_pb2.LEASE_MODE_EXCLUSIVE,
+                    memory_limit_mb=512,
+                    cancel_grace=Duration(seconds=2),
+                    execution_timeout=Duration(seconds=60),
+                ),
                 inputs={
                     "command": dag_pb2.Input(template="train {{ ds }}"),
                     "rate": dag_pb2.Input(param="learning_rate"),
                     "table": dag_pb2.Input(output=dag_pb2.OutputRef(task_id="load", key="table")),
                     "far": dag_pb2.Input(literal=payload_pb2.Payload(uri="s3://bucket/key", size_bytes=7)),
-                    "all": dag_pb2.Input(list=dag_pb2.InputList(items=[
-                        dag_pb2.Input(literal=payload_pb2.Payload(data=b'{"b": 1, "a": [2]}')),
-                        dag_pb2.Input(literal=payload_pb2.Payload(content_type="text/plain", data=b"\xff"))])),
-                }),
-        ])
+                    "all": dag_pb2.Input(
+                        list=dag_pb2.InputList(
+                            items=[
+                                dag_pb2.Input(literal=payload_pb2.Payload(data=b'{"b": 1, "a": [2]}')),
+                                dag_pb2.Input(literal=payload_pb2.Payload(content_type="text/plain", data=b"\xff")),
+                            ]
+                        )
+                    ),
+                },
+            ),
+        ],
+    )
     async with open_room(database_url) as room:
-        await room.rows("insert into concurrency_limit (namespace, kind, name, capacity)"
-                        " values ('default', 'pool', 'gpu', 4)")
+        await room.rows(
+            "insert into concurrency_limit (namespace, kind, name, capacity) values ('default', 'pool', 'gpu', 4)"
+        )
         await room.register(spec)
         read = (await ask(room, "GetDagVersion", dag_id="churn")).dag_version.spec
         again = await ask(room, "RegisterDagVersion", spec=read)
         assert (again.created, again.dag_version.spec) == (False, read)
         train = read.tasks[1]
         assert (train.policy.pool_slots, train.inputs["rate"].param, train.inputs["command"].template) == (
-            2, "learning_rate", "train {{ ds }}")
-        [row] = await room.rows("select pool_slots, pool_limit_id is not null as pooled from task_class"
-                                " where handler_name = 'shell'")
+            2,
+            "learning_rate",
+            "train {{ ds }}",
+        )
+        [row] = await room.rows(
+            "select pool_slots, pool_limit_id is not null as pooled from task_class where handler_name = 'shell'"
+        )
         assert (row["pool_slots"], row["pooled"]) == (2, True)
 
 
@@ -119,8 +160,13 @@ async def test_everything_wrong_is_said_at_once(database_url: str) -> None:
     spec.tasks[1].MergeFromString(b"\x30\x4d")  # trigger_rule 77, of a client that is newer than the server
     spec.tasks[1].policy.pool_name = "gpu"
     async with open_room(database_url) as room:
-        call = ask(room, "RegisterDagVersion", spec=spec, aliases=["no alias"],
-                   sources=[registry_service_pb2.SourceBundle(content_hash="0" * 64, archive=b"zip")])
+        call = ask(
+            room,
+            "RegisterDagVersion",
+            spec=spec,
+            aliases=["no alias"],
+            sources=[registry_service_pb2.SourceBundle(content_hash="0" * 64, archive=b"zip")],
+        )
         code, message = await refused(call)
         assert code is Code.INVALID_ARGUMENT
         assert message.startswith("tasks_active_max: got -1, expected 1 to 1000000 (and 5 more)")
@@ -132,8 +178,10 @@ async def test_a_pool_that_does_not_exist_is_named_and_nothing_is_stored(databas
     async with open_room(database_url) as room:
         code, message = await refused(ask(room, "RegisterDagVersion", spec=spec))
         assert (code, message) == (
-            Code.INVALID_ARGUMENT, "defaults.pool_name: got 'gpu', expected a pool of this namespace; create it first "
-            "(SetPool with its name and slots)")
+            Code.INVALID_ARGUMENT,
+            "defaults.pool_name: got 'gpu', expected a pool of this namespace; create it first "
+            "(SetPool with its name and slots)",
+        )
         assert await room.rows("select limit_id from concurrency_limit") == []
 
 
@@ -154,14 +202,17 @@ async def test_source_is_stored_with_the_version_that_needs_it(database_url: str
         assert await room.register(spec) == 2
         large = registry_service_pb2.SourceBundle(content_hash=content_hash, archive=bytes(2 * 1024 * 1024 + 1))
         assert await refused(ask(room, "RegisterDagVersion", spec=spec, sources=[large])) == (
-            Code.INVALID_ARGUMENT, "sources: got 2097153 bytes, expected at most 2097152 bytes in all")
+            Code.INVALID_ARGUMENT,
+            "sources: got 2097153 bytes, expected at most 2097152 bytes in all",
+        )
 
 
 async def test_validate_only_says_what_would_be_and_stores_nothing(database_url: str) -> None:
     async with open_room(database_url) as room:
         await room.register(dag("churn", CHAIN))
-        answer = await ask(room, "RegisterDagVersion", spec=dag("churn", {"only": []}), validate_only=True,
-                           aliases=["production"])
+        answer = await ask(
+            room, "RegisterDagVersion", spec=dag("churn", {"only": []}), validate_only=True, aliases=["production"]
+        )
         assert (answer.created, answer.dag_version.dag_version_number) == (True, 2)
         known = await ask(room, "RegisterDagVersion", spec=dag("churn", CHAIN), validate_only=True)
         assert (known.created, known.dag_version.dag_version_number) == (False, 1)
@@ -176,7 +227,8 @@ async def test_a_request_id_has_one_effect_and_one_answer(database_url: str) -> 
         assert again == first
         assert again.created
         code, message = await refused(
-            ask(room, "RegisterDagVersion", spec=dag("churn", {"only": []}), request_id="one"))
+            ask(room, "RegisterDagVersion", spec=dag("churn", {"only": []}), request_id="one")
+        )
         assert code is Code.ALREADY_EXISTS
         assert message.startswith("request id 'one' was used at")
         assert len(await audit_of(room, "dag_version.register")) == 1
@@ -221,11 +273,17 @@ async def test_versions_are_found_by_number_by_alias_and_as_the_latest(database_
         await room.register(dag("churn", {"only": []}))
         assert [await number(), await number(alias="production"), await number(dag_version_number=2)] == [2, 1, 2]
         assert await refused(number(alias="prodution")) == (
-            Code.NOT_FOUND, "DAG churn has no alias 'prodution' (did you mean production?)")
+            Code.NOT_FOUND,
+            "DAG churn has no alias 'prodution' (did you mean production?)",
+        )
         assert await refused(number(dag_version_number=3)) == (
-            Code.NOT_FOUND, "DAG churn has no version 3 (its versions go from 1 to 2)")
+            Code.NOT_FOUND,
+            "DAG churn has no version 3 (its versions go from 1 to 2)",
+        )
         assert await refused(ask(room, "GetDagVersion", dag_id="chrun")) == (
-            Code.NOT_FOUND, "there is no DAG 'chrun' in namespace 'default' (did you mean churn?)")
+            Code.NOT_FOUND,
+            "there is no DAG 'chrun' in namespace 'default' (did you mean churn?)",
+        )
         assert (await refused(ask(room, "GetDag", dag_id="a\0b")))[0] is Code.NOT_FOUND
 
 
@@ -238,7 +296,12 @@ async def test_lists_page_by_key(database_url: str) -> None:
         second = await ask(room, "ListDags", page_size=2, page_token=first.next_page_token)
         third = await ask(room, "ListDags", page_size=2, page_token=second.next_page_token)
         assert [each.dag_id for page in (first, second, third) for each in page.dags] == [
-            "dag0", "dag1", "dag2", "dag3", "dag4"]
+            "dag0",
+            "dag1",
+            "dag2",
+            "dag3",
+            "dag4",
+        ]
         assert third.next_page_token == ""
         # The latest version counts: dag0 has lost its tag.
         assert [each.dag_id for each in (await ask(room, "ListDags", tag="even")).dags] == ["dag2", "dag4"]
@@ -248,7 +311,8 @@ async def test_lists_page_by_key(database_url: str) -> None:
         assert [each.dag_version_number for each in listed] == [6, 5, 4, 3, 2, 1]
         assert not any(each.HasField("spec") for each in listed)
         assert (await refused(ask(room, "ListDags", tag="even", page_token=first.next_page_token)))[0] is (
-            Code.INVALID_ARGUMENT)
+            Code.INVALID_ARGUMENT
+        )
         assert (await refused(ask(room, "ListDagVersions", dag_id="nowhere")))[0] is Code.NOT_FOUND
 
 
@@ -266,10 +330,13 @@ async def test_a_diff_names_each_field_that_changed(database_url: str) -> None:
         await room.register(dag("churn", {"load": [], "new": []}, tags=["a"], runs_active_max=2))
         answer = await ask(room, "DiffDagVersions", dag_id="churn", from_version_number=1, to_version_number=2)
         change = registry_service_pb2.DagDifference.Change
-        assert [(each.path, change.Name(each.change), bool(each.before), bool(each.after))
-                for each in answer.differences] == [
-            ("runs_active_max", "CHANGE_ADDED", False, True), ("tasks.new", "CHANGE_ADDED", False, True),
-            ("tasks.old", "CHANGE_REMOVED", True, False)]
+        assert [
+            (each.path, change.Name(each.change), bool(each.before), bool(each.after)) for each in answer.differences
+        ] == [
+            ("runs_active_max", "CHANGE_ADDED", False, True),
+            ("tasks.new", "CHANGE_ADDED", False, True),
+            ("tasks.old", "CHANGE_REMOVED", True, False),
+        ]
         assert answer.differences[0].after == "2"
 
 
@@ -283,7 +350,9 @@ async def test_an_alias_moves_and_only_moves_are_audited(database_url: str) -> N
             assert dict(answer.dag.aliases) == {"production": number}
         assert [each["dag_version_number"] for each in await audit_of(room, "dag.set_alias")] == [1, 2]
         assert await refused(ask(room, "SetDagAlias", dag_id="churn", alias="p", dag_version_number=9)) == (
-            Code.NOT_FOUND, "DAG churn has no version 9 (its versions go from 1 to 2)")
+            Code.NOT_FOUND,
+            "DAG churn has no version 9 (its versions go from 1 to 2)",
+        )
         code, message = await refused(ask(room, "SetDagAlias", dag_id="churn", alias="a b", dag_version_number=1))
         assert code is Code.INVALID_ARGUMENT
         assert message.startswith("alias: got 'a b'")
@@ -309,7 +378,9 @@ async def test_namespaces_do_not_see_each_other(database_url: str) -> None:
         answer = await ask(room, "RegisterDagVersion", token=token, spec=dag("churn", CHAIN))
         assert (answer.created, answer.dag_version.dag_version_number) == (True, 1)
         assert (await refused(ask(room, "GetDag", token=token, dag_id="churn", namespace="default")))[0] is (
-            Code.PERMISSION_DENIED)
+            Code.PERMISSION_DENIED
+        )
         viewer = await room.api.token("viewer")
         assert (await refused(ask(room, "RegisterDagVersion", token=viewer, spec=dag("x", CHAIN))))[0] is (
-            Code.PERMISSION_DENIED)
+            Code.PERMISSION_DENIED
+        )

@@ -119,8 +119,10 @@ async def test_a_pool_that_a_version_names_can_not_be_deleted(room: Room) -> Non
 
 
 async def test_the_same_new_content_sent_at_once_makes_one_version(room: Room) -> None:
-    together = [room.registry.RegisterDagVersion(
-        pb.RegisterDagVersionRequest(spec=dag("churn", CHAIN)), metadata=room.metadata) for _ in range(6)]
+    together = [
+        room.registry.RegisterDagVersion(pb.RegisterDagVersionRequest(spec=dag("churn", CHAIN)), metadata=room.metadata)
+        for _ in range(6)
+    ]
     answers = [await each for each in together]
     assert sorted(each.created for each in answers) == [False] * 5 + [True]
     assert {each.dag_version.dag_version_number for each in answers} == {1}
@@ -131,8 +133,12 @@ async def test_another_way_to_write_the_same_dag_is_no_new_version(room: Room) -
     spec = dag("churn", {"b": ["a"], "a": []}, tags=["x", "y"])
     for task in spec.tasks:
         task.policy.execution_timeout.CopyFrom(Duration(seconds=60))
-    other = dag("churn", {"a": [], "b": ["a", "a"]}, tags=["y", "x"],
-                defaults=dag_pb2.TaskPolicy(execution_timeout=Duration(seconds=59, nanos=1_000_000_000)))
+    other = dag(
+        "churn",
+        {"a": [], "b": ["a", "a"]},
+        tags=["y", "x"],
+        defaults=dag_pb2.TaskPolicy(execution_timeout=Duration(seconds=59, nanos=1_000_000_000)),
+    )
     await room.register(spec)
     answer = await call(room, "RegisterDagVersion", spec=other)
     assert (answer.created, answer.dag_version.dag_version_number) == (False, 1)
@@ -140,7 +146,7 @@ async def test_another_way_to_write_the_same_dag_is_no_new_version(room: Room) -
 
 async def test_a_dag_of_the_largest_size_is_registered_and_read(room: Room) -> None:
     names = [f"task{number:05}" for number in range(20_000)]
-    spec = dag("large", {name: names[number - 1:number] for number, name in enumerate(names)})
+    spec = dag("large", {name: names[number - 1 : number] for number, name in enumerate(names)})
     assert await room.register(spec) == 1
     read = (await call(room, "GetDagVersion", dag_id="large")).dag_version
     assert read.task_count == 20_000 and [task.task_id for task in read.spec.tasks] == names

@@ -25,11 +25,22 @@ class Work:
         self.api, self.runs = api, 0
 
     async def call(
-        self, request_id: str, body: bytes = b"body", *, method: str = "Do", namespace: str = "default",
+        self,
+        request_id: str,
+        body: bytes = b"body",
+        *,
+        method: str = "Do",
+        namespace: str = "default",
     ) -> bytes:
         async with transaction(self.api.database.api) as connection:
-            return await once(connection, namespace=namespace, request_id=request_id, method=method, body=body,
-                              run=lambda: self.run(connection))
+            return await once(
+                connection,
+                namespace=namespace,
+                request_id=request_id,
+                method=method,
+                body=body,
+                run=lambda: self.run(connection),
+            )
 
     async def run(self, connection: Connection) -> bytes:
         self.runs += 1
@@ -66,7 +77,9 @@ async def test_without_an_id_every_call_has_its_effect(work: Work) -> None:
 
 @pytest.mark.parametrize(("body", "method"), [(b"other", "Do"), (b"body", "Undo")])
 async def test_the_same_id_for_something_else_is_refused_and_both_are_named(
-    work: Work, body: bytes, method: str,
+    work: Work,
+    body: bytes,
+    method: str,
 ) -> None:
     await work.call("r1")
     with pytest.raises(AlreadyExists) as caught:

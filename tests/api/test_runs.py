@@ -60,8 +60,12 @@ async def test_a_thousand_runs_are_created_by_one_call_in_order(database_url: st
 async def test_a_run_key_that_exists_answers_the_run_that_has_it(database_url: str) -> None:
     async with open_room(database_url) as room:
         await room.register(dag("churn", CHAIN, params_schema=RATE_SCHEMA))
-        wanted = {"dag_id": "churn", "run_key": "monday", "params": '{"learning_rate": 0.5}',
-                  "logical_date": timestamp("2026-01-01T00:00:00Z")}
+        wanted = {
+            "dag_id": "churn",
+            "run_key": "monday",
+            "params": '{"learning_rate": 0.5}',
+            "logical_date": timestamp("2026-01-01T00:00:00Z"),
+        }
         first = await room.trigger(wanted)
         again = await room.trigger({**wanted, "params": '{"model": "tree", "learning_rate": 0.5}'}, {"dag_id": "churn"})
         assert [run.created for run in again.runs] == [False, True]
@@ -83,8 +87,12 @@ async def test_one_run_key_twice_in_a_call_is_one_run(database_url: str) -> None
         answer = await room.trigger(same, same)
         assert [run.created for run in answer.runs] == [True, False]
         assert answer.runs[0].dag_run_id == answer.runs[1].dag_run_id
-        code, _ = await refused(room.trigger({"dag_id": "churn", "run_key": "tuesday"},
-                                             {"dag_id": "churn", "run_key": "tuesday", "params": '{"model": "net"}'}))
+        code, _ = await refused(
+            room.trigger(
+                {"dag_id": "churn", "run_key": "tuesday"},
+                {"dag_id": "churn", "run_key": "tuesday", "params": '{"model": "net"}'},
+            )
+        )
         assert code is grpc.StatusCode.ALREADY_EXISTS
         assert await count(room, "dag_run") == await count(room, "dag_run_key") == 1
 
@@ -104,8 +112,9 @@ async def test_callers_that_want_the_same_keys_at_once_share_the_runs(database_u
     async with open_room(database_url) as room:
         await room.register(dag("churn", CHAIN))
         wanted = [{"dag_id": "churn", "run_key": f"k{number}"} for number in range(50)]
-        answers = await asyncio.gather(*[
-            room.trigger(*(wanted if caller % 2 else reversed(wanted))) for caller in range(8)])
+        answers = await asyncio.gather(
+            *[room.trigger(*(wanted if caller % 2 else reversed(wanted))) for caller in range(8)]
+        )
         runs = [run for answer in answers for run in answer.runs]
         assert len({(run.run_key, run.dag_run_id) for run in runs}) == 50
         assert sum(run.created for run in runs) == await count(room, "dag_run") == 50
@@ -122,8 +131,11 @@ async def test_a_run_is_of_the_version_that_its_selector_meant(database_url: str
     async with open_room(database_url) as room:
         await room.register(dag("churn", CHAIN), aliases=["production"])
         await room.register(dag("churn", {**CHAIN, "more": []}))
-        answer = await room.trigger({"dag_id": "churn"}, {"dag_id": "churn", "alias": "production"},
-                                    {"dag_id": "churn", "dag_version_number": 1})
+        answer = await room.trigger(
+            {"dag_id": "churn"},
+            {"dag_id": "churn", "alias": "production"},
+            {"dag_id": "churn", "dag_version_number": 1},
+        )
         assert [run.dag_version_number for run in answer.runs] == [2, 1, 1]
         await room.register(dag("churn", {"other": []}))
         assert (await room.run(answer.runs[0].dag_run_id)).dag_version_number == 2
@@ -174,12 +186,13 @@ async def test_runs_are_listed_newest_first_by_pages_and_filters(database_url: s
 async def test_task_instances_come_in_topological_order_by_pages(database_url: str) -> None:
     async with open_room(database_url) as room:
         names = [f"t{number:03}" for number in range(250)]
-        chain = {name: names[max(0, index - 1):index] for index, name in enumerate(names)}
+        chain = {name: names[max(0, index - 1) : index] for index, name in enumerate(names)}
         await room.register(dag("long", dict(reversed(chain.items()))))
         run_id = await room.start("long")
         first = await room.call("ListTaskInstances", dag_run_id=run_id, page_size=200)
         second = await room.call(
-            "ListTaskInstances", dag_run_id=run_id, page_size=200, page_token=first.next_page_token)
+            "ListTaskInstances", dag_run_id=run_id, page_size=200, page_token=first.next_page_token
+        )
         assert [each.task_id for each in [*first.task_instances, *second.task_instances]] == names
         assert second.next_page_token == ""
         assert list(second.task_instances[-1].upstream_task_ids) == ["t248"]

@@ -73,7 +73,8 @@ async def test_a_watcher_that_was_cut_off_gets_only_what_has_changed_since(datab
         message = await asyncio.wait_for(call.read(), SOON_SECONDS)
         call.cancel()
         assert {each.task_id: state_name(each.state) for each in message.task_instances} == {
-            "load": "success", "train": "running",
+            "load": "success",
+            "train": "running",
         }
 
 
@@ -90,7 +91,7 @@ async def test_a_watcher_on_another_replica_sees_the_run_end(database_url: str) 
 async def test_changes_that_nobody_reads_are_folded_into_one_look(database_url: str) -> None:
     async with open_room(database_url) as room:
         names = [f"t{number}" for number in range(10)]
-        await room.register(dag("chain", {name: names[max(0, i - 1):i] for i, name in enumerate(names)}))
+        await room.register(dag("chain", {name: names[max(0, i - 1) : i] for i, name in enumerate(names)}))
         hand = await hand_for(room)
         run_id = await room.start("chain")
         await hand.take("t0")
@@ -142,9 +143,12 @@ async def test_attempts_and_outputs_are_the_history_of_a_run(database_url: str) 
         await hand.end("load", output='{"rows": 3}')
         await hand.take("train")
         answer = await room.call("ListAttempts", dag_run_id=run_id)
-        assert [(each.task_id, each.attempt_number, run_pb2.AttemptState.Name(each.state), each.has_output)
-                for each in answer.attempts] == [
-            ("load", 1, "ATTEMPT_STATE_FAILED", False), ("load", 2, "ATTEMPT_STATE_SUCCESS", True),
+        assert [
+            (each.task_id, each.attempt_number, run_pb2.AttemptState.Name(each.state), each.has_output)
+            for each in answer.attempts
+        ] == [
+            ("load", 1, "ATTEMPT_STATE_FAILED", False),
+            ("load", 2, "ATTEMPT_STATE_SUCCESS", True),
             ("train", 1, "ATTEMPT_STATE_RUNNING", False),
         ]
         assert answer.attempts[0].failure.message == "no route\nto host"
@@ -169,7 +173,11 @@ async def write_log(connection: Any, run_id: str, sequence_number: int, *texts: 
     entries = json.dumps([["2026-01-01T00:00:00+00:00", "stdout", text] for text in texts])
     await connection.execute(
         "insert into task_log_chunk (dag_run_id, task_index, map_index, attempt_number, sequence_number, entries)"
-        " values ($1, 0, -1, 1, $2, $3)", run_id, sequence_number, entries)
+        " values ($1, 0, -1, 1, $2, $3)",
+        run_id,
+        sequence_number,
+        entries,
+    )
 
 
 async def test_log_lines_come_in_the_order_of_the_server_and_resume_behind_a_cursor(database_url: str) -> None:
@@ -209,7 +217,8 @@ async def test_log_order_is_that_of_numbers_not_of_their_text(database_url: str)
             for number, written in enumerate(("10", "9", "100")):
                 await write_log(connection, run_id, number, written)
                 await connection.execute(
-                    "update task_log_chunk set written = $1::text::xid8 where sequence_number = $2", written, number)
+                    "update task_log_chunk set written = $1::text::xid8 where sequence_number = $2", written, number
+                )
         messages = await rest(room.stream("StreamLogs", dag_run_id=run_id))
         assert [line.text for message in messages for line in message.lines] == ["9", "10", "100"]
 
@@ -229,7 +238,7 @@ async def test_a_large_log_is_cut_into_messages(database_url: str) -> None:
         lines = [line.text.rstrip("x") for message in [first, *others] for line in message.lines]
         assert lines == [f"{number}-{line}-" for number in range(20) for line in range(20)]
         resumed = await rest(room.stream("StreamLogs", dag_run_id=run_id, after=first.cursor))
-        assert [line.text.rstrip("x") for message in resumed for line in message.lines] == lines[len(first.lines):]
+        assert [line.text.rstrip("x") for message in resumed for line in message.lines] == lines[len(first.lines) :]
 
 
 # ---- steering
@@ -259,7 +268,9 @@ async def test_a_run_that_has_ended_is_not_cancelled(database_url: str) -> None:
         await hand.end("only")
         await room.watch(run_id)
         assert await code_of(room.call("CancelDagRun", dag_run_id=run_id)) == (
-            Code.FAILED_PRECONDITION, f"run {run_id} has already ended: success")
+            Code.FAILED_PRECONDITION,
+            f"run {run_id} has already ended: success",
+        )
 
 
 async def test_what_follows_a_cancelled_task_obeys_its_trigger_rule(database_url: str) -> None:
@@ -289,20 +300,27 @@ async def test_cleared_tasks_run_again_and_their_attempt_numbers_go_on(database_
             await hand.end(name)
         await room.watch(run_id)
         answer = await room.call(
-            "ClearTaskInstances", dag_run_id=run_id, task_ids=["train"], downstream=True, request_id="c1")
+            "ClearTaskInstances", dag_run_id=run_id, task_ids=["train"], downstream=True, request_id="c1"
+        )
         assert list(answer.cleared_task_ids) == ["train", "report"]
         assert run_state(answer.dag_run) == "running"
         await hand.end("train")
         await hand.take("report")
         again = await room.call(
-            "ClearTaskInstances", dag_run_id=run_id, task_ids=["train"], downstream=True, request_id="c1")
+            "ClearTaskInstances", dag_run_id=run_id, task_ids=["train"], downstream=True, request_id="c1"
+        )
         assert list(again.cleared_task_ids) == ["train", "report"]
         assert (await room.states(run_id))["train"] == "success"
         await hand.end("report")
         await room.watch(run_id)
         attempts = (await room.call("ListAttempts", dag_run_id=run_id)).attempts
         assert [(each.task_id, each.attempt_number) for each in attempts] == [
-            ("load", 1), ("train", 1), ("report", 1), ("train", 2), ("report", 2)]
+            ("load", 1),
+            ("train", 1),
+            ("report", 1),
+            ("train", 2),
+            ("report", 2),
+        ]
         assert await actions(room) == ["dag_run.trigger", "task_instance.clear"]
 
 
@@ -351,9 +369,14 @@ async def test_one_command_sent_many_times_at_once_has_one_effect(database_url: 
         run_id = await room.start("churn")
         await hand.end("only")
         await room.watch(run_id)
-        answers = await asyncio.gather(*[
-            room.call("ClearTaskInstances", dag_run_id=run_id, task_ids=["only"], cancel_running=True, request_id="c1")
-            for _ in range(6)])
+        answers = await asyncio.gather(
+            *[
+                room.call(
+                    "ClearTaskInstances", dag_run_id=run_id, task_ids=["only"], cancel_running=True, request_id="c1"
+                )
+                for _ in range(6)
+            ]
+        )
         assert all(list(answer.cleared_task_ids) == ["only"] for answer in answers)
         await hand.end("only")
         assert run_state(await room.watch(run_id)) == "success"
@@ -386,8 +409,10 @@ async def test_each_wait_is_explained(database_url: str) -> None:
         found = await explain(room, run_id)
         assert found["load"][0] == "running"
         assert found["load"][1].startswith("running on worker hand for ")
-        assert found["side"] == ("limit", "the limit on live attempts of churn is full: 1 of 1 in use; "
-                                          f"held by churn load (run {run_id})")
+        assert found["side"] == (
+            "limit",
+            f"the limit on live attempts of churn is full: 1 of 1 in use; held by churn load (run {run_id})",
+        )
         await hand.end("load")
         await hand.end("side")
         await hand.end("train")
@@ -396,7 +421,8 @@ async def test_each_wait_is_explained(database_url: str) -> None:
         answer = await room.call("ExplainDagRun", dag_run_id=run_id)
         assert not answer.explanations
         assert [step.task_id for step in answer.critical_path] == ["load", "train"] or [
-            step.task_id for step in answer.critical_path] == ["side", "train"]
+            step.task_id for step in answer.critical_path
+        ] == ["side", "train"]
         one = await room.call("ExplainDagRun", dag_run_id=run_id, task_id="load")
         assert one.explanations[0].message == "ended: success"
 

@@ -17,8 +17,16 @@ from glidepath_proto.run.v1 import run_service_pb2
 pytestmark = pytest.mark.asyncio
 # All that a call on runs could write into.
 TABLES = (
-    "dag_run", "dag_run_key", "dag_run_event", "run_inbox", "task_queue", "live_attempt", "task_attempt", "request",
-    "audit_event", "incident",
+    "dag_run",
+    "dag_run_key",
+    "dag_run_event",
+    "run_inbox",
+    "task_queue",
+    "live_attempt",
+    "task_attempt",
+    "request",
+    "audit_event",
+    "incident",
 )
 
 
@@ -28,9 +36,14 @@ async def scene(room: Room) -> dict[str, str]:
         await connection.execute("insert into namespace (namespace) values ('other')")
     await room.register(dag("churn", CHAIN, params_schema=RATE_SCHEMA), aliases=["production"])
     await room.register(dag("plain", {"only": []}))
-    first = await room.trigger({
-        "dag_id": "churn", "run_key": "first", "params": '{"learning_rate": 0.5}',
-        "logical_date": timestamp("2026-01-01T00:00:00Z")})
+    first = await room.trigger(
+        {
+            "dag_id": "churn",
+            "run_key": "first",
+            "params": '{"learning_rate": 0.5}',
+            "logical_date": timestamp("2026-01-01T00:00:00Z"),
+        }
+    )
     await room.trigger({"dag_id": "plain"}, request_id="used")
     await room.start("churn")
     run_id = first.runs[0].dag_run_id
@@ -39,8 +52,12 @@ async def scene(room: Room) -> dict[str, str]:
     page = await room.call("ListDagRuns", dag_id="churn", page_size=1)
     async with room.database.api.acquire() as connection:
         used = await connection.fetchrow("select create_time, body_hash from request where request_id = 'used'")
-    return {"run": run_id, "token": page.next_page_token, "token_start": page.next_page_token[:64],
-            "used": used["create_time"].isoformat()}
+    return {
+        "run": run_id,
+        "token": page.next_page_token,
+        "token_start": page.next_page_token[:64],
+        "used": used["create_time"].isoformat(),
+    }
 
 
 async def callers(room: Room) -> dict[str, Any]:

@@ -76,21 +76,27 @@ def detail_of(error: grpc.aio.AioRpcError, kind: Any) -> Any:
     return None
 
 
-@pytest.mark.parametrize(("failure", "code"), [
-    (errors.InvalidInput("bad"), Code.INVALID_ARGUMENT),
-    (errors.InvalidDag("bad"), Code.INVALID_ARGUMENT),
-    (errors.NotFound("gone"), Code.NOT_FOUND),
-    (errors.AlreadyExists("taken"), Code.ALREADY_EXISTS),
-    (errors.StateConflict("not now"), Code.FAILED_PRECONDITION),
-    (errors.Fenced("late"), Code.ABORTED),
-    (errors.LimitExceeded("full"), Code.RESOURCE_EXHAUSTED),
-    (errors.Unauthenticated("who"), Code.UNAUTHENTICATED),
-    (errors.PermissionDenied("no"), Code.PERMISSION_DENIED),
-    (errors.Unavailable("later"), Code.UNAVAILABLE),
-])
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (errors.InvalidInput("bad"), Code.INVALID_ARGUMENT),
+        (errors.InvalidDag("bad"), Code.INVALID_ARGUMENT),
+        (errors.NotFound("gone"), Code.NOT_FOUND),
+        (errors.AlreadyExists("taken"), Code.ALREADY_EXISTS),
+        (errors.StateConflict("not now"), Code.FAILED_PRECONDITION),
+        (errors.Fenced("late"), Code.ABORTED),
+        (errors.LimitExceeded("full"), Code.RESOURCE_EXHAUSTED),
+        (errors.Unauthenticated("who"), Code.UNAUTHENTICATED),
+        (errors.PermissionDenied("no"), Code.PERMISSION_DENIED),
+        (errors.Unavailable("later"), Code.UNAVAILABLE),
+    ],
+)
 @pytest.mark.parametrize("method", ["Fail", "Stream"])
 async def test_each_error_has_its_code_and_reason(
-    caller: Caller, failure: errors.GlidepathError, code: grpc.StatusCode, method: str,
+    caller: Caller,
+    failure: errors.GlidepathError,
+    code: grpc.StatusCode,
+    method: str,
 ) -> None:
     failure.hint = "do something else"
     arrived = await caller.failed(failure, method)
@@ -110,7 +116,9 @@ async def test_bad_input_names_each_field_its_value_and_what_was_expected(caller
     arrived = await caller.failed(errors.InvalidInput("two things are wrong", violations=violations))
     found = detail_of(arrived, error_details_pb2.BadRequest).field_violations
     assert [(each.field, each.description) for each in found] == [
-        ("tasks.train.retries", "got -1, expected 0 to 100"), ("dag_id", "got '', expected a name")]
+        ("tasks.train.retries", "got -1, expected 0 to 100"),
+        ("dag_id", "got '', expected a name"),
+    ]
 
 
 async def test_more_violations_than_fit_are_counted(caller: Caller) -> None:
@@ -129,11 +137,16 @@ async def test_a_limit_says_when_to_come_back(caller: Caller) -> None:
     assert detail_of(await caller.failed(errors.LimitExceeded("never")), error_details_pb2.RetryInfo) is None
 
 
-@pytest.mark.parametrize("failure", [
-    ConnectionRefusedError("nobody there"), asyncpg.DeadlockDetectedError("deadlock"),
-    asyncpg.AdminShutdownError("terminating connection"), asyncpg.InvalidCachedStatementError("plan changed"),
-    TimeoutError(),
-])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ConnectionRefusedError("nobody there"),
+        asyncpg.DeadlockDetectedError("deadlock"),
+        asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.InvalidCachedStatementError("plan changed"),
+        TimeoutError(),
+    ],
+)
 async def test_a_database_that_does_not_answer_is_unavailable_for_now(caller: Caller, failure: Exception) -> None:
     arrived = await caller.failed(failure)
     assert arrived.code() is Code.UNAVAILABLE
@@ -152,20 +165,28 @@ async def test_after_the_database_cut_its_connections_calls_are_unavailable_at_m
 
     await until(answered)
     connection = await asyncpg.connect(api.server.settings.database_url)
-    await connection.execute("select pg_terminate_backend(pid) from pg_stat_activity "
-                             "where datname = current_database() and pid <> pg_backend_pid()")
+    await connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
     await connection.close()
     await until(answered)
     assert seen <= {Code.OK, Code.UNAVAILABLE}
 
 
 @pytest.mark.parametrize("method", ["Fail", "Stream"])
-@pytest.mark.parametrize("failure", [
-    ZeroDivisionError("secret-detail"), asyncpg.UniqueViolationError("secret-detail"),
-    errors.IllegalTransition("secret-detail"),
-])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ZeroDivisionError("secret-detail"),
+        asyncpg.UniqueViolationError("secret-detail"),
+        errors.IllegalTransition("secret-detail"),
+    ],
+)
 async def test_what_nobody_foresaw_is_an_incident_in_the_log_and_no_traceback_on_the_wire(
-    caller: Caller, failure: Exception, method: str,
+    caller: Caller,
+    failure: Exception,
+    method: str,
 ) -> None:
     log = StringIO()
     telemetry.configure("json", stream=log)

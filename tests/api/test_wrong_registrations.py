@@ -17,8 +17,18 @@ from glidepath_proto.admin.v1 import admin_service_pb2, admin_service_pb2_grpc
 from glidepath_proto.registry.v1 import registry_service_pb2
 
 # All that the registry writes into.
-TABLES = ("dag", "dag_version", "dag_alias", "source_bundle", "queue", "task_class", "concurrency_limit", "request",
-          "audit_event", "incident")
+TABLES = (
+    "dag",
+    "dag_version",
+    "dag_alias",
+    "source_bundle",
+    "queue",
+    "task_class",
+    "concurrency_limit",
+    "request",
+    "audit_event",
+    "incident",
+)
 
 
 async def scene(room: Room) -> dict[str, str]:

@@ -77,6 +77,7 @@ def owner(state_dir: Path, programs: Binaries) -> Iterator[subprocess.Popen[str]
 
 def ask(url: str, *statements: str) -> Any:
     """Run them on one connection; the first value of the last."""
+
     async def session() -> Any:
         connection = await asyncpg.connect(url, timeout=10)
         try:
@@ -123,10 +124,18 @@ def test_a_restart_keeps_rows_and_the_url(opened: Open) -> None:
 
 def test_it_is_set_up_to_keep_what_it_was_given(opened: Open, programs: Binaries) -> None:
     url = opened().url
-    shown = {name: ask(url, f"show {name}") for name in
-             ("fsync", "data_checksums", "server_encoding", "max_connections", "listen_addresses", "jit")}
-    assert shown == {"fsync": "on", "data_checksums": "on", "server_encoding": "UTF8", "max_connections": "60",
-                     "listen_addresses": "", "jit": "off"}
+    shown = {
+        name: ask(url, f"show {name}")
+        for name in ("fsync", "data_checksums", "server_encoding", "max_connections", "listen_addresses", "jit")
+    }
+    assert shown == {
+        "fsync": "on",
+        "data_checksums": "on",
+        "server_encoding": "UTF8",
+        "max_connections": "60",
+        "listen_addresses": "",
+        "jit": "off",
+    }
     assert ask(url, "show server_version_num").startswith(str(programs.major))
 
 
@@ -178,8 +187,10 @@ def test_what_still_works_for_a_killed_postmaster_is_ended(opened: Open) -> None
         connection = await asyncpg.connect(postgres.url)
         # Busy without ever waiting, so that it does not notice that its postmaster has gone.
         query = asyncio.create_task(connection.fetchval("select count(*) from generate_series(1, 100000000000)"))
-        active = ("select exists (select from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()"
-                  " and query like '%generate_series%')")
+        active = (
+            "select exists (select from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()"
+            " and query like '%generate_series%')"
+        )
         await asyncio.to_thread(wait_until, lambda: ask(postgres.url, active), "the query's start")
         assert postgres.pid is not None
         os.kill(postgres.pid, signal.SIGKILL)
@@ -192,8 +203,7 @@ def test_what_still_works_for_a_killed_postmaster_is_ended(opened: Open) -> None
     assert ask(postgres.url, "select 1") == 1
 
 
-def test_an_owner_that_was_killed_is_followed_by_the_next_one(
-        owner: subprocess.Popen[str], opened: Open) -> None:
+def test_an_owner_that_was_killed_is_followed_by_the_next_one(owner: subprocess.Popen[str], opened: Open) -> None:
     assert owner.stdout is not None
     orphan = int(owner.stdout.readline())
     client = opened()
@@ -248,7 +258,8 @@ def test_without_programs_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_start_that_fails_shows_the_end_of_the_log_and_frees_the_directory(
-        opened: Open, state_dir: Path, programs: Binaries) -> None:
+    opened: Open, state_dir: Path, programs: Binaries
+) -> None:
     with pytest.raises(Unavailable, match=r"max_connections"):
         EmbeddedPostgres.start(state_dir, max_connections=-1, programs=programs)
     assert opened().is_owner
@@ -264,8 +275,7 @@ def strict_umask() -> Iterator[None]:
 
 @pytest.mark.usefixtures("strict_umask")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands Postgres to another account")
-def test_root_puts_what_its_account_cannot_reach_where_it_can(
-        state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_puts_what_its_account_cannot_reach_where_it_can(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = state_dir / "private" / "state"
     hidden.parent.mkdir(mode=0o700)
     monkeypatch.setattr(embedded, "ROOT_DATA", state_dir / "open")
@@ -287,6 +297,10 @@ def test_root_puts_what_its_account_cannot_reach_where_it_can(
 
 
 def test_psql_opens_the_url(opened: Open) -> None:
-    done = subprocess.run([binaries.psql(), opened().url, "-Atc", "select 'through ' || current_database()"],
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [binaries.psql(), opened().url, "-Atc", "select 'through ' || current_database()"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "through glidepath\n"

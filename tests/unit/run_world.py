@@ -161,8 +161,16 @@ class World:
         release = self.live[task]
         outcome, failure = self.next_outcome(task)
         ended = AttemptEnded(
-            task, -1, release.attempt_number, outcome, release.tries, release.losses, release.redeliveries, failure,
-            cancel_requested=task in self.told_to_end)
+            task,
+            -1,
+            release.attempt_number,
+            outcome,
+            release.tries,
+            release.losses,
+            release.redeliveries,
+            failure,
+            cancel_requested=task in self.told_to_end,
+        )
         self.ended.append(ended)
         return ended
 
@@ -223,13 +231,29 @@ def graph_of(upstream: Sequence[Sequence[int]], rules: Sequence[TriggerRule], po
     for task, before in enumerate(upstream):
         for each in before:
             downstream[each].append(task)
-    return Graph(tuple(f"t{task}" for task in range(len(upstream))), tuple(map(tuple, upstream)),
-                 tuple(map(tuple, downstream)), tuple(rules), tuple(policies))
+    return Graph(
+        tuple(f"t{task}" for task in range(len(upstream))),
+        tuple(map(tuple, upstream)),
+        tuple(map(tuple, downstream)),
+        tuple(rules),
+        tuple(policies),
+    )
 
 
 OUTCOMES: list[Outcome] = [
-    GOOD, GOOD, GOOD, (A.FAILED, BROKEN), (A.FAILED, HOPELESS), (A.FAILED, None), (A.TIMED_OUT, BROKEN),
-    (A.LOST, None), (A.LOST, None), (A.RETURNED, None), (A.SKIPPED, None), (A.CANCELLED, None)]
+    GOOD,
+    GOOD,
+    GOOD,
+    (A.FAILED, BROKEN),
+    (A.FAILED, HOPELESS),
+    (A.FAILED, None),
+    (A.TIMED_OUT, BROKEN),
+    (A.LOST, None),
+    (A.LOST, None),
+    (A.RETURNED, None),
+    (A.SKIPPED, None),
+    (A.CANCELLED, None),
+]
 
 
 def random_run(seed: int, size: int) -> tuple[Graph, list[list[Script]]]:

@@ -61,7 +61,9 @@ def test_large_runs_end_as_the_model_says(seed: int) -> None:
 @many
 @given(seed=SEEDS, size=st.integers(1, 60), order=SEEDS)
 def test_whatever_operators_do_meanwhile_the_ends_follow_from_the_last_generations(
-    seed: int, size: int, order: int,
+    seed: int,
+    size: int,
+    order: int,
 ) -> None:
     world = started(seed, size, order)
     for _ in range(world.chance.randint(1, 8)):
@@ -108,8 +110,19 @@ def end(world: World, task: int, outcome: AttemptState = A.SUCCESS, failure: Fai
     if task in world.queue:
         world.claim(task)
     held = world.live[task]
-    return world.step(AttemptEnded(task, -1, held.attempt_number, outcome, held.tries, held.losses, held.redeliveries,
-                                   failure, cancel_requested=task in world.told_to_end))
+    return world.step(
+        AttemptEnded(
+            task,
+            -1,
+            held.attempt_number,
+            outcome,
+            held.tries,
+            held.losses,
+            held.redeliveries,
+            failure,
+            cancel_requested=task in world.told_to_end,
+        )
+    )
 
 
 def test_a_second_start_changes_nothing() -> None:

@@ -33,7 +33,9 @@ NAMES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_si
 SECONDS = st.floats(0.001, 86_400)
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=6)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
 
 
 def spec_of(draft: DagDraft) -> DagSpec:
@@ -48,20 +50,31 @@ def text_of(draft: DagDraft) -> str:
 
 @st.composite
 def retries(draw: st.DrawFn) -> RetryDraft:
-    common = {"retries_max": draw(st.none() | st.integers(0, 1000)),
-              "losses_max": draw(st.none() | st.integers(0, 100))}
+    common = {
+        "retries_max": draw(st.none() | st.integers(0, 1000)),
+        "losses_max": draw(st.none() | st.integers(0, 100)),
+    }
     if draw(st.booleans()):
         return RetryDraft(delays_seconds=tuple(draw(st.lists(SECONDS, min_size=1, max_size=3))), **common)
-    return RetryDraft(delay_seconds=draw(st.none() | SECONDS), backoff=draw(st.none() | st.floats(1, 100)),
-                      delay_max_seconds=draw(st.none() | SECONDS), **common)
+    return RetryDraft(
+        delay_seconds=draw(st.none() | SECONDS),
+        backoff=draw(st.none() | st.floats(1, 100)),
+        delay_max_seconds=draw(st.none() | SECONDS),
+        **common,
+    )
 
 
 POLICIES = st.builds(
-    PolicyDraft, owner=st.none() | NAMES, queue_name=st.none() | st.sampled_from(["default", "gpu"]), retry=retries(),
-    execution_timeout_seconds=st.none() | SECONDS, priority=st.none() | st.integers(-100, 100),
+    PolicyDraft,
+    owner=st.none() | NAMES,
+    queue_name=st.none() | st.sampled_from(["default", "gpu"]),
+    retry=retries(),
+    execution_timeout_seconds=st.none() | SECONDS,
+    priority=st.none() | st.integers(-100, 100),
     resources=st.none() | st.dictionaries(st.sampled_from(["cpu", "gpu"]), st.floats(0, 64), min_size=1),
     worker_selector=st.none() | st.dictionaries(NAMES, NAMES, min_size=1, max_size=2),
-    cancel_grace_seconds=st.none() | SECONDS.filter(lambda seconds: seconds < 3600))
+    cancel_grace_seconds=st.none() | SECONDS.filter(lambda seconds: seconds < 3600),
+)
 
 
 def inputs(upstream: list[str]) -> st.SearchStrategy[Input]:
@@ -69,7 +82,9 @@ def inputs(upstream: list[str]) -> st.SearchStrategy[Input]:
         st.builds(lambda value: Literal(json.dumps(value).encode()), JSON_VALUES)
         | st.builds(Literal, data=st.binary(max_size=8), content_type=st.just("application/octet-stream"))
         | st.builds(Literal, uri=st.just("s3://b/k"), size_bytes=st.integers(0, 9), sha256=st.just("a" * 64))
-        | st.builds(Template, st.sampled_from(["", "{{ ds }}/x", "{{ params.rate }}"])) | st.just(Param("rate")))
+        | st.builds(Template, st.sampled_from(["", "{{ ds }}/x", "{{ params.rate }}"]))
+        | st.just(Param("rate"))
+    )
     if upstream:
         leaf |= st.builds(OutputRef, st.sampled_from(upstream), st.sampled_from(["", "rows"]))
     return leaf | st.builds(InputList, st.lists(leaf, max_size=3).map(tuple))
@@ -80,14 +95,29 @@ def drafts(draw: st.DrawFn) -> DagDraft:
     ids = draw(st.lists(st.text("abc.", min_size=1, max_size=3).map("t".__add__), unique=True, min_size=1, max_size=6))
     tasks = [
         TaskDraft(
-            name, Handler("h", draw(st.sampled_from(["", "v1"]))), draw(NAMES), draw(st.sampled_from(["", "g"])),
+            name,
+            Handler("h", draw(st.sampled_from(["", "v1"]))),
+            draw(NAMES),
+            draw(st.sampled_from(["", "g"])),
             draw(st.lists(st.sampled_from(ids[:n]), max_size=3)) if n else (),
             draw(st.sampled_from([TriggerRule.ALL_SUCCESS, TriggerRule.ALL_DONE])),
-            draw(st.dictionaries(st.sampled_from(["x", "y", "env.A"]), inputs(ids[:n]), max_size=3)), draw(POLICIES))
+            draw(st.dictionaries(st.sampled_from(["x", "y", "env.A"]), inputs(ids[:n]), max_size=3)),
+            draw(POLICIES),
+        )
         for n, name in enumerate(ids)
     ]
-    return DagDraft("d", tasks, draw(NAMES), draw(NAMES), draw(st.lists(NAMES, max_size=3)), SCHEMA, draw(POLICIES),
-                    draw(st.none() | SECONDS), draw(st.none() | st.integers(1, 9)), draw(st.none() | st.integers(1, 9)))
+    return DagDraft(
+        "d",
+        tasks,
+        draw(NAMES),
+        draw(NAMES),
+        draw(st.lists(NAMES, max_size=3)),
+        SCHEMA,
+        draw(POLICIES),
+        draw(st.none() | SECONDS),
+        draw(st.none() | st.integers(1, 9)),
+        draw(st.none() | st.integers(1, 9)),
+    )
 
 
 @given(drafts())
@@ -105,8 +135,9 @@ def test_the_order_in_which_things_are_given_does_not_count(draft: DagDraft, cha
         return chance.sample(list(things), len(things))
 
     tasks = [
-        replace(task, upstream_task_ids=shuffled(task.upstream_task_ids) * 2,
-                inputs=dict(shuffled(task.inputs.items())))
+        replace(
+            task, upstream_task_ids=shuffled(task.upstream_task_ids) * 2, inputs=dict(shuffled(task.inputs.items()))
+        )
         for task in draft.tasks
     ]
     other = replace(draft, tasks=shuffled(tasks), tags=shuffled(draft.tags) * 2)
@@ -139,17 +170,29 @@ def with_b(**changes: Any) -> DagDraft:
     return replace(ONE, tasks=[ONE.tasks[0], replace(ONE.tasks[1], **changes)])
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    (with_b(policy=PolicyDraft(execution_timeout_seconds=60)),
-     with_b(policy=PolicyDraft(execution_timeout_seconds=60.0))),
-    (with_b(policy=PolicyDraft(priority=0, queue_name="default", pool_name="")), ONE),
-    (with_b(inputs={"x": OutputRef("a")}, upstream_task_ids=[]), with_b(inputs={"x": OutputRef("a")})),
-    (with_b(inputs={"x": Literal(b'{"b": 1, "a": [1,2]}')}), with_b(inputs={"x": Literal(b'{"a":[1, 2],"b":1}')})),
-    (with_b(inputs={"x": Literal(b'"\\u00e9"')}), with_b(inputs={"x": Literal('"é"'.encode())})),
-    (replace(ONE, params_schema=SCHEMA), replace(ONE, params_schema=json.dumps(json.loads(SCHEMA), indent=4))),
-    (replace(ONE, defaults=PolicyDraft(pool_name="p", pool_slots=2),
-             tasks=[replace(task, policy=PolicyDraft(pool_name="")) for task in ONE.tasks]), ONE),
-], ids=["60 and 60.0", "defaults said", "output makes upstream", "keys", "escapes", "schema layout", "no pool"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            with_b(policy=PolicyDraft(execution_timeout_seconds=60)),
+            with_b(policy=PolicyDraft(execution_timeout_seconds=60.0)),
+        ),
+        (with_b(policy=PolicyDraft(priority=0, queue_name="default", pool_name="")), ONE),
+        (with_b(inputs={"x": OutputRef("a")}, upstream_task_ids=[]), with_b(inputs={"x": OutputRef("a")})),
+        (with_b(inputs={"x": Literal(b'{"b": 1, "a": [1,2]}')}), with_b(inputs={"x": Literal(b'{"a":[1, 2],"b":1}')})),
+        (with_b(inputs={"x": Literal(b'"\\u00e9"')}), with_b(inputs={"x": Literal('"é"'.encode())})),
+        (replace(ONE, params_schema=SCHEMA), replace(ONE, params_schema=json.dumps(json.loads(SCHEMA), indent=4))),
+        (
+            replace(
+                ONE,
+                defaults=PolicyDraft(pool_name="p", pool_slots=2),
+                tasks=[replace(task, policy=PolicyDraft(pool_name="")) for task in ONE.tasks],
+            ),
+            ONE,
+        ),
+    ],
+    ids=["60 and 60.0", "defaults said", "output makes upstream", "keys", "escapes", "schema layout", "no pool"],
+)
 def test_two_ways_to_say_one_thing_have_one_hash(one: DagDraft, other: DagDraft) -> None:
     assert content_hash(text_of(one)) == content_hash(text_of(other))
 
@@ -202,7 +245,8 @@ def test_the_text_of_a_small_dag_is_this_one() -> None:
         '{"dag_id":"d","format":1,"tasks":[{"handler":{"name":"h"},"policy":{"cancel_grace_seconds":10.0,'
         '"isolation":"process","lease_mode":"hold","pool_slots":1,"priority":0,"queue_name":"default","retry":'
         '{"backoff":1.0,"delay_max_seconds":3600.0,"delay_seconds":0.0,"losses_max":3,"retries_max":0}},'
-        '"task_id":"a","trigger_rule":"all_success"}]}')
+        '"task_id":"a","trigger_rule":"all_success"}]}'
+    )
 
 
 def test_a_text_of_another_format_is_not_read() -> None:

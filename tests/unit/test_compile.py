@@ -33,7 +33,8 @@ def test_every_task_comes_after_its_upstreams(upstream: dict[str, set[str]]) -> 
 
 @given(acyclic(), st.randoms(use_true_random=False))
 def test_the_order_does_not_depend_on_how_tasks_were_given(
-    upstream: dict[str, set[str]], chance: random.Random,
+    upstream: dict[str, set[str]],
+    chance: random.Random,
 ) -> None:
     names = list(upstream)
     chance.shuffle(names)
@@ -74,8 +75,9 @@ def test_a_long_chain_and_a_long_cycle_need_no_deep_stack() -> None:
 
 
 def spec_of(upstream: Mapping[str, tuple[str, ...]]) -> DagSpec:
-    return DagSpec("d", tuple(TaskSpec(name, Handler("h"), upstream_task_ids=befores)
-                              for name, befores in upstream.items()))
+    return DagSpec(
+        "d", tuple(TaskSpec(name, Handler("h"), upstream_task_ids=befores) for name, befores in upstream.items())
+    )
 
 
 def test_a_graph_has_indices_in_the_order_of_the_spec() -> None:

@@ -23,8 +23,11 @@ def graph_of(upstream: dict[str, list[str]], rules: dict[str, TriggerRule] | Non
         for up in ups:
             down[index[up]].append(index[name])
     return Graph(
-        tuple(ids), tuple(tuple(index[up] for up in ups) for ups in upstream.values()), tuple(map(tuple, down)),
-        tuple((rules or {}).get(name, TriggerRule.ALL_SUCCESS) for name in ids), (RetryPolicy(),) * len(ids),
+        tuple(ids),
+        tuple(tuple(index[up] for up in ups) for ups in upstream.values()),
+        tuple(map(tuple, down)),
+        tuple((rules or {}).get(name, TriggerRule.ALL_SUCCESS) for name in ids),
+        (RetryPolicy(),) * len(ids),
     )
 
 
@@ -53,7 +56,9 @@ def test_waiting_and_work_of_all_attempts_count() -> None:
 
 def test_what_has_not_ended_counts_until_now() -> None:
     attempts = [
-        AttemptTimes(0, at(0), at(0), at(5)), AttemptTimes(1, at(5), at(6), None), AttemptTimes(2, at(5), at(5), at(7)),
+        AttemptTimes(0, at(0), at(0), at(5)),
+        AttemptTimes(1, at(5), at(6), None),
+        AttemptTimes(2, at(5), at(5), at(7)),
     ]
     assert path(DIAMOND, attempts, now=30) == [("load", 0, 5), ("left", 1, 24)]
     assert path(DIAMOND, [AttemptTimes(0, at(0))], now=7) == [("load", 7, 0)]

@@ -60,15 +60,19 @@ def test_delays_of_one_kind_push_out_those_of_the_other() -> None:
 
 def test_outputs_in_lists_and_templates_are_needed_and_named_once() -> None:
     task = TaskSpec(
-        "a", Handler("h"), upstream_task_ids=("features", "features.scale", "load", "unused"),
+        "a",
+        Handler("h"),
+        upstream_task_ids=("features", "features.scale", "load", "unused"),
         inputs={
             "x": InputList((OutputRef("load"), InputList((OutputRef("load", "rows"), Literal(b"1"))))),
             "y": Template("{{ outputs.features.scale.mean }} {{ ds }} {{{{ outputs.unused }}"),
-        })
+        },
+    )
     assert output_sources(task) == ("features.scale", "load")
 
 
 def test_outputs_as_inputs_make_upstreams() -> None:
-    draft = DagDraft("d", [TaskDraft("a", Handler("h")), TaskDraft("b", Handler("h"), inputs={
-        "x": InputList((OutputRef("a"),))})])
+    draft = DagDraft(
+        "d", [TaskDraft("a", Handler("h")), TaskDraft("b", Handler("h"), inputs={"x": InputList((OutputRef("a"),))})]
+    )
     assert resolve(draft, ["a", "b"]).tasks[1].upstream_task_ids == ("a",)

@@ -25,7 +25,8 @@ def test_the_same_content_has_no_differences() -> None:
 def test_a_field_deep_inside_is_named_by_its_path() -> None:
     policy = ResolvedPolicy(retry=RetryPolicy(retries_max=3))
     assert diff(replace(SPEC, tasks=(replace(TRAIN, policy=policy),))) == [
-        Difference(Change.CHANGED, "tasks.train.policy.retry.retries_max", "0", "3")]
+        Difference(Change.CHANGED, "tasks.train.policy.retry.retries_max", "0", "3")
+    ]
 
 
 def test_fields_come_and_go_and_paths_are_sorted() -> None:
@@ -46,8 +47,9 @@ def test_a_new_task_is_one_difference_and_other_tasks_do_not_move() -> None:
 def test_there_and_back_is_the_same_with_the_sides_swapped() -> None:
     other = replace(SPEC, owner="team", tasks=(replace(TRAIN, inputs={"rows": Literal(b"true")}),))
     swap = {Change.ADDED: Change.REMOVED, Change.REMOVED: Change.ADDED, Change.CHANGED: Change.CHANGED}
-    assert diff(SPEC, other) == [Difference(swap[each.change], each.path, each.after, each.before)
-                                 for each in diff(other)]
+    assert diff(SPEC, other) == [
+        Difference(swap[each.change], each.path, each.after, each.before) for each in diff(other)
+    ]
     assert Difference(Change.CHANGED, "tasks.train.inputs.rows.literal.json", '"1"', '"true"') in diff(other)
 
 

@@ -28,8 +28,11 @@ from glidepath_server.core.states import AttemptState, RunIntent, RunState, Task
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 # load -> train -> report, check (all_done over load and train)
 GRAPH = Graph(
-    ("load", "train", "report", "check"), ((), (0,), (1,), (0, 1)), ((1, 3), (2, 3), (), ()),
-    (TriggerRule.ALL_SUCCESS,) * 3 + (TriggerRule.ALL_DONE,), (RetryPolicy(),) * 4,
+    ("load", "train", "report", "check"),
+    ((), (0,), (1,), (0, 1)),
+    ((1, 3), (2, 3), (), ()),
+    (TriggerRule.ALL_SUCCESS,) * 3 + (TriggerRule.ALL_DONE,),
+    (RetryPolicy(),) * 4,
 )
 RUN = RunFacts("churn", RunState.RUNNING, RunIntent.RUN, True, False, False, 1, None)
 NEEDS = TaskClass(7, "default", "churn", 1, "gpu", "python:train:main", "abc123", {"zone": "eu"}, {"gpu": 2.0}, 1)
@@ -38,8 +41,9 @@ S, R, OK, BAD = TaskState.SCHEDULED, TaskState.RELEASED, TaskState.SUCCESS, Task
 
 
 def waiting(**changes: Any) -> WaitingRow:
-    row = WaitingRow(0, -1, 1, class_id=7, queue_id=1, order_key=1.0, queue_time=NOW, available_time=NOW, due=True,
-                     parked_on=0)
+    row = WaitingRow(
+        0, -1, 1, class_id=7, queue_id=1, order_key=1.0, queue_time=NOW, available_time=NOW, due=True, parked_on=0
+    )
     return replace(row, **changes)
 
 
@@ -91,14 +95,17 @@ def test_a_retry_waits_for_its_time_and_says_what_failed() -> None:
 def test_a_full_limit_says_how_full_and_who_has_it() -> None:
     limit = LimitFacts("pool", "gpus", 2, False, 2, ("other/9f/train", "other/a0/train"))
     assert released(waiting(parked_on=5), limits={5: limit}) == (
-        Wait.LIMIT, "pool gpus is full: 2 of 2 in use; held by other/9f/train, other/a0/train",
+        Wait.LIMIT,
+        "pool gpus is full: 2 of 2 in use; held by other/9f/train, other/a0/train",
         "set more slots, or wait for a holder to end",
     )
 
 
 def test_a_paused_dag_says_so() -> None:
     assert released(waiting(), run=replace(RUN, paused=True)) == (
-        Wait.PAUSED, "the DAG churn is paused", "unpause churn to let it go on",
+        Wait.PAUSED,
+        "the DAG churn is paused",
+        "unpause churn to let it go on",
     )
 
 
@@ -122,8 +129,10 @@ def test_without_any_worker_it_says_what_is_needed() -> None:
     [
         ({"queue_names": frozenset({"gpus"})}, "serves queues gpus, not gpu"),
         ({"handlers": (("shell", frozenset({"*"})),)}, "does not offer handler python:train:main"),
-        ({"handlers": (("python:train:main", frozenset({"old"})),)},
-         "has handler python:train:main in versions old, not abc123"),
+        (
+            {"handlers": (("python:train:main", frozenset({"old"})),)},
+            "has handler python:train:main in versions old, not abc123",
+        ),
         ({"labels": {"zone": "us"}}, "label zone is us, not eu"),
         ({"resources": {"gpu": 1.0}}, "has 1 gpu, 2 needed"),
     ],
@@ -148,7 +157,8 @@ def test_a_draining_worker_takes_nothing() -> None:
 def test_what_could_run_says_how_many_go_first() -> None:
     sessions = (SessionFacts("w", OFFER),)
     assert released(waiting(), sessions=sessions, ahead={0: 12})[:2] == (
-        Wait.ORDER, "queued on gpu behind 12 others; 1 worker can run it",
+        Wait.ORDER,
+        "queued on gpu behind 12 others; 1 worker can run it",
     )
     assert released(waiting(), sessions=sessions)[1] == "next on queue gpu; 1 worker can run it, none has room yet"
 
@@ -190,6 +200,11 @@ def test_counts_of_any_board_sum_to_its_size(states: list[TaskState], data: st.D
 def test_counts_tell_released_apart() -> None:
     states = bytes([OK, OK, BAD, R, R, R, TaskState.RESTARTING, S])
     assert task_counts(states, live=2, up_for_retry=1, deferred=0) == {
-        "success": 2, "failed": 1, "running": 2, "up_for_retry": 1, "queued": 1, "scheduled": 1,
+        "success": 2,
+        "failed": 1,
+        "running": 2,
+        "up_for_retry": 1,
+        "queued": 1,
+        "scheduled": 1,
     }
     assert task_counts(b"", 0, 0, 0) == {}

@@ -36,7 +36,10 @@ def violation(text: str, schema: Any = SCHEMA) -> tuple[str, str, str]:
 
 def test_defaults_are_filled_in_also_inside_objects_that_are_given() -> None:
     assert complete('{"region": "eu", "limits": {}}') == {
-        "region": "eu", "learning_rate": 0.1, "model": "tree", "limits": {"rows": 10},
+        "region": "eu",
+        "learning_rate": 0.1,
+        "model": "tree",
+        "limits": {"rows": 10},
     }
 
 
@@ -61,8 +64,10 @@ def test_a_default_is_not_shared_between_runs() -> None:
         ('{"region": "eu", "tags": ["a", 1]}', ("runs[3].params.tags[1]", "1", "a string")),
         ('{"region": "eu", "limits": {"rows": 1.5}}', ("runs[3].params.limits.rows", "1.5", "an integer")),
         ("{}", ("runs[3].params.region", "nothing", "a string (required)")),
-        ('{"region": "eu", "learning_rat": 1}',
-         ("runs[3].params.learning_rat", "1", "a param of this DAG; did you mean learning_rate?")),
+        (
+            '{"region": "eu", "learning_rat": 1}',
+            ("runs[3].params.learning_rat", "1", "a param of this DAG; did you mean learning_rate?"),
+        ),
         ("[1]", ("runs[3].params", "[1]", "a JSON object")),
     ],
 )

@@ -19,8 +19,13 @@ def test_overrides_win_over_the_environment_and_the_environment_over_defaults() 
 
 
 def test_all_wrong_values_are_named_at_once_with_what_was_expected() -> None:
-    environment = {"GLIDEPATH_ENGINE_LANES": "many", "GLIDEPATH_LEASE_TTL_SECONDS": "x",
-                   "GLIDEPATH_AUTO_UPGRADE": "maybe", "GLIDEPATH_AUTH": "none", "GLIDEPATH_STEP_EVENTS_MAX": "0"}
+    environment = {
+        "GLIDEPATH_ENGINE_LANES": "many",
+        "GLIDEPATH_LEASE_TTL_SECONDS": "x",
+        "GLIDEPATH_AUTO_UPGRADE": "maybe",
+        "GLIDEPATH_AUTH": "none",
+        "GLIDEPATH_STEP_EVENTS_MAX": "0",
+    }
     with pytest.raises(InvalidInput) as caught:
         Settings.load(environment)
     assert {str(each) for each in caught.value.violations} == {
@@ -37,11 +42,14 @@ def test_an_unset_number_may_be_written_as_nothing() -> None:
     assert Settings.load({"GLIDEPATH_CONNECTION_AGE_MAX_SECONDS": "0"}).connection_age_max_seconds == 0
 
 
-@pytest.mark.parametrize(("overrides", "field"), [
-    ({"lease_ttl_seconds": 9.0, "heartbeat_interval_seconds": 5.0}, "lease_ttl_seconds"),
-    ({"tls_certificate_file": "a"}, "tls_key_file"),
-    ({"tls_client_ca_file": "a"}, "tls_client_ca_file"),
-])
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        ({"lease_ttl_seconds": 9.0, "heartbeat_interval_seconds": 5.0}, "lease_ttl_seconds"),
+        ({"tls_certificate_file": "a"}, "tls_key_file"),
+        ({"tls_client_ca_file": "a"}, "tls_client_ca_file"),
+    ],
+)
 def test_settings_that_contradict_each_other_are_refused(overrides: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         Settings.load({}, **overrides)

@@ -21,8 +21,13 @@ def logged() -> Iterator[tuple[str, str, set[str]]]:
     """Every call of a logger in the server: where, the event, the fields."""
     for path in sorted(Path(glidepath_server.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS
-                    and isinstance(node.func.value, ast.Name) and node.func.value.id in ("log", "_log")):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in LEVELS
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id in ("log", "_log")
+            ):
                 (event,) = node.args
                 assert isinstance(event, ast.Constant), f"{path.name}:{node.lineno}: the event is not a plain word"
                 yield f"{path.name}:{node.lineno}", event.value, {each.arg or "**" for each in node.keywords}
@@ -51,8 +56,13 @@ def test_a_line_is_one_json_object_with_time_level_and_service(lines: StringIO) 
     (line,) = lines.getvalue().splitlines()
     found = json.loads(line)
     assert found.pop("timestamp").endswith("Z")
-    assert found == {"event": "server_started", "level": "info", "service": "server", "address": "127.0.0.1:1",
-                     "reason": "two\nlines"}
+    assert found == {
+        "event": "server_started",
+        "level": "info",
+        "service": "server",
+        "address": "127.0.0.1:1",
+        "reason": "two\nlines",
+    }
 
 
 def test_a_token_is_masked_in_fields_and_in_tracebacks(lines: StringIO) -> None:

@@ -50,23 +50,41 @@ def test_nothing_is_wrong_with_a_dag_that_uses_everything() -> None:
         "far": Literal(uri="s3://models/a", size_bytes=10, sha256="0" * 64),
     }
     policy = PolicyDraft(
-        retry=RetryDraft(retries_max=1_000, delays_seconds=(0.0, 5.0), losses_max=0), pool_slots=4, priority=-100,
-        execution_timeout_seconds=0.5, lease_mode=LeaseMode.EXCLUSIVE, memory_limit_mb=1, resources={"gpu": 0.5})
+        retry=RetryDraft(retries_max=1_000, delays_seconds=(0.0, 5.0), losses_max=0),
+        pool_slots=4,
+        priority=-100,
+        execution_timeout_seconds=0.5,
+        lease_mode=LeaseMode.EXCLUSIVE,
+        memory_limit_mb=1,
+        resources={"gpu": 0.5},
+    )
     draft = replace(
-        good(), defaults=PolicyDraft(pool_name="gpus", retry=RetryDraft(delay_seconds=3.0, backoff=2.0)),
-        run_timeout_seconds=60.0, runs_active_max=1, tasks_active_max=1, tags=["a"] * 50, tasks=[
-            task("load"), task("features.scale", "load", trigger_rule=TriggerRule.ONE_FAILED, group_id="features"),
+        good(),
+        defaults=PolicyDraft(pool_name="gpus", retry=RetryDraft(delay_seconds=3.0, backoff=2.0)),
+        run_timeout_seconds=60.0,
+        runs_active_max=1,
+        tasks_active_max=1,
+        tags=["a"] * 50,
+        tasks=[
+            task("load"),
+            task("features.scale", "load", trigger_rule=TriggerRule.ONE_FAILED, group_id="features"),
             task("train", "load", handler=Handler("python:churn.model:Net.fit", SOURCE), inputs=inputs, policy=policy),
-            task("x", handler=Handler("shell"), inputs={"command": Literal(b'"ls"')},
-                 policy=PolicyDraft(pool_name=""))])
+            task("x", handler=Handler("shell"), inputs={"command": Literal(b'"ls"')}, policy=PolicyDraft(pool_name="")),
+        ],
+    )
     assert said(draft) == []
 
 
 def test_everything_wrong_is_said_at_once() -> None:
     draft = DagDraft("a b", [task("a", "a"), task("b", "x", trigger_rule=9), task("b")], runs_active_max=0)
     assert [field for field, _, _ in said(draft)] == [
-        "dag_id", "runs_active_max", "tasks[2].task_id", "tasks.a.upstream_task_ids", "tasks.b.trigger_rule",
-        "tasks.b.upstream_task_ids"]
+        "dag_id",
+        "runs_active_max",
+        "tasks[2].task_id",
+        "tasks.a.upstream_task_ids",
+        "tasks.b.trigger_rule",
+        "tasks.b.upstream_task_ids",
+    ]
 
 
 def test_what_the_defaults_say_wrong_is_said_once() -> None:
@@ -75,14 +93,16 @@ def test_what_the_defaults_say_wrong_is_said_once() -> None:
 
 
 def test_a_task_that_takes_more_of_the_pool_of_the_defaults_than_it_has() -> None:
-    draft = replace(good(), defaults=PolicyDraft(pool_name="gpus"),
-                    tasks=[task("a", policy=PolicyDraft(pool_slots=5))])
+    draft = replace(good(), defaults=PolicyDraft(pool_name="gpus"), tasks=[task("a", policy=PolicyDraft(pool_slots=5))])
     assert said(draft) == [("tasks.a.policy.pool_slots", "5", "at most 4, the slots of pool gpus")]
 
 
 def test_isolation_of_the_defaults_meets_the_lease_mode_of_the_task() -> None:
-    draft = replace(good(), defaults=PolicyDraft(isolation=IsolationMode.INLINE),
-                    tasks=[task("a", policy=PolicyDraft(lease_mode=LeaseMode.EXCLUSIVE))])
+    draft = replace(
+        good(),
+        defaults=PolicyDraft(isolation=IsolationMode.INLINE),
+        tasks=[task("a", policy=PolicyDraft(lease_mode=LeaseMode.EXCLUSIVE))],
+    )
     assert [field for field, _, _ in said(draft)] == ["tasks.a.policy.lease_mode"]
 
 
@@ -91,9 +111,13 @@ def test_an_exclusive_task_must_be_gone_before_its_lease_ends() -> None:
     exclusive = PolicyDraft(lease_mode=LeaseMode.EXCLUSIVE, cancel_grace_seconds=18.0)
     assert said(replace(good(), tasks=[task("a", policy=exclusive)]), lease) == []
     too_long = replace(exclusive, cancel_grace_seconds=18.5)
-    assert said(replace(good(), tasks=[task("a", policy=too_long)]), lease) == [(
-        "tasks.a.policy.cancel_grace", "18.5 s", "at most 18 s with lease_mode exclusive and this server's lease of "
-        "30 s; raise lease_ttl_seconds for more")]
+    assert said(replace(good(), tasks=[task("a", policy=too_long)]), lease) == [
+        (
+            "tasks.a.policy.cancel_grace",
+            "18.5 s",
+            "at most 18 s with lease_mode exclusive and this server's lease of 30 s; raise lease_ttl_seconds for more",
+        )
+    ]
 
 
 def test_a_dag_without_a_schema_has_no_params() -> None:
@@ -109,8 +133,7 @@ def test_a_schema_with_free_names_lets_in_any(schema: str) -> None:
 def test_a_schema_that_closes_itself_has_no_other_params() -> None:
     schema = '{"type": "object", "properties": {"rate": {}}, "additionalProperties": false}'
     draft = replace(good(), params_schema=schema, tasks=[task("a", inputs={"x": Param("rat")})])
-    assert said(draft) == [
-        ("tasks.a.inputs.x.param", "'rat'", "a param of params_schema; did you mean rate?")]
+    assert said(draft) == [("tasks.a.inputs.x.param", "'rat'", "a param of params_schema; did you mean rate?")]
 
 
 def test_of_very_many_violations_the_first_are_listed() -> None:
@@ -148,26 +171,62 @@ TEXTS = st.one_of(st.sampled_from(["a", "b", "c", "", "shell", "python:a:b", "{{
 NUMBERS = st.one_of(st.none(), st.floats(), st.integers(-2, 2**31 - 1))
 WHOLES = st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1))
 INPUTS = st.recursive(
-    st.one_of(st.none(), TEXTS.map(Template), TEXTS.map(Param), TEXTS.map(OutputRef),
-              st.builds(Literal, st.binary(), TEXTS, TEXTS)),
-    lambda inner: st.lists(inner, max_size=3).map(lambda items: InputList(tuple(items))), max_leaves=5)
-RETRIES = st.builds(RetryDraft, WHOLES, NUMBERS, NUMBERS, NUMBERS,
-                    st.one_of(st.none(), st.lists(st.floats(), max_size=3).map(tuple)), WHOLES)
+    st.one_of(
+        st.none(),
+        TEXTS.map(Template),
+        TEXTS.map(Param),
+        TEXTS.map(OutputRef),
+        st.builds(Literal, st.binary(), TEXTS, TEXTS),
+    ),
+    lambda inner: st.lists(inner, max_size=3).map(lambda items: InputList(tuple(items))),
+    max_leaves=5,
+)
+RETRIES = st.builds(
+    RetryDraft,
+    WHOLES,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    st.one_of(st.none(), st.lists(st.floats(), max_size=3).map(tuple)),
+    WHOLES,
+)
 POLICIES = st.builds(
-    PolicyDraft, owner=TEXTS, queue_name=TEXTS, retry=RETRIES, execution_timeout_seconds=NUMBERS, pool_name=TEXTS,
-    pool_slots=WHOLES, priority=WHOLES, resources=st.dictionaries(TEXTS, st.floats(), max_size=2),
+    PolicyDraft,
+    owner=TEXTS,
+    queue_name=TEXTS,
+    retry=RETRIES,
+    execution_timeout_seconds=NUMBERS,
+    pool_name=TEXTS,
+    pool_slots=WHOLES,
+    priority=WHOLES,
+    resources=st.dictionaries(TEXTS, st.floats(), max_size=2),
     worker_selector=st.dictionaries(TEXTS, TEXTS, max_size=2),
     isolation=st.one_of(st.none(), st.integers(), st.sampled_from(IsolationMode)),
-    lease_mode=st.one_of(st.none(), st.integers(), st.sampled_from(LeaseMode)), memory_limit_mb=WHOLES,
-    cancel_grace_seconds=NUMBERS)
+    lease_mode=st.one_of(st.none(), st.integers(), st.sampled_from(LeaseMode)),
+    memory_limit_mb=WHOLES,
+    cancel_grace_seconds=NUMBERS,
+)
 TASKS = st.builds(
-    task, TEXTS, handler=st.builds(Handler, TEXTS, TEXTS),
+    task,
+    TEXTS,
+    handler=st.builds(Handler, TEXTS, TEXTS),
     trigger_rule=st.one_of(st.integers(), st.sampled_from(TriggerRule)),
-    inputs=st.dictionaries(TEXTS, INPUTS, max_size=2), policy=st.one_of(st.just(PolicyDraft()), POLICIES))
+    inputs=st.dictionaries(TEXTS, INPUTS, max_size=2),
+    policy=st.one_of(st.just(PolicyDraft()), POLICIES),
+)
 DAGS = st.builds(
-    DagDraft, TEXTS, st.lists(TASKS, max_size=4), TEXTS, TEXTS, st.lists(TEXTS, max_size=2),
+    DagDraft,
+    TEXTS,
+    st.lists(TASKS, max_size=4),
+    TEXTS,
+    TEXTS,
+    st.lists(TEXTS, max_size=2),
     st.one_of(TEXTS, st.sampled_from(['{"type": "object", "properties": {"a": {}}}', "[]", "{}"])),
-    st.one_of(st.just(PolicyDraft()), POLICIES), NUMBERS, WHOLES, WHOLES)
+    st.one_of(st.just(PolicyDraft()), POLICIES),
+    NUMBERS,
+    WHOLES,
+    WHOLES,
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -194,23 +253,25 @@ def test_a_plain_dag_gives_no_warnings() -> None:
 
 
 def test_a_timeout_beyond_that_of_the_run_is_warned_of() -> None:
-    draft = replace(good(), run_timeout_seconds=60.0,
-                    tasks=[task("a", policy=PolicyDraft(execution_timeout_seconds=90.0))])
+    draft = replace(
+        good(), run_timeout_seconds=60.0, tasks=[task("a", policy=PolicyDraft(execution_timeout_seconds=90.0))]
+    )
     assert warned(draft) == [
-        "task a: execution_timeout 90 s is never reached: the run ends after its run_timeout of 60 s"]
+        "task a: execution_timeout 90 s is never reached: the run ends after its run_timeout of 60 s"
+    ]
 
 
 def test_an_output_that_may_be_missing_is_warned_of() -> None:
     needs_a = task("b", inputs={"x": OutputRef("a")}, trigger_rule=TriggerRule.ALL_DONE)
     draft = replace(good(), tasks=[task("a"), needs_a])
-    assert warned(draft) == [
-        "task b: its trigger rule all_done may start it without the output of a, which it needs"]
+    assert warned(draft) == ["task b: its trigger rule all_done may start it without the output of a, which it needs"]
 
 
 def test_upstreams_that_are_not_waited_for_are_warned_of() -> None:
     draft = replace(good(), tasks=[task("a"), task("b", "a", trigger_rule=TriggerRule.ALWAYS)])
     assert warned(draft) == [
-        "task b: its trigger rule always starts it with the run, it does not wait for its upstream tasks"]
+        "task b: its trigger rule always starts it with the run, it does not wait for its upstream tasks"
+    ]
 
 
 def test_source_of_any_version_is_warned_of() -> None:

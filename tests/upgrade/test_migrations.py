@@ -66,7 +66,7 @@ async def test_the_comparison_sees_a_difference(new_database: NewDatabase) -> No
         "namespace": "delete from namespace",
         "constraints": "alter table api_token drop constraint api_token_role_check",
         "functions": "create or replace function glidepath_now() returns timestamptz language sql stable as "
-                     "$$ select clock_timestamp() $$",
+        "$$ select clock_timestamp() $$",
     }
     for kind, change in changes.items():
         await connection.execute(change)
@@ -118,14 +118,20 @@ async def test_an_older_server_is_refused_on_a_newer_schema(new_database: NewDat
         assert "9999_pre_future" in caught.value.message
 
 
-@pytest.mark.parametrize(("known", "found", "runs"), [
-    (["0001_pre_a", "0002_pre_b"], "0001_pre_a", False),
-    (["0001_pre_a", "0002_pre_b"], "0002_pre_b", True),
-    (["0001_pre_a", "0002_post_b"], "0001_pre_a", True),
-    (["0001_pre_a", "0002_post_b", "0003_pre_c"], "0001_pre_a", False),
-])
+@pytest.mark.parametrize(
+    ("known", "found", "runs"),
+    [
+        (["0001_pre_a", "0002_pre_b"], "0001_pre_a", False),
+        (["0001_pre_a", "0002_pre_b"], "0002_pre_b", True),
+        (["0001_pre_a", "0002_post_b"], "0001_pre_a", True),
+        (["0001_pre_a", "0002_post_b", "0003_pre_c"], "0001_pre_a", False),
+    ],
+)
 async def test_a_server_waits_for_pre_revisions_and_not_for_post_ones(
-    monkeypatch: pytest.MonkeyPatch, known: list[str], found: str, runs: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    known: list[str],
+    found: str,
+    runs: bool,
 ) -> None:
     monkeypatch.setattr(migrate, "revisions", lambda: known)
     refused = migrate.refusal(found)
@@ -161,8 +167,10 @@ async def test_a_database_that_is_not_there_is_unavailable() -> None:
 async def test_a_start_that_has_nothing_to_apply_does_not_import_sqlalchemy(new_database: NewDatabase) -> None:
     url = await new_database("light")
     await migrate.upgrade(url)
-    script = ("import asyncio, sys\nfrom glidepath_server.store import migrate\n"
-              f"asyncio.run(migrate.upgrade({url!r}))\nasyncio.run(migrate.check({url!r}))\n"
-              "print('sqlalchemy' in sys.modules or 'alembic' in sys.modules)")
+    script = (
+        "import asyncio, sys\nfrom glidepath_server.store import migrate\n"
+        f"asyncio.run(migrate.upgrade({url!r}))\nasyncio.run(migrate.check({url!r}))\n"
+        "print('sqlalchemy' in sys.modules or 'alembic' in sys.modules)"
+    )
     done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")

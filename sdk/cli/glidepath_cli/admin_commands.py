@@ -24,8 +24,12 @@ def token() -> None:
     """Tokens of people, programs and workers."""
 
 
-_POOL: list[Column] = [("POOL", lambda each: each.pool_name), ("SLOTS", lambda each: each.slots),
-         ("USED", lambda each: each.slots_used), ("WAITING", lambda each: each.waiting)]
+_POOL: list[Column] = [
+    ("POOL", lambda each: each.pool_name),
+    ("SLOTS", lambda each: each.slots),
+    ("USED", lambda each: each.slots_used),
+    ("WAITING", lambda each: each.waiting),
+]
 
 
 @command(pool, "set", example="glidepath pool set gpu 4")
@@ -76,8 +80,10 @@ def token_create(session: Session, name: str, role: str, expires: datetime | str
         print_json(proto_json(made))
     else:
         click.echo(made.secret)
-    say(f"token {made.token.token_id} for {name}: {role} of namespace {made.token.namespace}; "
-        "keep the secret where only its owner reads it")
+    say(
+        f"token {made.token.token_id} for {name}: {role} of namespace {made.token.namespace}; "
+        "keep the secret where only its owner reads it"
+    )
 
 
 def _token_state(each: Any) -> str:
@@ -87,10 +93,16 @@ def _token_state(each: Any) -> str:
     return "expired" if expire is not None and expire <= datetime.now(UTC) else "valid"
 
 
-_TOKEN: list[Column] = [("ID", lambda each: each.token_id), ("NAME", lambda each: each.name),
-          ("ROLE", lambda each: enum_name(each, "role")), ("NAMESPACE", lambda each: each.namespace),
-          ("STATE", _token_state), ("EXPIRES", lambda each: moment(each, "expire_time")),
-          ("CREATED", lambda each: moment(each, "create_time")), ("BY", lambda each: each.created_by)]
+_TOKEN: list[Column] = [
+    ("ID", lambda each: each.token_id),
+    ("NAME", lambda each: each.name),
+    ("ROLE", lambda each: enum_name(each, "role")),
+    ("NAMESPACE", lambda each: each.namespace),
+    ("STATE", _token_state),
+    ("EXPIRES", lambda each: moment(each, "expire_time")),
+    ("CREATED", lambda each: moment(each, "create_time")),
+    ("BY", lambda each: each.created_by),
+]
 
 
 @command(token, "list", example="glidepath token list -o json")
@@ -117,15 +129,22 @@ def _top() -> None:
 def workers(session: Session, include_gone: bool) -> None:
     """Workers that are connected, and what they serve."""
     columns = [
-        ("WORKER", lambda each: each.worker_identity), ("STATE", lambda each: each.state),
-        ("LIVE", lambda each: each.attempts_live), ("QUEUES", lambda each: list(each.queue_names)),
+        ("WORKER", lambda each: each.worker_identity),
+        ("STATE", lambda each: each.state),
+        ("LIVE", lambda each: each.attempts_live),
+        ("QUEUES", lambda each: list(each.queue_names)),
         ("LABELS", lambda each: [f"{name}={value}" for name, value in sorted(each.labels.items())]),
-        ("HOST", lambda each: each.host_name), ("SDK", lambda each: f"{each.sdk_name} {each.sdk_version}".strip()),
+        ("HOST", lambda each: each.host_name),
+        ("SDK", lambda each: f"{each.sdk_name} {each.sdk_version}".strip()),
         ("CONNECTED", lambda each: moment(each, "connect_time")),
         ("LEASE UNTIL", lambda each: moment(each, "lease_expire_time")),
     ]
-    print_list(session.output, session.client.list_workers(include_gone=include_gone), columns,
-               "no workers; start one: glidepath worker")
+    print_list(
+        session.output,
+        session.client.list_workers(include_gone=include_gone),
+        columns,
+        "no workers; start one: glidepath worker",
+    )
 
 
 def _first(items: Any, limit: int) -> list[Any]:
@@ -141,8 +160,10 @@ _LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_defaul
 def audit(session: Session, limit: int, all_namespaces: bool) -> None:
     """Who did what, newest first."""
     columns = [
-        ("TIME", lambda each: moment(each, "time")), ("ACTOR", lambda each: each.actor),
-        ("ACTION", lambda each: each.action), ("TARGET", lambda each: each.target),
+        ("TIME", lambda each: moment(each, "time")),
+        ("ACTOR", lambda each: each.actor),
+        ("ACTION", lambda each: each.action),
+        ("TARGET", lambda each: each.target),
         ("DETAIL", lambda each: cell(each.detail)),
     ]
     events = session.client.list_audit_events(namespace="*" if all_namespaces else "", page_size=min(limit, 500))
@@ -154,8 +175,11 @@ def audit(session: Session, limit: int, all_namespaces: bool) -> None:
 def incidents(session: Session, limit: int) -> None:
     """What the server could not do by itself, newest first."""
     columns = [
-        ("TIME", lambda each: moment(each, "time")), ("KIND", lambda each: each.kind),
-        ("RUN", lambda each: each.dag_run_id), ("MESSAGE", lambda each: each.message),
+        ("TIME", lambda each: moment(each, "time")),
+        ("KIND", lambda each: each.kind),
+        ("RUN", lambda each: each.dag_run_id),
+        ("MESSAGE", lambda each: each.message),
     ]
-    print_list(session.output, _first(session.client.list_incidents(page_size=min(limit, 500)), limit), columns,
-               "no incidents")
+    print_list(
+        session.output, _first(session.client.list_incidents(page_size=min(limit, 500)), limit), columns, "no incidents"
+    )

@@ -91,9 +91,13 @@ def dag_validate(session: Session, path: Path, ask_server: bool) -> None:
     if session.json:
         print_json([proto_json(each.spec) for each in registrations])
         return
-    print_table(["DAG", "TASKS", "SOURCE BYTES", "FILE"], [
-        (dag.dag_id, len(made.spec.tasks), len(made.bundle.archive) if made.bundle else 0, dag.source_file)
-        for dag, made in zip(dags, registrations, strict=True)])
+    print_table(
+        ["DAG", "TASKS", "SOURCE BYTES", "FILE"],
+        [
+            (dag.dag_id, len(made.spec.tasks), len(made.bundle.archive) if made.bundle else 0, dag.source_file)
+            for dag, made in zip(dags, registrations, strict=True)
+        ],
+    )
 
 
 @command(dag, "register", example="glidepath dag register dags/ --alias production")
@@ -110,7 +114,8 @@ def dag_register(session: Session, path: Path, wanted: tuple[str, ...], aliases:
     for answer in answers:
         _warn(answer)
     columns = [
-        ("DAG", lambda each: each.dag_version.dag_id), ("VERSION", lambda each: each.dag_version.dag_version_number),
+        ("DAG", lambda each: each.dag_version.dag_id),
+        ("VERSION", lambda each: each.dag_version.dag_version_number),
         ("STATE", lambda each: "new" if each.created else "unchanged"),
         ("TASKS", lambda each: each.dag_version.task_count),
         ("HASH", lambda each: each.dag_version.content_hash[:12]),
@@ -124,8 +129,11 @@ def _warn(answer: Any) -> None:
 
 
 _DAG: list[Column] = [
-    ("DAG", lambda each: each.dag_id), ("VERSION", lambda each: each.latest_version_number),
-    ("PAUSED", lambda each: each.paused), ("OWNER", lambda each: each.owner), ("TAGS", lambda each: list(each.tags)),
+    ("DAG", lambda each: each.dag_id),
+    ("VERSION", lambda each: each.latest_version_number),
+    ("PAUSED", lambda each: each.paused),
+    ("OWNER", lambda each: each.owner),
+    ("TAGS", lambda each: list(each.tags)),
     ("ALIASES", lambda each: [f"{name}={number}" for name, number in sorted(each.aliases.items())]),
     ("DESCRIPTION", lambda each: each.description),
 ]
@@ -135,8 +143,9 @@ _DAG: list[Column] = [
 @click.option("--tag", default="", help="Only DAGs that carry this tag.")
 def dag_list(session: Session, tag: str) -> None:
     """DAGs of the namespace."""
-    print_list(session.output, session.client.list_dags(tag=tag), _DAG,
-               "no DAGs; register some: glidepath dag register PATH")
+    print_list(
+        session.output, session.client.list_dags(tag=tag), _DAG, "no DAGs; register some: glidepath dag register PATH"
+    )
 
 
 _VERSION = click.option("--version", "number", type=click.IntRange(1), default=None, help="Default: the latest.")
@@ -154,14 +163,29 @@ def dag_show(session: Session, dag_id: str, number: int | None, alias: str) -> N
     if session.json:
         print_json({"dag": proto_json(found), "dagVersion": proto_json(version)})
         return
-    print_rows([
-        *((name.lower(), get(found)) for name, get in _DAG), ("shown version", version.dag_version_number),
-        ("registered", f"{cell(moment(version, 'create_time'))} by {version.created_by}"),
-        ("params schema", version.spec.params_schema)])
+    print_rows(
+        [
+            *((name.lower(), get(found)) for name, get in _DAG),
+            ("shown version", version.dag_version_number),
+            ("registered", f"{cell(moment(version, 'create_time'))} by {version.created_by}"),
+            ("params schema", version.spec.params_schema),
+        ]
+    )
     click.echo()
-    print_table(["TASK", "AFTER", "RULE", "QUEUE", "RETRIES", "HANDLER"], [
-        (each.task_id, list(each.upstream_task_ids), enum_name(each, "trigger_rule"), each.policy.queue_name,
-         each.policy.retry.retries_max, each.handler.name) for each in version.spec.tasks])
+    print_table(
+        ["TASK", "AFTER", "RULE", "QUEUE", "RETRIES", "HANDLER"],
+        [
+            (
+                each.task_id,
+                list(each.upstream_task_ids),
+                enum_name(each, "trigger_rule"),
+                each.policy.queue_name,
+                each.policy.retry.retries_max,
+                each.handler.name,
+            )
+            for each in version.spec.tasks
+        ],
+    )
 
 
 @command(dag, "versions", example="glidepath dag versions training")
@@ -169,8 +193,10 @@ def dag_show(session: Session, dag_id: str, number: int | None, alias: str) -> N
 def dag_versions(session: Session, dag_id: str) -> None:
     """Versions of a DAG, newest first."""
     columns = [
-        ("VERSION", lambda each: each.dag_version_number), ("TASKS", lambda each: each.task_count),
-        ("CREATED", lambda each: moment(each, "create_time")), ("BY", lambda each: each.created_by),
+        ("VERSION", lambda each: each.dag_version_number),
+        ("TASKS", lambda each: each.task_count),
+        ("CREATED", lambda each: moment(each, "create_time")),
+        ("BY", lambda each: each.created_by),
         ("HASH", lambda each: each.content_hash[:12]),
     ]
     print_list(session.output, session.client.list_dag_versions(dag_id), columns, "no versions")
@@ -188,11 +214,17 @@ def dag_diff(session: Session, dag_id: str, before: int | None, after: int | Non
         raise click.UsageError(f"{dag_id} has only one version; a diff needs two")
     signs = {"added": "+", "removed": "-", "changed": "~"}
     columns = [
-        ("", lambda each: signs.get(enum_name(each, "change"), "?")), ("FIELD", lambda each: each.path),
-        ("BEFORE", lambda each: each.before), ("AFTER", lambda each: each.after),
+        ("", lambda each: signs.get(enum_name(each, "change"), "?")),
+        ("FIELD", lambda each: each.path),
+        ("BEFORE", lambda each: each.before),
+        ("AFTER", lambda each: each.after),
     ]
-    print_list(session.output, session.client.diff_dag_versions(dag_id, before, after), columns,
-               f"versions {before} and {after} of {dag_id} do not differ")
+    print_list(
+        session.output,
+        session.client.diff_dag_versions(dag_id, before, after),
+        columns,
+        f"versions {before} and {after} of {dag_id} do not differ",
+    )
 
 
 @command(dag, "alias", example="glidepath dag alias training production 4")
@@ -233,8 +265,12 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
         specs = [_version(session, dag_id, number, alias).spec]
     tasks = [[(task.task_id, drawing.upstreams(task)) for task in spec.tasks] for spec in specs]
     if session.json:
-        print_json([{"dagId": spec.dag_id, "tasks": [{"taskId": name, "upstreamTaskIds": ups} for name, ups in each]}
-                    for spec, each in zip(specs, tasks, strict=True)])
+        print_json(
+            [
+                {"dagId": spec.dag_id, "tasks": [{"taskId": name, "upstreamTaskIds": ups} for name, ups in each]}
+                for spec, each in zip(specs, tasks, strict=True)
+            ]
+        )
         return
     for each in tasks:
         click.echo(drawing.draw(each, kind))
@@ -242,18 +278,39 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
 
 @command(dag, "trigger", example="glidepath dag trigger training --param day=2026-01-31 --param rate=0.1 --wait")
 @click.argument("dag_id")
-@click.option("-p", "--param", "pairs", multiple=True, metavar="NAME=VALUE",
-              help="JSON, or text where the DAG's schema wants text; may be repeated.")
+@click.option(
+    "-p",
+    "--param",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="JSON, or text where the DAG's schema wants text; may be repeated.",
+)
 @click.option("--params-file", type=click.File(), help="A JSON object with params; - reads stdin.")
 @click.option("--run-key", default="", help="Unique per DAG: the same key again gives the run that exists.")
 @click.option("--logical-date", type=Moment(), default=None, help="The instant the run stands for. Default: now.")
 @_VERSION
 @_ALIAS
 @click.option("--wait", is_flag=True, help="Wait for the end: exit code 0 when it succeeds, else 1.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=None, metavar="SECONDS",
-              help="Wait no longer (exit code 7); the run goes on.")
-def dag_trigger(session: Session, dag_id: str, pairs: tuple[str, ...], params_file: Any, run_key: str,
-                logical_date: str | None, number: int | None, alias: str, wait: bool, timeout: float | None) -> None:
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    metavar="SECONDS",
+    help="Wait no longer (exit code 7); the run goes on.",
+)
+def dag_trigger(
+    session: Session,
+    dag_id: str,
+    pairs: tuple[str, ...],
+    params_file: Any,
+    run_key: str,
+    logical_date: str | None,
+    number: int | None,
+    alias: str,
+    wait: bool,
+    timeout: float | None,
+) -> None:
     """Create a run of a DAG."""
     if number and alias:
         raise click.UsageError("--version and --alias are both given; a run has one version")
@@ -272,8 +329,16 @@ def dag_trigger(session: Session, dag_id: str, pairs: tuple[str, ...], params_fi
     if not made.created:
         say(f"run key {made.run_key} exists already: this is its run")
     if not wait:
-        print_one(session.output, made, [("run", made.dag_run_id), ("key", made.run_key),
-                                         ("version", made.dag_version_number), ("created", made.created)])
+        print_one(
+            session.output,
+            made,
+            [
+                ("run", made.dag_run_id),
+                ("key", made.run_key),
+                ("version", made.dag_version_number),
+                ("created", made.created),
+            ],
+        )
         say(f"next:  glidepath run watch {made.dag_run_id}")
         return
     with watch.interruptible(made.dag_run_id):

@@ -55,8 +55,9 @@ def doctor(session: Session) -> None:
     if session.json:
         print_json([asdict(each) for each in checks])
     else:
-        print_table(["CHECK", "STATE", "FOUND", "NEXT"], [
-            (each.name, each.state, each.message, each.next) for each in checks])
+        print_table(
+            ["CHECK", "STATE", "FOUND", "NEXT"], [(each.name, each.state, each.message, each.next) for each in checks]
+        )
     failed = [each.name for each in checks if each.state == "fail"]
     say(f"wrong: {', '.join(failed)}" if failed else "no check failed")
     raise click.exceptions.Exit(code or (Exit.FAILED if failed else Exit.OK))
@@ -86,10 +87,16 @@ def _access_checks(client: Client, info: Any) -> Iterator[Check]:
     yield Check("token", "ok", f"{how}; namespace {client.connection.namespace}")
     working = [each for each in workers if each.state == "open"]
     names = ", ".join(each.worker_identity for each in working[:5])
-    yield (Check("workers", "ok", f"{len(working)} connected: {names}") if working
-           else Check("workers", "fail", "none is connected, so nothing runs", "start one: glidepath worker"))
-    yield (Check("incidents", "warn", incidents[0].message, "look at them: glidepath incidents") if incidents
-           else Check("incidents", "ok", "none"))
+    yield (
+        Check("workers", "ok", f"{len(working)} connected: {names}")
+        if working
+        else Check("workers", "fail", "none is connected, so nothing runs", "start one: glidepath worker")
+    )
+    yield (
+        Check("incidents", "warn", incidents[0].message, "look at them: glidepath incidents")
+        if incidents
+        else Check("incidents", "ok", "none")
+    )
 
 
 def versions(info: Any, own: str) -> Check:

@@ -81,8 +81,10 @@ class Home:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                raise UpRuns(f"glidepath up runs already for {self.path} (process {lock.read().strip()}).\n"
-                             "next:  use it, or end it with Ctrl-C or SIGTERM first") from None
+                raise UpRuns(
+                    f"glidepath up runs already for {self.path} (process {lock.read().strip()}).\n"
+                    "next:  use it, or end it with Ctrl-C or SIGTERM first"
+                ) from None
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()

@@ -70,7 +70,19 @@ def cli() -> None:
 
 
 for _command in (
-    up, dag, run, doctor, workers, pool, token, audit, incidents, worker, server, db, completion,
+    up,
+    dag,
+    run,
+    doctor,
+    workers,
+    pool,
+    token,
+    audit,
+    incidents,
+    worker,
+    server,
+    db,
+    completion,
 ):
     cli.add_command(_command)
 

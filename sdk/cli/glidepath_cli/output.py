@@ -20,10 +20,26 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 STYLES = {
-    "success": "green", "failed": "bold red", "upstream_failed": "red", "cancelled": "magenta", "running": "cyan",
-    "queued": "yellow", "scheduled": "dim", "skipped": "dim", "up_for_retry": "yellow", "deferred": "blue",
-    "timed_out": "red", "lost": "red", "returned": "dim", "removed": "dim", "ok": "green", "warn": "yellow",
-    "fail": "bold red", "open": "green", "draining": "yellow", "closed": "dim",
+    "success": "green",
+    "failed": "bold red",
+    "upstream_failed": "red",
+    "cancelled": "magenta",
+    "running": "cyan",
+    "queued": "yellow",
+    "scheduled": "dim",
+    "skipped": "dim",
+    "up_for_retry": "yellow",
+    "deferred": "blue",
+    "timed_out": "red",
+    "lost": "red",
+    "returned": "dim",
+    "removed": "dim",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "bold red",
+    "open": "green",
+    "draining": "yellow",
+    "closed": "dim",
 }
 _WIDE = 10_000
 """Columns of a table that goes into a pipe: nothing is cut."""

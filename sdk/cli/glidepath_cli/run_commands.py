@@ -36,23 +36,35 @@ def run() -> None:
 
 
 _RUN: list[Column] = [
-    ("RUN", lambda each: each.dag_run_id), ("DAG", lambda each: f"{each.dag_id} v{each.dag_version_number}"),
-    ("STATE", lambda each: enum_name(each, "state")), ("KEY", lambda each: each.run_key),
-    ("CREATED", lambda each: moment(each, "create_time")), ("TOOK", lambda each: tree.elapsed(each, watch.now())),
+    ("RUN", lambda each: each.dag_run_id),
+    ("DAG", lambda each: f"{each.dag_id} v{each.dag_version_number}"),
+    ("STATE", lambda each: enum_name(each, "state")),
+    ("KEY", lambda each: each.run_key),
+    ("CREATED", lambda each: moment(each, "create_time")),
+    ("TOOK", lambda each: tree.elapsed(each, watch.now())),
     ("REASON", lambda each: each.reason),
 ]
 
 
 @command(run, "list", example="glidepath run list --dag training --state failed --limit 20")
 @click.option("--dag", "dag_id", default="", help="Only runs of this DAG.")
-@click.option("--state", "states", multiple=True,
-              type=click.Choice(["queued", "running", "success", "failed", "cancelled"]), help="May be repeated.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(["queued", "running", "success", "failed", "cancelled"]),
+    help="May be repeated.",
+)
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 def run_list(session: Session, dag_id: str, states: tuple[str, ...], limit: int) -> None:
     """Runs, newest first."""
     found = session.client.list_dag_runs(dag_id, states=states, page_size=min(limit, 500))
-    print_list(session.output, [each for _, each in zip(range(limit), found, strict=False)], _RUN,
-               "no runs; start one: glidepath dag trigger DAG_ID")
+    print_list(
+        session.output,
+        [each for _, each in zip(range(limit), found, strict=False)],
+        _RUN,
+        "no runs; start one: glidepath dag trigger DAG_ID",
+    )
 
 
 @command(run, "show", example="glidepath run show RUN_ID")
@@ -78,8 +90,9 @@ def run_watch(session: Session, run_id: str) -> None:
         raise click.exceptions.Exit(watch.finish(session.client, run_id, view))
 
 
-@command(run, "cancel", example='glidepath run cancel RUN_ID --reason "wrong day"\n'
-                                "glidepath run cancel RUN_ID --task train")
+@command(
+    run, "cancel", example='glidepath run cancel RUN_ID --reason "wrong day"\nglidepath run cancel RUN_ID --task train'
+)
 @click.argument("run_id")
 @click.option("--task", "task_ids", multiple=True, help="Only this task; may be repeated.")
 @_REASON
@@ -98,11 +111,16 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
 @click.option("--downstream", is_flag=True, help="Also everything that follows from them.")
 @click.option("--cancel-running", is_flag=True, help="Tell live attempts to end first.")
 @_REASON
-def run_clear(session: Session, run_id: str, task_ids: tuple[str, ...], downstream: bool, cancel_running: bool,
-              reason: str) -> None:
+def run_clear(
+    session: Session, run_id: str, task_ids: tuple[str, ...], downstream: bool, cancel_running: bool, reason: str
+) -> None:
     """Let tasks run again; the attempts they made stay in the history."""
-    _print_cleared(session, session.client.clear_task_instances(
-        run_id, task_ids, downstream=downstream, cancel_running=cancel_running, reason=reason))
+    _print_cleared(
+        session,
+        session.client.clear_task_instances(
+            run_id, task_ids, downstream=downstream, cancel_running=cancel_running, reason=reason
+        ),
+    )
 
 
 @command(run, "rerun", example="glidepath run rerun RUN_ID && glidepath run watch RUN_ID")
@@ -129,8 +147,9 @@ def run_release(session: Session, run_id: str) -> None:
 @click.option("--attempt", "attempt_number", type=click.IntRange(1), default=None, help="Only this attempt.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is final.")
 @click.option("--time/--no-time", "with_time", default=False, help="Write when each line was said.")
-def run_logs(session: Session, run_id: str, task_id: str, attempt_number: int | None, follow: bool,
-             with_time: bool) -> None:
+def run_logs(
+    session: Session, run_id: str, task_id: str, attempt_number: int | None, follow: bool, with_time: bool
+) -> None:
     """What the tasks wrote, and on stderr why attempts failed. With -o json, one object per line."""
     clean = printable if sys.stdout.isatty() else str  # a pipe gets what was written
     for line in session.client.logs(run_id, task_id, attempt_number=attempt_number or 0, follow=follow):
@@ -146,11 +165,16 @@ def run_logs(session: Session, run_id: str, task_id: str, attempt_number: int | 
 
 def _tell_failures(session: Session, run_id: str, task_id: str, attempt_number: int | None) -> None:
     """The newest failures with their stack traces, which are no lines of the log."""
-    failed = [each for each in session.client.list_attempts(run_id, task_id)
-              if each.HasField("failure") and attempt_number in (None, each.attempt_number)]
+    failed = [
+        each
+        for each in session.client.list_attempts(run_id, task_id)
+        if each.HasField("failure") and attempt_number in (None, each.attempt_number)
+    ]
     for each in failed[-FAILURES_SHOWN_MAX:]:
-        say(f"{tree.label(each)} attempt {each.attempt_number} {enum_name(each, 'state')}: "
-            f"{printable(tree.failure_line(each.failure))}")
+        say(
+            f"{tree.label(each)} attempt {each.attempt_number} {enum_name(each, 'state')}: "
+            f"{printable(tree.failure_line(each.failure))}"
+        )
         if each.failure.stack_trace:
             say(printable(each.failure.stack_trace.rstrip()))
     if len(failed) > FAILURES_SHOWN_MAX:
@@ -167,15 +191,23 @@ def run_explain(session: Session, run_id: str, task_id: str) -> None:
         print_json(proto_json(found))
         return
     if found.explanations:
-        print_table(["TASK", "STATE", "WAITS FOR", "WHY", "WHAT TO DO"], [
-            (tree.label(each), enum_name(each, "state"), enum_name(each, "wait"), each.message, each.hint)
-            for each in found.explanations])
+        print_table(
+            ["TASK", "STATE", "WAITS FOR", "WHY", "WHAT TO DO"],
+            [
+                (tree.label(each), enum_name(each, "state"), enum_name(each, "wait"), each.message, each.hint)
+                for each in found.explanations
+            ],
+        )
     else:
         say("nothing waits")
     if found.critical_path:
-        print_table(["CRITICAL PATH", "WAITED", "WORKED"], [
-            (row.name, row.note.removeprefix("waited "), row.time) for row in tree.critical_path(
-                found.critical_path, {})])
+        print_table(
+            ["CRITICAL PATH", "WAITED", "WORKED"],
+            [
+                (row.name, row.note.removeprefix("waited "), row.time)
+                for row in tree.critical_path(found.critical_path, {})
+            ],
+        )
 
 
 @command(run, "output", example="glidepath run output RUN_ID train > scores.json")
@@ -202,13 +234,20 @@ def run_output(session: Session, run_id: str, task_id: str, map_index: int) -> N
 def run_attempts(session: Session, run_id: str, task_id: str) -> None:
     """Every attempt, oldest first."""
     columns = [
-        ("TASK", tree.label), ("ATTEMPT", lambda each: each.attempt_number),
-        ("STATE", lambda each: enum_name(each, "state")), ("WORKER", lambda each: each.worker_identity),
-        ("STARTED", lambda each: moment(each, "start_time")), ("TOOK", lambda each: tree.elapsed(each, watch.now())),
+        ("TASK", tree.label),
+        ("ATTEMPT", lambda each: each.attempt_number),
+        ("STATE", lambda each: enum_name(each, "state")),
+        ("WORKER", lambda each: each.worker_identity),
+        ("STARTED", lambda each: moment(each, "start_time")),
+        ("TOOK", lambda each: tree.elapsed(each, watch.now())),
         ("FAILURE", lambda each: tree.failure_line(each.failure)),
     ]
-    print_list(session.output, session.client.list_attempts(run_id, task_id), columns,
-               f"no attempts yet; see why: glidepath run explain {run_id}")
+    print_list(
+        session.output,
+        session.client.list_attempts(run_id, task_id),
+        columns,
+        f"no attempts yet; see why: glidepath run explain {run_id}",
+    )
 
 
 def _print_value(value: Any) -> None:
@@ -219,14 +258,27 @@ def _print_value(value: Any) -> None:
 
 
 def _print_run(session: Session, found: Any) -> None:
-    print_one(session.output, found, [
-        ("run", found.dag_run_id), ("dag", f"{found.dag_id} v{found.dag_version_number}"),
-        ("state", enum_name(found, "state")), ("cancel requested", found.cancel_requested), ("reason", found.reason)])
+    print_one(
+        session.output,
+        found,
+        [
+            ("run", found.dag_run_id),
+            ("dag", f"{found.dag_id} v{found.dag_version_number}"),
+            ("state", enum_name(found, "state")),
+            ("cancel requested", found.cancel_requested),
+            ("reason", found.reason),
+        ],
+    )
 
 
 def _print_cleared(session: Session, answer: Any) -> None:
     if session.json:
         print_json(proto_json(answer))
         return
-    print_rows([("run", answer.dag_run.dag_run_id), ("state", enum_name(answer.dag_run, "state")),
-                ("cleared", list(answer.cleared_task_ids) or "nothing")])
+    print_rows(
+        [
+            ("run", answer.dag_run.dag_run_id),
+            ("state", enum_name(answer.dag_run, "state")),
+            ("cleared", list(answer.cleared_task_ids) or "nothing"),
+        ]
+    )

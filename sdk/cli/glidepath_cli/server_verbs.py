@@ -31,11 +31,21 @@ WORKER_READY_SECONDS = 30.0
 DRAIN_SECONDS = 10.0
 NAMESPACE = "default"
 # Meant for other servers than the one on loopback that `up` runs.
-_NOT_OURS = ("GLIDEPATH_TOKEN", "GLIDEPATH_CA_FILE", "GLIDEPATH_WORKER_ADDRESS", "GLIDEPATH_TLS_CERTIFICATE_FILE",
-             "GLIDEPATH_TLS_KEY_FILE", "GLIDEPATH_TLS_CLIENT_CA_FILE")
+_NOT_OURS = (
+    "GLIDEPATH_TOKEN",
+    "GLIDEPATH_CA_FILE",
+    "GLIDEPATH_WORKER_ADDRESS",
+    "GLIDEPATH_TLS_CERTIFICATE_FILE",
+    "GLIDEPATH_TLS_KEY_FILE",
+    "GLIDEPATH_TLS_CLIENT_CA_FILE",
+)
 
-_DATABASE_URL = click.option("--database-url", default="", envvar="GLIDEPATH_DATABASE_URL",
-                             help="Default: GLIDEPATH_DATABASE_URL, else the Postgres of `glidepath up`.")
+_DATABASE_URL = click.option(
+    "--database-url",
+    default="",
+    envvar="GLIDEPATH_DATABASE_URL",
+    help="Default: GLIDEPATH_DATABASE_URL, else the Postgres of `glidepath up`.",
+)
 
 
 class NotStarted(click.ClickException):
@@ -48,7 +58,8 @@ def need_server() -> None:
     if not HAS_SERVER:
         raise click.UsageError(
             "glidepath-server is not installed here.\nnext:  pip install 'glidepath-cli[server]', or use a server "
-            "elsewhere: GLIDEPATH_ADDRESS")
+            "elsewhere: GLIDEPATH_ADDRESS"
+        )
 
 
 class PassThrough(ExampleCommand):
@@ -78,8 +89,12 @@ def worker(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     ctx.command.run(arguments)
 
 
-@click.command(cls=PassThrough, module="glidepath_server", hidden=not HAS_SERVER,
-               example="glidepath server --database-url postgresql://glidepath@db/glidepath --address 0.0.0.0:7711")
+@click.command(
+    cls=PassThrough,
+    module="glidepath_server",
+    hidden=not HAS_SERVER,
+    example="glidepath server --database-url postgresql://glidepath@db/glidepath --address 0.0.0.0:7711",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def server(ctx: click.Context, arguments: tuple[str, ...]) -> None:
@@ -190,8 +205,17 @@ def server_child(home: Home, address: str, database_url: str) -> Child:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
     environment["GLIDEPATH_DATABASE_URL"] = database_url
     command = [
-        sys.executable, "-m", "glidepath_server", "--address", address, "--auto-upgrade",
-        "--bootstrap-token-file", str(home.admin_token), "--bootstrap-worker-token-file", str(home.worker_token)]
+        sys.executable,
+        "-m",
+        "glidepath_server",
+        "--address",
+        address,
+        "--auto-upgrade",
+        "--bootstrap-token-file",
+        str(home.admin_token),
+        "--bootstrap-worker-token-file",
+        str(home.worker_token),
+    ]
     return Child("the server", command, environment, home.log("server"))
 
 
@@ -200,8 +224,18 @@ def worker_child(home: Home, address: str, slots: int | None) -> Child:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
     environment |= {"GLIDEPATH_TOKEN_FILE": str(home.worker_token), "GLIDEPATH_HOME": str(home.path)}
     command = [
-        sys.executable, "-m", "glidepath.worker", "--address", address, "--namespace", NAMESPACE,
-        "--state-dir", str(home.path / "worker"), "--drain-grace", f"{DRAIN_SECONDS:g}"]
+        sys.executable,
+        "-m",
+        "glidepath.worker",
+        "--address",
+        address,
+        "--namespace",
+        NAMESPACE,
+        "--state-dir",
+        str(home.path / "worker"),
+        "--drain-grace",
+        f"{DRAIN_SECONDS:g}",
+    ]
     if slots is not None:
         command += ["--slots", str(slots)]
     return Child("the worker", command, environment, home.log("worker"), grace_seconds=DRAIN_SECONDS + 10)
@@ -234,10 +268,18 @@ def sessions(address: str, home: Home) -> set[str]:
 
 
 def print_places(home: Home, address: str, worker_wanted: bool) -> None:
-    print_rows([
-        ("server", address), ("data", home.path), ("database", home.database), ("connection", home.connection),
-        ("admin token", home.admin_token), ("worker token", home.worker_token), ("logs", home.path / "logs"),
-        ("worker", "one, in this folder" if worker_wanted else "none; start one: glidepath worker")])
+    print_rows(
+        [
+            ("server", address),
+            ("data", home.path),
+            ("database", home.database),
+            ("connection", home.connection),
+            ("admin token", home.admin_token),
+            ("worker token", home.worker_token),
+            ("logs", home.path / "logs"),
+            ("worker", "one, in this folder" if worker_wanted else "none; start one: glidepath worker"),
+        ]
+    )
     sys.stdout.flush()
     say("up. Try: glidepath dag register PATH, glidepath doctor. Ctrl-C stops everything.")
 
@@ -271,8 +313,10 @@ def _database(url: str) -> Iterator[str]:
         return
     home = Home.nearest()
     if home is None or not home.postgres.is_dir():
-        raise click.UsageError("no database is named and no `.glidepath/` is here.\n"
-                               "next:  --database-url, GLIDEPATH_DATABASE_URL, or `glidepath up` first")
+        raise click.UsageError(
+            "no database is named and no `.glidepath/` is here.\n"
+            "next:  --database-url, GLIDEPATH_DATABASE_URL, or `glidepath up` first"
+        )
     from glidepath_server.store.embedded import EmbeddedPostgres
 
     postgres = EmbeddedPostgres.start(home.postgres)

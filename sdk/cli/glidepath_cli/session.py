@@ -64,10 +64,19 @@ def command(group: click.Group, name: str, *, example: str, **attributes: Any) -
             function(Session(address, namespace, output), **parameters)
 
         shared: list[Callable[[Any], Any]] = [
-            click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
-                         help="How to print data; json is the protocol's own."),
-            click.option("--address", default="", metavar="HOST:PORT",
-                         help="The server (default: GLIDEPATH_ADDRESS, else what `glidepath up` wrote)."),
+            click.option(
+                "-o",
+                "--output",
+                type=click.Choice(["table", "json"]),
+                default="table",
+                help="How to print data; json is the protocol's own.",
+            ),
+            click.option(
+                "--address",
+                default="",
+                metavar="HOST:PORT",
+                help="The server (default: GLIDEPATH_ADDRESS, else what `glidepath up` wrote).",
+            ),
             click.option("--namespace", default="", help="Default: GLIDEPATH_NAMESPACE, else the connection's."),
         ]
         for option in reversed(shared):
@@ -89,5 +98,6 @@ class Moment(click.ParamType[str]):
                 return str(value)
         except ValueError:
             pass
-        self.fail(f"{value!r} is no time with a zone; write 2026-01-31T06:00:00Z, or 2026-01-31 for midnight UTC",
-                  param, ctx)
+        self.fail(
+            f"{value!r} is no time with a zone; write 2026-01-31T06:00:00Z, or 2026-01-31 for midnight UTC", param, ctx
+        )

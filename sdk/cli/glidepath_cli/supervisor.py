@@ -50,8 +50,13 @@ class Child:
         command = [sys.executable, "-I", "-S", tied.__file__, str(os.getpid()), *self.command]
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
             self.process = subprocess.Popen(
-                command, env=dict(self.environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True)
+                command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self._started_at = now
 
     def ended(self) -> int | None:

@@ -12,10 +12,32 @@ from .output import enum_name, moment, span
 
 FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled", "removed"})
 # A group is in the first of these states that one of its tasks is in.
-_WORST_FIRST = ("failed", "upstream_failed", "cancelled", "running", "up_for_retry", "deferred", "queued",
-                "scheduled", "success", "skipped", "removed")
-SYMBOLS = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped": "↷", "cancelled": "⊘", "running": "▶",
-           "queued": "…", "scheduled": "·", "up_for_retry": "↻", "deferred": "⏾", "removed": "-"}
+_WORST_FIRST = (
+    "failed",
+    "upstream_failed",
+    "cancelled",
+    "running",
+    "up_for_retry",
+    "deferred",
+    "queued",
+    "scheduled",
+    "success",
+    "skipped",
+    "removed",
+)
+SYMBOLS = {
+    "success": "✓",
+    "failed": "✗",
+    "upstream_failed": "✗",
+    "skipped": "↷",
+    "cancelled": "⊘",
+    "running": "▶",
+    "queued": "…",
+    "scheduled": "·",
+    "up_for_retry": "↻",
+    "deferred": "⏾",
+    "removed": "-",
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +119,13 @@ def _group_row(group: _Group, branch: str, name: str, now: datetime) -> Row:
 
 
 def _task_row(instance: Any, branch: str, prefix: str, now: datetime) -> Row:
-    return Row(branch, label(instance).removeprefix(prefix), enum_name(instance, "state"), elapsed(instance, now),
-               note(instance, now))
+    return Row(
+        branch,
+        label(instance).removeprefix(prefix),
+        enum_name(instance, "state"),
+        elapsed(instance, now),
+        note(instance, now),
+    )
 
 
 def elapsed(message: Any, now: datetime) -> str:
@@ -138,8 +165,13 @@ def headline(run: Any, instances: Iterable[Any], now: datetime) -> Row:
         parts.insert(0, "cancelling")
     if run.reason:
         parts.insert(0, run.reason)
-    return Row("", f"{run.dag_id} v{run.dag_version_number} {run.dag_run_id}", enum_name(run, "state"),
-               elapsed(run, now), ", ".join(parts))
+    return Row(
+        "",
+        f"{run.dag_id} v{run.dag_version_number} {run.dag_run_id}",
+        enum_name(run, "state"),
+        elapsed(run, now),
+        ", ".join(parts),
+    )
 
 
 def fit(lines: Sequence[Row], height: int) -> list[Row]:
@@ -148,7 +180,7 @@ def fit(lines: Sequence[Row], height: int) -> list[Row]:
     for dull in (("success", "skipped"), ("scheduled",)):
         if len(kept) > height:
             kept = [each for each in kept if each.state not in dull or each.note.endswith(" ended")]
-    kept = kept if len(kept) <= height and len(kept) == len(lines) else kept[:max(1, height - 1)]
+    kept = kept if len(kept) <= height and len(kept) == len(lines) else kept[: max(1, height - 1)]
     left_out = len(lines) - len(kept)
     return [*kept, Row("", f"{left_out} more", "")] if left_out else kept
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from glidepath.client import Client
 
 
-
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -100,8 +99,9 @@ def _follow_each(client: Client, run_id: str, view: RunView, show: Callable[[Any
 def _print_changes(message: Any, changed: list[Any]) -> None:
     for each in changed:
         at = moment(each, "end_time") or moment(each, "start_time") or moment(each, "queue_time")
-        row = tree.Row("", tree.label(each), enum_name(each, "state"), tree.elapsed(each, now()),
-                       tree.note(each, now()))
+        row = tree.Row(
+            "", tree.label(each), enum_name(each, "state"), tree.elapsed(each, now()), tree.note(each, now())
+        )
         print_rows([tree.Row(f"{at:%H:%M:%SZ}  " if at else "", row.name, row.state, row.time, row.note)])
 
 
@@ -128,8 +128,10 @@ def finish(client: Client, run_id: str, view: RunView) -> Exit:
     path = client.explain_dag_run(run_id).critical_path
     if path:
         say("critical path (what the run's length was made of):")
-        print_rows([tree.Row("  ", row.name, row.state, row.time, row.note)
-                    for row in tree.critical_path(path, view.states)], err=True)
+        print_rows(
+            [tree.Row("  ", row.name, row.state, row.time, row.note) for row in tree.critical_path(path, view.states)],
+            err=True,
+        )
     state = enum_name(view.run, "state")
     say(f"run {run_id}: {state}" + (f", {printable(view.run.reason)}" if view.run.reason else ""))
     if state == "success":

@@ -44,13 +44,26 @@ class Folder:
     path: Path
 
     def call(self, *arguments: str, **variables: str) -> Answer:
-        done = subprocess.run([*COMMAND, *arguments], cwd=self.path, env=environment(**variables), capture_output=True,
-                              text=True, check=False, timeout=100)
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.path,
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        return subprocess.Popen([*COMMAND, *arguments], cwd=self.path, env=environment(**variables), text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.path,
+            env=environment(**variables),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
 
 class Up:

@@ -50,14 +50,19 @@ def test_the_top_explains_every_exit_code_and_so_does_the_readme() -> None:
 
 def test_the_readme_names_every_command() -> None:
     readme = README.read_text()
-    assert [" ".join(path) for path, _ in commands() if f"`{path[-1]}`" not in readme
-            and f"`glidepath {' '.join(path)}" not in readme] == []
+    assert [
+        " ".join(path)
+        for path, _ in commands()
+        if f"`{path[-1]}`" not in readme and f"`glidepath {' '.join(path)}" not in readme
+    ] == []
 
 
 def test_help_imports_nothing_heavy() -> None:
-    script = ("import sys, glidepath_cli.main as m\ntry: m.cli(['--help'])\nexcept SystemExit: pass\n"
-              "heavy = {'grpc', 'google', 'rich', 'sqlalchemy', 'asyncpg', 'glidepath', 'glidepath_server'}\n"
-              "print('HEAVY', sorted(heavy & set(sys.modules)))")
+    script = (
+        "import sys, glidepath_cli.main as m\ntry: m.cli(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'grpc', 'google', 'rich', 'sqlalchemy', 'asyncpg', 'glidepath', 'glidepath_server'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
@@ -80,12 +85,20 @@ def test_doctor_without_a_server_fails_in_json_too(folder: Folder) -> None:
     assert {each["name"]: each["state"] for each in answer.json} == {"connection": "fail", "disk": "ok"}
 
 
-@pytest.mark.parametrize("arguments", [
-    ["dag", "trigger", "x", "--param", "novalue"], ["dag", "trigger", "x", "--version", "1", "--alias", "a"],
-    ["dag", "trigger", "x", "--logical-date", "2026-01-31T06:00"], ["pool", "set", "gpu", "-1"],
-    ["token", "create", "x", "--role", "king"], ["token", "create", "x", "--role", "admin", "--expires", "soon"],
-    ["run", "list", "--state", "odd"], ["nothing"],
-], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dag", "trigger", "x", "--param", "novalue"],
+        ["dag", "trigger", "x", "--version", "1", "--alias", "a"],
+        ["dag", "trigger", "x", "--logical-date", "2026-01-31T06:00"],
+        ["pool", "set", "gpu", "-1"],
+        ["token", "create", "x", "--role", "king"],
+        ["token", "create", "x", "--role", "admin", "--expires", "soon"],
+        ["run", "list", "--state", "odd"],
+        ["nothing"],
+    ],
+    ids=" ".join,
+)
 def test_wrong_arguments_are_usage_errors_before_anything_is_sent(arguments: list[str]) -> None:
     result = call(*arguments)
     assert result.exit_code == 2 and "Error: " in result.output
@@ -110,7 +123,8 @@ def test_validate_tells_every_broken_file_and_prints_no_data(folder: Folder) -> 
 
 def test_validate_prints_the_messages_as_json_and_what_files_print_is_talk(folder: Folder) -> None:
     (folder.path / "d.py").write_text(
-        "from glidepath import dag, shell\nprint('noise')\n@dag\ndef one():\n    shell('a', 'true')\n")
+        "from glidepath import dag, shell\nprint('noise')\n@dag\ndef one():\n    shell('a', 'true')\n"
+    )
     answer = folder.call("dag", "validate", "d.py", "-o", "json")
     assert answer.code == 0 and "noise" in answer.err
     assert [(each["dagId"], each["tasks"][0]["taskId"]) for each in answer.json] == [("one", "a")]

@@ -26,11 +26,17 @@ from glidepath_proto.run.v1.run_service_pb2 import WatchDagRunResponse
 NOW = datetime(2026, 1, 31, 6, 0, tzinfo=UTC)
 
 
-def instance(task_id: str, state: str, *, started: float | None = None, took: float | None = None,
-             **fields: object) -> run_pb2.TaskInstance:
+def instance(
+    task_id: str, state: str, *, started: float | None = None, took: float | None = None, **fields: object
+) -> run_pb2.TaskInstance:
     """`started` seconds before NOW; ended `took` seconds later."""
-    made = run_pb2.TaskInstance(task_id=task_id, map_index=-1, group_id=task_id.rpartition(".")[0],
-                                state=f"TASK_STATE_{state.upper()}", **fields)  # type: ignore[arg-type]
+    made = run_pb2.TaskInstance(
+        task_id=task_id,
+        map_index=-1,
+        group_id=task_id.rpartition(".")[0],
+        state=f"TASK_STATE_{state.upper()}",
+        **fields,
+    )  # type: ignore[arg-type]
     if started is not None:
         made.start_time.FromDatetime(NOW - timedelta(seconds=started))
         if took is not None:
@@ -40,13 +46,27 @@ def instance(task_id: str, state: str, *, started: float | None = None, took: fl
 
 def test_durations_read_like_a_person_says_them() -> None:
     assert [span(each) for each in (-1, 0, 0.424, 9.999, 59.4, 59.6, 185, 7620)] == [
-        "0.00s", "0.00s", "0.42s", "10s", "59s", "1m00s", "3m05s", "2h07m"]
+        "0.00s",
+        "0.00s",
+        "0.42s",
+        "10s",
+        "59s",
+        "1m00s",
+        "3m05s",
+        "2h07m",
+    ]
 
 
 def test_cells_are_utc_and_say_yes_and_no() -> None:
     east = NOW.astimezone(tz=None)
     assert [cell(each) for each in (east, True, False, None, ["a", 1], 0)] == [
-        "2026-01-31 06:00:00Z", "yes", "no", "", "a, 1", "0"]
+        "2026-01-31 06:00:00Z",
+        "yes",
+        "no",
+        "",
+        "a, 1",
+        "0",
+    ]
 
 
 def test_what_a_task_says_cannot_steer_the_terminal() -> None:
@@ -59,12 +79,17 @@ def test_enums_are_named_as_users_write_them() -> None:
 
 
 def test_a_tree_has_its_groups_where_their_first_task_is_and_sums_them_up() -> None:
-    rows = tree.rows([
-        instance("extract", "success", started=100, took=12),
-        instance("folds.a", "success", started=88, took=8),
-        instance("folds.deep.b", "running", started=80, attempt_number=2, progress_percent=40, progress_note="epoch 4"),
-        instance("report", "scheduled", reason="waits for folds"),
-    ], NOW)
+    rows = tree.rows(
+        [
+            instance("extract", "success", started=100, took=12),
+            instance("folds.a", "success", started=88, took=8),
+            instance(
+                "folds.deep.b", "running", started=80, attempt_number=2, progress_percent=40, progress_note="epoch 4"
+            ),
+            instance("report", "scheduled", reason="waits for folds"),
+        ],
+        NOW,
+    )
     assert [row.text() for row in rows] == [
         "├─ ✓ extract  success  12s",
         "├─ ▶ folds  running  1m28s  1/2 ended",
@@ -119,7 +144,12 @@ def test_params_are_json_unless_the_schema_wants_text() -> None:
     texts = split_pairs(["day=2026", "rate=0.5", "free=a=b", "on=true"])
     assert needs_schema(texts)
     assert merge_params('{"rate": 1, "kept": null}', texts, schema) == {
-        "rate": 0.5, "kept": None, "day": "2026", "free": "a=b", "on": True}
+        "rate": 0.5,
+        "kept": None,
+        "day": "2026",
+        "free": "a=b",
+        "on": True,
+    }
     assert parse_value('"2026"', {"type": "string"}) == "2026"
     assert not needs_schema({"file": "/data/x.txt"})
 
@@ -147,15 +177,26 @@ def test_drawings_have_every_edge_also_those_of_outputs_in_lists(tmp_path: Path)
     assert '"one" -> "two";' in drawing.draw(tasks, "dot")
 
 
-@pytest.mark.parametrize(("error", "code"), [
-    (errors.NotFound("x"), Exit.NOT_FOUND), (errors.AlreadyExists("x"), Exit.CONFLICT),
-    (errors.StateConflict("x"), Exit.CONFLICT), (errors.LimitExceeded("x"), Exit.CONFLICT),
-    (errors.Unauthenticated("x"), Exit.AUTH), (errors.PermissionDenied("x"), Exit.AUTH),
-    (errors.Unavailable("x"), Exit.UNREACHABLE), (errors.Unavailable("x", code="DEADLINE_EXCEEDED"), Exit.TIMEOUT),
-    (errors.WaitTimeout("x"), Exit.TIMEOUT), (errors.InvalidDag("x"), Exit.USAGE),
-    (errors.InvalidRequest("x"), Exit.USAGE), (errors.RpcError("x"), Exit.UNREACHABLE),
-    (errors.InputError("x"), Exit.USAGE), (ConnectionSettingsError("x"), Exit.USAGE), (RuntimeError("x"), Exit.FAILED),
-])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NotFound("x"), Exit.NOT_FOUND),
+        (errors.AlreadyExists("x"), Exit.CONFLICT),
+        (errors.StateConflict("x"), Exit.CONFLICT),
+        (errors.LimitExceeded("x"), Exit.CONFLICT),
+        (errors.Unauthenticated("x"), Exit.AUTH),
+        (errors.PermissionDenied("x"), Exit.AUTH),
+        (errors.Unavailable("x"), Exit.UNREACHABLE),
+        (errors.Unavailable("x", code="DEADLINE_EXCEEDED"), Exit.TIMEOUT),
+        (errors.WaitTimeout("x"), Exit.TIMEOUT),
+        (errors.InvalidDag("x"), Exit.USAGE),
+        (errors.InvalidRequest("x"), Exit.USAGE),
+        (errors.RpcError("x"), Exit.UNREACHABLE),
+        (errors.InputError("x"), Exit.USAGE),
+        (ConnectionSettingsError("x"), Exit.USAGE),
+        (RuntimeError("x"), Exit.FAILED),
+    ],
+)
 def test_every_error_has_an_exit_code_and_a_next_step(error: Exception, code: Exit) -> None:
     found, step = verdict(error)
     assert found == code and step
@@ -183,7 +224,7 @@ def test_another_release_of_the_server_is_worth_a_warning() -> None:
     assert versions(info(0), "0.2.0").state == "warn"
 
 
-DAG_FILE = '''
+DAG_FILE = """
 from glidepath import dag, task
 
 @task
@@ -202,4 +243,4 @@ def last(numbers: list[int]) -> int:
 def small():
     first = one()
     last([first, two(first)])
-'''
+"""

@@ -41,14 +41,14 @@ def sales(day: str = "2026-01-01", rate: float = 1.0) -> None:
         parts = [part(rate_read, number) for number in range(2)]
     total(parts)
 '''
-WAITING = '''
+WAITING = """
 from glidepath import dag, shell
 
 
 @dag
 def waiting() -> None:
     shell("stay", "true", queue="nobody")
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,9 @@ def sales(running: Folder) -> Folder:
     answer = running.call("dag", "register", "dags", "--alias", "production", "-o", "json")
     assert answer.code == 0, answer.err
     assert [(each["dagVersion"]["dagId"], each["created"]) for each in answer.json] == [
-        ("sales", True), ("waiting", True)]
+        ("sales", True),
+        ("waiting", True),
+    ]
     return running
 
 
@@ -89,7 +91,12 @@ def test_a_run_goes_to_its_end_and_prints_its_tree(sales: Folder) -> None:
     head, *tree = lines(answer)
     assert "sales v1" in head and "4 success" in head
     assert [line.partition("  success")[0] for line in tree] == [
-        "├─ ✓ read", "├─ ✓ parts", "│  ├─ ✓ part", "│  └─ ✓ part_2", "└─ ✓ total"]
+        "├─ ✓ read",
+        "├─ ✓ parts",
+        "│  ├─ ✓ part",
+        "│  └─ ✓ part_2",
+        "└─ ✓ total",
+    ]
     assert "critical path" in answer.err
     run_id = head.split()[3]
     assert lines(sales.call("run", "output", run_id, "total")) == ["2"]
@@ -116,8 +123,14 @@ def test_watching_prints_a_line_per_change_or_a_message_per_line(sales: Folder, 
 def test_watching_on_a_terminal_ends_with_the_whole_tree(sales: Folder) -> None:
     run_id = trigger(sales, "sales")["dagRunId"]
     ours, theirs = pty.openpty()
-    watching = subprocess.Popen([*COMMAND, "run", "watch", run_id], cwd=sales.path, env=environment(TERM="xterm"),
-                                stdout=theirs, stderr=subprocess.PIPE, text=True)
+    watching = subprocess.Popen(
+        [*COMMAND, "run", "watch", run_id],
+        cwd=sales.path,
+        env=environment(TERM="xterm"),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     os.close(theirs)
     seen = b""
     while True:
@@ -205,8 +218,9 @@ def test_pools_tokens_and_the_audit_trail(running: Folder) -> None:
     assert running.call("pool", "list", GLIDEPATH_TOKEN=secret).code == 0
     denied = running.call("pool", "set", "gpu", "1", GLIDEPATH_TOKEN=secret)
     assert denied.code == 4 and "next:" in denied.err
-    (token_id,) = [each["tokenId"] for each in running.call("token", "list", "-o", "json").json
-                   if each["name"] == "reader"]
+    (token_id,) = [
+        each["tokenId"] for each in running.call("token", "list", "-o", "json").json if each["name"] == "reader"
+    ]
     assert "revoked" in running.call("token", "revoke", token_id).out
     actions = [each["action"] for each in running.call("audit", "--limit", "3", "-o", "json").json]
     assert "token.revoke" in actions and len(actions) == 3
@@ -224,7 +238,8 @@ def test_doctor_finds_everything_well_and_a_wrong_token(running: Folder) -> None
     checks = running.call("doctor", "-o", "json")
     assert checks.code == 0
     assert {each["name"]: each["state"] for each in checks.json} == dict.fromkeys(
-        ["connection", "versions", "clocks", "token", "workers", "incidents", "disk"], "ok")
+        ["connection", "versions", "clocks", "token", "workers", "incidents", "disk"], "ok"
+    )
     assert len(running.call("workers", "-o", "json").json) == 1
     assert running.call("doctor", GLIDEPATH_TOKEN="gp_wrong").code == 1
 

@@ -14,7 +14,8 @@ from glidepath_cli.supervisor import BACKOFF_MAX_SECONDS, STEADY_SECONDS, Child,
 STUBBORN = (
     "import signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()']); "
-    "open(sys.argv[1], 'w').write(str(child.pid)); signal.pause()")
+    "open(sys.argv[1], 'w').write(str(child.pid)); signal.pause()"
+)
 
 
 def child(tmp_path: Path, script: str, *arguments: str, grace: float = 60.0) -> Child:
@@ -68,4 +69,8 @@ def test_a_large_log_is_put_aside(tmp_path: Path) -> None:
 
 def test_ends_are_described() -> None:
     assert [describe(each) for each in (0, 3, -9, -99)] == [
-        "exit status 0", "exit status 3", "killed by SIGKILL", "killed by signal 99"]
+        "exit status 0",
+        "exit status 3",
+        "killed by SIGKILL",
+        "killed by signal 99",
+    ]

@@ -19,7 +19,8 @@ Start = Callable[..., Up]
 
 def dag_of(folder: Folder) -> None:
     (folder.path / "d.py").write_text(
-        "from glidepath import dag, shell\n\n\n@dag\ndef one():\n    shell('a', 'echo hello')\n")
+        "from glidepath import dag, shell\n\n\n@dag\ndef one():\n    shell('a', 'echo hello')\n"
+    )
     assert folder.call("dag", "register", "d.py").code == 0
 
 
@@ -57,9 +58,11 @@ def test_the_data_is_there_at_the_next_start_and_without_a_worker_nothing_runs(f
 def test_children_that_die_come_back_and_work_goes_on(folder: Folder, start_up: Start) -> None:
     up = start_up()
     dag_of(folder)
-    for name, words in (("glidepath.worker", "the worker ended (killed by SIGKILL)"),
-                        ("glidepath_server", "the server ended (killed by SIGKILL)"),
-                        ("postgres", "Postgres had ended and runs again")):
+    for name, words in (
+        ("glidepath.worker", "the worker ended (killed by SIGKILL)"),
+        ("glidepath_server", "the server ended (killed by SIGKILL)"),
+        ("postgres", "Postgres had ended and runs again"),
+    ):
         os.kill(up.children()[name], signal.SIGKILL)
         up.wait_for(words)
     answer = folder.call("dag", "trigger", "one", "--wait")

@@ -48,16 +48,23 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             now = await identity.database_now(connection)
             revision = await migrate.current_on(connection)
         return pb.GetServerInfoResponse(
-            server_version=__version__, schema_revision=revision or "", server_time=to_timestamp(clock.utc_now()),
-            database_time=to_timestamp(now), authentication_required=self._authenticator.required,
-            protocol_version_min=PROTOCOL_VERSION_MIN, protocol_version_max=PROTOCOL_VERSION_MAX)
+            server_version=__version__,
+            schema_revision=revision or "",
+            server_time=to_timestamp(clock.utc_now()),
+            database_time=to_timestamp(now),
+            authentication_required=self._authenticator.required,
+            protocol_version_min=PROTOCOL_VERSION_MIN,
+            protocol_version_max=PROTOCOL_VERSION_MAX,
+        )
 
     # ---- namespaces
     async def CreateNamespace(self, request: pb.CreateNamespaceRequest, context: Context) -> pb.CreateNamespaceResponse:
         caller = current_identity()
         if caller.namespace != ALL:
-            raise PermissionDenied(f"{caller.name!r} holds namespace {caller.namespace!r} only",
-                                   hint='namespaces are created with a token that holds all ("*")')
+            raise PermissionDenied(
+                f"{caller.name!r} holds namespace {caller.namespace!r} only",
+                hint='namespaces are created with a token that holds all ("*")',
+            )
         async with transaction(self._database.api) as connection:
             await namespaces.create_namespace(connection, name=request.new_namespace, actor=caller.name)
         self._authenticator.forget()
@@ -79,7 +86,8 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         namespace = namespace_for(request, caller)
         async with transaction(self._database.api) as connection:
             pool, queue_ids = await pools.set_pool(
-                connection, namespace=namespace, name=request.pool_name, slots=request.slots, actor=caller.name)
+                connection, namespace=namespace, name=request.pool_name, slots=request.slots, actor=caller.name
+            )
         if queue_ids:
             self._engine.look_for_work(queue_ids)
             self._engine.on_queues(queue_ids)
@@ -106,8 +114,13 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         namespace = namespace_or_all(request, caller)
         async with transaction(self._database.api) as connection:
             made = await tokens.create_token(
-                connection, name=request.name, namespace=namespace, role=role_in("role", request.role),
-                expire_time=from_timestamp(request, "expire_time"), actor=caller.name)
+                connection,
+                name=request.name,
+                namespace=namespace,
+                role=role_in("role", request.role),
+                expire_time=from_timestamp(request, "expire_time"),
+                actor=caller.name,
+            )
         return pb.CreateTokenResponse(token=token_out(made.token), secret=made.text)
 
     async def ListTokens(self, request: pb.ListTokensRequest, context: Context) -> pb.ListTokensResponse:
@@ -123,7 +136,8 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         caller = current_identity()
         async with transaction(self._database.api) as connection:
             token = await tokens.revoke_token(
-                connection, token_id=request.token_id, namespace=caller.namespace, actor=caller.name)
+                connection, token_id=request.token_id, namespace=caller.namespace, actor=caller.name
+            )
         self._authenticator.forget()
         return pb.RevokeTokenResponse(token=token_out(token))
 
@@ -134,7 +148,8 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         before = to_uuid("page_token", page.keys[0]) if page.keys else None
         async with self._database.api.acquire() as connection:
             found = await administration.list_workers(
-                connection, namespace, before=before, include_gone=request.include_gone, limit=page.limit)
+                connection, namespace, before=before, include_gone=request.include_gone, limit=page.limit
+            )
         rows, token = page.cut(found, lambda row: [str(row.session_id)])
         return pb.ListWorkersResponse(workers=map(worker_out, rows), next_page_token=token)
 
@@ -158,8 +173,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         caller = current_identity()
         namespace, dag_run_id = namespace_for(request, caller), to_uuid("dag_run_id", request.dag_run_id)
         async with transaction(self._database.api) as connection:
-            released = await release_dag_run(
-                connection, namespace=namespace, dag_run_id=dag_run_id, actor=caller.name)
+            released = await release_dag_run(connection, namespace=namespace, dag_run_id=dag_run_id, actor=caller.name)
         if released:
             self._engine.add_inbox(dag_run_id)
         return pb.ReleaseDagRunResponse()

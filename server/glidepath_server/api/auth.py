@@ -32,8 +32,9 @@ from .streams import OpenStreams
 
 DEFAULT_NAMESPACE = "default"
 # Services of gRPC itself, which carry no rule of ours: they tell nothing but names and readiness.
-OPEN_SERVICES = frozenset({
-    "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"})
+OPEN_SERVICES = frozenset(
+    {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}
+)
 # A role holds what stands in its row; "worker" stands apart.
 INCLUDES: dict[str, frozenset[str]] = {
     "viewer": frozenset({"viewer"}),
@@ -44,8 +45,9 @@ INCLUDES: dict[str, frozenset[str]] = {
     "everything": frozenset({"viewer", "operator", "author", "admin", "worker"}),
 }
 # Methods in whose namespace field "*" has a meaning; their handlers check it by `namespace_or_all`.
-ALL_NAMESPACES = frozenset({
-    "/glidepath.admin.v1.AdminService/CreateToken", "/glidepath.admin.v1.AdminService/ListAuditEvents"})
+ALL_NAMESPACES = frozenset(
+    {"/glidepath.admin.v1.AdminService/CreateToken", "/glidepath.admin.v1.AdminService/ListAuditEvents"}
+)
 CACHED_TOKENS_MAX = 10_000
 
 _log = get_logger("api")
@@ -79,8 +81,10 @@ def namespace_for(request: Any, identity: Identity) -> str:
     """
     asked = request.namespace or (DEFAULT_NAMESPACE if identity.namespace == ALL else identity.namespace)
     if identity.namespace not in (ALL, asked):
-        raise PermissionDenied(f"{identity.name!r} holds namespace {identity.namespace!r}, not {asked!r}",
-                               hint="use a token of that namespace")
+        raise PermissionDenied(
+            f"{identity.name!r} holds namespace {identity.namespace!r}, not {asked!r}",
+            hint="use a token of that namespace",
+        )
     if asked not in identity.known_namespaces:
         raise NotFound(f"namespace {asked!r} does not exist", hint="ListNamespaces lists them; check the spelling")
     return asked
@@ -127,7 +131,11 @@ class Authenticator:
     """Turns a bearer token into an Identity, asking the database at most every `cache_seconds` for each token."""
 
     def __init__(
-        self, database: Database, *, required: bool, cache_seconds: float,
+        self,
+        database: Database,
+        *,
+        required: bool,
+        cache_seconds: float,
         monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
         self.required = required
@@ -212,7 +220,9 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         self._authenticator, self._rules, self._streams = authenticator, rules, streams
 
     async def intercept_service(
-        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails,
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(details)
         if handler is None or details.method.lstrip("/").partition("/")[0] in OPEN_SERVICES:
@@ -227,13 +237,20 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _admitted(
-        self, method: str, role: str, streams: bool, request: Any, context: Context,
+        self,
+        method: str,
+        role: str,
+        streams: bool,
+        request: Any,
+        context: Context,
     ) -> AsyncIterator[None]:
         identity = await self._authenticator.identify(dict(context.invocation_metadata() or ()))
         if role not in INCLUDES.get(identity.role, ()):
             name = method.rpartition("/")[2]
-            raise PermissionDenied(f"{name} needs the role {role}, {identity.name!r} has {identity.role}",
-                                   hint=f"use a token with the role {role}")
+            raise PermissionDenied(
+                f"{name} needs the role {role}, {identity.name!r} has {identity.role}",
+                hint=f"use a token with the role {role}",
+            )
         if request is not None and "namespace" in request.DESCRIPTOR.fields_by_name:
             (namespace_or_all if method in ALL_NAMESPACES else namespace_for)(request, identity)
         # Never reset: each call has a task of its own, and with it a context of its own.

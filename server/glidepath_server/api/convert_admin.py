@@ -13,7 +13,9 @@ from .convert_common import invalid, to_timestamp
 
 _NUMBERS: dict[str, Any] = {
     name.removeprefix("ROLE_").lower(): number
-    for name, number in authorization_pb2.Role.items() if number != authorization_pb2.ROLE_UNSPECIFIED}
+    for name, number in authorization_pb2.Role.items()
+    if number != authorization_pb2.ROLE_UNSPECIFIED
+}
 _ROLES = {int(number): name for name, number in _NUMBERS.items()}
 
 
@@ -25,34 +27,60 @@ def role_in(field: str, number: int) -> str:
 
 
 def pool_out(pool: Pool) -> pb.Pool:
-    return pb.Pool(namespace=pool.namespace, pool_name=pool.name, slots=pool.capacity, slots_used=pool.used,
-                   waiting=pool.waiting)
+    return pb.Pool(
+        namespace=pool.namespace, pool_name=pool.name, slots=pool.capacity, slots_used=pool.used, waiting=pool.waiting
+    )
 
 
 def token_out(token: Token) -> pb.Token:
     return pb.Token(
-        token_id=token.token_id, name=token.name, namespace=token.namespace, role=_NUMBERS[token.role],
-        create_time=to_timestamp(token.create_time), expire_time=to_timestamp(token.expire_time),
-        revoke_time=to_timestamp(token.revoke_time), created_by=token.created_by)
+        token_id=token.token_id,
+        name=token.name,
+        namespace=token.namespace,
+        role=_NUMBERS[token.role],
+        create_time=to_timestamp(token.create_time),
+        expire_time=to_timestamp(token.expire_time),
+        revoke_time=to_timestamp(token.revoke_time),
+        created_by=token.created_by,
+    )
 
 
 def worker_out(worker: Worker) -> pb.Worker:
     return pb.Worker(
-        session_id=str(worker.session_id), namespace=worker.namespace, worker_identity=worker.worker_identity,
+        session_id=str(worker.session_id),
+        namespace=worker.namespace,
+        worker_identity=worker.worker_identity,
         incarnation=worker.incarnation,
         state="draining" if worker.draining and worker.state == "open" else worker.state,
-        queue_names=worker.queue_names, labels=worker.labels, attempts_live=worker.attempts_live,
-        connect_time=to_timestamp(worker.connect_time), lease_expire_time=to_timestamp(worker.lease_expire_time),
-        sdk_name=worker.sdk_name, sdk_version=worker.sdk_version, host_name=worker.host_name)
+        queue_names=worker.queue_names,
+        labels=worker.labels,
+        attempts_live=worker.attempts_live,
+        connect_time=to_timestamp(worker.connect_time),
+        lease_expire_time=to_timestamp(worker.lease_expire_time),
+        sdk_name=worker.sdk_name,
+        sdk_version=worker.sdk_version,
+        host_name=worker.host_name,
+    )
 
 
 def audit_event_out(event: AuditEvent) -> pb.AuditEvent:
     return pb.AuditEvent(
-        audit_event_id=event.audit_event_id, time=to_timestamp(event.event_time), namespace=event.namespace,
-        actor=event.actor, action=event.action, target=event.target, detail=event.detail)
+        audit_event_id=event.audit_event_id,
+        time=to_timestamp(event.event_time),
+        namespace=event.namespace,
+        actor=event.actor,
+        action=event.action,
+        target=event.target,
+        detail=event.detail,
+    )
 
 
 def incident_out(incident: Incident) -> pb.Incident:
     return pb.Incident(
-        incident_id=incident.incident_id, time=to_timestamp(incident.event_time), namespace=incident.namespace,
-        dag_run_id=str(incident.dag_run_id or ""), kind=incident.kind, message=incident.message)
+        incident_id=incident.incident_id,
+        time=to_timestamp(incident.event_time),
+        namespace=incident.namespace,
+        dag_run_id=str(incident.dag_run_id or ""),
+        kind=incident.kind,
+        message=incident.message,
+    )

@@ -32,8 +32,9 @@ def from_timestamp(message: Any, field: str) -> datetime | None:
             raise OverflowError
         return EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
     except OverflowError:
-        raise invalid(field, f"{value.seconds} s, {value.nanos} ns",
-                      "a time in the years 1 to 9999, nanos 0 to 999999999") from None
+        raise invalid(
+            field, f"{value.seconds} s, {value.nanos} ns", "a time in the years 1 to 9999, nanos 0 to 999999999"
+        ) from None
 
 
 def to_uuid(field: str, text: str) -> UUID:

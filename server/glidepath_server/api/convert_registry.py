@@ -34,9 +34,11 @@ from .convert_common import to_timestamp
 from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
 
 RULE_TO_WIRE: dict[TriggerRule, Any] = {
-    rule: dag_pb2.TriggerRule.Value(f"TRIGGER_RULE_{rule.name}") for rule in TriggerRule}
+    rule: dag_pb2.TriggerRule.Value(f"TRIGGER_RULE_{rule.name}") for rule in TriggerRule
+}
 _CHANGE_TO_WIRE: dict[Change, Any] = {
-    change: pb.DagDifference.Change.Value(f"CHANGE_{change.name}") for change in Change}
+    change: pb.DagDifference.Change.Value(f"CHANGE_{change.name}") for change in Change
+}
 _RULES = {0: TriggerRule.ALL_SUCCESS, **{number: rule for rule, number in RULE_TO_WIRE.items()}}
 _ISOLATIONS = {int(number): mode for mode, number in ISOLATION_TO_WIRE.items()}
 _LEASE_MODES = {int(number): mode for mode, number in LEASE_MODE_TO_WIRE.items()}
@@ -141,53 +143,91 @@ def _seconds_of(duration: Duration) -> float:
 def version_out(version: Version) -> pb.DagVersion:
     """A version, with its content when that was read."""
     return pb.DagVersion(
-        dag_id=version.dag_id, dag_version_number=version.dag_version_number, content_hash=version.content_hash,
-        create_time=to_timestamp(version.create_time), created_by=version.created_by, task_count=version.task_count,
-        spec=spec_out(from_canonical_json(version.text)) if version.text else None)
+        dag_id=version.dag_id,
+        dag_version_number=version.dag_version_number,
+        content_hash=version.content_hash,
+        create_time=to_timestamp(version.create_time),
+        created_by=version.created_by,
+        task_count=version.task_count,
+        spec=spec_out(from_canonical_json(version.text)) if version.text else None,
+    )
 
 
 def registered_out(registered: Registered) -> bytes:
     return pb.RegisterDagVersionResponse(
-        dag_version=version_out(registered.version), created=registered.created, warnings=registered.warnings,
+        dag_version=version_out(registered.version),
+        created=registered.created,
+        warnings=registered.warnings,
     ).SerializeToString()
 
 
 def dag_out(dag: Dag) -> pb.Dag:
     return pb.Dag(
-        namespace=dag.namespace, dag_id=dag.dag_id, description=dag.description, owner=dag.owner, tags=dag.tags,
-        latest_version_number=dag.latest_version_number, paused=dag.paused, aliases=dag.aliases,
-        create_time=to_timestamp(dag.create_time))
+        namespace=dag.namespace,
+        dag_id=dag.dag_id,
+        description=dag.description,
+        owner=dag.owner,
+        tags=dag.tags,
+        latest_version_number=dag.latest_version_number,
+        paused=dag.paused,
+        aliases=dag.aliases,
+        create_time=to_timestamp(dag.create_time),
+    )
 
 
 def difference_out(difference: Difference) -> pb.DagDifference:
-    return pb.DagDifference(change=_CHANGE_TO_WIRE[difference.change], path=difference.path, before=difference.before,
-                            after=difference.after)
+    return pb.DagDifference(
+        change=_CHANGE_TO_WIRE[difference.change],
+        path=difference.path,
+        before=difference.before,
+        after=difference.after,
+    )
 
 
 def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
     """A registered DAG: every default stands on each task."""
     return dag_pb2.DagSpec(
-        dag_id=spec.dag_id, description=spec.description, owner=spec.owner, tags=spec.tags,
-        params_schema=spec.params_schema, tasks=[_task_out(task) for task in spec.tasks],
-        run_timeout=_duration(spec.run_timeout_seconds), runs_active_max=spec.runs_active_max,
-        tasks_active_max=spec.tasks_active_max)
+        dag_id=spec.dag_id,
+        description=spec.description,
+        owner=spec.owner,
+        tags=spec.tags,
+        params_schema=spec.params_schema,
+        tasks=[_task_out(task) for task in spec.tasks],
+        run_timeout=_duration(spec.run_timeout_seconds),
+        runs_active_max=spec.runs_active_max,
+        tasks_active_max=spec.tasks_active_max,
+    )
 
 
 def _task_out(task: TaskSpec) -> dag_pb2.TaskSpec:
     return dag_pb2.TaskSpec(
-        task_id=task.task_id, description=task.description, group_id=task.group_id, handler=handler_to_wire(task),
-        upstream_task_ids=task.upstream_task_ids, trigger_rule=RULE_TO_WIRE[task.trigger_rule],
-        inputs=inputs_to_wire(task), policy=_policy_out(task.policy))
+        task_id=task.task_id,
+        description=task.description,
+        group_id=task.group_id,
+        handler=handler_to_wire(task),
+        upstream_task_ids=task.upstream_task_ids,
+        trigger_rule=RULE_TO_WIRE[task.trigger_rule],
+        inputs=inputs_to_wire(task),
+        policy=_policy_out(task.policy),
+    )
 
 
 def _policy_out(policy: ResolvedPolicy) -> dag_pb2.TaskPolicy:
     return dag_pb2.TaskPolicy(
-        owner=policy.owner, queue_name=policy.queue_name, retry=_retry_out(policy.retry),
-        execution_timeout=_duration(policy.execution_timeout_seconds), pool_name=policy.pool_name,
-        pool_slots=policy.pool_slots if policy.pool_name is not None else None, priority=policy.priority,
-        resources=policy.resources, worker_selector=policy.worker_selector,
-        isolation=ISOLATION_TO_WIRE[policy.isolation], lease_mode=LEASE_MODE_TO_WIRE[policy.lease_mode],
-        memory_limit_mb=policy.memory_limit_mb, cancel_grace=_duration(policy.cancel_grace_seconds))
+        owner=policy.owner,
+        queue_name=policy.queue_name,
+        retry=_retry_out(policy.retry),
+        execution_timeout=_duration(policy.execution_timeout_seconds),
+        pool_name=policy.pool_name,
+        pool_slots=policy.pool_slots if policy.pool_name is not None else None,
+        priority=policy.priority,
+        resources=policy.resources,
+        worker_selector=policy.worker_selector,
+        isolation=ISOLATION_TO_WIRE[policy.isolation],
+        lease_mode=LEASE_MODE_TO_WIRE[policy.lease_mode],
+        memory_limit_mb=policy.memory_limit_mb,
+        cancel_grace=_duration(policy.cancel_grace_seconds),
+    )
 
 
 def _retry_out(retry: RetryPolicy) -> dag_pb2.RetryPolicy:
@@ -196,8 +236,11 @@ def _retry_out(retry: RetryPolicy) -> dag_pb2.RetryPolicy:
     if retry.delays_seconds:
         message.delays.extend(Duration(**_parts(seconds)) for seconds in retry.delays_seconds)
         return message
-    message.MergeFrom(dag_pb2.RetryPolicy(
-        delay=_duration(retry.delay_seconds), backoff=retry.backoff, delay_max=_duration(retry.delay_max_seconds)))
+    message.MergeFrom(
+        dag_pb2.RetryPolicy(
+            delay=_duration(retry.delay_seconds), backoff=retry.backoff, delay_max=_duration(retry.delay_max_seconds)
+        )
+    )
     return message
 
 

@@ -95,45 +95,77 @@ def place_in(cursor: str) -> LogPlace:
 # ---- out
 def triggered_out(runs: Sequence[Triggered]) -> bytes:
     """The serialised answer of TriggerDagRuns."""
-    return run_service_pb2.TriggerDagRunsResponse(runs=[
-        run_service_pb2.TriggeredDagRun(
-            dag_run_id=str(run.dag_run_id), run_key=run.run_key, dag_version_number=run.dag_version_number,
-            created=run.created)
-        for run in runs
-    ]).SerializeToString()
+    return run_service_pb2.TriggerDagRunsResponse(
+        runs=[
+            run_service_pb2.TriggeredDagRun(
+                dag_run_id=str(run.dag_run_id),
+                run_key=run.run_key,
+                dag_version_number=run.dag_version_number,
+                created=run.created,
+            )
+            for run in runs
+        ]
+    ).SerializeToString()
 
 
 def run_out(run: Run, counts: Mapping[str, int] | None = None) -> run_pb2.DagRun:
     return run_pb2.DagRun(
-        namespace=run.namespace, dag_run_id=str(run.dag_run_id), dag_id=run.dag_id,
-        dag_version_number=run.dag_version_number, run_type=f"RUN_TYPE_{run.run_type.upper()}",
-        run_key=run.run_key, state=_RUN_STATES[run.state], reason=run.reason,
-        logical_date=to_timestamp(run.logical_date), data_interval_start=to_timestamp(run.data_interval_start),
-        data_interval_end=to_timestamp(run.data_interval_end), params=run.params, revision=run.revision,
-        create_time=to_timestamp(run.create_time), start_time=to_timestamp(run.start_time),
-        end_time=to_timestamp(run.end_time), task_counts=counts or {}, created_by=run.created_by,
-        traceparent=run.traceparent, cancel_requested=run.intent is RunIntent.CANCEL, quarantined=run.quarantined,
+        namespace=run.namespace,
+        dag_run_id=str(run.dag_run_id),
+        dag_id=run.dag_id,
+        dag_version_number=run.dag_version_number,
+        run_type=f"RUN_TYPE_{run.run_type.upper()}",
+        run_key=run.run_key,
+        state=_RUN_STATES[run.state],
+        reason=run.reason,
+        logical_date=to_timestamp(run.logical_date),
+        data_interval_start=to_timestamp(run.data_interval_start),
+        data_interval_end=to_timestamp(run.data_interval_end),
+        params=run.params,
+        revision=run.revision,
+        create_time=to_timestamp(run.create_time),
+        start_time=to_timestamp(run.start_time),
+        end_time=to_timestamp(run.end_time),
+        task_counts=counts or {},
+        created_by=run.created_by,
+        traceparent=run.traceparent,
+        cancel_requested=run.intent is RunIntent.CANCEL,
+        quarantined=run.quarantined,
     )
 
 
 def task_instance_out(plan: Plan, view: TaskInstanceView) -> run_pb2.TaskInstance:
     graph = plan.graph
     return run_pb2.TaskInstance(
-        task_id=graph.task_ids[view.task], map_index=view.map_index, group_id=plan.task(view.task).group_id,
-        state=_TASK_STATES[view.state], attempt_number=view.attempt_number, reason=view.reason,
-        queue_time=to_timestamp(view.queue_time), start_time=to_timestamp(view.start_time),
-        end_time=to_timestamp(view.end_time), available_time=to_timestamp(view.available_time),
-        worker_identity=view.worker_identity, failure=failure_out(view.failure),
+        task_id=graph.task_ids[view.task],
+        map_index=view.map_index,
+        group_id=plan.task(view.task).group_id,
+        state=_TASK_STATES[view.state],
+        attempt_number=view.attempt_number,
+        reason=view.reason,
+        queue_time=to_timestamp(view.queue_time),
+        start_time=to_timestamp(view.start_time),
+        end_time=to_timestamp(view.end_time),
+        available_time=to_timestamp(view.available_time),
+        worker_identity=view.worker_identity,
+        failure=failure_out(view.failure),
         upstream_task_ids=[graph.task_ids[index] for index in graph.upstream[view.task]],
-        progress_percent=view.progress_percent, progress_note=view.progress_note,
+        progress_percent=view.progress_percent,
+        progress_note=view.progress_note,
     )
 
 
 def attempt_out(plan: Plan, row: EndedRow) -> run_pb2.Attempt:
     return run_pb2.Attempt(
-        task_id=plan.graph.task_ids[row.task], map_index=row.map_index, attempt_number=row.attempt_number,
-        state=_ATTEMPT_STATES[row.state], worker_identity=row.worker_identity, queue_time=to_timestamp(row.queue_time),
-        start_time=to_timestamp(row.start_time), end_time=to_timestamp(row.end_time), failure=failure_out(row.failure),
+        task_id=plan.graph.task_ids[row.task],
+        map_index=row.map_index,
+        attempt_number=row.attempt_number,
+        state=_ATTEMPT_STATES[row.state],
+        worker_identity=row.worker_identity,
+        queue_time=to_timestamp(row.queue_time),
+        start_time=to_timestamp(row.start_time),
+        end_time=to_timestamp(row.end_time),
+        failure=failure_out(row.failure),
         has_output=row.has_output,
     )
 
@@ -144,8 +176,13 @@ def failure_out(fields: Mapping[str, Any] | None) -> failure_pb2.Failure | None:
 
 def _failure(failure: Failure) -> failure_pb2.Failure:
     message = failure_pb2.Failure(
-        kind=_FAILURE_KINDS[failure.kind], type=failure.type, message=failure.message, stack_trace=failure.stack_trace,
-        signal_number=failure.signal_number, causes=[_failure(cause) for cause in failure.causes])
+        kind=_FAILURE_KINDS[failure.kind],
+        type=failure.type,
+        message=failure.message,
+        stack_trace=failure.stack_trace,
+        signal_number=failure.signal_number,
+        causes=[_failure(cause) for cause in failure.causes],
+    )
     if failure.retryable is not None:
         message.retryable = failure.retryable
     if failure.retry_after_seconds:
@@ -158,7 +195,8 @@ def output_out(task_id: str, map_index: int, output: Output) -> run_pb2.TaskOutp
     message = run_pb2.TaskOutput(task_id=task_id, map_index=map_index, attempt_number=output.attempt_number)
     if output.content_type is not None:
         payload = payload_pb2.Payload(
-            content_type=output.content_type, size_bytes=output.size_bytes, sha256=output.sha256)
+            content_type=output.content_type, size_bytes=output.size_bytes, sha256=output.sha256
+        )
         if output.uri is not None:
             payload.uri = output.uri
         else:
@@ -169,22 +207,34 @@ def output_out(task_id: str, map_index: int, output: Output) -> run_pb2.TaskOutp
 
 def explanation_out(plan: Plan, explanation: Explanation) -> run_pb2.Explanation:
     return run_pb2.Explanation(
-        task_id=plan.graph.task_ids[explanation.task], map_index=explanation.map_index,
-        state=_TASK_STATES[explanation.state], wait=_WAITS[explanation.wait], message=explanation.message,
-        hint=explanation.hint)
+        task_id=plan.graph.task_ids[explanation.task],
+        map_index=explanation.map_index,
+        state=_TASK_STATES[explanation.state],
+        wait=_WAITS[explanation.wait],
+        message=explanation.message,
+        hint=explanation.hint,
+    )
 
 
 def step_out(plan: Plan, step: Step) -> run_pb2.CriticalPathStep:
     return run_pb2.CriticalPathStep(
-        task_id=plan.graph.task_ids[step.task], map_index=-1, waited=_duration(step.waited),
-        worked=_duration(step.worked))
+        task_id=plan.graph.task_ids[step.task],
+        map_index=-1,
+        waited=_duration(step.waited),
+        worked=_duration(step.worked),
+    )
 
 
 def line_out(plan: Plan, line: Line) -> run_pb2.LogLine:
     time, stream, text = line.entry
     return run_pb2.LogLine(
-        task_id=plan.graph.task_ids[line.task], map_index=line.map_index, attempt_number=line.attempt_number,
-        time=_log_time(time), stream=stream, text=text)
+        task_id=plan.graph.task_ids[line.task],
+        map_index=line.map_index,
+        attempt_number=line.attempt_number,
+        time=_log_time(time),
+        stream=stream,
+        text=text,
+    )
 
 
 def cursor_out(place: LogPlace) -> str:

@@ -37,9 +37,11 @@ def all_loopback(settings: Settings) -> bool:
 
 def check_exposure(settings: Settings) -> None:
     """Raises InvalidInput when an address is no address, or reachable from other hosts without protection."""
-    wrong = [Violation(name, repr(address), "host:port, like 127.0.0.1:7711")
-             for name, address in (("address", settings.address), ("worker_address", settings.worker_address or "h:0"))
-             if not _is_address(address)]
+    wrong = [
+        Violation(name, repr(address), "host:port, like 127.0.0.1:7711")
+        for name, address in (("address", settings.address), ("worker_address", settings.worker_address or "h:0"))
+        if not _is_address(address)
+    ]
     if wrong:
         raise InvalidInput("; ".join(map(str, wrong)), violations=wrong)
     exposed = [address for address in listeners(settings) if not is_loopback(address)]
@@ -52,8 +54,10 @@ def check_exposure(settings: Settings) -> None:
         hints.append("set GLIDEPATH_AUTH=required, or listen on 127.0.0.1")
     if not settings.tls_certificate_file and not settings.insecure_plaintext:
         wrong.append(Violation("tls_certificate_file", "''", f"a certificate, {where}"))
-        hints.append("set GLIDEPATH_TLS_CERTIFICATE_FILE and GLIDEPATH_TLS_KEY_FILE, or, when something in front of "
-                     "the server speaks TLS, GLIDEPATH_INSECURE_PLAINTEXT=true")
+        hints.append(
+            "set GLIDEPATH_TLS_CERTIFICATE_FILE and GLIDEPATH_TLS_KEY_FILE, or, when something in front of "
+            "the server speaks TLS, GLIDEPATH_INSECURE_PLAINTEXT=true"
+        )
     if wrong:
         raise InvalidInput("; ".join(map(str, wrong)), hint="; ".join(hints), violations=wrong)
 

@@ -96,15 +96,19 @@ class Listeners:
 
     def _listen(self, address: str, services: Sequence[Service]) -> str:
         server = grpc.aio.server(
-            interceptors=self._interceptors, options=options(self._settings),
-            compression=grpc.Compression.NoCompression, maximum_concurrent_rpcs=self._settings.calls_max)
+            interceptors=self._interceptors,
+            options=options(self._settings),
+            compression=grpc.Compression.NoCompression,
+            maximum_concurrent_rpcs=self._settings.calls_max,
+        )
         for each in services:
             each.add(each.servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._reflects():
             names = [each.descriptor.full_name for each in services]
-            reflection.enable_server_reflection([*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-                                                 reflection.SERVICE_NAME], server)
+            reflection.enable_server_reflection(
+                [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME], server
+            )
         self._servers.append(server)
         return _bind(server, address, self._settings)
 
@@ -157,8 +161,9 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials:
     try:
         seen, first = _stamps(files), _configuration(files)
     except OSError as error:
-        raise Unavailable(f"cannot read {error.filename}: {error.strerror}",
-                          hint="check the tls_*_file settings") from error
+        raise Unavailable(
+            f"cannot read {error.filename}: {error.strerror}", hint="check the tls_*_file settings"
+        ) from error
 
     def fetch() -> Any:
         """Called by gRPC for each handshake; None keeps what is in use, as does a file that cannot be read."""
@@ -177,7 +182,8 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials:
 def _configuration(files: Sequence[Path]) -> grpc.ServerCertificateConfiguration:
     certificate, key, *authority = (path.read_bytes() for path in files)
     return grpc.ssl_server_certificate_configuration(
-        [(key, certificate)], root_certificates=authority[0] if authority else None)
+        [(key, certificate)], root_certificates=authority[0] if authority else None
+    )
 
 
 def _stamps(files: Sequence[Path]) -> list[tuple[int, int]]:

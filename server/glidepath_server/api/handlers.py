@@ -28,7 +28,8 @@ def wrap_handler(handler: Any, around: Around) -> Any:
     behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     wrap = _wrap_generator if inspect.isasyncgenfunction(behavior) else _wrap_coroutine
     return _FACTORIES[handler.request_streaming, handler.response_streaming](
-        wrap(behavior, around, handler.request_streaming), handler.request_deserializer, handler.response_serializer)
+        wrap(behavior, around, handler.request_streaming), handler.request_deserializer, handler.response_serializer
+    )
 
 
 def _wrap_coroutine(behavior: Any, around: Around, request_streaming: bool) -> Any:

@@ -26,8 +26,12 @@ class Page:
     """One page of a list RPC: read `limit` rows behind `keys`, then `cut` them to the page and its next token."""
 
     def __init__(
-        self, request: Any, scope: Sequence[Any], *kinds: type,
-        default: int = PAGE_SIZE_DEFAULT, most: int = PAGE_SIZE_MAX,
+        self,
+        request: Any,
+        scope: Sequence[Any],
+        *kinds: type,
+        default: int = PAGE_SIZE_DEFAULT,
+        most: int = PAGE_SIZE_MAX,
     ) -> None:
         """`scope` is the method with its filters, `kinds` are the types of the keys. Raises InvalidInput."""
         self._scope = scope

@@ -35,20 +35,30 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     """
 
     def __init__(
-        self, database: Database, lease: LeaseTerms, on_changed: Callable[[set[int]], Awaitable[None]],
+        self,
+        database: Database,
+        lease: LeaseTerms,
+        on_changed: Callable[[set[int]], Awaitable[None]],
     ) -> None:
         self._database, self._on_changed = database, on_changed
         self._register = RegisterDagVersion(database, lease, on_changed)
 
     async def RegisterDagVersion(
-        self, request: pb.RegisterDagVersionRequest, context: Context,
+        self,
+        request: pb.RegisterDagVersionRequest,
+        context: Context,
     ) -> pb.RegisterDagVersionResponse:
         caller = current_identity()
         call = RegisterCall(
-            namespace=namespace_for(request, caller), actor=caller.name, request_id=request.request_id,
-            body=body_of(request), draft=await asyncio.to_thread(draft_in, request.spec),
+            namespace=namespace_for(request, caller),
+            actor=caller.name,
+            request_id=request.request_id,
+            body=body_of(request),
+            draft=await asyncio.to_thread(draft_in, request.spec),
             bundles=[Bundle(each.content_hash, each.archive) for each in request.sources],
-            aliases=list(request.aliases), validate_only=request.validate_only)
+            aliases=list(request.aliases),
+            validate_only=request.validate_only,
+        )
         return pb.RegisterDagVersionResponse.FromString(await self._register(call, registered_out))
 
     # ---- reading
@@ -62,7 +72,8 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         page = Page(request, ("ListDags", namespace, tag), str)
         async with self._database.api.acquire() as connection:
             found = await registry.list_dags(
-                connection, namespace, after=_storable(page.first("")), tag=tag, limit=page.limit)
+                connection, namespace, after=_storable(page.first("")), tag=tag, limit=page.limit
+            )
         rows, token = page.cut(found, lambda row: [row.dag_id])
         return pb.ListDagsResponse(dags=map(dag_out, rows), next_page_token=token)
 
@@ -80,7 +91,9 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         return pb.GetDagVersionResponse(dag_version=await asyncio.to_thread(version_out, version))
 
     async def ListDagVersions(
-        self, request: pb.ListDagVersionsRequest, context: Context,
+        self,
+        request: pb.ListDagVersionsRequest,
+        context: Context,
     ) -> pb.ListDagVersionsResponse:
         namespace, dag_id = namespace_for(request, current_identity()), _storable(request.dag_id)
         page = Page(request, ("ListDagVersions", namespace, dag_id), int)
@@ -93,7 +106,9 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         return pb.ListDagVersionsResponse(dag_versions=map(version_out, rows), next_page_token=token)
 
     async def DiffDagVersions(
-        self, request: pb.DiffDagVersionsRequest, context: Context,
+        self,
+        request: pb.DiffDagVersionsRequest,
+        context: Context,
     ) -> pb.DiffDagVersionsResponse:
         namespace, dag_id = namespace_for(request, current_identity()), _storable(request.dag_id)
         async with self._database.api.acquire() as connection:
@@ -108,8 +123,13 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         namespace = namespace_for(request, caller)
         async with transaction(self._database.api) as connection:
             dag = await set_dag_alias(
-                connection, namespace=namespace, dag_id=_storable(request.dag_id), alias=request.alias,
-                number=request.dag_version_number, actor=caller.name)
+                connection,
+                namespace=namespace,
+                dag_id=_storable(request.dag_id),
+                alias=request.alias,
+                number=request.dag_version_number,
+                actor=caller.name,
+            )
         return pb.SetDagAliasResponse(dag=dag_out(dag))
 
     async def PauseDag(self, request: pb.PauseDagRequest, context: Context) -> pb.PauseDagResponse:
@@ -123,7 +143,8 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         namespace = namespace_for(request, caller)
         async with transaction(self._database.api) as connection:
             dag, queues = await set_dag_paused(
-                connection, namespace=namespace, dag_id=_storable(request.dag_id), paused=paused, actor=caller.name)
+                connection, namespace=namespace, dag_id=_storable(request.dag_id), paused=paused, actor=caller.name
+            )
         if queues is not None:
             await self._on_changed(queues)
         return dag
@@ -133,8 +154,9 @@ async def _by_number(connection: Connection, namespace: str, dag_id: str, number
     version = await registry.version_by_number(connection, namespace, dag_id, number)
     if version is None:
         dag = await get_dag(connection, namespace, dag_id)
-        raise NotFound(f"DAG {dag_id} has no version {number}",
-                       hint=f"its versions go from 1 to {dag.latest_version_number}")
+        raise NotFound(
+            f"DAG {dag_id} has no version {number}", hint=f"its versions go from 1 to {dag.latest_version_number}"
+        )
     return version
 
 

@@ -127,7 +127,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         plan, explanations, path = await explain_run(self._reader, namespace, run_id, request.task_id)
         return pb.ExplainDagRunResponse(
             explanations=[explanation_out(plan, each) for each in explanations],
-            critical_path=[step_out(plan, step) for step in path])
+            critical_path=[step_out(plan, step) for step in path],
+        )
 
     # ---- following
     async def WatchDagRun(
@@ -150,13 +151,18 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def StreamLogs(self, request: pb.StreamLogsRequest, context: Context) -> AsyncIterator[pb.StreamLogsResponse]:
         namespace = namespace_for(request, current_identity())
         question = LogQuestion(
-            to_uuid("dag_run_id", request.dag_run_id), request.task_id, request.attempt_number, request.follow,
-            place_in(request.after))
+            to_uuid("dag_run_id", request.dag_run_id),
+            request.task_id,
+            request.attempt_number,
+            request.follow,
+            place_in(request.after),
+        )
         messages = stream_logs(self._reader, self._engine, namespace, question)
         async with aclosing(messages):
             async for each in messages:
                 yield pb.StreamLogsResponse(
-                    lines=[line_out(each.plan, line) for line in each.lines], cursor=cursor_out(each.place))
+                    lines=[line_out(each.plan, line) for line in each.lines], cursor=cursor_out(each.place)
+                )
 
     # ---- steering
     async def CancelDagRun(self, request: pb.CancelDagRunRequest, context: Context) -> pb.CancelDagRunResponse:
@@ -173,8 +179,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: pb.ClearTaskInstancesRequest, context: Context
     ) -> pb.ClearTaskInstancesResponse:
         cleared = await self._commander.clear(
-            _call(request, "ClearTaskInstances"), request.task_ids, downstream=request.downstream,
-            cancel_running=request.cancel_running)
+            _call(request, "ClearTaskInstances"),
+            request.task_ids,
+            downstream=request.downstream,
+            cancel_running=request.cancel_running,
+        )
         return pb.ClearTaskInstancesResponse(dag_run=await self._run(request), cleared_task_ids=cleared)
 
     async def RerunDagRun(self, request: pb.RerunDagRunRequest, context: Context) -> pb.RerunDagRunResponse:
@@ -189,8 +198,14 @@ def _call(request: Any, method: str) -> CommandCall:
     if len(reason) > REASON_CHARACTERS_MAX:
         raise invalid("reason", f"{len(reason)} characters", f"at most {REASON_CHARACTERS_MAX} characters")
     return CommandCall(
-        method, namespace_for(request, caller), caller.name, to_uuid("dag_run_id", request.dag_run_id),
-        request.request_id, body_of(request), reason)
+        method,
+        namespace_for(request, caller),
+        caller.name,
+        to_uuid("dag_run_id", request.dag_run_id),
+        request.request_id,
+        body_of(request),
+        reason,
+    )
 
 
 def _fitting(messages: Iterable[Message]) -> list[Message]:

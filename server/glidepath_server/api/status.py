@@ -108,7 +108,9 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Turns what a handler raises into a status. Outermost, so that it covers the other interceptors too."""
 
     async def intercept_service(
-        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails,
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        details: grpc.HandlerCallDetails,
     ) -> Any:
         return wrap_handler(await continuation(details), partial(_reported, details.method))
 
@@ -129,8 +131,11 @@ async def _abort(name: str, error: Exception, context: Context) -> None:
         status = _incident(name, error, context)
     elif status.code is Code.UNAVAILABLE:
         _log.warning("database_unavailable", method=name, error=repr(error))
-    wire = rpc_status.to_status(status_pb2.Status(
-        code=status.code.value[0], message=status.message, details=[_any(each) for each in status.details]))
+    wire = rpc_status.to_status(
+        status_pb2.Status(
+            code=status.code.value[0], message=status.message, details=[_any(each) for each in status.details]
+        )
+    )
     await context.abort(wire.code, wire.details, wire.trailing_metadata)
 
 

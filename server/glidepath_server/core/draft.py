@@ -138,8 +138,9 @@ def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
 
 
 def _first_given(own: Draft, otherwise: Draft) -> Draft:
-    return replace(own, **{each.name: getattr(otherwise, each.name) for each in fields(own)
-                           if getattr(own, each.name) is None})
+    return replace(
+        own, **{each.name: getattr(otherwise, each.name) for each in fields(own) if getattr(own, each.name) is None}
+    )
 
 
 def _retry(own: RetryDraft, defaults: RetryDraft) -> RetryPolicy:
@@ -151,8 +152,9 @@ def _retry(own: RetryDraft, defaults: RetryDraft) -> RetryPolicy:
     merged = _first_given(own, defaults)
     if merged.delays_seconds is not None:
         merged = replace(merged, delay_seconds=None, backoff=None, delay_max_seconds=None)
-    given: dict[str, Any] = {each.name: value for each in fields(merged)
-                             if (value := getattr(merged, each.name)) is not None}
+    given: dict[str, Any] = {
+        each.name: value for each in fields(merged) if (value := getattr(merged, each.name)) is not None
+    }
     return RetryPolicy(**given)
 
 

@@ -110,8 +110,11 @@ def _why(graph: Graph, states: Sequence[int], view: TaskInstanceView, rows: RunR
     if view.state is ViewState.RUNNING:
         return _running(view, rows, facts)
     if facts.run.quarantined:
-        return (Wait.QUARANTINED, f"the run is quarantined: {facts.run.reason or 'its step kept raising'}",
-                "read its incident, mend the cause, then release the run")
+        return (
+            Wait.QUARANTINED,
+            f"the run is quarantined: {facts.run.reason or 'its step kept raising'}",
+            "read its incident, mend the cause, then release the run",
+        )
     if facts.run.state in RUN_FINAL or facts.run.intent is not RunIntent.RUN:
         return Wait.RUNNING, f"the run is ending: {facts.run.reason or facts.run.intent.value}", ""
     if facts.run.state is RunState.QUEUED:
@@ -204,16 +207,20 @@ def _no_worker(needs: TaskClass, sessions: Sequence[SessionFacts]) -> _Why:
     if not sessions:
         return Wait.WORKER, f"no worker is connected; it needs {wanted}", "start a worker in this namespace"
     nearest = max(sessions, key=lambda session: _closeness(session.offer, needs))
-    message = (f"none of {len(sessions)} connected workers can run it: it needs {wanted}; "
-               f"the nearest, {nearest.worker_identity}: {_misses(nearest, needs)}")
+    message = (
+        f"none of {len(sessions)} connected workers can run it: it needs {wanted}; "
+        f"the nearest, {nearest.worker_identity}: {_misses(nearest, needs)}"
+    )
     return Wait.WORKER, message, _worker_hint(needs, sessions)
 
 
 def _closeness(offer: Offer, needs: TaskClass) -> int:
     """How many of the needs a worker meets, each looked at as if it met all the others."""
     perfect: dict[str, Any] = {
-        "queue_names": frozenset({needs.queue_name}), "handlers": (("*", frozenset({"*"})),),
-        "labels": needs.worker_selector, "resources": needs.resources,
+        "queue_names": frozenset({needs.queue_name}),
+        "handlers": (("*", frozenset({"*"})),),
+        "labels": needs.worker_selector,
+        "resources": needs.resources,
     }
     return sum(
         not mismatch(replace(offer, **{name: value for name, value in perfect.items() if name != own}), needs)

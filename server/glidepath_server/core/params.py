@@ -25,17 +25,31 @@ VALUE_SHOWN_MAX = 120
 # More than this is noise; the rest shows up when these are mended.
 VIOLATIONS_MAX = 20
 _TYPE_WORDS = {
-    "string": "a string", "number": "a number", "integer": "an integer", "boolean": "true or false",
-    "object": "an object", "array": "a list", "null": "null",
+    "string": "a string",
+    "number": "a number",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
 }
 _BOUND_WORDS = {
-    "minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than",
-    "multipleOf": "a multiple of", "const": "exactly",
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+    "multipleOf": "a multiple of",
+    "const": "exactly",
 }
 _SIZE_WORDS = {
-    "minLength": "at least {} characters", "maxLength": "at most {} characters", "minItems": "at least {} items",
-    "maxItems": "at most {} items", "minProperties": "at least {} keys", "maxProperties": "at most {} keys",
-    "pattern": "a string that matches {}", "format": "a string in the format {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "minProperties": "at least {} keys",
+    "maxProperties": "at most {} keys",
+    "pattern": "a string that matches {}",
+    "format": "a string in the format {}",
 }
 
 

@@ -95,8 +95,11 @@ def _defaults(schema: dict[str, Any], at: str) -> Iterator[Violation]:
             continue
         if "default" in part:
             for error in validator.evolve(schema=part).iter_errors(part["default"]):
-                yield Violation(f"{path}.default", _cut(to_json(part["default"])),
-                                f"a default that its own schema admits: {_cut(error.message)}")
+                yield Violation(
+                    f"{path}.default",
+                    _cut(to_json(part["default"])),
+                    f"a default that its own schema admits: {_cut(error.message)}",
+                )
                 break
         properties = part.get("properties", {})
         stack.extend((f"{path}.properties.{name}", each) for name, each in reversed(properties.items()))
@@ -105,8 +108,12 @@ def _defaults(schema: dict[str, Any], at: str) -> Iterator[Violation]:
 def _deeper_than(value: Any, levels: int) -> bool:
     layer = [value]
     for _ in range(levels):
-        layer = [inner for each in layer if isinstance(each, dict | list)
-                 for inner in (each.values() if isinstance(each, dict) else each)]
+        layer = [
+            inner
+            for each in layer
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
         if not layer:
             return False
     return True

@@ -39,8 +39,9 @@ _RELEASED = frozenset({int(TaskState.RELEASED), int(TaskState.RESTARTING)})
 # Board states that the newest attempt brought about, when its own state is one of these.
 _MADE_BY = {
     int(TaskState.SUCCESS): frozenset({AttemptState.SUCCESS}),
-    int(TaskState.FAILED): frozenset({AttemptState.FAILED, AttemptState.TIMED_OUT, AttemptState.LOST,
-                                      AttemptState.RETURNED}),
+    int(TaskState.FAILED): frozenset(
+        {AttemptState.FAILED, AttemptState.TIMED_OUT, AttemptState.LOST, AttemptState.RETURNED}
+    ),
     int(TaskState.SKIPPED): frozenset({AttemptState.SKIPPED}),
     int(TaskState.CANCELLED): frozenset(AttemptState) - {AttemptState.SUCCESS, AttemptState.RUNNING},
 }
@@ -146,20 +147,36 @@ def _view(graph: Graph, states: Sequence[int], rows: RunRows, task: int) -> Task
     newest = last.attempt_number if last else 0
     if state is ViewState.RUNNING and live is not None:
         return TaskInstanceView(
-            task, state, live.attempt_number, reason="told to end" if live.cancel_requested_time else "",
-            queue_time=live.queue_time, start_time=live.start_time, worker_identity=live.worker_identity,
-            progress_percent=live.progress_percent, progress_note=live.progress_note,
+            task,
+            state,
+            live.attempt_number,
+            reason="told to end" if live.cancel_requested_time else "",
+            queue_time=live.queue_time,
+            start_time=live.start_time,
+            worker_identity=live.worker_identity,
+            progress_percent=live.progress_percent,
+            progress_note=live.progress_note,
         )
     if code in _RELEASED and waiting is not None:
         return TaskInstanceView(
-            task, state, newest, reason=_why_again(last), queue_time=waiting.queue_time,
+            task,
+            state,
+            newest,
+            reason=_why_again(last),
+            queue_time=waiting.queue_time,
             available_time=None if waiting.due else waiting.available_time,
             failure=last.failure if last and state is ViewState.UP_FOR_RETRY else None,
         )
     if last is not None and last.state in _MADE_BY.get(code, ()):
         return TaskInstanceView(
-            task, state, newest, reason=last.reason or failure_summary(last.failure), queue_time=last.queue_time,
-            start_time=last.start_time, end_time=last.end_time, worker_identity=last.worker_identity,
+            task,
+            state,
+            newest,
+            reason=last.reason or failure_summary(last.failure),
+            queue_time=last.queue_time,
+            start_time=last.start_time,
+            end_time=last.end_time,
+            worker_identity=last.worker_identity,
             failure=last.failure,
         )
     return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, states, task))

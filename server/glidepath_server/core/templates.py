@@ -13,11 +13,11 @@ _TAG = re.compile(r"(\{\{\{\{)|\{\{(.*?)\}\}|(\{\{)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _DATE_FORMATS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "year", "month", "day", "hour", "unix"})
 _DATES = frozenset({"logical_date", "data_interval_start", "data_interval_end"})
-_PLAIN = frozenset({
-    "ds", "ds_nodash", "ts", "ts_nodash", "run_id", "run_key", "dag_id", "task_id", "attempt_number"})
+_PLAIN = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "run_id", "run_key", "dag_id", "task_id", "attempt_number"})
 KNOWN_NAMES = (
     "ds, ds_nodash, ts, ts_nodash, logical_date, data_interval_start, data_interval_end, params.NAME, "
-    "outputs.TASK.KEY, map_item, run_id, run_key, dag_id, task_id, attempt_number")
+    "outputs.TASK.KEY, map_item, run_id, run_key, dag_id, task_id, attempt_number"
+)
 
 
 class TemplateSyntaxError(ValueError):
@@ -46,8 +46,11 @@ def unknown_name(name: str) -> str | None:
     """What was expected instead of a name that has no meaning whatever the DAG is; None for one that may have."""
     head, *rest = name.split(".")
     if head in _DATES and rest:
-        return None if rest[0] in _DATE_FORMATS and len(rest) == 1 else (
-            f"a date with one of the formats {', '.join(sorted(_DATE_FORMATS))}")
+        return (
+            None
+            if rest[0] in _DATE_FORMATS and len(rest) == 1
+            else (f"a date with one of the formats {', '.join(sorted(_DATE_FORMATS))}")
+        )
     known = head in _DATES or head == "map_item" or (head in ("params", "outputs") and rest)
     return None if known or name in _PLAIN else f"one of {KNOWN_NAMES}"
 
@@ -57,5 +60,6 @@ def output_of(name: str, task_ids: Collection[str]) -> str | None:
     head, *rest = name.split(".")
     if head != "outputs":
         return None
-    return next((task_id for length in range(len(rest), 0, -1)
-                 if (task_id := ".".join(rest[:length])) in task_ids), None)
+    return next(
+        (task_id for length in range(len(rest), 0, -1) if (task_id := ".".join(rest[:length])) in task_ids), None
+    )

@@ -97,7 +97,10 @@ def check_dag(draft: DagDraft, lease: LeaseTerms | None = None) -> Checked:
 
 
 def stored_violations(
-    draft: DagDraft, *, pools: Mapping[str, int], sources: Collection[str],
+    draft: DagDraft,
+    *,
+    pools: Mapping[str, int],
+    sources: Collection[str],
 ) -> list[Violation]:
     """What is wrong with names of stored things, which check_dag cannot know.
 
@@ -138,7 +141,7 @@ class _Check:
         yield from _name("owner", draft.owner, optional=True)
         if len(draft.tags) > TAGS_MAX:
             yield Violation("tags", f"{len(draft.tags)} tags", f"at most {TAGS_MAX} tags")
-        for index, tag in enumerate(draft.tags[: TAGS_MAX]):
+        for index, tag in enumerate(draft.tags[:TAGS_MAX]):
             yield from _name(f"tags[{index}]", tag, characters=TAG_CHARACTERS_MAX)
         if draft.params_schema:
             yield from check_params_schema(draft.params_schema)
@@ -156,8 +159,13 @@ class _Check:
             at = f"tasks[{index}]"
             wrong = list(_id(f"{at}.task_id", task.task_id))
             if not wrong and task.task_id in first:
-                wrong = [Violation(f"{at}.task_id", repr(task.task_id),
-                                   f"an id of its own; tasks[{first[task.task_id]}] has this one")]
+                wrong = [
+                    Violation(
+                        f"{at}.task_id",
+                        repr(task.task_id),
+                        f"an id of its own; tasks[{first[task.task_id]}] has this one",
+                    )
+                ]
             first.setdefault(task.task_id, index)
             self.places.append(at if wrong else f"tasks.{task.task_id}")
             yield from wrong
@@ -199,14 +207,20 @@ class _Check:
             if policy.lease_mode is LeaseMode.EXCLUSIVE:
                 yield Violation(f"{at}.lease_mode", "exclusive", "hold, because isolation inline cannot be killed")
             if policy.memory_limit_mb is not None:
-                yield Violation(f"{at}.memory_limit_mb", str(policy.memory_limit_mb),
-                                "nothing, because isolation inline cannot be killed")
+                yield Violation(
+                    f"{at}.memory_limit_mb",
+                    str(policy.memory_limit_mb),
+                    "nothing, because isolation inline cannot be killed",
+                )
         elif policy.lease_mode is LeaseMode.EXCLUSIVE and self.lease is not None:
             most = self.lease.grace_seconds_max
             if policy.cancel_grace_seconds > most:
-                yield Violation(f"{at}.cancel_grace", f"{policy.cancel_grace_seconds:g} s",
-                                f"at most {max(most, 0):g} s with lease_mode exclusive and this server's lease of "
-                                f"{self.lease.ttl_seconds:g} s; raise lease_ttl_seconds for more")
+                yield Violation(
+                    f"{at}.cancel_grace",
+                    f"{policy.cancel_grace_seconds:g} s",
+                    f"at most {max(most, 0):g} s with lease_mode exclusive and this server's lease of "
+                    f"{self.lease.ttl_seconds:g} s; raise lease_ttl_seconds for more",
+                )
 
     # ---- inputs
     def inputs(self, at: str, task: TaskDraft) -> Iterator[Violation]:
@@ -271,8 +285,10 @@ class _Check:
     # ---- the graph
     def graph(self) -> Iterator[Violation]:
         """Cycles among the edges that are right by themselves, and the order when there are none."""
-        edges = {task.task_id: {name for name in upstream_of(task) if name in self.names and name != task.task_id}
-                 for task in self.draft.tasks}
+        edges = {
+            task.task_id: {name for name in upstream_of(task) if name in self.names and name != task.task_id}
+            for task in self.draft.tasks
+        }
         count = sum(map(len, edges.values()))
         if count > EDGES_MAX:
             yield Violation("tasks", f"{count} edges", f"at most {EDGES_MAX} edges")
@@ -357,9 +373,13 @@ def _pool(at: str, name: str | None, slots: int | None, pools: Mapping[str, int]
         return
     if name not in pools:
         close = difflib.get_close_matches(name[:200], sorted(pools), n=1)
-        yield Violation(f"{at}.pool_name", _shown(name),
-                        f"a pool of this namespace; did you mean {close[0]}?" if close else
-                        "a pool of this namespace; create it first (SetPool with its name and slots)")
+        yield Violation(
+            f"{at}.pool_name",
+            _shown(name),
+            f"a pool of this namespace; did you mean {close[0]}?"
+            if close
+            else "a pool of this namespace; create it first (SetPool with its name and slots)",
+        )
     elif slots is not None and slots > pools[name]:
         yield Violation(f"{at}.pool_slots", str(slots), f"at most {pools[name]}, the slots of pool {name}")
 
@@ -367,11 +387,14 @@ def _pool(at: str, name: str | None, slots: int | None, pools: Mapping[str, int]
 def _doubts(task: TaskSpec, spec: DagSpec) -> Iterator[str]:
     timeout = task.policy.execution_timeout_seconds
     if timeout is not None and spec.run_timeout_seconds is not None and timeout > spec.run_timeout_seconds:
-        yield (f"execution_timeout {timeout:g} s is never reached: the run ends after its run_timeout of "
-               f"{spec.run_timeout_seconds:g} s")
+        yield (
+            f"execution_timeout {timeout:g} s is never reached: the run ends after its run_timeout of "
+            f"{spec.run_timeout_seconds:g} s"
+        )
     if task.trigger_rule is not TriggerRule.ALL_SUCCESS and (needed := output_sources(task)):
-        yield (f"its trigger rule {task.trigger_rule.value} may start it without the output of {needed[0]}, "
-               "which it needs")
+        yield (
+            f"its trigger rule {task.trigger_rule.value} may start it without the output of {needed[0]}, which it needs"
+        )
     elif task.trigger_rule is TriggerRule.ALWAYS and task.upstream_task_ids:
         yield "its trigger rule always starts it with the run, it does not wait for its upstream tasks"
     if task.handler.name.startswith(PYTHON_PREFIX) and not task.handler.version:
@@ -452,7 +475,11 @@ def _whole(at: str, value: int | None, least: int, most: int) -> Iterator[Violat
 
 
 def _duration(
-    at: str, seconds: float | None, *, zero: bool = False, most: float = DURATION_SECONDS_MAX,
+    at: str,
+    seconds: float | None,
+    *,
+    zero: bool = False,
+    most: float = DURATION_SECONDS_MAX,
 ) -> Iterator[Violation]:
     if seconds is None:
         return

@@ -23,7 +23,10 @@ class Readiness:
     """Looks, and tells `set_ready` whenever the answer has changed."""
 
     def __init__(
-        self, database: Database, loops: Sequence[LevelLoop], set_ready: Callable[[bool], Awaitable[None]],
+        self,
+        database: Database,
+        loops: Sequence[LevelLoop],
+        set_ready: Callable[[bool], Awaitable[None]],
     ) -> None:
         self._database, self._loops, self._set_ready = database, loops, set_ready
         self._ready: bool | None = None

@@ -11,7 +11,13 @@ from ..store.database import Connection
 
 
 async def append_audit(
-    connection: Connection, *, namespace: str, actor: str, action: str, target: str, detail: dict[str, Any],
+    connection: Connection,
+    *,
+    namespace: str,
+    actor: str,
+    action: str,
+    target: str,
+    detail: dict[str, Any],
     now: datetime,
 ) -> None:
     """Record an action ("pool.set") on a target ("pool/gpu"), inside the transaction that does it.

@@ -111,12 +111,20 @@ class RunCommander:
         run, plan = await self._load(call)
         chosen = {task for task, state in enumerate(run.states(plan.graph.size)) if state in _BAD}
         if not chosen:
-            raise StateConflict(f"nothing to rerun: no task of the run has failed, the run is {run.state.value}",
-                                hint="clear the tasks that should run again")
+            raise StateConflict(
+                f"nothing to rerun: no task of the run has failed, the run is {run.state.value}",
+                hint="clear the tasks that should run again",
+            )
         return await self._clear(call, "dag_run.rerun", run, plan, chosen, True, False)
 
     async def _clear(
-        self, call: CommandCall, action: str, run: runs_read.Run, plan: Plan, chosen: set[int], downstream: bool,
+        self,
+        call: CommandCall,
+        action: str,
+        run: runs_read.Run,
+        plan: Plan,
+        chosen: set[int],
+        downstream: bool,
         cancel_running: bool,
     ) -> list[str]:
         states = run.states(plan.graph.size)
@@ -152,8 +160,14 @@ class RunCommander:
                 nonlocal first
                 first = True
                 await append_audit(
-                    connection, namespace=call.namespace, actor=call.actor, action=action,
-                    target=f"dag_run/{call.dag_run_id}", detail={**detail, "reason": call.reason}, now=now)
+                    connection,
+                    namespace=call.namespace,
+                    actor=call.actor,
+                    action=action,
+                    target=f"dag_run/{call.dag_run_id}",
+                    detail={**detail, "reason": call.reason},
+                    now=now,
+                )
                 return answer
 
             stored = await _once(connection, call, write)
@@ -168,8 +182,9 @@ class RunCommander:
 
 
 async def _once(connection: Connection, call: CommandCall, run: Any) -> bytes:
-    return await once(connection, namespace=call.namespace, request_id=call.request_id, method=call.method,
-                      body=call.body, run=run)
+    return await once(
+        connection, namespace=call.namespace, request_id=call.request_id, method=call.method, body=call.body, run=run
+    )
 
 
 async def _not_yet() -> bytes:

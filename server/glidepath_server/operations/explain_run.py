@@ -41,7 +41,8 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) 
     waiting = rows.waiting.values()
     return Facts(
         run=RunFacts(
-            run.dag_id, run.state, run.intent, run.admitted, run.quarantined, paused, active, active_max, reason),
+            run.dag_id, run.state, run.intent, run.admitted, run.quarantined, paused, active, active_max, reason
+        ),
         now=await store.database_now(connection),
         limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on}),
         classes=await store.classes(connection, {row.class_id for row in waiting}) if waiting else {},

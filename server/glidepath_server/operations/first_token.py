@@ -38,8 +38,10 @@ async def _check(connection: Connection, path: Path, text: str) -> None:
     token_id = token_id_of(text)
     found = await identity.token_by_id(connection, token_id) if token_id else None
     if found is None or found.secret_hash != hash_of(text) or not found.valid:
-        raise StateConflict(f"{path} holds no token that this database knows and admits",
-                            hint="delete the file to get a new token, or name another file")
+        raise StateConflict(
+            f"{path} holds no token that this database knows and admits",
+            hint="delete the file to get a new token, or name another file",
+        )
 
 
 def _read(path: Path) -> str | None:

@@ -173,7 +173,8 @@ async def stream_logs(
                 task = task_index(plan, question.task_id) if question.task_id else ALL_TASKS
                 final = run.state in RUN_FINAL
                 more = final and await store.logs_to_come(
-                    connection, question.dag_run_id, task, question.attempt_number)
+                    connection, question.dag_run_id, task, question.attempt_number
+                )
             async for lines in _available(reader, plan, question, task, place):
                 place = lines.place
                 yield lines
@@ -191,7 +192,8 @@ async def _available(
     while True:
         async with reader.database.api.acquire() as connection:
             rows = await store.log_chunks(
-                connection, question.dag_run_id, place, task, question.attempt_number, LOG_CHUNKS_MAX)
+                connection, question.dag_run_id, place, task, question.attempt_number, LOG_CHUNKS_MAX
+            )
         for lines in _messages(plan, rows, place):
             yield lines
         if len(rows) < LOG_CHUNKS_MAX:

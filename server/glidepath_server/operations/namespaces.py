@@ -19,5 +19,12 @@ async def create_namespace(connection: Connection, *, name: str, actor: str) -> 
         raise InvalidInput(str(violation), violations=[violation])
     if not await identity.insert_namespace(connection, name):
         raise AlreadyExists(f"namespace {name!r} exists")
-    await append_audit(connection, namespace=name, actor=actor, action="namespace.create", target=f"namespace/{name}",
-                       detail={}, now=await identity.database_now(connection))
+    await append_audit(
+        connection,
+        namespace=name,
+        actor=actor,
+        action="namespace.create",
+        target=f"namespace/{name}",
+        detail={},
+        now=await identity.database_now(connection),
+    )

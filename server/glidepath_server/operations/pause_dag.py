@@ -10,7 +10,12 @@ from .set_dag_alias import get_dag, lock_dag
 
 
 async def set_dag_paused(
-    connection: Connection, *, namespace: str, dag_id: str, paused: bool, actor: str,
+    connection: Connection,
+    *,
+    namespace: str,
+    dag_id: str,
+    paused: bool,
+    actor: str,
 ) -> tuple[Dag, set[int] | None]:
     """Pause or unpause, inside the caller's transaction. Idempotent. Raises NotFound.
 
@@ -23,6 +28,12 @@ async def set_dag_paused(
         queues = await limits.set_paused(connection, dag.tasks_limit_id, paused)
         await registry.set_paused(connection, namespace, dag_id, paused)
         await append_audit(
-            connection, namespace=namespace, actor=actor, action="dag.pause" if paused else "dag.unpause",
-            target=f"dag/{dag_id}", detail={}, now=await identity.database_now(connection))
+            connection,
+            namespace=namespace,
+            actor=actor,
+            action="dag.pause" if paused else "dag.unpause",
+            target=f"dag/{dag_id}",
+            detail={},
+            now=await identity.database_now(connection),
+        )
     return await get_dag(connection, namespace, dag_id), queues

@@ -15,7 +15,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 async def set_pool(
-    connection: Connection, *, namespace: str, name: str, slots: int, actor: str,
+    connection: Connection,
+    *,
+    namespace: str,
+    name: str,
+    slots: int,
+    actor: str,
 ) -> tuple[Pool, set[int]]:
     """Create a pool or change its slots, inside the caller's transaction. Nothing that runs is cancelled.
 
@@ -32,8 +37,15 @@ async def set_pool(
     if before != slots:
         if before is not None:
             queues = await limits.set_capacity(connection, limit_id, slots)
-        await append_audit(connection, namespace=namespace, actor=actor, action="pool.set", target=f"pool/{name}",
-                           detail={"slots": slots, "slots_before": before}, now=await identity.database_now(connection))
+        await append_audit(
+            connection,
+            namespace=namespace,
+            actor=actor,
+            action="pool.set",
+            target=f"pool/{name}",
+            detail={"slots": slots, "slots_before": before},
+            now=await identity.database_now(connection),
+        )
     return (await administration.list_pools(connection, namespace, limit_id=limit_id))[0], queues
 
 
@@ -48,15 +60,25 @@ async def delete_pool(connection: Connection, *, namespace: str, name: str, acto
     users = await administration.pool_users(connection, found.limit_id)
     if users:
         named = [f"{dag_id} version {number}" for dag_id, number in users[:3]] + ["..."] * (len(users) > 3)
-        raise StateConflict(f"pool {name!r} is named by {', '.join(named)}, and any version can be run",
-                            hint="set its slots to 0 to admit nothing")
+        raise StateConflict(
+            f"pool {name!r} is named by {', '.join(named)}, and any version can be run",
+            hint="set its slots to 0 to admit nothing",
+        )
     holders = await administration.pool_holders(connection, found.limit_id)
     if holders:
-        raise StateConflict(f"pool {name!r} is held by {holders} attempts",
-                            hint="set its slots to 0 and wait for them to end")
+        raise StateConflict(
+            f"pool {name!r} is held by {holders} attempts", hint="set its slots to 0 and wait for them to end"
+        )
     await administration.delete_pool(connection, found.limit_id)
-    await append_audit(connection, namespace=namespace, actor=actor, action="pool.delete", target=f"pool/{name}",
-                       detail={}, now=await identity.database_now(connection))
+    await append_audit(
+        connection,
+        namespace=namespace,
+        actor=actor,
+        action="pool.delete",
+        target=f"pool/{name}",
+        detail={},
+        now=await identity.database_now(connection),
+    )
 
 
 def _check(name: str, slots: int) -> None:

@@ -34,14 +34,13 @@ class RunReader:
         """A run and its compiled version. Raises NotFound."""
         run = await store.run(connection, namespace, dag_run_id)
         if run is None:
-            raise NotFound(f"there is no run {dag_run_id} in namespace {namespace!r}",
-                           hint="list the runs of the DAG to find it")
+            raise NotFound(
+                f"there is no run {dag_run_id} in namespace {namespace!r}", hint="list the runs of the DAG to find it"
+            )
         await self.plans.load(connection, [run.dag_version_id])
         return run, self.plans.versions[run.dag_version_id]
 
-    async def list_runs(
-        self, namespace: str, dag_id: str, states: Sequence[str], below: UUID, limit: int
-    ) -> list[Run]:
+    async def list_runs(self, namespace: str, dag_id: str, states: Sequence[str], below: UUID, limit: int) -> list[Run]:
         """Newest first, below an id. Raises NotFound for a DAG that does not exist."""
         async with self.database.api.acquire() as connection:
             found = await store.list_runs(connection, namespace, dag_id, states, below, limit)
@@ -78,8 +77,10 @@ class RunReader:
                 return found
             rows = await store.rows_of(connection, dag_run_id, [task])
         view = task_instance_views(plan.graph, run.states(plan.graph.size), rows, [task])[0]
-        raise NotFound(f"task {task_id} has no output: no attempt of it has succeeded, it is {view.state.value}",
-                       hint="ask again once it has succeeded")
+        raise NotFound(
+            f"task {task_id} has no output: no attempt of it has succeeded, it is {view.state.value}",
+            hint="ask again once it has succeeded",
+        )
 
 
 def task_index(plan: Plan, task_id: str) -> int:
@@ -93,8 +94,10 @@ def task_indexes(plan: Plan, task_ids: Sequence[str]) -> list[int]:
     for task_id in task_ids:
         if task_id not in known:
             close = difflib.get_close_matches(task_id, known, n=1)
-            raise NotFound(f"DAG {plan.dag_id} version {plan.dag_version_number} has no task {task_id!r}",
-                           hint=f"did you mean {close[0]}?" if close else "list the run's task instances")
+            raise NotFound(
+                f"DAG {plan.dag_id} version {plan.dag_version_number} has no task {task_id!r}",
+                hint=f"did you mean {close[0]}?" if close else "list the run's task instances",
+            )
     return [known[task_id] for task_id in task_ids]
 
 

@@ -102,8 +102,14 @@ class RegisterDagVersion:
             return await asyncio.to_thread(encode, await work[-1].store())
 
         async with transaction(self.database.api) as connection:
-            answer = await once(connection, namespace=call.namespace, request_id=call.request_id,
-                                method="RegisterDagVersion", body=call.body, run=run)
+            answer = await once(
+                connection,
+                namespace=call.namespace,
+                request_id=call.request_id,
+                method="RegisterDagVersion",
+                body=call.body,
+                run=run,
+            )
         if work and work[-1].created:
             await self.on_changed(work[-1].queues)
         return answer
@@ -144,8 +150,9 @@ def _bundle_violations(bundles: Sequence[Bundle]) -> Iterator[Violation]:
     for index, each in enumerate(bundles):
         actual = hashlib.sha256(each.archive).hexdigest()
         if each.content_hash != actual:
-            yield Violation(f"sources[{index}].content_hash", repr(each.content_hash[:80]),
-                            f"{actual}, the SHA-256 of its archive")
+            yield Violation(
+                f"sources[{index}].content_hash", repr(each.content_hash[:80]), f"{actual}, the SHA-256 of its archive"
+            )
 
 
 async def look_up(connection: Connection, call: RegisterCall) -> tuple[dict[str, NamedPool], list[Violation]]:
@@ -196,25 +203,43 @@ class _Registration:
         if dag is None:
             # What a DAG needs is made only for one that is stored: an error below takes it back with everything else.
             await registry.create_dag(
-                self.connection, call.namespace, spec.dag_id, tasks_active_max=spec.tasks_active_max,
-                runs_active_max=spec.runs_active_max, now=now)
+                self.connection,
+                call.namespace,
+                spec.dag_id,
+                tasks_active_max=spec.tasks_active_max,
+                runs_active_max=spec.runs_active_max,
+                now=now,
+            )
             dag = await registry.lock_dag(self.connection, call.namespace, spec.dag_id)
             assert dag is not None
         pools = await self._check()
         await registry.insert_bundles(
-            self.connection, call.namespace, sorted({each.content_hash: each.archive for each in call.bundles}.items()),
-            now)
+            self.connection,
+            call.namespace,
+            sorted({each.content_hash: each.archive for each in call.bundles}.items()),
+            now,
+        )
         version = await self._existing()
         if version is None:
             version = await self._create(dag, pools, now)
         moved = await registry.point_aliases(
-            self.connection, call.namespace, spec.dag_id, call.aliases, version.dag_version_number)
+            self.connection, call.namespace, spec.dag_id, call.aliases, version.dag_version_number
+        )
         if self.created or moved:
             await append_audit(
-                self.connection, namespace=call.namespace, actor=call.actor, action="dag_version.register",
-                target=f"dag/{spec.dag_id}", now=now,
-                detail={"dag_version_number": version.dag_version_number, "content_hash": version.content_hash,
-                        "created": self.created, "aliases": moved})
+                self.connection,
+                namespace=call.namespace,
+                actor=call.actor,
+                action="dag_version.register",
+                target=f"dag/{spec.dag_id}",
+                now=now,
+                detail={
+                    "dag_version_number": version.dag_version_number,
+                    "content_hash": version.content_hash,
+                    "created": self.created,
+                    "aliases": moved,
+                },
+            )
         return self._answer(version, self.created)
 
     async def _check(self) -> dict[str, NamedPool]:
@@ -226,14 +251,22 @@ class _Registration:
 
     async def _existing(self) -> Version | None:
         return await registry.version_by_hash(
-            self.connection, self.call.namespace, self.prepared.spec.dag_id, self.prepared.content_hash)
+            self.connection, self.call.namespace, self.prepared.spec.dag_id, self.prepared.content_hash
+        )
 
     async def _create(self, dag: LockedDag, pools: dict[str, NamedPool], now: datetime) -> Version:
         version = self._version(dag.latest_version_number + 1, now)
         await registry.insert_version(
-            self.connection, self.call.namespace, version.dag_id, version.dag_version_number,
-            content_hash=version.content_hash, text=version.text, class_ids=await self._class_ids(dag, pools), now=now,
-            created_by=version.created_by)
+            self.connection,
+            self.call.namespace,
+            version.dag_id,
+            version.dag_version_number,
+            content_hash=version.content_hash,
+            text=version.text,
+            class_ids=await self._class_ids(dag, pools),
+            now=now,
+            created_by=version.created_by,
+        )
         # Last: claims of the DAG wait for us from here on.
         await self._set_caps(dag)
         self.created = True
@@ -252,17 +285,26 @@ class _Registration:
         """The class of each task, by task index."""
         spec, namespace = self.prepared.spec, self.call.namespace
         queues = await registry.ensure_queues(
-            self.connection, namespace, {task.policy.queue_name for task in spec.tasks})
+            self.connection, namespace, {task.policy.queue_name for task in spec.tasks}
+        )
         classes = await asyncio.to_thread(
-            lambda: [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in spec.tasks])
+            lambda: [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in spec.tasks]
+        )
         distinct = list({each.class_hash: each for each in classes}.values())
         ids = await registry.ensure_classes(self.connection, namespace, spec.dag_id, dag.tasks_limit_id, distinct)
         return [ids[each.class_hash] for each in classes]
 
     def _version(self, number: int, now: datetime) -> Version:
         prepared = self.prepared
-        return Version(prepared.spec.dag_id, number, prepared.content_hash, now, self.call.actor,
-                       len(prepared.spec.tasks), prepared.text)
+        return Version(
+            prepared.spec.dag_id,
+            number,
+            prepared.content_hash,
+            now,
+            self.call.actor,
+            len(prepared.spec.tasks),
+            prepared.text,
+        )
 
     def _answer(self, version: Version, created: bool) -> Registered:
         found = warnings(self.prepared.spec)
@@ -271,7 +313,12 @@ class _Registration:
 
 
 def _class_of(
-    task: TaskSpec, namespace: str, dag_id: str, dag: LockedDag, queues: dict[str, int], pools: dict[str, NamedPool],
+    task: TaskSpec,
+    namespace: str,
+    dag_id: str,
+    dag: LockedDag,
+    queues: dict[str, int],
+    pools: dict[str, NamedPool],
 ) -> NewClass:
     policy = task.policy
     pool = pools[policy.pool_name] if policy.pool_name is not None else None
@@ -285,6 +332,16 @@ def _class_of(
         pool_slots=policy.pool_slots if pool else 0,
         class_hash=b"",
     )
-    parts = [namespace, dag_id, dag.tasks_limit_id, needs.queue_id, needs.handler_name, needs.handler_version,
-             needs.worker_selector, needs.resources, needs.pool_limit_id, needs.pool_slots]
+    parts = [
+        namespace,
+        dag_id,
+        dag.tasks_limit_id,
+        needs.queue_id,
+        needs.handler_name,
+        needs.handler_version,
+        needs.worker_selector,
+        needs.resources,
+        needs.pool_limit_id,
+        needs.pool_slots,
+    ]
     return replace(needs, class_hash=hashlib.sha256(to_json(parts).encode()).digest())

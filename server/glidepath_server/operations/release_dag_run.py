@@ -20,6 +20,13 @@ async def release_dag_run(connection: Connection, *, namespace: str, dag_run_id:
         raise NotFound(f"run {dag_run_id} does not exist in namespace {namespace!r}")
     if quarantined:
         await administration.release_run(connection, namespace, dag_run_id)
-        await append_audit(connection, namespace=namespace, actor=actor, action="dag_run.release",
-                           target=f"dag_run/{dag_run_id}", detail={}, now=await identity.database_now(connection))
+        await append_audit(
+            connection,
+            namespace=namespace,
+            actor=actor,
+            action="dag_run.release",
+            target=f"dag_run/{dag_run_id}",
+            detail={},
+            now=await identity.database_now(connection),
+        )
     return quarantined

@@ -21,7 +21,12 @@ RETENTION = timedelta(days=7)
 
 
 async def once(
-    connection: Connection, *, namespace: str, request_id: str, method: str, body: bytes,
+    connection: Connection,
+    *,
+    namespace: str,
+    request_id: str,
+    method: str,
+    body: bytes,
     run: Callable[[], Awaitable[bytes]],
 ) -> bytes:
     """The answer of `run`, or the stored answer when this request id has been used with the same method and body.
@@ -51,7 +56,8 @@ def _answer(stored: identity.StoredRequest, request_id: str, method: str, body_h
     raise AlreadyExists(
         f"request id {request_id!r} was used at {stored.create_time.isoformat()} for {stored.method} with body "
         f"sha256:{stored.body_hash.hex()[:12]}, not for {method} with body sha256:{body_hash.hex()[:12]}",
-        hint="make a new request id for each new request, and keep it for its repetitions only")
+        hint="make a new request id for each new request, and keep it for its repetitions only",
+    )
 
 
 def _check(request_id: str, now: datetime) -> None:

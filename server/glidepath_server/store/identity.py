@@ -115,8 +115,16 @@ async def tokens_no_longer_valid(connection: Connection, token_ids: Iterable[str
 
 async def insert_token(connection: Connection, token: Token, secret_hash: bytes) -> None:
     await connection.execute(
-        _SQL["insert_token"], token.token_id, token.name, token.namespace, token.role, secret_hash,
-        token.create_time, token.expire_time, token.created_by)
+        _SQL["insert_token"],
+        token.token_id,
+        token.name,
+        token.namespace,
+        token.role,
+        secret_hash,
+        token.create_time,
+        token.expire_time,
+        token.created_by,
+    )
 
 
 async def lock_token(connection: Connection, token_id: str) -> Token | None:
@@ -130,7 +138,10 @@ async def revoke_token(connection: Connection, token_id: str, now: datetime) -> 
 
 
 async def list_tokens(
-    connection: Connection, namespace: str, before: tuple[datetime, str] | None, limit: int,
+    connection: Connection,
+    namespace: str,
+    before: tuple[datetime, str] | None,
+    limit: int,
 ) -> list[Token]:
     """Newest first; `before` is the create_time and token_id of the last one seen."""
     create_time, token_id = before or (None, None)
@@ -139,7 +150,12 @@ async def list_tokens(
 
 
 async def claim_request(
-    connection: Connection, namespace: str, request_id: str, method: str, body_hash: bytes, now: datetime,
+    connection: Connection,
+    namespace: str,
+    request_id: str,
+    method: str,
+    body_hash: bytes,
+    now: datetime,
 ) -> bool:
     """True for the first use; a concurrent one waits for the other transaction before it is told."""
     return bool(await connection.fetchval(_SQL["claim_request"], namespace, request_id, method, body_hash, now))
@@ -160,7 +176,13 @@ async def prune_requests(connection: Connection, days: int, limit: int) -> int:
 
 
 async def append_audit(
-    connection: Connection, now: datetime, namespace: str, actor: str, action: str, target: str, detail: str,
+    connection: Connection,
+    now: datetime,
+    namespace: str,
+    actor: str,
+    action: str,
+    target: str,
+    detail: str,
 ) -> None:
     await connection.execute(_SQL["append_audit"], now, namespace, actor, action, target, detail)
 
@@ -175,7 +197,13 @@ async def list_audit_events(connection: Connection, namespace: str, below: int, 
 
 
 async def append_incident(
-    connection: Connection, *, namespace: str, dag_run_id: UUID | None, kind: str, message: str, now: datetime,
+    connection: Connection,
+    *,
+    namespace: str,
+    dag_run_id: UUID | None,
+    kind: str,
+    message: str,
+    now: datetime,
 ) -> None:
     """Records what the server could not do by itself; `kind` is a word of the registry in docs ("run_quarantined")."""
     await connection.execute(_SQL["append_incident"], now, namespace, dag_run_id, kind, message)

@@ -57,12 +57,14 @@ def refusal(found: str | None) -> StateConflict | None:
     if found not in known:
         return StateConflict(
             f"this server is older than the schema: it knows revisions up to {known[-1]}, the database has {found}",
-            hint="run a server of the release that upgraded the database, or a newer one")
+            hint="run a server of the release that upgraded the database, or a newer one",
+        )
     missing = [each for each in _behind(found) if _is_pre(each)]
     if missing:
         return StateConflict(
             f"the schema is older than this server: the database has revision {found}, {missing[-1]} is needed",
-            hint="run glidepath db upgrade")
+            hint="run glidepath db upgrade",
+        )
     return None
 
 
@@ -106,13 +108,14 @@ async def _apply(url: str, target: str) -> None:
     try:
         await apply(url, target)
     except asyncpg.LockNotAvailableError as error:
-        raise Unavailable(f"a table is in use for too long: {error}",
-                          hint="run glidepath db upgrade again at a quieter time") from error
+        raise Unavailable(
+            f"a table is in use for too long: {error}", hint="run glidepath db upgrade again at a quieter time"
+        ) from error
 
 
 def _behind(found: str) -> list[str]:
     known = revisions()
-    return known[known.index(found) + 1:]
+    return known[known.index(found) + 1 :]
 
 
 def _is_pre(revision: str) -> bool:
@@ -123,5 +126,6 @@ async def _connect(url: str) -> Any:
     try:
         return await asyncpg.connect(url, timeout=10)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise Unavailable(f"Postgres does not answer: {error}",
-                          hint="check the database URL and that it runs") from error
+        raise Unavailable(
+            f"Postgres does not answer: {error}", hint="check the database URL and that it runs"
+        ) from error

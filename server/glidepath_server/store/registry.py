@@ -119,7 +119,12 @@ async def latest_version(connection: Connection, namespace: str, dag_id: str) ->
 
 
 async def list_versions(
-    connection: Connection, namespace: str, dag_id: str, *, below: int, limit: int,
+    connection: Connection,
+    namespace: str,
+    dag_id: str,
+    *,
+    below: int,
+    limit: int,
 ) -> list[Version]:
     """Newest first, those below a number, without their texts."""
     rows = await connection.fetch(_SQL["list_versions"], namespace, dag_id, below, limit)
@@ -138,7 +143,12 @@ async def list_dags(connection: Connection, namespace: str, *, after: str, tag: 
 
 # ---- changing a DAG
 async def create_dag(
-    connection: Connection, namespace: str, dag_id: str, *, tasks_active_max: int | None, runs_active_max: int | None,
+    connection: Connection,
+    namespace: str,
+    dag_id: str,
+    *,
+    tasks_active_max: int | None,
+    runs_active_max: int | None,
     now: datetime,
 ) -> None:
     """Make sure that the DAG and its two limits exist. A DAG that exists keeps its caps."""
@@ -163,7 +173,11 @@ async def set_paused(connection: Connection, namespace: str, dag_id: str, paused
 
 
 async def point_aliases(
-    connection: Connection, namespace: str, dag_id: str, aliases: Iterable[str], number: int,
+    connection: Connection,
+    namespace: str,
+    dag_id: str,
+    aliases: Iterable[str],
+    number: int,
 ) -> list[str]:
     """Point aliases at a version; those that pointed elsewhere or nowhere before."""
     rows = await connection.fetch(_SQL["point_aliases"], namespace, dag_id, sorted(set(aliases)), number)
@@ -191,31 +205,56 @@ async def ensure_queues(connection: Connection, namespace: str, names: Iterable[
 
 
 async def ensure_classes(
-    connection: Connection, namespace: str, dag_id: str, tasks_limit_id: int, classes: Sequence[NewClass],
+    connection: Connection,
+    namespace: str,
+    dag_id: str,
+    tasks_limit_id: int,
+    classes: Sequence[NewClass],
 ) -> dict[bytes, int]:
     """Ids of classes by hash; those that do not exist are made. Other registrations wait here for our commit."""
     await connection.execute(_SQL["order_classes"])
     columns: list[list[Any]] = [
         [getattr(each, name) for each in classes]
-        for name in ("queue_id", "handler_name", "handler_version", "worker_selector", "resources", "pool_limit_id",
-                     "pool_slots", "class_hash")]
+        for name in (
+            "queue_id",
+            "handler_name",
+            "handler_version",
+            "worker_selector",
+            "resources",
+            "pool_limit_id",
+            "pool_slots",
+            "class_hash",
+        )
+    ]
     await connection.execute(_SQL["create_classes"], namespace, dag_id, tasks_limit_id, *columns)
     rows = await connection.fetch(_SQL["class_ids"], columns[-1])
     return {row["class_hash"]: row["class_id"] for row in rows}
 
 
 async def insert_version(
-    connection: Connection, namespace: str, dag_id: str, number: int, *, content_hash: str, text: str,
-    class_ids: Sequence[int], now: datetime, created_by: str,
+    connection: Connection,
+    namespace: str,
+    dag_id: str,
+    number: int,
+    *,
+    content_hash: str,
+    text: str,
+    class_ids: Sequence[int],
+    now: datetime,
+    created_by: str,
 ) -> None:
     """Store a version and make it the latest; the caller holds the DAG's row."""
     await connection.execute(
-        _SQL["create_version"], namespace, dag_id, number, content_hash, text, class_ids, now, created_by)
+        _SQL["create_version"], namespace, dag_id, number, content_hash, text, class_ids, now, created_by
+    )
     await connection.execute(_SQL["set_latest"], namespace, dag_id, number)
 
 
 async def insert_bundles(
-    connection: Connection, namespace: str, bundles: Sequence[tuple[str, bytes]], now: datetime,
+    connection: Connection,
+    namespace: str,
+    bundles: Sequence[tuple[str, bytes]],
+    now: datetime,
 ) -> None:
     """Store archives by the hash of their content; those that are stored stay as they are."""
     hashes, archives = [each[0] for each in bundles], [each[1] for each in bundles]
@@ -229,5 +268,13 @@ def _version(row: Row | None) -> Version | None:
 def _dag(row: Row) -> Dag:
     head = json.loads(row["head"])
     return Dag(
-        row["namespace"], row["dag_id"], head.get("description", ""), head.get("owner", ""), head.get("tags", ()),
-        row["latest_version_number"], row["paused"], json.loads(row["aliases"] or "{}"), row["create_time"])
+        row["namespace"],
+        row["dag_id"],
+        head.get("description", ""),
+        head.get("owner", ""),
+        head.get("tags", ()),
+        row["latest_version_number"],
+        row["paused"],
+        json.loads(row["aliases"] or "{}"),
+        row["create_time"],
+    )

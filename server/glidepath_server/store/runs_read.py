@@ -144,8 +144,19 @@ async def rows_of(connection: Connection, dag_run_id: UUID, tasks: Sequence[int]
 
 def _ended(row: Any) -> EndedRow:
     task, map_index, number, state, worker, queued, started, ended, failure, reason, has_output = row
-    return EndedRow(task, map_index, number, AttemptState(state), worker, queued, started, ended,
-                    json.loads(failure) if failure else None, reason, has_output)
+    return EndedRow(
+        task,
+        map_index,
+        number,
+        AttemptState(state),
+        worker,
+        queued,
+        started,
+        ended,
+        json.loads(failure) if failure else None,
+        reason,
+        has_output,
+    )
 
 
 async def moving(connection: Connection, dag_run_id: UUID) -> dict[int, tuple[Any, ...]]:
@@ -187,10 +198,16 @@ async def log_chunks(
 ) -> list[LogRow]:
     """Chunks from a place on, that place's own included (some of its lines may be left)."""
     rows = await connection.fetch(
-        _SQL["log_chunks"], dag_run_id, str(place.written), place.log_id, task, attempt_number, limit)
+        _SQL["log_chunks"], dag_run_id, str(place.written), place.log_id, task, attempt_number, limit
+    )
     return [
-        LogRow(row["task_index"], row["map_index"], row["attempt_number"],
-               LogPlace(int(row["written_text"]), row["log_id"]), json.loads(row["entries"]))
+        LogRow(
+            row["task_index"],
+            row["map_index"],
+            row["attempt_number"],
+            LogPlace(int(row["written_text"]), row["log_id"]),
+            json.loads(row["entries"]),
+        )
         for row in rows
     ]
 
@@ -222,8 +239,9 @@ async def limits(
 ) -> dict[int, LimitFacts]:
     rows = await connection.fetch(_SQL["limits"], sorted(set(limit_ids)))
     return {
-        row["limit_id"]: LimitFacts(row["kind"], row["name"], row["capacity"], row["paused"], row["used"],
-                                    holders.get(row["limit_id"], ()))
+        row["limit_id"]: LimitFacts(
+            row["kind"], row["name"], row["capacity"], row["paused"], row["used"], holders.get(row["limit_id"], ())
+        )
         for row in rows
     }
 
@@ -232,9 +250,18 @@ async def classes(connection: Connection, class_ids: Iterable[int]) -> dict[int,
     rows = await connection.fetch(_SQL["classes"], sorted(set(class_ids)))
     return {
         row["class_id"]: TaskClass(
-            row["class_id"], row["namespace"], row["dag_id"], row["queue_id"], row["queue_name"], row["handler_name"],
-            row["handler_version"], json.loads(row["worker_selector"]), json.loads(row["resources"]),
-            row["tasks_limit_id"], row["pool_limit_id"], row["pool_slots"],
+            row["class_id"],
+            row["namespace"],
+            row["dag_id"],
+            row["queue_id"],
+            row["queue_name"],
+            row["handler_name"],
+            row["handler_version"],
+            json.loads(row["worker_selector"]),
+            json.loads(row["resources"]),
+            row["tasks_limit_id"],
+            row["pool_limit_id"],
+            row["pool_slots"],
         )
         for row in rows
     }
@@ -244,10 +271,17 @@ async def sessions(connection: Connection, namespace: str) -> list[SessionFacts]
     """Workers that may get work now, and what they offer."""
     rows = await connection.fetch(_SQL["sessions"], namespace)
     return [
-        SessionFacts(row["worker_identity"], Offer(
-            row["namespace"], frozenset(row["queue_names"]), json.loads(row["labels"]), json.loads(row["resources"]),
-            tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"])),
-        ), row["draining"])
+        SessionFacts(
+            row["worker_identity"],
+            Offer(
+                row["namespace"],
+                frozenset(row["queue_names"]),
+                json.loads(row["labels"]),
+                json.loads(row["resources"]),
+                tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"])),
+            ),
+            row["draining"],
+        )
         for row in rows
     ]
 

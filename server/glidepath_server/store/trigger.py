@@ -55,8 +55,12 @@ class NewRun:
 async def resolve(connection: Connection, namespace: str, selectors: Sequence[Selector]) -> list[Resolved]:
     """What each selector means, in order."""
     rows = await connection.fetch(
-        _SQL["resolve_versions"], namespace, [each.dag_id for each in selectors],
-        [each.number for each in selectors], [each.alias for each in selectors])
+        _SQL["resolve_versions"],
+        namespace,
+        [each.dag_id for each in selectors],
+        [each.number for each in selectors],
+        [each.alias for each in selectors],
+    )
     return [Resolved(*tuple(row)[1:]) for row in rows]
 
 
@@ -85,8 +89,24 @@ async def insert_runs(
 ) -> None:
     """Store runs, queued. Nothing is checked: their keys were taken in the same transaction."""
     columns = _columns(
-        [(r.dag_run_id, r.dag_version_id, r.admitted, r.task_count, r.dag_id, r.run_key, r.params, r.logical_date,
-          r.data_interval_start, r.data_interval_end, r.traceparent) for r in runs], 11)
+        [
+            (
+                r.dag_run_id,
+                r.dag_version_id,
+                r.admitted,
+                r.task_count,
+                r.dag_id,
+                r.run_key,
+                r.params,
+                r.logical_date,
+                r.data_interval_start,
+                r.data_interval_end,
+                r.traceparent,
+            )
+            for r in runs
+        ],
+        11,
+    )
     await connection.execute(_SQL["insert_runs"], namespace, now, created_by, *columns)
 
 

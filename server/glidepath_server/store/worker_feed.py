@@ -26,7 +26,8 @@ async def put_progress(connection: Connection, rows: Sequence[tuple[AttemptKey, 
     """(attempt, percent, note, checkpoint) each, at most one per task instance."""
     keys = _keys([row[0] for row in rows])
     await connection.execute(
-        _SQL["put_progress"], *keys, [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows])
+        _SQL["put_progress"], *keys, [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows]
+    )
 
 
 async def is_live(connection: Connection, key: AttemptKey) -> bool:
@@ -47,7 +48,8 @@ async def put_artifact(
     for first in range(0, len(chunks), 16):
         part = chunks[first : first + 16]
         await connection.execute(
-            _SQL["put_artifact_chunks"], namespace, sha256, list(range(first, first + len(part))), part)
+            _SQL["put_artifact_chunks"], namespace, sha256, list(range(first, first + len(part))), part
+        )
 
 
 async def artifact_chunk(connection: Connection, namespace: str, sha256: str, index: int) -> bytes | None:
@@ -66,8 +68,13 @@ async def session(connection: Connection, session_id: UUID) -> tuple[Any, Offer]
     if row is None:
         return None
     handlers = tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"]))
-    return row, Offer(row["namespace"], frozenset(row["queue_names"]), json.loads(row["labels"]),
-                      json.loads(row["resources"]), handlers)
+    return row, Offer(
+        row["namespace"],
+        frozenset(row["queue_names"]),
+        json.loads(row["labels"]),
+        json.loads(row["resources"]),
+        handlers,
+    )
 
 
 def _keys(keys: Sequence[AttemptKey]) -> tuple[list[Any], ...]:

@@ -22,8 +22,11 @@ def configure(log_format: str = "auto", log_level: str = "info", stream: TextIO 
     """Set where and how lines are written; call once at start. `stream` is standard error by default."""
     out = stream if stream is not None else sys.stderr
     console = log_format == "console" or (log_format == "auto" and out.isatty())
-    final: list[Any] = [structlog.dev.ConsoleRenderer()] if console else [
-        structlog.processors.format_exc_info, _mask, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    final: list[Any] = (
+        [structlog.dev.ConsoleRenderer()]
+        if console
+        else [structlog.processors.format_exc_info, _mask, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -21,7 +21,8 @@ async def apply(url: str, target: str) -> None:
     """Apply all revisions up to `target`, each in a transaction of its own. Raises what asyncpg raises."""
     # The creator keeps asyncpg's reading of the URL (sockets, passwords, TLS) instead of SQLAlchemy's.
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool)
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool
+    )
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade, target)
