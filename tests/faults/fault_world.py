@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from glidepath.client import Client
+from glidepath.errors import Unavailable
 
 WAIT_SECONDS = 40.0
 
@@ -71,6 +72,10 @@ class House:
         wait_until(lambda: (self.folder / "admin").exists() and bool((self.folder / "admin").read_text()), "a token")
         return Client(self.address, token=(self.folder / "admin").read_text().strip())
 
+    def wait_for_answers(self, client: Client) -> None:
+        """Until the control plane takes calls."""
+        wait_until(lambda: _answers(client), "the server answers")
+
     def _start(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GLIDEPATH_")}
         with (self.folder / f"{module}-{len(self.processes)}.log").open("wb") as log:
@@ -85,3 +90,11 @@ class House:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.wait()
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.get_server_info()
+    except Unavailable:
+        return False
+    return True

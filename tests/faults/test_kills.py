@@ -25,19 +25,11 @@ def house(database_url: str, tmp_path: Path) -> Iterator[House]:
 def start(house: House) -> tuple[Client, str]:
     """A registered DAG and a run of it whose two tasks wait."""
     client = house.client()
-    wait_until(lambda: _answers(client), "the server answers")
+    house.wait_for_answers(client)
     client.register(load_dags(DAG_FILE).dags[0])
     run = client.trigger("waiting", params={"folder": str(house.folder)})
     wait_until(lambda: ledger(house, "a") == [1] and ledger(house, "b") == [1], "both tasks have begun")
     return client, run.dag_run_id
-
-
-def _answers(client: Client) -> bool:
-    try:
-        client.get_server_info()
-    except Exception:
-        return False
-    return True
 
 
 def ledger(house: House, name: str) -> list[int]:
@@ -63,7 +55,7 @@ def test_a_killed_server_costs_no_attempt(house: House) -> None:
     server.wait()
     let_go(house)
     house.server()
-    wait_until(lambda: _answers(client), "the server answers again")
+    house.wait_for_answers(client)
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     assert ledger(house, "a") == [1] and ledger(house, "b") == [1]
     assert client.output(run_id, "after") == 2
