@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from glidepath_proto.common.v1 import payload_pb2
 from glidepath_proto.worker.v1 import task_pb2
 
+from ..core.events import AttemptKey
 from ..core.task_token import seal
 from ..operations.plans import Plan
 from ..operations.step_types import Assigned, Output
@@ -22,13 +23,17 @@ class Assignments:
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
 
+    def token(self, key: AttemptKey) -> bytes:
+        """The task token of an attempt."""
+        return seal(key, self.secret)
+
     def build(self, each: Assigned) -> task_pb2.Assignment:
         """The assignment of one attempt, sealed."""
         plan, facts, key = each.plan, each.facts, each.key
         assert plan is not None and facts is not None
         message = task_pb2.Assignment()
         message.CopyFrom(_prepared(plan, key.task))
-        message.task_token = seal(key, self.secret)
+        message.task_token = self.token(key)
         attempt = message.attempt
         attempt.dag_run_id = str(key.dag_run_id)
         attempt.map_index = key.map_index

@@ -162,6 +162,10 @@ class UnarySession(Session):
         super().forget(token)
         self.claimed_at.pop(token, None)
 
+    def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]:
+        """None: another replica may have answered its claims; its heartbeats say what it holds."""
+        return []
+
     def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
         """Unary reports have an origin of their own."""
 

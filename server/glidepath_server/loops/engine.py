@@ -20,6 +20,7 @@ from uuid import UUID
 
 import structlog
 
+from ..clock import monotonic
 from ..core.errors import GlidepathError, NotFound, PermissionDenied, Unavailable
 from ..core.events import AttemptKey, Event, RunStarted
 from ..operations.plans import RunFacts
@@ -50,6 +51,8 @@ class Engine:
         self.on_cancels: Callable[[], None] = _nothing
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
         self.steps_committed = 0
+        # Monotonic time of the last step whose COMMIT may have happened unseen; None once that was looked into.
+        self.unsettled_since: float | None = None
 
     async def start(self) -> None:
         async with self.database.engine.acquire() as connection:
@@ -335,8 +338,10 @@ class Lane:
         try:
             async with transaction(self.engine.database.engine) as connection:
                 return await step.run(connection)
-        except BaseException:
+        except BaseException as error:
             step.undo()
+            if is_retryable(error):
+                self.engine.unsettled_since = monotonic()
             raise
 
     def _again(self, works: dict[UUID, RunWork]) -> None:

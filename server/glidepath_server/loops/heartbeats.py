@@ -74,6 +74,11 @@ class Heartbeats:
                 order = CancelOrder(sessions.key_of(row), row["session_id"], row["cancel_reason"])
                 pullers[row["session_id"]].cancel([order])
         self._take_back(pullers.values())
+        unsettled = self.engine.unsettled_since
+        if unsettled is not None and monotonic() - unsettled > self.engine.settings.accept_timeout_seconds:
+            await self.sweep(pullers.values())
+            if self.engine.unsettled_since == unsettled:
+                self.engine.unsettled_since = None
         return None
 
     def _take_back(self, pullers: Iterable[Heard]) -> None:
@@ -91,7 +96,9 @@ class Heartbeats:
         """Take back live attempts that these sessions do not know: what an unknown COMMIT may have left."""
         by_session = {puller.session_id: puller for puller in pullers}
         async with self.engine.database.worker.acquire() as connection:
-            rows = await sessions.live_of_sessions(connection, list(by_session))
+            rows = await sessions.settled_of_sessions(
+                connection, list(by_session), self.engine.settings.accept_timeout_seconds
+            )
         for session_id, puller in by_session.items():
             live = [sessions.key_of(row) for row in rows if row["session_id"] == session_id]
             self.engine.submit(

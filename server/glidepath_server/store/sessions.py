@@ -114,6 +114,11 @@ async def live_of_sessions(connection: Connection, sessions: Sequence[UUID]) -> 
     return await connection.fetch(_SQL["live_of_sessions"], sessions)
 
 
+async def settled_of_sessions(connection: Connection, sessions: Sequence[UUID], age_seconds: float) -> list[Row]:
+    """Live attempts of these sessions that began at least that long ago."""
+    return await connection.fetch(_SQL["settled_of_sessions"], sessions, age_seconds)
+
+
 async def live_of_worker(connection: Connection, namespace: str, identity: str) -> list[Row]:
     return await connection.fetch(_SQL["live_of_worker"], namespace, identity)
 

@@ -71,6 +71,12 @@ where state = 'open';
 select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.start_time
 from live_attempt l where l.session_id = any($1::uuid[]);
 
+-- name: settled_of_sessions
+-- Live attempts that began at least $2 seconds ago: their assignment was sent by now, or never.
+select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id
+from live_attempt l
+where l.session_id = any($1::uuid[]) and l.start_time < glidepath_now() - make_interval(secs => $2);
+
 -- name: live_of_worker
 -- Live attempts bound to any session that this worker identity ever had.
 select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id
