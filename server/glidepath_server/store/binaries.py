@@ -38,8 +38,14 @@ class Account:
     drops: bool
 
     def spawning(self) -> dict[str, Any]:
-        """Arguments for subprocess. The directory is one that every user may be in."""
-        return {"cwd": "/"} | ({"user": self.uid, "group": self.gid, "extra_groups": []} if self.drops else {})
+        """Arguments for subprocess. The directory is one that every user may be in.
+
+        The environment is without our own settings: they hold secrets, and the account could read them.
+        """
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIDEPATH_")}
+        return {"cwd": "/", "env": environment} | (
+            {"user": self.uid, "group": self.gid, "extra_groups": []} if self.drops else {}
+        )
 
     def can_enter(self, path: Path) -> bool:
         """True when the account may execute that file, or pass through that directory."""
