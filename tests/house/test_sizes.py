@@ -16,11 +16,7 @@ MEDIAN_LINES_MAX = 12
 NINETY_PERCENT_LINES_MAX = 40
 
 # "path" or "path::function" -> a sentence that says why splitting it would make it harder to read.
-EXCEPTIONS: dict[str, str] = {
-    "server/glidepath_server/core/validation.py": (
-        "The rules of a definition stand on one page, so that a new one is held against its neighbours."
-    ),
-}
+EXCEPTIONS: dict[str, str] = {}
 
 
 def too_large() -> Iterator[tuple[str, int, int]]:

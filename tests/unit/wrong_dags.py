@@ -26,7 +26,7 @@ from glidepath_server.core.definition import (
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
 from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.templates import KNOWN_NAMES
-from glidepath_server.core.validation import ID_WORDS
+from glidepath_server.core.value_checks import ID_WORDS
 
 SCHEMA = '{"type": "object", "properties": {"rate": {"type": "number", "default": 0.1}, "model": {"type": "string"}}}'
 SOURCE = "a" * 64

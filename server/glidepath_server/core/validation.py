@@ -7,11 +7,9 @@ only the database knows: operations/register_dag_version.py asks it.
 from __future__ import annotations
 
 import difflib
-import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import islice
 
 from .compile import find_cycle, topological_order
@@ -37,6 +35,18 @@ from .graph import TriggerRule
 from .json_text import normalised_json
 from .params_schema import check_params_schema, known_params
 from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
+from .value_checks import (
+    ID_WORDS,
+    check_duration,
+    check_enum,
+    check_id,
+    check_name,
+    check_text,
+    check_whole,
+    is_name,
+    path_text,
+    shown,
+)
 
 TASKS_MAX = 20_000
 EDGES_MAX = 400_000
@@ -53,15 +63,12 @@ LOSSES_MAX = 100
 BACKOFF_MAX = 100.0
 PRIORITY_MAX = 100
 COUNT_MAX = 1_000_000
-DURATION_SECONDS_MAX = 366 * 86_400
 RESOURCE_MAX = 1e12
 # Further ones show up when these are mended.
 VIOLATIONS_MAX = 100
 # Looking for a name that is near costs time with many names.
 SUGGESTIONS_MAX = 5
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-ID_WORDS = "1 to 200 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
 _PYTHON_NAME = re.compile(r"python:[^:]+:[^:]+")
 _HEX_HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -136,18 +143,18 @@ class _Check:
     # ---- the DAG
     def dag(self) -> Iterator[Violation]:
         draft = self.draft
-        yield from _id("dag_id", draft.dag_id)
-        yield from _text("description", draft.description, DESCRIPTION_BYTES_MAX)
-        yield from _name("owner", draft.owner, optional=True)
+        yield from check_id("dag_id", draft.dag_id)
+        yield from check_text("description", draft.description, DESCRIPTION_BYTES_MAX)
+        yield from check_name("owner", draft.owner, optional=True)
         if len(draft.tags) > TAGS_MAX:
             yield Violation("tags", f"{len(draft.tags)} tags", f"at most {TAGS_MAX} tags")
         for index, tag in enumerate(draft.tags[:TAGS_MAX]):
-            yield from _name(f"tags[{index}]", tag, characters=TAG_CHARACTERS_MAX)
+            yield from check_name(f"tags[{index}]", tag, characters=TAG_CHARACTERS_MAX)
         if draft.params_schema:
             yield from check_params_schema(draft.params_schema)
-        yield from _duration("run_timeout", draft.run_timeout_seconds)
-        yield from _whole("runs_active_max", draft.runs_active_max, 1, COUNT_MAX)
-        yield from _whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
+        yield from check_duration("run_timeout", draft.run_timeout_seconds)
+        yield from check_whole("runs_active_max", draft.runs_active_max, 1, COUNT_MAX)
+        yield from check_whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
         yield from _policy("defaults", draft.defaults)
         if not draft.tasks:
             yield Violation("tasks", "0 tasks", f"1 to {TASKS_MAX} tasks")
@@ -157,7 +164,7 @@ class _Check:
         first: dict[str, int] = {}
         for index, task in enumerate(self.draft.tasks):
             at = f"tasks[{index}]"
-            wrong = list(_id(f"{at}.task_id", task.task_id))
+            wrong = list(check_id(f"{at}.task_id", task.task_id))
             if not wrong and task.task_id in first:
                 wrong = [
                     Violation(
@@ -172,11 +179,11 @@ class _Check:
 
     # ---- a task
     def task(self, at: str, task: TaskDraft) -> Iterator[Violation]:
-        yield from _text(f"{at}.description", task.description, DESCRIPTION_BYTES_MAX)
+        yield from check_text(f"{at}.description", task.description, DESCRIPTION_BYTES_MAX)
         if task.group_id:
-            yield from _id(f"{at}.group_id", task.group_id)
+            yield from check_id(f"{at}.group_id", task.group_id)
         yield from _handler(f"{at}.handler", task)
-        yield from _enum(f"{at}.trigger_rule", task.trigger_rule, TriggerRule)
+        yield from check_enum(f"{at}.trigger_rule", task.trigger_rule, TriggerRule)
         if task.trigger_rule is TriggerRule.ONE_FAILED and not upstream_of(task):
             yield Violation(f"{at}.trigger_rule", "one_failed", "at least one upstream task, or another rule")
         yield from self.upstream(at, task)
@@ -189,7 +196,7 @@ class _Check:
             if name == task.task_id:
                 yield Violation(f"{at}.upstream_task_ids", repr(name), "other tasks; a task cannot wait for itself")
             elif name not in self.names:
-                yield Violation(f"{at}.upstream_task_ids", _shown(name), "a task of this DAG" + self.near(name))
+                yield Violation(f"{at}.upstream_task_ids", shown(name), "a task of this DAG" + self.near(name))
 
     def near(self, name: str, names: Collection[str] | None = None) -> str:
         self.suggestions += 1
@@ -229,7 +236,7 @@ class _Check:
             return
         upstream = upstream_of(task)
         for name, source in task.inputs.items():
-            yield from _name(f"{at}.inputs", name)
+            yield from check_name(f"{at}.inputs", name)
             for place, leaf in _leaves(f"{at}.inputs.{name[:80]}", source):
                 yield from self.leaf(place, leaf, task, upstream)
         if task.handler.name == SHELL and task.inputs.get("command") is None:
@@ -242,11 +249,11 @@ class _Check:
             case Template(text):
                 yield from self.template(at, text, task.task_id, upstream)
             case OutputRef(name, key):
-                yield from _text(f"{at}.output.key", key, 1024)
+                yield from check_text(f"{at}.output.key", key, 1024)
                 if name == task.task_id:
                     yield Violation(f"{at}.output.task_id", repr(name), "another task; a task cannot wait for itself")
                 elif name not in self.names:
-                    yield Violation(f"{at}.output.task_id", _shown(name), "a task of this DAG" + self.near(name))
+                    yield Violation(f"{at}.output.task_id", shown(name), "a task of this DAG" + self.near(name))
             case Param(name):
                 yield from self.param(f"{at}.param", name)
             case str():
@@ -255,7 +262,7 @@ class _Check:
                 yield Violation(at, "nothing", "a literal, template, output, list or param")
 
     def template(self, at: str, text: str, own: str, upstream: set[str]) -> Iterator[Violation]:
-        yield from _text(f"{at}.template", text, TEMPLATE_BYTES_MAX)
+        yield from check_text(f"{at}.template", text, TEMPLATE_BYTES_MAX)
         try:
             names = template_names(text)
         except TemplateSyntaxError as error:
@@ -280,7 +287,7 @@ class _Check:
     def param(self, at: str, name: str, value: str = "") -> Iterator[Violation]:
         if self.params is not None and name not in self.params:
             near = self.near(name, self.params) if self.params else ": this DAG takes none"
-            yield Violation(at, value or _shown(name), f"a param of params_schema{near}")
+            yield Violation(at, value or shown(name), f"a param of params_schema{near}")
 
     # ---- the graph
     def graph(self) -> Iterator[Violation]:
@@ -294,40 +301,40 @@ class _Check:
             yield Violation("tasks", f"{count} edges", f"at most {EDGES_MAX} edges")
         self.order = topological_order(edges)
         if cycle := find_cycle(edges, self.order):
-            yield Violation("tasks", _path(cycle), "no cycle")
+            yield Violation("tasks", path_text(cycle), "no cycle")
 
 
 # ---- policies
 def _policy(at: str, policy: PolicyDraft) -> Iterator[Violation]:
-    yield from _name(f"{at}.owner", policy.owner, optional=True)
+    yield from check_name(f"{at}.owner", policy.owner, optional=True)
     if policy.queue_name is not None:
-        yield from _id(f"{at}.queue_name", policy.queue_name)
+        yield from check_id(f"{at}.queue_name", policy.queue_name)
     if policy.pool_name:
-        yield from _id(f"{at}.pool_name", policy.pool_name)
+        yield from check_id(f"{at}.pool_name", policy.pool_name)
     yield from _retry(f"{at}.retry", policy.retry)
-    yield from _duration(f"{at}.execution_timeout", policy.execution_timeout_seconds)
-    yield from _whole(f"{at}.pool_slots", policy.pool_slots, 1, COUNT_MAX)
-    yield from _whole(f"{at}.priority", policy.priority, -PRIORITY_MAX, PRIORITY_MAX)
+    yield from check_duration(f"{at}.execution_timeout", policy.execution_timeout_seconds)
+    yield from check_whole(f"{at}.pool_slots", policy.pool_slots, 1, COUNT_MAX)
+    yield from check_whole(f"{at}.priority", policy.priority, -PRIORITY_MAX, PRIORITY_MAX)
     yield from _resources(f"{at}.resources", policy.resources or {})
     yield from _selector(f"{at}.worker_selector", policy.worker_selector or {})
-    yield from _enum(f"{at}.isolation", policy.isolation, IsolationMode)
-    yield from _enum(f"{at}.lease_mode", policy.lease_mode, LeaseMode)
-    yield from _whole(f"{at}.memory_limit_mb", policy.memory_limit_mb, 1, 2**31 - 1)
-    yield from _duration(f"{at}.cancel_grace", policy.cancel_grace_seconds, zero=True, most=3600)
+    yield from check_enum(f"{at}.isolation", policy.isolation, IsolationMode)
+    yield from check_enum(f"{at}.lease_mode", policy.lease_mode, LeaseMode)
+    yield from check_whole(f"{at}.memory_limit_mb", policy.memory_limit_mb, 1, 2**31 - 1)
+    yield from check_duration(f"{at}.cancel_grace", policy.cancel_grace_seconds, zero=True, most=3600)
 
 
 def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
-    yield from _whole(f"{at}.retries_max", retry.retries_max, 0, RETRIES_MAX)
-    yield from _whole(f"{at}.losses_max", retry.losses_max, 0, LOSSES_MAX)
-    yield from _duration(f"{at}.delay", retry.delay_seconds, zero=True)
-    yield from _duration(f"{at}.delay_max", retry.delay_max_seconds)
+    yield from check_whole(f"{at}.retries_max", retry.retries_max, 0, RETRIES_MAX)
+    yield from check_whole(f"{at}.losses_max", retry.losses_max, 0, LOSSES_MAX)
+    yield from check_duration(f"{at}.delay", retry.delay_seconds, zero=True)
+    yield from check_duration(f"{at}.delay_max", retry.delay_max_seconds)
     if retry.backoff is not None and not 1 <= retry.backoff <= BACKOFF_MAX:
         yield Violation(f"{at}.backoff", f"{retry.backoff:g}", f"1 to {BACKOFF_MAX:g}")
     delays = retry.delays_seconds or ()
     if len(delays) > RETRIES_MAX:
         yield Violation(f"{at}.delays", f"{len(delays)} delays", f"at most {RETRIES_MAX} delays")
     for index, seconds in enumerate(delays[:RETRIES_MAX]):
-        yield from _duration(f"{at}.delays[{index}]", seconds, zero=True)
+        yield from check_duration(f"{at}.delays[{index}]", seconds, zero=True)
     if delays:
         for name, given in (("delay", retry.delay_seconds), ("backoff", retry.backoff)):
             if given is not None:
@@ -337,8 +344,8 @@ def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
 def _resources(at: str, resources: Mapping[str, float]) -> Iterator[Violation]:
     yield from _entries(at, resources)
     for name, amount in islice(sorted(resources.items()), ENTRIES_MAX):
-        if list(_id(at, name)):
-            yield Violation(at, _shown(name), f"a resource name: {ID_WORDS}")
+        if list(check_id(at, name)):
+            yield Violation(at, shown(name), f"a resource name: {ID_WORDS}")
         elif not 0 <= amount <= RESOURCE_MAX:
             yield Violation(f"{at}.{name}", f"{amount:g}", f"a number from 0 to {RESOURCE_MAX:g}")
 
@@ -346,8 +353,8 @@ def _resources(at: str, resources: Mapping[str, float]) -> Iterator[Violation]:
 def _selector(at: str, selector: Mapping[str, str]) -> Iterator[Violation]:
     yield from _entries(at, selector)
     for name, value in islice(sorted(selector.items()), ENTRIES_MAX):
-        yield from _name(at, name)
-        yield from _name(f"{at}.{name[:80]}", value, optional=True)
+        yield from check_name(at, name)
+        yield from check_name(f"{at}.{name[:80]}", value, optional=True)
 
 
 def _entries(at: str, entries: Mapping[str, object]) -> Iterator[Violation]:
@@ -365,7 +372,7 @@ def _stored(draft: DagDraft, pools: Mapping[str, int], sources: frozenset[str]) 
             yield from _pool(f"{at}.policy", resolve_policy(task, draft).pool_name, slots, pools)
         version = task.handler.version
         if version and task.handler.name.startswith(PYTHON_PREFIX) and version not in sources:
-            yield Violation(f"{at}.handler.version", _shown(version), "the hash of a stored source bundle")
+            yield Violation(f"{at}.handler.version", shown(version), "the hash of a stored source bundle")
 
 
 def _pool(at: str, name: str | None, slots: int | None, pools: Mapping[str, int]) -> Iterator[Violation]:
@@ -375,7 +382,7 @@ def _pool(at: str, name: str | None, slots: int | None, pools: Mapping[str, int]
         close = difflib.get_close_matches(name[:200], sorted(pools), n=1)
         yield Violation(
             f"{at}.pool_name",
-            _shown(name),
+            shown(name),
             f"a pool of this namespace; did you mean {close[0]}?"
             if close
             else "a pool of this namespace; create it first (SetPool with its name and slots)",
@@ -406,12 +413,12 @@ def _handler(at: str, task: TaskDraft) -> Iterator[Violation]:
     name, version = task.handler.name, task.handler.version
     if not name:
         yield Violation(f"{at}.name", "nothing", f'a handler, such as "{PYTHON_PREFIX}module:function" or "{SHELL}"')
-    elif not _is_name(name, 500):
-        yield Violation(f"{at}.name", _shown(name), "1 to 500 printable characters")
+    elif not is_name(name, 500):
+        yield Violation(f"{at}.name", shown(name), "1 to 500 printable characters")
     elif name.startswith(PYTHON_PREFIX) and not _PYTHON_NAME.fullmatch(name):
-        yield Violation(f"{at}.name", _shown(name), f'"{PYTHON_PREFIX}module:function"')
-    if version and not _is_name(version, 200):
-        yield Violation(f"{at}.version", _shown(version), "at most 200 printable characters")
+        yield Violation(f"{at}.name", shown(name), f'"{PYTHON_PREFIX}module:function"')
+    if version and not is_name(version, 200):
+        yield Violation(f"{at}.version", shown(version), "at most 200 printable characters")
 
 
 def _leaves(at: str, source: Input | None) -> Iterator[tuple[str, Input | str | None]]:
@@ -430,11 +437,11 @@ def _leaves(at: str, source: Input | None) -> Iterator[tuple[str, Input | str | 
 
 def _literal(at: str, literal: Literal) -> Iterator[Violation]:
     at = f"{at}.literal"
-    yield from _name(f"{at}.content_type", literal.content_type)
+    yield from check_name(f"{at}.content_type", literal.content_type)
     if literal.uri:
-        yield from _name(f"{at}.uri", literal.uri, characters=2048)
+        yield from check_name(f"{at}.uri", literal.uri, characters=2048)
         if literal.sha256 and not _HEX_HASH.fullmatch(literal.sha256):
-            yield Violation(f"{at}.sha256", _shown(literal.sha256), "64 lowercase hexadecimal digits")
+            yield Violation(f"{at}.sha256", shown(literal.sha256), "64 lowercase hexadecimal digits")
         if literal.size_bytes < 0:
             yield Violation(f"{at}.size_bytes", str(literal.size_bytes), "0 or more")
     elif len(literal.data) > LITERAL_BYTES_MAX:
@@ -443,59 +450,4 @@ def _literal(at: str, literal: Literal) -> Iterator[Violation]:
         try:
             normalised_json(literal.data.decode())
         except ValueError as error:
-            yield Violation(at, _shown(literal.data.decode(errors="replace")), f"JSON ({error})")
-
-
-# ---- values
-def _id(at: str, value: str) -> Iterator[Violation]:
-    if not ID.fullmatch(value):
-        yield Violation(at, _shown(value), ID_WORDS)
-
-
-def _name(at: str, value: str | None, *, optional: bool = False, characters: int = 200) -> Iterator[Violation]:
-    if not (optional and not value) and not _is_name(value or "", characters):
-        yield Violation(at, _shown(value or ""), f"1 to {characters} printable characters")
-
-
-def _is_name(value: str, characters: int) -> bool:
-    return 1 <= len(value) <= characters and value.isprintable()
-
-
-def _text(at: str, value: str, bytes_max: int) -> Iterator[Violation]:
-    size = len(value.encode())
-    if size > bytes_max:
-        yield Violation(at, f"{size} bytes", f"at most {bytes_max} bytes")
-    elif "\0" in value:
-        yield Violation(at, _shown(value), "text without NUL characters")
-
-
-def _whole(at: str, value: int | None, least: int, most: int) -> Iterator[Violation]:
-    if value is not None and not least <= value <= most:
-        yield Violation(at, str(value), f"{least} to {most}")
-
-
-def _duration(
-    at: str,
-    seconds: float | None,
-    *,
-    zero: bool = False,
-    most: float = DURATION_SECONDS_MAX,
-) -> Iterator[Violation]:
-    if seconds is None:
-        return
-    if not math.isfinite(seconds) or seconds < 0 or seconds > most or (seconds == 0 and not zero):
-        yield Violation(at, f"{seconds:g} s", f"{'0' if zero else 'more than 0'} to {most:.12g} s")
-
-
-def _enum(at: str, value: StrEnum | int | None, kind: type[StrEnum]) -> Iterator[Violation]:
-    if value is not None and not isinstance(value, kind):
-        yield Violation(at, str(value), "one of " + ", ".join(each.value for each in kind))
-
-
-def _shown(value: str) -> str:
-    return repr(value if len(value) <= 80 else value[:77] + "...")
-
-
-def _path(names: Sequence[str], most: int = 12) -> str:
-    shown: Iterable[str] = names if len(names) <= most else [*names[: most - 2], "...", names[-1]]
-    return " -> ".join(shown) + (f" ({len(names) - 1} tasks)" if len(names) > most else "")
+            yield Violation(at, shown(literal.data.decode(errors="replace")), f"JSON ({error})")
