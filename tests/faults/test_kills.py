@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from fault_world import House, wait_until
 
 from glidepath import load_dags
@@ -13,13 +11,6 @@ from glidepath.client import Client
 from glidepath_proto.run.v1 import run_pb2
 
 DAG_FILE = Path(__file__).parent / "waiting_dag.py"
-
-
-@pytest.fixture
-def house(database_url: str, tmp_path: Path) -> Iterator[House]:
-    house = House(database_url, tmp_path)
-    yield house
-    house.close()
 
 
 def start(house: House) -> tuple[Client, str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 from fault_world import House
 from google.protobuf import json_format
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -33,13 +30,6 @@ class Stranger:
         )
         answer = invoke(request, metadata=[("authorization", f"Bearer {token}")], timeout=30)
         return json_format.MessageToDict(answer)
-
-
-@pytest.fixture
-def house(database_url: str, tmp_path: Path) -> Iterator[House]:
-    house = House(database_url, tmp_path)
-    yield house
-    house.close()
 
 
 def test_register_trigger_claim_report_and_read(house: House) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from fault_world import House, wait_until
 
 from glidepath import load_dags
@@ -34,13 +32,6 @@ def second(start: None) -> str:
 def pinned(folder: str) -> None:
     second(first(folder))
 """
-
-
-@pytest.fixture
-def house(database_url: str, tmp_path: Path) -> Iterator[House]:
-    house = House(database_url, tmp_path)
-    yield house
-    house.close()
 
 
 def register(client: Client, folder: Path, answer: str) -> int:

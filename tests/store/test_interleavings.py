@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 from step_room import OFFER, StepRoom, command, ends
 
@@ -20,18 +18,8 @@ from glidepath_server.core.states import AttemptState
 from glidepath_server.operations import sessions as session_operations
 from glidepath_server.operations.step_types import Report, RunWork, Verdict
 from glidepath_server.store import engine, limits, sessions
-from glidepath_server.store.database import Database
 
 AN_HOUR = 3600.0
-
-
-@pytest.fixture
-async def room(database_url: str) -> AsyncIterator[StepRoom]:
-    database = await Database.open(database_url)
-    watcher = await asyncpg.connect(database_url)
-    yield StepRoom(database, watcher)
-    await watcher.close()
-    await database.close()
 
 
 # ---- claim and the end of a session

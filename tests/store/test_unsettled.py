@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import asyncpg
-import pytest
 from step_room import OFFER, StepRoom
 
 from glidepath_server.api.assignments import Assignments
@@ -15,16 +11,6 @@ from glidepath_server.core.states import AttemptState
 from glidepath_server.loops.engine import Engine
 from glidepath_server.loops.heartbeats import Heartbeats
 from glidepath_server.settings import Settings
-from glidepath_server.store.database import Database
-
-
-@pytest.fixture
-async def room(database_url: str) -> AsyncIterator[StepRoom]:
-    database = await Database.open(database_url)
-    watcher = await asyncpg.connect(database_url)
-    yield StepRoom(database, watcher)
-    await watcher.close()
-    await database.close()
 
 
 async def claimed_but_never_sent(room: StepRoom) -> tuple[Engine, Session]:
