@@ -19,6 +19,7 @@ from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_proto.common.v1 import authorization_pb2
 from glidepath_server import clock
 from glidepath_server.store import identity, migrate
+from glidepath_server.store.database import database_now
 
 pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
@@ -284,7 +285,7 @@ async def test_workers_are_listed_with_what_they_run(api: Api, admin: Admin) -> 
 
 async def _session(api: Api, state: str, ended_ago: timedelta | None) -> UUID:
     async with api.database.api.acquire() as connection:
-        now = await identity.database_now(connection)
+        now = await database_now(connection)
         session_id = clock.uuid7(now)
         await connection.execute(
             """insert into worker_session (session_id, namespace, worker_identity, incarnation, state, heard_until,
@@ -304,7 +305,7 @@ async def _session(api: Api, state: str, ended_ago: timedelta | None) -> UUID:
 async def test_incidents_are_newest_first_and_stay_in_their_namespace(api: Api, admin: Admin) -> None:
     await admin.CreateNamespace(new_namespace="red")
     async with api.database.api.acquire() as connection:
-        now = await identity.database_now(connection)
+        now = await database_now(connection)
         for namespace, message in (("default", "first"), ("red", "theirs"), ("default", "second")):
             await identity.append_incident(
                 connection, namespace=namespace, dag_run_id=None, kind="run_quarantined", message=message, now=now
@@ -315,7 +316,7 @@ async def test_incidents_are_newest_first_and_stay_in_their_namespace(api: Api, 
 
 async def test_a_quarantined_run_is_released_once(api: Api, admin: Admin) -> None:
     async with api.database.api.acquire() as connection:
-        run_id = clock.uuid7(await identity.database_now(connection))
+        run_id = clock.uuid7(await database_now(connection))
         await connection.execute(
             """insert into dag_run (dag_run_id, dag_version_id, state, quarantined, run_type, board, namespace, dag_id,
                    run_key, params, logical_date, data_interval_start, data_interval_end, create_time, created_by,

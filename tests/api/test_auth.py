@@ -21,7 +21,7 @@ from glidepath_server.api import auth
 from glidepath_server.api.grpc_server import Listeners
 from glidepath_server.operations.tokens import revoke_token
 from glidepath_server.store import identity
-from glidepath_server.store.database import transaction
+from glidepath_server.store.database import database_now, transaction
 
 pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
@@ -158,7 +158,7 @@ async def test_a_revoked_token_ends_within_the_cache_time(bench: Bench, monotoni
 
 async def test_a_token_expires_by_the_clock_of_the_database(bench: Bench, monotonic: Clock) -> None:
     async with bench.api.database.api.acquire() as connection:
-        now = await identity.database_now(connection)
+        now = await database_now(connection)
     token = await bench.api.token("viewer", expire_time=now + timedelta(hours=1))
     assert (await code_of(bench.call("AsViewer", token)))[0] is Code.OK
     async with bench.api.database.api.acquire() as connection:

@@ -13,7 +13,7 @@ from glidepath_server.core.errors import AlreadyExists, InvalidInput
 from glidepath_server.loops.pruner import prune_requests
 from glidepath_server.operations.requests import once
 from glidepath_server.store import identity
-from glidepath_server.store.database import Connection, transaction
+from glidepath_server.store.database import Connection, database_now, transaction
 
 pytestmark = pytest.mark.asyncio
 
@@ -167,7 +167,7 @@ async def test_a_bad_id_is_refused(work: Work, bad: str) -> None:
 
 async def test_an_id_older_than_answers_are_kept_is_refused(work: Work) -> None:
     async with work.api.database.api.acquire() as connection:
-        now = await identity.database_now(connection)
+        now = await database_now(connection)
     fresh, old = (str(clock.uuid7(now - age)) for age in (timedelta(days=6), timedelta(days=7, seconds=1)))
     assert await work.call(fresh) == b"answer 1"
     with pytest.raises(InvalidInput, match="older answers are not kept"):

@@ -18,6 +18,7 @@ from glidepath_server.core.states import AttemptState
 from glidepath_server.operations import sessions as session_operations
 from glidepath_server.operations.step_types import Report, RunWork, Verdict
 from glidepath_server.store import engine, limits, sessions
+from glidepath_server.store.database import database_now
 
 AN_HOUR = 3600.0
 
@@ -86,7 +87,7 @@ async def test_a_claim_waits_for_hello_and_gives_nothing_to_the_old_generation(r
         await claimer.seat(session_id, generation=1)
         await greeter.begin()
         await sessions.lock_sessions_of_worker(greeter.connection, "default", "worker")
-        now = await engine.database_now(greeter.connection)
+        now = await database_now(greeter.connection)
         assert await sessions.raise_generation(greeter.connection, session_id, now, 60, OFFER) == 2
         claim = await claimer.waits(claimer.step())
         await greeter.commit()
@@ -256,7 +257,7 @@ async def test_a_cap_is_changed_while_attempts_end_without_deadlock(room: StepRo
     async with room.side() as finisher, room.side() as capper:
         await finisher.begin()
         columns = [[key.dag_run_id], [key.task], [-1], [1], [None], ["success"], [None], [""]]
-        now = await engine.database_now(finisher.connection)
+        now = await database_now(finisher.connection)
         (row,) = await engine.accept(finisher.connection, columns, now)
         assert row["freed"] == [room.tasks_limit]
         await capper.begin()

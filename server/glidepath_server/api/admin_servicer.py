@@ -15,7 +15,7 @@ from ..core.errors import PermissionDenied
 from ..operations import namespaces, pools, tokens
 from ..operations.release_dag_run import release_dag_run
 from ..store import administration, identity, migrate
-from ..store.database import Database, transaction
+from ..store.database import Database, database_now, transaction
 from ..store.identity import ALL
 from .auth import Authenticator, current_identity, namespace_for, namespace_or_all
 from .convert_admin import audit_event_out, incident_out, pool_out, role_in, token_out, worker_out
@@ -45,7 +45,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         async with self._database.api.acquire() as connection:
-            now = await identity.database_now(connection)
+            now = await database_now(connection)
             revision = await migrate.current_on(connection)
         return pb.GetServerInfoResponse(
             server_version=__version__,

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..clock import monotonic
-from ..store import identity
-from ..store.database import Database
+from ..store.database import Database, database_now
 from ..telemetry import get_logger
 from .level import LevelLoop
 
@@ -52,7 +51,7 @@ class Readiness:
         # The workers' pool: a dashboard that keeps the other one busy does not make a replica unfit for work.
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_SECONDS), self._database.worker.acquire() as connection:
-                await identity.database_now(connection)
+                await database_now(connection)
         except Exception as error:
             _log.warning("readiness_failed", error=repr(error))
             return False

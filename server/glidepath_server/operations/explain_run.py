@@ -10,7 +10,7 @@ from ..core.critical_path import Step, critical_path
 from ..core.explain import Explanation, Facts, LimitFacts, RunFacts, explain
 from ..core.run_view import RunRows, task_instance_views
 from ..store import runs_read as store
-from ..store.database import Connection
+from ..store.database import Connection, database_now
 from ..store.runs_read import Run
 from .plans import Plan, Plans
 from .read_runs import RunReader, task_index
@@ -43,7 +43,7 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) 
         run=RunFacts(
             run.dag_id, run.state, run.intent, run.admitted, run.quarantined, paused, active, active_max, reason
         ),
-        now=await store.database_now(connection),
+        now=await database_now(connection),
         limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on}),
         classes=await store.classes(connection, {row.class_id for row in waiting}) if waiting else {},
         sessions=await store.sessions(connection, run.namespace) if waiting else (),

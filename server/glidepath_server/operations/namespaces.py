@@ -6,7 +6,7 @@ import re
 
 from ..core.errors import AlreadyExists, InvalidInput, Violation
 from ..store import identity
-from ..store.database import Connection
+from ..store.database import Connection, database_now
 from .audit import append_audit
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -26,5 +26,5 @@ async def create_namespace(connection: Connection, *, name: str, actor: str) -> 
         action="namespace.create",
         target=f"namespace/{name}",
         detail={},
-        now=await identity.database_now(connection),
+        now=await database_now(connection),
     )

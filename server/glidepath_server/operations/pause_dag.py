@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..store import identity, limits, registry
-from ..store.database import Connection
+from ..store import limits, registry
+from ..store.database import Connection, database_now
 from ..store.registry import Dag
 from .audit import append_audit
 from .set_dag_alias import get_dag, lock_dag
@@ -34,6 +34,6 @@ async def set_dag_paused(
             action="dag.pause" if paused else "dag.unpause",
             target=f"dag/{dag_id}",
             detail={},
-            now=await identity.database_now(connection),
+            now=await database_now(connection),
         )
     return await get_dag(connection, namespace, dag_id), queues

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from ..core.errors import InvalidInput, StateConflict, Violation
-from ..store import administration, identity, limits
+from ..store import administration, limits
 from ..store.administration import Pool
-from ..store.database import Connection
+from ..store.database import Connection, database_now
 from .audit import append_audit
 
 SLOTS_MAX = 1_000_000
@@ -44,7 +44,7 @@ async def set_pool(
             action="pool.set",
             target=f"pool/{name}",
             detail={"slots": slots, "slots_before": before},
-            now=await identity.database_now(connection),
+            now=await database_now(connection),
         )
     return (await administration.list_pools(connection, namespace, limit_id=limit_id))[0], queues
 
@@ -77,7 +77,7 @@ async def delete_pool(connection: Connection, *, namespace: str, name: str, acto
         action="pool.delete",
         target=f"pool/{name}",
         detail={},
-        now=await identity.database_now(connection),
+        now=await database_now(connection),
     )
 
 

@@ -19,8 +19,8 @@ from ..core.draft import DagDraft, resolve
 from ..core.errors import InvalidDag, Violation
 from ..core.json_text import to_json
 from ..core.validation import LeaseTerms, check_dag, stored_violations, warnings
-from ..store import identity, limits, registry
-from ..store.database import Connection, Database, transaction
+from ..store import limits, registry
+from ..store.database import Connection, Database, database_now, transaction
 from ..store.registry import LockedDag, NamedPool, NewClass, Version
 from .audit import append_audit
 from .requests import once
@@ -191,14 +191,14 @@ class _Registration:
     async def validate(self) -> Registered:
         """What `store` would answer."""
         await self._check()
-        now = await identity.database_now(self.connection)
+        now = await database_now(self.connection)
         existing = await self._existing()
         latest = await registry.latest_version(self.connection, self.call.namespace, self.prepared.spec.dag_id)
         version = existing or self._version(latest.dag_version_number + 1 if latest else 1, now)
         return self._answer(version, existing is None)
 
     async def store(self) -> Registered:
-        call, spec, now = self.call, self.prepared.spec, await identity.database_now(self.connection)
+        call, spec, now = self.call, self.prepared.spec, await database_now(self.connection)
         dag = await registry.lock_dag(self.connection, call.namespace, spec.dag_id)
         if dag is None:
             # What a DAG needs is made only for one that is stored: an error below takes it back with everything else.

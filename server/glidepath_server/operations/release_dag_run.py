@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from ..core.errors import NotFound
-from ..store import administration, identity
-from ..store.database import Connection
+from ..store import administration
+from ..store.database import Connection, database_now
 from .audit import append_audit
 
 
@@ -27,6 +27,6 @@ async def release_dag_run(connection: Connection, *, namespace: str, dag_run_id:
             action="dag_run.release",
             target=f"dag_run/{dag_run_id}",
             detail={},
-            now=await identity.database_now(connection),
+            now=await database_now(connection),
         )
     return quarantined

@@ -14,7 +14,7 @@ from uuid import UUID
 from .. import clock
 from ..core.errors import AlreadyExists, InvalidInput, Violation
 from ..store import identity
-from ..store.database import Connection
+from ..store.database import Connection, database_now
 
 REQUEST_ID_CHARACTERS_MAX = 128
 RETENTION = timedelta(days=7)
@@ -38,7 +38,7 @@ async def once(
     """
     if not request_id:
         return await run()
-    now = await identity.database_now(connection)
+    now = await database_now(connection)
     _check(request_id, now)
     body_hash = hashlib.sha256(body).digest()
     while not await identity.claim_request(connection, namespace, request_id, method, body_hash, now):

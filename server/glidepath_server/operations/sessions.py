@@ -16,7 +16,7 @@ from uuid import UUID
 from ..core.events import AttemptKey
 from ..core.states import AttemptState
 from ..store import engine, sessions
-from ..store.database import Connection, Pool, transaction
+from ..store.database import Connection, Pool, database_now, transaction
 from ..store.sessions import WorkerFacts, key_of
 from .step_types import Report
 
@@ -68,7 +68,7 @@ async def hello(
 
 async def _open(connection: Connection, worker: WorkerFacts, new_session_id: UUID, ttl_seconds: float) -> Greeting:
     rows = await sessions.lock_sessions_of_worker(connection, worker.offer.namespace, worker.identity)
-    now = await engine.database_now(connection)
+    now = await database_now(connection)
     gone = [row["session_id"] for row in rows if row["incarnation"] != worker.incarnation]
     if gone:
         await sessions.close(connection, gone)

@@ -6,8 +6,8 @@ import difflib
 from dataclasses import replace
 
 from ..core.errors import InvalidInput, NotFound
-from ..store import identity, registry
-from ..store.database import Connection
+from ..store import registry
+from ..store.database import Connection, database_now
 from ..store.registry import Dag, LockedDag
 from .audit import append_audit
 from .register_dag_version import alias_violations
@@ -39,7 +39,7 @@ async def set_dag_alias(
             action="dag.set_alias",
             target=f"dag/{dag_id}",
             detail={"alias": alias, "dag_version_number": number},
-            now=await identity.database_now(connection),
+            now=await database_now(connection),
         )
     return await get_dag(connection, namespace, dag_id)
 

@@ -30,7 +30,7 @@ from ..core.events import AttemptEnded, AttemptKey, Event, TasksCleared, Withdra
 from ..core.failure import Failure, FailureKind
 from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
 from ..store import engine as store
-from ..store.database import Connection
+from ..store.database import Connection, database_now
 from .claims import Claims
 from .step_types import CancelOrder, LockedRun, Replica, Report, RunWork, StepOutcome, Verdict
 
@@ -53,7 +53,7 @@ class Step:
     async def run(self, connection: Connection) -> StepOutcome:
         """Everything up to, but without, the commit."""
         rows = await self._lock(connection) if self.batch else []
-        self.now = rows[0]["now"] if rows else await store.database_now(connection)
+        self.now = rows[0]["now"] if rows else await database_now(connection)
         await self._accept(connection)
         await self._collect(connection)
         await self._advance(connection)

@@ -17,7 +17,7 @@ from datetime import datetime
 from .. import clock
 from ..core.errors import InvalidInput, NotFound, Violation
 from ..store import identity
-from ..store.database import Connection
+from ..store.database import Connection, database_now
 from ..store.identity import ALL, Token
 from .audit import append_audit
 
@@ -61,7 +61,7 @@ async def create_token(
     actor: str,
 ) -> NewToken:
     """Make a token, inside the caller's transaction. Raises InvalidInput; NotFound for an unknown namespace."""
-    now = await identity.database_now(connection)
+    now = await database_now(connection)
     _check(name, role, expire_time, now)
     if namespace != ALL and namespace not in await identity.namespaces(connection):
         raise NotFound(f"namespace {namespace!r} does not exist", hint='create it first, or use "*" for all')
@@ -103,7 +103,7 @@ async def revoke_token(connection: Connection, *, token_id: str, namespace: str,
     found = await identity.lock_token(connection, token_id)
     if found is None or namespace not in (ALL, found.namespace):
         raise NotFound(f"token {token_id!r} does not exist", hint="token ids are listed by ListTokens")
-    now = await identity.database_now(connection)
+    now = await database_now(connection)
     if await identity.revoke_token(connection, token_id, now):
         await append_audit(
             connection,

@@ -14,8 +14,8 @@ from .. import clock
 from ..core.errors import AlreadyExists, InvalidInput, NotFound, Violation
 from ..core.params import InvalidParams, ParamsSchema
 from ..store import engine as engine_store
-from ..store import identity, trigger
-from ..store.database import Connection, Database, transaction
+from ..store import trigger
+from ..store.database import Connection, Database, database_now, transaction
 from ..store.trigger import NewRun, Resolved, Selector
 from .audit import append_audit
 from .plans import Plans
@@ -127,7 +127,7 @@ class _Trigger:
 
     async def run(self) -> list[Triggered]:
         """One answer per item, in order."""
-        self.now = await identity.database_now(self.connection)
+        self.now = await database_now(self.connection)
         self.versions = await self._resolve()
         wanted = await self._new_runs()
         keys = [(run.dag_id, run.run_key, run.dag_run_id) for run in wanted]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -107,3 +108,9 @@ async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection inside one transaction: committed at the end, rolled back on any exception."""
     async with pool.acquire() as connection, connection.transaction():
         yield connection
+
+
+async def database_now(connection: Connection) -> datetime:
+    """The time that counts: the database's clock, which tests can move."""
+    now: datetime = await connection.fetchval("select glidepath_now()")
+    return now

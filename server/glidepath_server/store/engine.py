@@ -28,11 +28,6 @@ async def lock_runs(connection: Connection, run_ids: Sequence[UUID], *, wait_sec
     return await connection.fetch(_SQL["lock_run_waiting"], run_ids)
 
 
-async def database_now(connection: Connection) -> datetime:
-    now: datetime = await connection.fetchval("select glidepath_now()")
-    return now
-
-
 async def accept(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> list[Row]:
     """Fence reports and append them to the history. `columns`: run, task, map index, attempt, judged, state, failure,
     reason. Returns the accepted ones, by 1-based ordinal."""
@@ -201,23 +196,25 @@ async def admit_runs(connection: Connection, namespace: str, dag_id: str, runs_l
 async def task_classes(connection: Connection, after_class_id: int) -> list[TaskClass]:
     """Classes with a larger id, with their queue's name."""
     rows = await connection.fetch(_SQL["task_classes"], after_class_id)
-    return [
-        TaskClass(
-            row["class_id"],
-            row["namespace"],
-            row["dag_id"],
-            row["queue_id"],
-            row["queue_name"],
-            row["handler_name"],
-            row["handler_version"],
-            json.loads(row["worker_selector"]),
-            json.loads(row["resources"]),
-            row["tasks_limit_id"],
-            row["pool_limit_id"],
-            row["pool_slots"],
-        )
-        for row in rows
-    ]
+    return [task_class_of(row) for row in rows]
+
+
+def task_class_of(row: Row) -> TaskClass:
+    """A class from its row, joined with its queue's name."""
+    return TaskClass(
+        row["class_id"],
+        row["namespace"],
+        row["dag_id"],
+        row["queue_id"],
+        row["queue_name"],
+        row["handler_name"],
+        row["handler_version"],
+        json.loads(row["worker_selector"]),
+        json.loads(row["resources"]),
+        row["tasks_limit_id"],
+        row["pool_limit_id"],
+        row["pool_slots"],
+    )
 
 
 async def capped_limits(connection: Connection) -> set[int]:

@@ -77,11 +77,6 @@ class Incident:
     message: str
 
 
-async def database_now(connection: Connection) -> datetime:
-    """The time by the clock that counts."""
-    return _time(await connection.fetchval(_SQL["database_now"]))
-
-
 async def namespaces(connection: Connection) -> frozenset[str]:
     """All that exist."""
     return frozenset(row[0] for row in await connection.fetch(_SQL["namespaces"]))

@@ -16,6 +16,7 @@ from ..core.matching import Offer, TaskClass
 from ..core.run_view import EndedRow, LiveRow, RunRows, WaitingRow
 from ..core.states import AttemptState, RunIntent, RunState
 from .database import Connection, Database
+from .engine import task_class_of
 from .sql import statements
 
 _SQL = statements("runs_read")
@@ -248,23 +249,7 @@ async def limits(
 
 async def classes(connection: Connection, class_ids: Iterable[int]) -> dict[int, TaskClass]:
     rows = await connection.fetch(_SQL["classes"], sorted(set(class_ids)))
-    return {
-        row["class_id"]: TaskClass(
-            row["class_id"],
-            row["namespace"],
-            row["dag_id"],
-            row["queue_id"],
-            row["queue_name"],
-            row["handler_name"],
-            row["handler_version"],
-            json.loads(row["worker_selector"]),
-            json.loads(row["resources"]),
-            row["tasks_limit_id"],
-            row["pool_limit_id"],
-            row["pool_slots"],
-        )
-        for row in rows
-    }
+    return {row["class_id"]: task_class_of(row) for row in rows}
 
 
 async def sessions(connection: Connection, namespace: str) -> list[SessionFacts]:
@@ -290,8 +275,3 @@ async def rows_ahead(connection: Connection, dag_run_id: UUID) -> dict[int, int]
     """Per released, due, unparked task of the run: how many rows of its queue go first."""
     rows = await connection.fetch(_SQL["rows_ahead"], dag_run_id)
     return {row["task_index"]: row["ahead"] for row in rows}
-
-
-async def database_now(connection: Connection) -> datetime:
-    now: datetime = await connection.fetchval(_SQL["now"])
-    return now

@@ -1,9 +1,5 @@
 -- Who may do what, and what they did: tokens, namespaces, request ids, audit, incidents, keys.
 
--- name: database_now
--- The one clock.
-select glidepath_now();
-
 -- name: namespaces
 select namespace from namespace;
 

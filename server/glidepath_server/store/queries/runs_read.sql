@@ -177,6 +177,3 @@ cross join lateral (
     from task_queue q where q.queue_id = mine.queue_id and q.due and q.parked_on = 0
     order by q.order_key limit 100000) ranked
 where ranked.dag_run_id = $1;
-
--- name: now
-select glidepath_now();
