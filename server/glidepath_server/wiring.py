@@ -244,10 +244,11 @@ async def serve(
     loop = asyncio.get_running_loop()
 
     def ask_to_stop(number: signal.Signals) -> None:
-        _log.info("signal_received", signal=number.name)
-        stopping.set()
+        # First of all: who reads of the signal may send the second at once, and that one must not come to this handler.
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
+        _log.info("signal_received", signal=number.name)
+        stopping.set()
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, ask_to_stop, number)
