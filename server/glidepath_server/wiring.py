@@ -247,6 +247,8 @@ async def serve(
         # First of all: who reads of the signal may send the second at once, and that one must not come to this handler.
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
+            # The default action, also for SIGINT: a KeyboardInterrupt would unwind through the whole orderly stop.
+            signal.signal(each, signal.SIG_DFL)
         _log.info("signal_received", signal=number.name)
         stopping.set()
 
