@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,14 +37,14 @@ class Node:
         self.upstream[other.task_id] = other
 
 
-class _Linked:
+class _Linked(ABC):
     """What `>>` and `<<` join. A group is entered by its first tasks and left by its last."""
 
-    def first(self) -> Sequence[Node]:
-        raise NotImplementedError
+    @abstractmethod
+    def first(self) -> Sequence[Node]: ...
 
-    def last(self) -> Sequence[Node]:
-        raise NotImplementedError
+    @abstractmethod
+    def last(self) -> Sequence[Node]: ...
 
     def __rshift__(self, other: Any) -> Any:
         _link(self, other)

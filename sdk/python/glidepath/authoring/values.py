@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,18 +57,18 @@ class Items:
 Source = Constant | Template | Output | Param | Items
 
 
-class Later:
+class Later(ABC):
     """Base of what stands for a value that does not exist while the DAG's function runs.
 
     In text (an f-string) it becomes a template. Anything that would need the value now is an error, because the
     answer would silently be wrong.
     """
 
-    def source(self) -> Source:
-        raise NotImplementedError
+    @abstractmethod
+    def source(self) -> Source: ...
 
-    def __str__(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def __str__(self) -> str: ...
 
     def __format__(self, spec: str) -> str:
         if spec:
