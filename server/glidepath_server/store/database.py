@@ -27,6 +27,15 @@ RETRYABLE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 # Classes that blame the data of the statement: only these may quarantine a run.
 DATA_CLASSES = frozenset({"22", "23"})
 
+LISTENERS = 1
+# The least of what the cluster, the role and the database allow; what is in use by others is not counted.
+_CONNECTIONS_ALLOWED = """
+select least(current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
+             nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
+from pg_roles r, pg_database d
+where r.rolname = current_user and d.datname = current_database()
+"""
+
 # What a lost or refused connection may raise.
 CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
@@ -49,14 +58,18 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, engine_size: int = 2, worker_size: int = 4, api_size: int = 6) -> Database:
-        """Connect all pools. Raises Unavailable with the address's host when Postgres does not answer."""
+        """Connect all pools. Raises Unavailable when Postgres does not answer, or could never give this replica its
+        whole budget: an operator learns it at the start and not under the first load."""
         pools: list[asyncpg.Pool] = []
         try:
             for size in (engine_size, worker_size, api_size):
                 pools.append(await _pool(url, size))
-        except CONNECTION_ERRORS as error:
+            await _check_budget(pools[-1], engine_size + worker_size + api_size + LISTENERS)
+        except BaseException as error:
             for pool in pools:
                 pool.terminate()
+            if not isinstance(error, CONNECTION_ERRORS):
+                raise
             raise Unavailable(
                 f"Postgres does not answer: {error}", hint="check the database URL and that it runs"
             ) from error
@@ -70,6 +83,16 @@ class Database:
                 await asyncio.wait_for(pool.close(), timeout=5)
             except (TimeoutError, asyncpg.PostgresError, OSError):
                 pool.terminate()
+
+
+async def _check_budget(pool: asyncpg.Pool, needed: int) -> None:
+    allowed: int = await pool.fetchval(_CONNECTIONS_ALLOWED)
+    if needed > allowed:
+        raise Unavailable(
+            f"this server opens up to {needed} connections, Postgres allows it {allowed}",
+            hint="raise max_connections (or the limit of the role or database), or lower engine_lanes, "
+            "worker_pool_size and api_pool_size",
+        )
 
 
 async def _pool(url: str, size: int) -> asyncpg.Pool:
