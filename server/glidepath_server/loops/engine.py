@@ -305,21 +305,18 @@ class Lane:
             await self._batch(batch)
 
     def _take(self) -> dict[UUID, RunWork]:
-        """A batch bounded in events; the rest waits for the next."""
-        room = self.engine.settings.step_events_max
-        if sum(work.size for work in self.pending.values()) <= room:
-            batch, self.pending = self.pending, {}
-            return batch
-        batch = {}
-        for run_id in list(self.pending):
-            work = self.pending.pop(run_id)
-            if len(work.reports) > room:
-                rest = RunWork(reports=work.reports[room:])
-                work.reports = work.reports[:room]
+        """A batch bounded in rows and bytes, at least one report; the rest waits for the next."""
+        room, room_bytes = self.engine.settings.step_events_max, self.engine.settings.step_bytes_max
+        batch: dict[UUID, RunWork] = {}
+        while self.pending and room > 0 and room_bytes > 0:
+            run_id, work = next(iter(self.pending.items()))
+            del self.pending[run_id]
+            if rest := _cut(work, room, room_bytes):
                 self.pending[run_id] = rest
             batch[run_id] = work
             room -= work.size
-            if room <= 0:
+            room_bytes -= work.bytes
+            if rest:
                 break
         return batch
 
@@ -424,6 +421,23 @@ class Lane:
                 command.done.set_result(None)
         outcome.missed.clear()
         self.engine.settle(outcome)
+
+
+def _cut(work: RunWork, room: int, room_bytes: int) -> RunWork | None:
+    """Leave in `work` the reports that fit, at least one; what does not is returned."""
+    if len(work.reports) <= room and work.bytes <= room_bytes:
+        return None
+    kept, size = 0, 0
+    for report in work.reports[:room]:
+        size += len(report.output.body) if report.output is not None and report.output.body is not None else 0
+        if kept and size > room_bytes:
+            break
+        kept += 1
+    if kept == len(work.reports):
+        return None
+    rest = RunWork(reports=work.reports[kept:])
+    work.reports = work.reports[:kept]
+    return rest
 
 
 def _for_caller(error: Exception) -> Exception:

@@ -78,7 +78,13 @@ class RunWork:
 
     @property
     def size(self) -> int:
+        """Rows that the work means for a step."""
         return 1 + len(self.reports) + len(self.events)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the outputs that came with the reports; everything else is small."""
+        return sum(len(r.output.body) for r in self.reports if r.output is not None and r.output.body is not None)
 
     def absorb(self, other: RunWork) -> None:
         """Put work that goes back into the line in front of what has arrived since."""
