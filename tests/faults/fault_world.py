@@ -8,11 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from fault_proxy import FaultProxy
+
+from glidepath import load_dags
 from glidepath.client import Client
 from glidepath.errors import Unavailable
+from glidepath_proto.run.v1 import run_pb2
 
 WAIT_SECONDS = 40.0
 
@@ -27,69 +31,157 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECOND
 
 
 class House:
-    """One server on a fixed port and any number of workers; everything is killed at the end."""
+    """Servers on fixed ports and any number of workers; everything is killed at the end.
+
+    `address` is where the first server listens, and where workers go unless told otherwise.
+    """
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.database_url, self.folder = database_url, folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.address = free_address()
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.proxies: list[FaultProxy] = []
 
-    def server(self) -> subprocess.Popen[bytes]:
-        """Start the control plane; short leases, so that a lost worker is judged within the test."""
+    def server(self, *, address: str = "", lease_ttl_seconds: float = 3) -> subprocess.Popen[bytes]:
+        """Start a replica; short leases, so that a lost worker is judged within the test."""
         return self._start(
             "glidepath_server",
             "--database-url",
             self.database_url,
             "--address",
-            self.address,
+            address or self.address,
             "--auto-upgrade",
             "--bootstrap-token-file",
             str(self.folder / "admin"),
             "--bootstrap-worker-token-file",
             str(self.folder / "worker"),
-            GLIDEPATH_LEASE_TTL_SECONDS="3",
+            GLIDEPATH_LEASE_TTL_SECONDS=str(lease_ttl_seconds),
             GLIDEPATH_HEARTBEAT_INTERVAL_SECONDS="0.5",
         )
 
-    def worker(self, identity: str) -> subprocess.Popen[bytes]:
+    def worker(
+        self, identity: str, *, address: str = "", state_dir: str = "", before: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker. `before`: a command that ends by becoming the one that follows it."""
         wait_until((self.folder / "worker").exists, "the worker's token")
         return self._start(
             "glidepath.worker",
             "--address",
-            self.address,
+            address or self.address,
             "--slots",
             "4",
             "--identity",
             identity,
             "--state-dir",
-            str(self.folder / identity),
+            state_dir or str(self.folder / identity),
+            before=before,
             GLIDEPATH_TOKEN_FILE=str(self.folder / "worker"),
         )
 
-    def client(self) -> Client:
+    def proxy(self) -> FaultProxy:
+        """A link to the first server that the test can harm."""
+        self.proxies.append(FaultProxy(self.address))
+        return self.proxies[-1]
+
+    def client(self, address: str = "") -> Client:
         wait_until(lambda: (self.folder / "admin").exists() and bool((self.folder / "admin").read_text()), "a token")
-        return Client(self.address, token=(self.folder / "admin").read_text().strip())
+        return Client(address or self.address, token=(self.folder / "admin").read_text().strip())
 
     def wait_for_answers(self, client: Client) -> None:
         """Until the control plane takes calls."""
         wait_until(lambda: _answers(client), "the server answers")
 
-    def _start(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def register(self, file: str) -> Client:
+        """A client of the server, once it answers, with the DAGs of a file of this folder registered."""
+        client = self.client()
+        self.wait_for_answers(client)
+        for each in load_dags(Path(__file__).with_name(file)).dags:
+            client.register(each)
+        return client
+
+    def start_waiting(self) -> tuple[Client, str]:
+        """A client and a run of waiting_dag.py, whose tasks a and b have begun and wait."""
+        client = self.register("waiting_dag.py")
+        run_id = client.trigger("waiting", params={"folder": str(self.folder)}).dag_run_id
+        wait_until(lambda: self.ledger("a") == [1] and self.ledger("b") == [1], "both tasks have begun")
+        return client, run_id
+
+    # ---- what the tasks of the fault DAGs write and wait for
+    def ledger(self, name: str) -> list[int]:
+        """Attempt numbers of a task, in the order in which its code began."""
+        return [attempt for attempt, *_ in self._entries(name)]
+
+    def pids(self, name: str, attempt: int) -> list[int]:
+        """The processes of an attempt of a task, as it wrote them down."""
+        return next(pids for number, *pids in self._entries(name) if number == attempt)
+
+    def _entries(self, name: str) -> list[list[int]]:
+        path = self.folder / f"{name}.ledger"
+        return [[int(word) for word in line.split()] for line in path.read_text().splitlines()] if path.exists() else []
+
+    def let_go(self, *names: str) -> None:
+        """These may end: "a" means every attempt of task a, "a.1" its first attempt."""
+        for name in names:
+            (self.folder / f"{name}.go").touch()
+
+    def log(self, process: subprocess.Popen[bytes]) -> str:
+        """What a process has written so far."""
+        return self._log_file(self.processes.index(process)).read_text(errors="replace")
+
+    def _log_file(self, number: int) -> Path:
+        return self.folder / f"process-{number}.log"
+
+    def _start(
+        self, module: str, *arguments: str, before: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GLIDEPATH_")}
-        with (self.folder / f"{module}-{len(self.processes)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], stdout=log, stderr=log, env={**kept, **environment}
-            )
+        command = [*before, sys.executable, "-m", module, *arguments]
+        with self._log_file(len(self.processes)).open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env={**kept, **environment})
         self.processes.append(process)
         return process
 
     def close(self) -> None:
+        for proxy in self.proxies:
+            proxy.close()
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.wait()
+
+
+def free_address() -> str:
+    """An address of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def finished(client: Client, run_id: str) -> run_pb2.DagRun:
+    """The run, once it has ended."""
+    wait_until(lambda: client.get_dag_run(run_id).HasField("end_time"), "the run has ended")
+    return client.get_dag_run(run_id)
+
+
+def attempts(client: Client, run_id: str, task_id: str) -> list[tuple[int, str]]:
+    """(number, state) of a task's attempts, in order; the state as in "SUCCESS"."""
+    name = run_pb2.AttemptState.Name
+    return [
+        (each.attempt_number, name(each.state).removeprefix("ATTEMPT_STATE_"))
+        for each in client.list_attempts(run_id, task_id)
+    ]
+
+
+def any_alive(pids: Iterable[int]) -> bool:
+    """Whether one of these processes runs; what has ended and was not reaped yet does not."""
+    return any(_runs(pid) for pid in pids)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _answers(client: Client) -> bool:

@@ -1,5 +1,6 @@
 """Tasks that say when they run and wait until they may end."""
 
+import os
 from pathlib import Path
 
 from glidepath import dag, task
@@ -8,23 +9,24 @@ from glidepath.worker import current
 TURNS = 3000
 
 
-def wait_for(path: Path) -> None:
+def wait_for(*paths: Path) -> None:
+    """Until one of them is there."""
     import time
 
     for _ in range(TURNS):
-        if path.exists():
+        if any(path.exists() for path in paths):
             return
         time.sleep(0.02)
-    raise TimeoutError(f"{path} did not appear")
+    raise TimeoutError(f"{paths} did not appear")
 
 
 @task
 def held(folder: str, name: str) -> int:
-    """Appends its attempt number to <name>.ledger, then waits for <name>.go."""
+    """Appends its attempt number and process to <name>.ledger, then waits for <name>.go or <name>.<attempt>.go."""
     attempt = current().attempt_number
     with Path(folder, f"{name}.ledger").open("a") as ledger:
-        ledger.write(f"{attempt}\n")
-    wait_for(Path(folder, f"{name}.go"))
+        ledger.write(f"{attempt} {os.getpid()}\n")
+    wait_for(Path(folder, f"{name}.go"), Path(folder, f"{name}.{attempt}.go"))
     return attempt
 
 
