@@ -30,6 +30,12 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECOND
         time.sleep(0.02)
 
 
+def pass_seconds(seconds: float) -> None:
+    """Let time go by: for faults that are a length of time."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end, "time goes by", seconds + 1)
+
+
 class House:
     """Servers on fixed ports and any number of workers; everything is killed at the end.
 
@@ -60,7 +66,7 @@ class House:
         )
 
     def worker(
-        self, identity: str, *, address: str = "", state_dir: str = "", before: Sequence[str] = ()
+        self, identity: str, *, slots: int = 4, address: str = "", state_dir: str = "", before: Sequence[str] = ()
     ) -> subprocess.Popen[bytes]:
         """Start a worker. `before`: a command that ends by becoming the one that follows it."""
         wait_until((self.folder / "worker").exists, "the worker's token")
@@ -69,7 +75,7 @@ class House:
             "--address",
             address or self.address,
             "--slots",
-            "4",
+            str(slots),
             "--identity",
             identity,
             "--state-dir",
@@ -170,6 +176,12 @@ def attempts(client: Client, run_id: str, task_id: str) -> list[tuple[int, str]]
         (each.attempt_number, name(each.state).removeprefix("ATTEMPT_STATE_"))
         for each in client.list_attempts(run_id, task_id)
     ]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that run."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for each in found for child in each.read_text().split()]
 
 
 def any_alive(pids: Iterable[int]) -> bool:

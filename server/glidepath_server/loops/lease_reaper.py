@@ -22,7 +22,7 @@ from .engine import Engine
 from .level import LevelLoop
 
 INTERVAL_SECONDS = 1.0
-# A round later than this after the last one says that the judge slept.
+# A round that comes or is answered later than this says that the judge slept.
 STALL_SECONDS = 3.0
 ATTEMPTS_MAX = 2000
 
@@ -32,27 +32,33 @@ class LeaseReaper:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # Also of a short lease, the longest sleep that goes unnoticed is a part that its renewals leave to spare.
+        quarter = engine.settings.lease_ttl_seconds / 4
+        self.interval_seconds, self.stall_seconds = min(INTERVAL_SECONDS, quarter), min(STALL_SECONDS, quarter)
         self.awake_since = monotonic()
         self.last_round = monotonic()
-        self.loop = LevelLoop("lease_reaper", self.once, INTERVAL_SECONDS)
+        self.loop = LevelLoop("lease_reaper", self.once, self.interval_seconds)
 
     async def once(self) -> float | None:
         begun = monotonic()
-        reports = await self._judge() if self._was_awake(begun) else []
+        reports = await self._judge(begun) if self._was_awake(begun) else []
         reports += await self._orphans()
-        if monotonic() - begun > STALL_SECONDS:
+        if not self._in_time(begun):
             self.awake_since = monotonic()
         self.last_round = monotonic()
         self.engine.submit(reports)
         return None
 
     def _was_awake(self, begun: float) -> bool:
-        if begun - self.last_round > STALL_SECONDS + INTERVAL_SECONDS:
+        if begun - self.last_round > self.stall_seconds + self.interval_seconds:
             self.awake_since = begun
         return begun - self.awake_since >= self.engine.settings.lease_ttl_seconds
 
-    async def _judge(self) -> list[Report]:
-        return await operations.expire(self.engine.database.worker)
+    def _in_time(self, begun: float) -> bool:
+        return monotonic() - begun <= self.stall_seconds
+
+    async def _judge(self, begun: float) -> list[Report]:
+        return await operations.expire(self.engine.database.worker, lambda: self._in_time(begun))
 
     async def _orphans(self) -> list[Report]:
         async with self.engine.database.worker.acquire() as connection:

@@ -9,7 +9,7 @@ step as a verdict that names the judged session, and the step's delete repeats t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -88,11 +88,15 @@ async def leave(pool: Pool, session_id: UUID) -> list[Report]:
     return await judge(pool, [session_id], "the worker left")
 
 
-async def expire(pool: Pool) -> list[Report]:
-    """Judge sessions whose lease has ended. The caller has made sure that it was awake (see loops/lease_reaper.py)."""
+async def expire(pool: Pool, awake: Callable[[], bool] = lambda: True) -> list[Report]:
+    """Judge sessions whose lease has ended. The caller was awake, and `awake` says whether it still is.
+
+    A database that stood still answers by its clock of afterwards, by which every lease has ended: so the caller is
+    asked again once the answer is there (see loops/lease_reaper.py).
+    """
     async with transaction(pool) as connection:
         found = await sessions.lock_expired(connection, SESSIONS_JUDGED_MAX)
-        if not found:
+        if not found or not awake():
             return []
         lost = await sessions.expire(connection, found)
     return await judge(pool, lost, "the worker's lease ended")
