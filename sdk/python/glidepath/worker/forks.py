@@ -31,6 +31,7 @@ class Forks:
 
     def __init__(self, started: Started, paths: Sequence[str], events: ForkEvents) -> None:
         self._paths = paths
+        self._files = started.files
         self._events = events
         self._configuration: tuple[Any, ...] | None = None
         self._closing = False
@@ -89,7 +90,7 @@ class Forks:
         # Its bodies died with it; what they had started has lost its judge. The mark is in whatever they started.
         processes.signal_all(processes.marked(self._pipe.mark), signal.SIGKILL)
         self._heard = False
-        self._pipe = Connected(Started(MODULE, [], self._paths), self._on_frames, self._on_closed)
+        self._pipe = Connected(Started(MODULE, [], self._paths, self._files), self._on_frames, self._on_closed)
         if self._configuration:
             self._tell(*self._configuration)
         self._events.forks_died()

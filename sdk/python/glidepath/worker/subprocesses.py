@@ -21,9 +21,13 @@ CREDENTIALS = ("GLIDEPATH_TOKEN", "GLIDEPATH_TOKEN_FILE")
 
 
 class Started:
-    """A process that was started and is not yet connected to an event loop: possible before any network library."""
+    """A process that was started and is not yet connected to an event loop: possible before any network library.
+
+    It inherits the open `files`, and their locks with them.
+    """
 
     def __init__(self, module: str, arguments: Sequence[str], paths: Sequence[str], files: Sequence[int] = ()) -> None:
+        self.files = files
         self.mark = f"GLIDEPATH_WORKER_PROCESS={os.getpid()}-{secrets.token_hex(8)}"
         self.socket, theirs = socket.socketpair()
         code = f"import sys; sys.path[:] = sys.argv[2].split({os.pathsep!r}); from {module} import main; main()"

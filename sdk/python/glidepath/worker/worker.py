@@ -1,8 +1,11 @@
 """`Worker`: settings, the processes of a worker, and their start and stop.
 
 The forkserver is started first, before a network library is even imported, so that everything forked from it is small
-and free of threads. Signals: the first SIGTERM or SIGINT drains, a second one ends at once; the forkserver then ends
-every tree by itself, and results that were finished are in the journal for the next start.
+and free of threads. It holds the lock `bodies` of the state folder for as long as a body of its may live, and a worker
+that follows a killed one waits for it: its hello gives up the attempts of the one before, so their trees must be gone.
+
+Signals: the first SIGTERM or SIGINT drains, a second one ends at once; the forkserver then ends every tree by itself,
+and results that were finished are in the journal for the next start.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +38,8 @@ logger = logging.getLogger(__name__)
 PROTOCOL_VERSION = 1
 DRAIN_GRACE_SECONDS = 30.0
 IDENTITIES_MAX = 100
+BODIES_WAIT_SECONDS = 10.0
+BODIES_POLL_SECONDS = 0.02
 SECOND_SIGNAL_STATUS = 130
 
 
@@ -95,11 +101,13 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. WorkerNotAdmitted when the server refuses this worker."""
-        started = Started(forks.MODULE, [], self._paths)
+        bodies = _lock_bodies(self._state_dir)
+        started = Started(forks.MODULE, [], self._paths, [bodies])
         try:
             asyncio.run(self._run(started))
         finally:
             started.socket.close()
+            os.close(bodies)
             os.close(self._lock)
 
     async def _run(self, started: Started) -> None:
@@ -226,10 +234,23 @@ def _claim_state(identity: str, folder: Path | None) -> tuple[str, Path, int]:
     )
 
 
-def _lock(folder: Path) -> int | None:
+def _lock_bodies(folder: Path) -> int:
+    """The lock that every forkserver of this state folder holds too. Waits for one whose worker was killed."""
+    deadline = time.monotonic() + BODIES_WAIT_SECONDS
+    while (lock := _lock(folder, "bodies")) is None:
+        if time.monotonic() > deadline:
+            raise WorkerSettingsError(
+                f"processes that the worker before this one started in state_dir {folder} still run after "
+                f"{BODIES_WAIT_SECONDS:g} s; end them, or wait and start again"
+            )
+        time.sleep(BODIES_POLL_SECONDS)
+    return lock
+
+
+def _lock(folder: Path, name: str = "lock") -> int | None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise WorkerSettingsError(f"state_dir {folder} cannot be used: {error.strerror}") from error
     try:

@@ -1,0 +1,61 @@
+"""Tasks that do not end when they are asked to; nor does what they have started."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from glidepath import dag, task
+from glidepath.worker import current
+
+TURNS = 3000
+
+
+def resist() -> list[int]:
+    """Ignore TERM, here and in what is started here: a child, and an orphan in a session of its own."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", "300"])
+    orphan = subprocess.run(["sh", "-c", "setsid sleep 300 >&- 2>&- & echo $!"], capture_output=True, check=True)
+    return [os.getpid(), child.pid, int(orphan.stdout)]
+
+
+def still_running(pids: list[str]) -> list[str]:
+    return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+@task
+def stubborn(folder: str) -> int:
+    """Appends attempt number and processes to stubborn.ledger, then waits for stubborn.go or stubborn.<attempt>.go.
+
+    Processes of earlier attempts that it finds alive are written to stubborn.overlap; when it began, to
+    stubborn.<attempt>.began.
+    """
+    attempt = current().attempt_number
+    Path(folder, f"stubborn.{attempt}.began").write_text(str(time.time()))
+    ledger = Path(folder, "stubborn.ledger")
+    if ledger.exists() and (found := still_running(ledger.read_text().split()[1:4])):
+        Path(folder, "stubborn.overlap").write_text(f"attempt {attempt} met {found}")
+    pids = " ".join(map(str, resist()))
+    with ledger.open("a") as file:
+        file.write(f"{attempt} {pids}\n")
+    for _ in range(TURNS):
+        if any(Path(folder, f"stubborn{which}.go").exists() for which in ("", f".{attempt}")):
+            return attempt
+        time.sleep(0.02)
+    raise TimeoutError("nobody let it go")
+
+
+@dag(dag_id="stubborn")
+def stubborn_dag(folder: str) -> None:
+    stubborn.options(cancel_grace="1s")(folder)
+
+
+@dag(dag_id="timed")
+def timed_dag(folder: str) -> None:
+    stubborn.options(cancel_grace="1s", timeout="1s")(folder)
+
+
+@dag(dag_id="alone")
+def alone_dag(folder: str) -> None:
+    stubborn.options(cancel_grace="2s", lease_mode="exclusive")(folder)

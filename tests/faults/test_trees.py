@@ -1,0 +1,98 @@
+"""Ends that a task's process tree resists: timeout, cancel, and the lease of an exclusive task."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from fault_world import House, any_alive, attempts, finished, wait_until
+
+from glidepath.client import Client
+from glidepath_proto.run.v1 import run_pb2
+
+GRACE_SECONDS, SLACK_SECONDS = 1.0, 5.0
+TTL_SECONDS = 6.0  # leaves room for the grace of an exclusive task
+
+
+def start(house: House, dag_id: str) -> tuple[Client, str]:
+    """A client and a run of that DAG in stubborn_dag.py whose task has begun."""
+    client = house.register("stubborn_dag.py")
+    run_id = client.trigger(dag_id, params={"folder": str(house.folder)}).dag_run_id
+    wait_until(lambda: house.ledger("stubborn") == [1], "the task has begun")
+    return client, run_id
+
+
+def test_a_timeout_ends_a_tree_that_resists(house: House) -> None:
+    house.server(lease_ttl_seconds=TTL_SECONDS)
+    house.worker("w1")
+    client, run_id = start(house, "timed")
+    within = 1 + GRACE_SECONDS + SLACK_SECONDS
+    wait_until(lambda: not any_alive(house.pids("stubborn", 1)), "the whole tree has ended", within)
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_FAILED
+    (attempt,) = client.list_attempts(run_id)
+    assert attempt.state == run_pb2.ATTEMPT_STATE_TIMED_OUT
+    assert "timeout of 1 s" in attempt.failure.message
+
+
+def test_a_cancel_ends_a_tree_that_resists(house: House) -> None:
+    house.server(lease_ttl_seconds=TTL_SECONDS)
+    house.worker("w1")
+    client, run_id = start(house, "stubborn")
+    client.cancel_dag_run(run_id, reason="enough")
+    pids = house.pids("stubborn", 1)
+    wait_until(lambda: not any_alive(pids), "the whole tree has ended", GRACE_SECONDS + SLACK_SECONDS)
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_CANCELLED
+    wait_until(lambda: attempts(client, run_id, "stubborn") == [(1, "CANCELLED")], "the worker has told of it")
+
+
+def test_an_exclusive_task_starts_with_its_permit_and_not_with_its_assignment(house: House) -> None:
+    house.server(lease_ttl_seconds=TTL_SECONDS)
+    link = house.proxy()
+    link.delay_seconds = 0.4
+    house.worker("w1", address=link.address)
+    client, run_id = start(house, "alone")
+    (attempt,) = client.list_attempts(run_id)
+    began = float((house.folder / "stubborn.1.began").read_text())
+    # The assignment, that it was accepted, and the permit were each under way for so long.
+    assert began - attempt.start_time.ToMicroseconds() / 1e6 > 3 * link.delay_seconds
+    house.let_go("stubborn")
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+
+
+def test_an_exclusive_tree_is_gone_before_its_lease_is_granted_again(house: House) -> None:
+    house.server(lease_ttl_seconds=TTL_SECONDS)
+    link = house.proxy()
+    house.worker("w1", address=link.address)
+    client, run_id = start(house, "alone")
+    house.worker("w2")
+    link.cut()
+    wait_until(lambda: not any_alive(house.pids("stubborn", 1)), "the whole tree has ended")
+    gone_at = time.time()
+    wait_until(lambda: house.ledger("stubborn") == [1, 2], "the other worker has begun it")
+    lost, _ = client.list_attempts(run_id)
+    assert lost.state == run_pb2.ATTEMPT_STATE_LOST
+    assert gone_at < lost.end_time.ToMicroseconds() / 1e6
+    assert overlap(house.folder) == ""
+    link.mend()
+    house.let_go("stubborn")
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    assert attempts(client, run_id, "stubborn") == [(1, "LOST"), (2, "SUCCESS")]
+
+
+def test_an_exclusive_tree_is_gone_before_its_killed_worker_is_back(house: House) -> None:
+    house.server(lease_ttl_seconds=TTL_SECONDS)
+    worker = house.worker("w1")
+    client, run_id = start(house, "alone")
+    worker.kill()
+    worker.wait()
+    house.worker("w1")
+    wait_until(lambda: house.ledger("stubborn") == [1, 2], "the next one has begun it")
+    assert overlap(house.folder) == ""
+    house.let_go("stubborn")
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+
+
+def overlap(folder: Path) -> str:
+    """What a later attempt found alive of an earlier one; empty when it found nothing."""
+    path = folder / "stubborn.overlap"
+    return path.read_text() if path.exists() else ""
