@@ -35,6 +35,8 @@ def key_of(row: Row) -> AttemptKey:
 
 
 async def lock_sessions_of_worker(connection: Connection, namespace: str, identity: str) -> list[Row]:
+    """The worker's open sessions, FOR UPDATE; no other hello of this worker is under way until the commit."""
+    await connection.execute(_SQL["lock_worker"], namespace, identity)
     return await connection.fetch(_SQL["lock_sessions_of_worker"], namespace, identity)
 
 

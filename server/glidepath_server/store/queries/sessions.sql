@@ -1,3 +1,8 @@
+-- name: lock_worker
+-- Hellos of one worker come one after the other, until the commit. Its rows cannot see to that: a hello that waited for
+-- one of them does not see the session that the other hello opened meanwhile, and would open a second one.
+select pg_advisory_xact_lock(hashtext($1), hashtext($2));
+
 -- name: lock_sessions_of_worker
 -- FOR UPDATE: a claim that is giving this worker work finishes first, a later one waits for our verdict.
 select session_id, incarnation, generation from worker_session
