@@ -192,12 +192,14 @@ with candidates as materialized (
     where q.ctid = any(array(select place from candidates where tasks_limit_id in (select limit_id from allowed)))
     returning q.*
 ), placed as (
-    select g.*, row_number() over (order by g.order_key) as n from gone g
+    -- The row may have been released since this step asked for the time: it does not start before it was queued.
+    select g.*, greatest($5::timestamptz, g.queue_time) as start_time, row_number() over (order by g.order_key) as n
+    from gone g
 ), live as (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
                               redeliveries, queue_time, start_time, timeout_time)
     select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, ($4::uuid[])[p.n], p.tries, p.losses,
-           p.redeliveries, p.queue_time, $5::timestamptz, $5::timestamptz + make_interval(secs => p.timeout_seconds)
+           p.redeliveries, p.queue_time, p.start_time, p.start_time + make_interval(secs => p.timeout_seconds)
     from placed p
 )
 select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, p.order_key, p.tries, p.losses,
@@ -232,12 +234,12 @@ with gone as (
     using unnest($1::uuid[], $2::integer[], $3::integer[], $4::uuid[])
           as u (dag_run_id, task_index, map_index, session_id)
     where q.dag_run_id = u.dag_run_id and q.task_index = u.task_index and q.map_index = u.map_index
-    returning q.*, u.session_id
+    returning q.*, u.session_id, greatest($5::timestamptz, q.queue_time) as start_time  -- see `claim`
 ), live as (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
                               redeliveries, queue_time, start_time, timeout_time)
     select dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
-           queue_time, $5::timestamptz, $5::timestamptz + make_interval(secs => timeout_seconds)
+           queue_time, start_time, start_time + make_interval(secs => timeout_seconds)
     from gone
 ), holders as (
     insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
