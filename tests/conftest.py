@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -50,6 +51,19 @@ def database_template(postgres_url: str) -> str:
 @pytest.fixture
 def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
     """URL of a database with the schema and nothing else in it, dropped after the test."""
+    with _database(postgres_url, database_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_url: str, database_template: str) -> Iterator[str]:
+    """The same for all tests of a module, which see to it that they do not see each other's rows."""
+    with _database(postgres_url, database_template) as url:
+        yield url
+
+
+@contextmanager
+def _database(postgres_url: str, database_template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     _run(_execute(postgres_url, f"create database {name} template {database_template}"))
     yield _with_database(postgres_url, name)

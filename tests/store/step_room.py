@@ -35,9 +35,9 @@ SOON_SECONDS = 10.0
 class Seat:
     """A connected session with its credits, as a step sees it."""
 
-    def __init__(self, session_id: uuid.UUID, generation: int, free: int) -> None:
+    def __init__(self, session_id: uuid.UUID, generation: int, free: int, offer: Offer = OFFER) -> None:
         self.session_id, self.generation, self.free = session_id, generation, free
-        self.offer = OFFER
+        self.offer = offer
         self.resources_free: dict[str, float] = {}
 
     def assign(self, assigned: list[Any]) -> None:
