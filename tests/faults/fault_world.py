@@ -66,7 +66,14 @@ class House:
         )
 
     def worker(
-        self, identity: str, *, slots: int = 4, address: str = "", state_dir: str = "", before: Sequence[str] = ()
+        self,
+        identity: str,
+        *,
+        slots: int = 4,
+        drain_grace_seconds: float = 30,
+        address: str = "",
+        state_dir: str = "",
+        before: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         """Start a worker. `before`: a command that ends by becoming the one that follows it."""
         wait_until((self.folder / "worker").exists, "the worker's token")
@@ -76,6 +83,8 @@ class House:
             address or self.address,
             "--slots",
             str(slots),
+            "--drain-grace",
+            str(drain_grace_seconds),
             "--identity",
             identity,
             "--state-dir",

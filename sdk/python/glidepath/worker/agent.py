@@ -399,6 +399,8 @@ class Agent:
         for held in unheard:
             message = "it ran, but the process in which inline tasks run ended before its result was told"
             self._fail(held, failures.INFRASTRUCTURE, "InlineRunnerDied", message)
+        for held in self.inlines.withdraw(lambda task: not task.ending):  # it never began, so no next runner begins it
+            self._finish_ended(held)
         if at_fault is None:
             return
         if at_fault.ending == "fence":
