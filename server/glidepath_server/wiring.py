@@ -88,7 +88,7 @@ class Server:
         await _prepare_schema(settings)
         self.database = await Database.open(
             settings.database_url,
-            engine_size=settings.engine_lanes,
+            engine_size=settings.engine_lanes + 1,
             worker_size=settings.worker_pool_size,
             api_size=settings.api_pool_size,
         )

@@ -256,7 +256,7 @@ async def test_a_cap_is_changed_while_attempts_end_without_deadlock(room: StepRo
     key = await room.claim_one(await room.session())
     async with room.side() as finisher, room.side() as capper:
         await finisher.begin()
-        columns = [[key.dag_run_id], [key.task], [-1], [1], [None], ["success"], [None], [""]]
+        columns = [[key.dag_run_id], [key.task], [-1], [1], [None], [None], ["success"], [None], [""]]
         now = await database_now(finisher.connection)
         (row,) = await engine.accept(finisher.connection, columns, now)
         assert row["freed"] == [room.tasks_limit]

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from .failure import Failure, FailureKind
 
+# The longest wait that a failure may ask for.
+RETRY_AFTER_SECONDS_MAX = 30 * 86_400.0
 NEVER_RETRIED = frozenset({FailureKind.BAD_INPUT})
 
 
@@ -55,4 +57,5 @@ def decide_retry(policy: RetryPolicy, failure: Failure, tries: int, now: datetim
         return GiveUp(f"marked as not retryable: {failure.summary()}")
     if tries > policy.retries_max:
         return GiveUp(f"attempts used: {tries} of {policy.retries_max + 1}: {failure.summary()}")
-    return Retry(now + timedelta(seconds=max(policy.delay(tries), failure.retry_after_seconds)))
+    asked = min(failure.retry_after_seconds, RETRY_AFTER_SECONDS_MAX)
+    return Retry(now + timedelta(seconds=max(policy.delay(tries), asked)))

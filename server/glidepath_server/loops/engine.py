@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -25,15 +25,17 @@ from ..core.errors import GlidepathError, NotFound, PermissionDenied, Unavailabl
 from ..core.events import AttemptKey, Event, RunStarted
 from ..operations.plans import RunFacts
 from ..operations.pullers import Puller
+from ..operations.quarantine_run import quarantine_run
 from ..operations.step_runs import Step
-from ..operations.step_types import Command, Output, Replica, Report, RunWork, StepOutcome, Verdict
+from ..operations.step_types import ClaimError, Command, Output, Replica, Report, RunWork, StepOutcome, Verdict
 from ..settings import Settings
 from ..store import engine as store
-from ..store.database import DATA_CLASSES, Connection, Database, is_retryable, sqlstate_class, transaction
+from ..store.database import CONNECTION_ERRORS, Connection, Database, is_retryable, sqlstate_class, transaction
 
 log = structlog.get_logger()
 MISSES_MAX = 2
 LOCK_WAIT_SECONDS = 1.0
+HELD_BACK_MAX = 1000
 BACKOFF_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -44,6 +46,11 @@ class Engine:
         self.database, self.settings = database, settings
         self.replica = replica or Replica()
         self.lanes = [Lane(self, number) for number in range(settings.engine_lanes)]
+        self.patient = PatientLane(self)
+        # Work of quarantined runs that could not even be put into their inbox; kept for their release.
+        self.held_back: dict[UUID, RunWork] = {}
+        self._deriving: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Event] = set()
         # Called after a commit, must not block: what woke which loop.
         self.on_timers: Callable[[], None] = _nothing
         self.on_admission: Callable[[], None] = _nothing
@@ -58,12 +65,16 @@ class Engine:
         async with self.database.engine.acquire() as connection:
             self.replica.pullers.learn(await store.task_classes(connection, 0))
             self.replica.pullers.set_capped(await store.capped_limits(connection))
+            self.replica.see_heads(await store.queue_heads(connection))
         for lane in self.lanes:
             lane.start()
+        self.patient.start()
 
     async def stop(self) -> None:
         """Finish the steps under way; what is pending stays with those who hold it."""
-        await asyncio.gather(*(lane.stop() for lane in self.lanes))
+        await asyncio.gather(*(lane.stop() for lane in self.lanes), self.patient.stop())
+        for task in self._deriving:
+            task.cancel()
 
     # ---- what arrives
     def lane(self, run_id: UUID) -> Lane:
@@ -85,10 +96,10 @@ class Engine:
         lane.wake.set()
 
     def add_inbox(self, run_id: UUID) -> None:
-        """The run has rows in its inbox."""
+        """The run has rows in its inbox; what was held back in its quarantine is due, too."""
         lane = self.lane(run_id)
         lane.work(run_id).inbox = True
-        lane.wake.set()
+        lane.again({run_id: self.held_back.pop(run_id, RunWork())})
 
     def runs_created(self, run_ids: Iterable[UUID]) -> None:
         """Queued, admitted runs: the rows are the durable fact, this only makes the start early."""
@@ -103,21 +114,45 @@ class Engine:
         Raises what the step raises (StateConflict, ...); then nothing was changed.
         """
         command = Command(event, within, asyncio.get_running_loop().create_future())
-        lane = self.lane(run_id)
-        lane.commands.append((run_id, command))
-        lane.wake.set()
+        self.patient.command(run_id, command)
         assert command.done is not None
         await command.done
 
     # ---- workers
     def attach(self, puller: Puller) -> None:
         self.replica.pullers.add(puller)
+        self.derive_resources(puller)
         self.credits_changed()
 
     def detach(self, puller: Puller) -> None:
         """Forget a session's stream, unless a newer one has taken its place."""
         if self.replica.pullers.by_session.get(puller.session_id) is puller:
             self.replica.pullers.remove(puller.session_id)
+
+    def derive_resources(self, puller: Puller) -> None:
+        """Say what a worker has free from what it runs, not from what was counted: none of it until that is known."""
+        task = asyncio.create_task(self._derive_resources(puller))
+        self._deriving.add(task)
+        task.add_done_callback(self._deriving.discard)
+
+    async def _derive_resources(self, puller: Puller) -> None:
+        while True:
+            marked = puller.resources_free = {}
+            # A step under way may have given the worker something that cannot be read yet.
+            await asyncio.gather(*(over.wait() for over in self._in_flight))
+            try:
+                async with self.database.worker.acquire() as connection:
+                    class_ids = await store.classes_of_session(connection, puller.session_id)
+            except CONNECTION_ERRORS as error:
+                log.warning("resources_unknown", error=repr(error))
+                await asyncio.sleep(BACKOFF_SECONDS[-1])
+                continue
+            if puller.resources_free is not marked or marked:
+                continue  # an attempt ended while we looked
+            puller.resources_free = self.replica.pullers.left_over(puller.offer, class_ids)
+            self.replica.pullers.hope_everywhere()
+            self.credits_changed()
+            return
 
     def credits_changed(self) -> None:
         """A worker can take more: look for work if some may be there."""
@@ -193,6 +228,54 @@ class Engine:
                 for changed in self._watchers.get(run_id, ()):
                     changed.set()
 
+    # ---- steps
+    async def step(
+        self, batch: dict[UUID, RunWork], *, wait_seconds: float | None = None, claiming: bool = True
+    ) -> StepOutcome:
+        """One committed step; `settle` the outcome. After an exception nothing was changed, unless COMMIT failed."""
+        step = Step(self.replica, batch, wait_seconds=wait_seconds, claiming=claiming)
+        over, committing = asyncio.Event(), False
+        self._in_flight.add(over)
+        try:
+            async with transaction(self.database.engine) as connection:
+                outcome = await step.run(connection)
+                committing = True
+            return outcome
+        except BaseException as error:
+            step.undo()
+            if committing and is_retryable(error):
+                self.unsettled_since = monotonic()
+                for puller in self.replica.pullers.by_session.values():
+                    self.derive_resources(puller)
+            raise
+        finally:
+            over.set()
+            self._in_flight.discard(over)
+
+    def lose_hope(self) -> None:
+        """Claim nothing until the next poll."""
+        for profile in self.replica.pullers.profiles.values():
+            profile.hopeful.clear()
+
+    async def quarantine(self, run_id: UUID, work: RunWork, error: BaseException) -> None:
+        """Set a run aside with what has come for it. What not even its inbox takes is kept here for its release."""
+        reason = f"{type(error).__name__}: {error}"
+        log.error("run_quarantined", dag_run_id=str(run_id), reason=reason, exc_info=error)
+        try:
+            async with transaction(self.database.engine) as connection:
+                acks = await quarantine_run(connection, run_id, work, reason)
+        except Exception as second:
+            log.error("quarantine_failed", dag_run_id=str(run_id), reason=repr(second))
+            await self._quarantine_bare(run_id, work, reason)
+            return
+        self.settle(StepOutcome(acks=acks))
+
+    async def _quarantine_bare(self, run_id: UUID, work: RunWork, reason: str) -> None:
+        if len(self.held_back) < HELD_BACK_MAX:
+            self.held_back.setdefault(run_id, RunWork()).absorb(work)
+        async with transaction(self.database.engine) as connection:
+            await store.quarantine(connection, run_id, reason)
+
     # ---- after the commit
     def settle(self, outcome: StepOutcome) -> None:
         """Everything that only a commit allows: acknowledge, assign, cancel, wake."""
@@ -201,10 +284,10 @@ class Engine:
             self.replica.keep_tally(run_id, revision, tally)
         self._give_back_resources(outcome)
         for puller, assigned in _grouped((each.puller, each) for each in outcome.assigned).items():
-            puller.assign(assigned)
+            _tell(puller.assign, assigned)
         told = ((report.origin, (report, verdict)) for report, verdict in outcome.acks if report.origin is not None)
         for origin, acks in _grouped(told).items():
-            origin.acknowledge(acks)
+            _tell(origin.acknowledge, acks)
         self._send_cancels(outcome)
         self._wake(outcome)
 
@@ -225,7 +308,7 @@ class Engine:
             if puller is None:
                 elsewhere = True
             else:
-                puller.cancel([order])
+                _tell(puller.cancel, [order])
         if elsewhere:
             self.on_cancels()
 
@@ -250,7 +333,6 @@ class Lane:
     def __init__(self, engine: Engine, number: int) -> None:
         self.engine, self.number = engine, number
         self.pending: dict[UUID, RunWork] = {}
-        self.commands: deque[tuple[UUID, Command]] = deque()
         self.wake = asyncio.Event()
         self.busy = False
         self.failures = 0
@@ -263,6 +345,13 @@ class Lane:
             work = self.pending[run_id] = RunWork()
         return work
 
+    def again(self, works: Mapping[UUID, RunWork]) -> None:
+        """Put works back into the line, in front of what has arrived since."""
+        for run_id, work in works.items():
+            self.work(run_id).absorb(work)
+        if works:
+            self.wake.set()
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.number}")
 
@@ -271,9 +360,6 @@ class Lane:
         self.wake.set()
         if self._task is not None:
             await self._task
-        for _, command in self.commands:
-            if command.done is not None and not command.done.done():
-                command.done.set_exception(Unavailable("the server is stopping", hint="try again"))
 
     # ---- the loop
     async def _run(self) -> None:
@@ -283,26 +369,16 @@ class Lane:
             self.wake.clear()
             self.busy = True
             while not self.stopping and self._has_work():
+                batch = self._take()
                 try:
-                    await self._turn()
+                    await self._batch(batch)
                 except Exception:
                     log.exception("lane_failed", lane=self.number)
+                    self.again(batch)
                     await self._back_off()
 
     def _has_work(self) -> bool:
-        return bool(self.pending or self.commands) or any(True for _ in self.engine.replica.pullers.hungry())
-
-    async def _turn(self) -> None:
-        if self.commands:
-            await self._command(*self.commands.popleft())
-            return
-        batch = self._take()
-        impatient = {run_id: work for run_id, work in batch.items() if work.missed >= MISSES_MAX}
-        for run_id, work in impatient.items():
-            del batch[run_id]
-            await self._alone(run_id, work)
-        if batch or not impatient:
-            await self._batch(batch)
+        return bool(self.pending) or any(True for _ in self.engine.replica.pullers.hungry())
 
     def _take(self) -> dict[UUID, RunWork]:
         """A batch bounded in rows and bytes, at least one report; the rest waits for the next."""
@@ -320,107 +396,150 @@ class Lane:
                 break
         return batch
 
-    async def _batch(self, batch: dict[UUID, RunWork]) -> None:
+    async def _batch(self, batch: dict[UUID, RunWork], *, claiming: bool = True) -> None:
         try:
-            outcome = await self._step(batch)
+            outcome = await self.engine.step(batch, claiming=claiming)
         except Exception as error:
-            await self._recover(batch, error)
+            await self._recover(batch, error, claiming=claiming)
             return
         self.failures = 0
-        self._again(outcome.missed)
+        for run_id, work in outcome.missed.items():
+            if work.missed >= MISSES_MAX:
+                self.engine.patient.wait_for(run_id, work)
+            else:
+                self.again({run_id: work})
         self.engine.settle(outcome)
 
-    async def _step(self, batch: dict[UUID, RunWork], wait_seconds: float | None = None) -> StepOutcome:
-        step = Step(self.engine.replica, batch, wait_seconds=wait_seconds)
-        try:
-            async with transaction(self.engine.database.engine) as connection:
-                return await step.run(connection)
-        except BaseException as error:
-            step.undo()
-            if is_retryable(error):
-                self.engine.unsettled_since = monotonic()
-            raise
-
-    def _again(self, works: dict[UUID, RunWork]) -> None:
-        for run_id, work in works.items():
-            self.work(run_id).absorb(work)
-        if works:
-            self.wake.set()
-
     # ---- trouble
-    async def _recover(self, batch: dict[UUID, RunWork], error: Exception) -> None:
-        """Not now: try again. Somebody's data: step one by one and quarantine who fails alone."""
+    async def _recover(self, batch: dict[UUID, RunWork], error: Exception, *, claiming: bool) -> None:
+        """Not now: try again. Work that cannot be given out: its owner is to blame, not the batch. Somebody's data:
+        step one by one and quarantine who fails alone."""
         if is_retryable(error):
             log.warning("step_retried", lane=self.number, error=repr(error))
-            self._again(batch)
+            self.again(batch)
             await self._back_off()
+        elif isinstance(error, ClaimError) and claiming:
+            log.error("claim_failed", lane=self.number, error=repr(error.__cause__), exc_info=error)
+            self.engine.lose_hope()
+            await self._batch(batch, claiming=False)
+            for run_id in error.run_ids - batch.keys():
+                await self.engine.quarantine(run_id, RunWork(), error.__cause__ or error)
         elif len(batch) > 1:
             log.warning("batch_split", lane=self.number, runs=len(batch), error=repr(error))
             for run_id, work in batch.items():
-                await self._batch({run_id: work})
+                await self._batch({run_id: work}, claiming=False)
         elif batch:
-            (run_id,) = batch
-            await self._quarantine(run_id, error)
+            ((run_id, work),) = batch.items()
+            await self.engine.quarantine(run_id, work, error)
         else:
             log.error("claim_failed", lane=self.number, error=repr(error), exc_info=error)
-            for profile in self.engine.replica.pullers.profiles.values():
-                profile.hopeful.clear()
+            self.engine.lose_hope()
             await self._back_off()
-
-    async def _quarantine(self, run_id: UUID, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        log.error(
-            "run_quarantined",
-            dag_run_id=str(run_id),
-            reason=reason,
-            sql=sqlstate_class(error) in DATA_CLASSES,
-            exc_info=error,
-        )
-        try:
-            async with transaction(self.engine.database.engine) as connection:
-                await store.quarantine(connection, run_id, reason)
-        except Exception:
-            log.exception("quarantine_failed", dag_run_id=str(run_id))
 
     async def _back_off(self) -> None:
         delay = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
         self.failures += 1
         await asyncio.sleep(delay)
 
-    # ---- one run alone, waiting for its lock
-    async def _alone(self, run_id: UUID, work: RunWork) -> None:
+
+class PatientLane:
+    """Steps that may wait for a run's lock, one run at a time, beside the lanes that never wait: what was missed twice
+    (so no replica starves), and operators' commands."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._works: dict[UUID, RunWork] = {}
+        self._commands: deque[tuple[UUID, Command]] = deque()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def wait_for(self, run_id: UUID, work: RunWork) -> None:
+        """Step this run as soon as its lock can be had."""
+        waiting = self._works.setdefault(run_id, work)
+        if waiting is not work:
+            work.absorb(waiting)
+            self._works[run_id] = work
+        self._wake.set()
+
+    def command(self, run_id: UUID, command: Command) -> None:
+        self._commands.append((run_id, command))
+        self._wake.set()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="lane-patient")
+
+    async def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        for _, command in self._commands:
+            _fail(command, Unavailable("the server is stopping", hint="try again"))
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while not self._stopping and (self._commands or self._works):
+                try:
+                    await self._turn()
+                except Exception:
+                    log.exception("lane_failed", lane="patient")
+
+    async def _turn(self) -> None:
+        """A command first: somebody waits for it."""
+        if self._commands:
+            await self._run_command(*self._commands.popleft())
+            return
+        run_id, work = next(iter(self._works.items()))
+        del self._works[run_id]
         try:
-            outcome = await self._step({run_id: work}, LOCK_WAIT_SECONDS)
+            outcome = await self.engine.step({run_id: work}, wait_seconds=LOCK_WAIT_SECONDS, claiming=False)
         except Exception as error:
-            await self._recover({run_id: work}, error)
+            # Held by another, or any other trouble: back through the lane, which knows what to do about it.
+            log.warning("step_retried", lane="patient", error=repr(error))
+            work.missed = 0
+            self.engine.lane(run_id).again({run_id: work})
             return
         if outcome.missed:
-            await self._answer_gone(work)
+            self._answer_gone(work)
             outcome.missed.clear()
         work.missed = 0
         self.engine.settle(outcome)
 
-    async def _answer_gone(self, work: RunWork) -> None:
+    def _answer_gone(self, work: RunWork) -> None:
         """The run is not there any more: its attempts are not live, so nothing is accepted."""
         told = [report for report in work.reports if report.origin is not None]
         for origin, reports in _grouped((report.origin, report) for report in told).items():
             origin.acknowledge([(report, Verdict.FENCED) for report in reports])
 
-    async def _command(self, run_id: UUID, command: Command) -> None:
-        assert command.done is not None
+    async def _run_command(self, run_id: UUID, command: Command) -> None:
+        work = RunWork(command=command)
         try:
-            outcome = await self._step({run_id: RunWork(command=command)}, LOCK_WAIT_SECONDS)
+            outcome = await self.engine.step({run_id: work}, wait_seconds=LOCK_WAIT_SECONDS, claiming=False)
         except Exception as error:
-            if not command.done.done():
-                command.done.set_exception(_for_caller(error))
+            _fail(command, _for_caller(error))
             return
-        if not command.done.done():
-            if outcome.missed:
-                command.done.set_exception(Unavailable("the run is not there any more"))
-            else:
-                command.done.set_result(None)
+        if outcome.missed:
+            _fail(command, Unavailable("the run is not there any more"))
+        elif command.done is not None and not command.done.done():
+            command.done.set_result(None)
         outcome.missed.clear()
         self.engine.settle(outcome)
+
+
+def _fail(command: Command, error: Exception) -> None:
+    if command.done is not None and not command.done.done():
+        command.done.set_exception(error)
+
+
+def _tell(method: Callable[[list[Any]], None], items: list[Any]) -> None:
+    """Tell one worker; a fault there is that worker's, and its lease or the accept timeout puts things right."""
+    try:
+        method(items)
+    except Exception:
+        log.exception("telling_failed", count=len(items))
 
 
 def _cut(work: RunWork, room: int, room_bytes: int) -> RunWork | None:

@@ -15,7 +15,7 @@ a cap takes FOR UPDATE, so waits for such claims to commit, and then counts what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from ..core.events import AttemptKey
 from ..core.matching import TaskClass
 from ..store import engine as store
 from ..store.database import Connection
+from .plans import RunFacts
 from .pullers import Profile, Puller
 from .step_types import Assigned, LockedRun, Output, Replica, StepOutcome
 
@@ -43,6 +44,7 @@ class Claims:
         self.freed: set[int] = set()
         self._seats: Counter[Puller] = Counter()
         self._resources: list[tuple[Puller, Mapping[str, float]]] = []
+        self._completing: set[UUID] = set()
 
     def undo(self) -> None:
         for puller, count in self._seats.items():
@@ -158,19 +160,40 @@ class Claims:
             seats = await self._open_seats(connection, profile, now)
             if not seats:
                 profile.hopeful.clear()  # the next poll looks again
-            for queue_id in list(profile.hopeful):
-                seats, short = await self._claim_unlimited(connection, profile, queue_id, seats, now)
-                limited = profile.limited.get(queue_id)
-                if seats and limited:
-                    rows = await store.limited_candidates(connection, queue_id, limited, len(seats))
-                    short = short and len(rows) < len(seats)
-                    wanted.append((profile, queue_id, seats[: len(rows)], rows))
-                    seats = seats[len(rows) :]
-                if short:
-                    profile.hopeful.discard(queue_id)
+            queues = profile.queues_in_turn()
+            for number, queue_id in enumerate(queues):
+                # No queue takes all: what one leaves over goes to the next, and the next claim begins elsewhere.
+                share = -(-len(seats) // (len(queues) - number))
+                if share:
+                    used, found = await self._claim_from(connection, profile, queue_id, seats[:share], now)
+                    wanted += found
+                    seats = seats[used:]
             self._give_back(seats)
         if wanted or self.freed:
             await self._settle_limits(connection, wanted, now)
+
+    async def _claim_from(
+        self, connection: Connection, profile: Profile, queue_id: int, seats: list[Puller], now: datetime
+    ) -> tuple[int, list[Wanted]]:
+        """Claim from one queue. Returns how many of the seats are used, and candidates that limits must judge."""
+        limited = [each for each in profile.limited.get(queue_id, ()) if self._fits_somebody(each, seats)]
+        unlimited = profile.unlimited.get(queue_id, ())
+        if not limited:
+            used = await self._claim_unlimited(connection, queue_id, unlimited, seats, now) if unlimited else 0
+            found: list[Wanted] = []
+        else:
+            # One order over both kinds: a task that needs a slot of a pool waits no longer than one that needs none.
+            rows = await store.candidates(connection, queue_id, [*unlimited, *limited], len(seats))
+            used = len(rows)
+            found = [(profile, queue_id, seats[:used], rows)] if rows else []
+        if used < len(seats):
+            profile.hopeful.discard(queue_id)
+        return used, found
+
+    def _fits_somebody(self, class_id: int, seats: list[Puller]) -> bool:
+        """Whether some puller has the resources now; a class that fits nobody must not stand before those that do."""
+        needs = self.pullers.classes[class_id]
+        return not needs.resources or _fitting_seat(list(dict.fromkeys(seats)), needs) is not None
 
     async def _open_seats(self, connection: Connection, profile: Profile, now: datetime) -> list[Puller]:
         seats = self._take(profile, min(profile.free, SEATS_MAX))
@@ -180,33 +203,31 @@ class Claims:
         return [puller for puller in seats if puller.session_id in open_sessions]
 
     async def _claim_unlimited(
-        self, connection: Connection, profile: Profile, queue_id: int, seats: list[Puller], now: datetime
-    ) -> tuple[list[Puller], bool]:
-        """Returns the seats left over, and whether the queue had fewer rows than seats."""
-        classes = profile.unlimited.get(queue_id)
-        if not classes or not seats:
-            return seats, not classes
+        self, connection: Connection, queue_id: int, classes: Sequence[int], seats: list[Puller], now: datetime
+    ) -> int:
+        """Rows of classes without limits, in one statement. Returns how many there were."""
         rows = await store.claim(connection, queue_id, classes, [puller.session_id for puller in seats], now)
         for row in rows:
             self._assign(row, seats[row["n"] - 1])
-        if rows:
-            self.replica.flow(queue_id).served(rows[-1]["order_key"])
-        return seats[len(rows) :], len(rows) < len(seats)
+        return len(rows)
 
     def _assign(self, row: store.Row, puller: Puller) -> None:
         key = AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"])
         self.outcome.assigned.append(Assigned(key, puller, row["class_id"]))
+        queue_id = self.pullers.classes[row["class_id"]].queue_id
+        self.replica.flow(queue_id).served(row["order_key"], row["priority"])
 
     # ---- limits
     async def _settle_limits(self, connection: Connection, wanted: list[Wanted], now: datetime) -> None:
-        named = {
-            limit_id
-            for _, _, _, rows in wanted
-            for row in rows
-            for limit_id in _limits_of(self.pullers.classes[row["class_id"]])
-        }
-        await store.lock_limits(connection, self.freed | named)
-        use = await store.limit_use(connection, self.freed | named)
+        classes = {row["class_id"] for _, _, _, rows in wanted for row in rows}
+        named = {limit_id for each in classes for limit_id in _limits_of(self.pullers.classes[each])}
+        # DAGs that have no cap as far as is known: held as such, without standing in each other's way.
+        loose = {self.pullers.classes[each].tasks_limit_id for each in classes} - self.pullers.capped
+        uncapped = await store.hold_uncapped(connection, loose - self.freed) if loose - self.freed else set()
+        locked = (self.freed | named) - uncapped
+        await store.lock_limits(connection, locked)
+        use = await store.limit_use(connection, locked)
+        use |= dict.fromkeys(uncapped, (None, 0))
         taken, parked = self._decide(wanted, use)
         if taken:
             await store.take_limited(connection, _taken_columns(taken), _holder_columns(taken, use), now)
@@ -258,12 +279,24 @@ class Claims:
                 self.pullers.hope(queues)
 
     # ---- what the assignments carry
+    def guilty(self) -> frozenset[UUID]:
+        """Runs whose work was being completed when it failed; all that was given out when that is not known."""
+        return frozenset(self._completing or {each.key.dag_run_id for each in self.outcome.assigned})
+
+    async def _load_versions(self, connection: Connection, facts: Mapping[UUID, RunFacts]) -> None:
+        """The versions of these runs, one by one where one is new: it may be one that this replica cannot read."""
+        for version_id in {each.dag_version_id for each in facts.values()} - self.replica.plans.versions.keys():
+            self._completing = {run_id for run_id, each in facts.items() if each.dag_version_id == version_id}
+            await self.replica.plans.load(connection, [version_id])
+        self._completing = set()
+
     async def complete(self, connection: Connection, runs: Mapping[UUID, LockedRun]) -> None:
         """Read facts, upstream outputs and checkpoints of what was assigned, still inside the transaction."""
         assigned = self.outcome.assigned
         if not assigned:
             return
-        facts = await self.replica.plans.load_facts(connection, {each.key.dag_run_id for each in assigned})
+        facts = await self.replica.plans.read_facts(connection, {each.key.dag_run_id for each in assigned})
+        await self._load_versions(connection, facts)
         needs: set[tuple[UUID, int]] = set()
         for each in assigned:
             each.facts = facts[each.key.dag_run_id]

@@ -74,6 +74,12 @@ class Plans:
 
     async def load_facts(self, connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, RunFacts]:
         """Facts of these runs, and their versions loaded. A run that is gone is left out."""
+        found = await self.read_facts(connection, run_ids)
+        await self.load(connection, (facts.dag_version_id for facts in found.values()))
+        return found
+
+    async def read_facts(self, connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, RunFacts]:
+        """Facts of these runs. A run that is gone is left out."""
         wanted = {*run_ids}
         found = {run_id: self.facts[run_id] for run_id in wanted if run_id in self.facts}
         if missing := list(wanted - found.keys()):
@@ -82,7 +88,6 @@ class Plans:
                 found[facts.dag_run_id] = self.facts[facts.dag_run_id] = facts
             while len(self.facts) > FACTS_KEPT_MAX:
                 self.facts.popitem(last=False)
-        await self.load(connection, (facts.dag_version_id for facts in found.values()))
         return found
 
 

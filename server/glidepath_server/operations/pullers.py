@@ -41,10 +41,18 @@ class Profile:
     limited: dict[int, list[int]] = field(default_factory=dict)
     # Queues in which this profile may find something: a claim that comes back short clears it.
     hopeful: set[int] = field(default_factory=set)
+    turn: int = 0
 
     @property
     def free(self) -> int:
         return sum(puller.free for puller in self.pullers.values() if puller.free > 0)
+
+    def queues_in_turn(self) -> list[int]:
+        """The hopeful queues, each time beginning with another."""
+        queues = sorted(self.hopeful)
+        self.turn += 1
+        first = self.turn % len(queues) if queues else 0
+        return queues[first:] + queues[:first]
 
     def seats(self, count: int) -> list[Puller]:
         """Take up to `count` credits, one from each puller in turn."""
@@ -109,6 +117,15 @@ class Pullers:
 
     def is_limited(self, needs: TaskClass) -> bool:
         return needs.pool_limit_id is not None or bool(needs.resources) or needs.tasks_limit_id in self.capped
+
+    def left_over(self, offer: Offer, class_ids: Iterable[int]) -> dict[str, float]:
+        """What of an offer is free while attempts of these classes run."""
+        free = dict(offer.resources)
+        for class_id in class_ids:
+            needs = self.classes.get(class_id)
+            for name, amount in (needs.resources if needs is not None else {}).items():
+                free[name] = free.get(name, 0.0) - amount
+        return free
 
     def _match(self, profile: Profile, classes: Iterable[TaskClass]) -> None:
         for needs in classes:

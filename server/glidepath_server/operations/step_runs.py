@@ -30,19 +30,25 @@ from ..core.events import AttemptEnded, AttemptKey, Event, TasksCleared, Withdra
 from ..core.failure import Failure, FailureKind
 from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
 from ..store import engine as store
-from ..store.database import Connection, database_now
+from ..store.database import Connection, database_now, is_retryable
 from .claims import Claims
-from .step_types import CancelOrder, LockedRun, Replica, Report, RunWork, StepOutcome, Verdict
-
-_TIMEOUT_REASON = "execution timeout"
+from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome, Verdict
 
 
 class Step:
     """One step transaction. Use: `outcome = await step.run(connection)` inside a transaction; `undo()` if it is
     lost."""
 
-    def __init__(self, replica: Replica, batch: dict[UUID, RunWork], *, wait_seconds: float | None = None) -> None:
-        self.replica, self.batch, self.wait_seconds = replica, batch, wait_seconds
+    def __init__(
+        self,
+        replica: Replica,
+        batch: dict[UUID, RunWork],
+        *,
+        wait_seconds: float | None = None,
+        claiming: bool = True,
+    ) -> None:
+        """`claiming` off: the batch is stepped, and nothing is given out from the queues."""
+        self.replica, self.batch, self.wait_seconds, self.claiming = replica, batch, wait_seconds, claiming
         self.outcome = StepOutcome()
         self.runs: dict[UUID, LockedRun] = {}
         self.events: dict[UUID, list[Event]] = {}
@@ -83,7 +89,7 @@ class Step:
         plan = self.replica.plans.versions[row["dag_version_id"]]
         board = Board.unpack(plan.graph.size, row["board"], RunState(row["state"]), RunIntent(row["intent"]))
         board.tally = self.replica.take_tally(run_id, revision)
-        self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"])
+        self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"], board.state)
         self.events[run_id] = []
 
     # ---- 2. accept
@@ -91,55 +97,25 @@ class Step:
         reports = [report for run_id in self.runs for report in self.batch[run_id].reports]
         if not reports:
             return
-        first, repeated = _deduplicated(reports)
-        rows = await store.accept(connection, _columns(first), self.now)
+        first, repeated = deduplicated(reports)
+        rows = await store.accept(connection, report_columns(first), self.now)
         accepted = {row["ord"]: row for row in rows}
         for ordinal, row in accepted.items():
             self._note_end(first[ordinal - 1], row)
         refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in accepted] + repeated
         if refused:
-            await self._answer_refused(connection, refused)
-        await self._write_outputs(connection, [first[ordinal - 1] for ordinal in sorted(accepted)])
+            self.outcome.acks += await answer_refused(connection, refused)
+        await write_outputs(connection, [first[ordinal - 1] for ordinal in sorted(accepted)])
 
     def _note_end(self, report: Report, row: store.Row) -> None:
-        run_id, task, map_index, attempt_number = report.key
-        outcome, failure = report.outcome, report.failure
-        if outcome is AttemptState.CANCELLED and row["cancel_reason"] == _TIMEOUT_REASON:
-            outcome, failure = AttemptState.TIMED_OUT, Failure(FailureKind.TIMEOUT, message=_TIMEOUT_REASON)
-        self.events[run_id].append(
-            AttemptEnded(
-                task,
-                map_index,
-                attempt_number,
-                outcome,
-                row["tries"],
-                row["losses"],
-                row["redeliveries"],
-                failure or (Failure(FailureKind.TIMEOUT) if outcome is AttemptState.TIMED_OUT else None),
-                report.reason,
-                row["cancel_requested"] and row["cancel_reason"] != _TIMEOUT_REASON,
-            )
-        )
+        run_id, task = report.key.dag_run_id, report.key.task
+        self.events[run_id].append(ended_event(report, row))
         if report.output is not None:
             self.runs[run_id].outputs[task] = report.output
         self.outcome.acks.append((report, Verdict.ACCEPTED))
         self.outcome.ended.append((row["session_id"], self.runs[run_id].plan.class_ids[task]))
         if row["freed"]:
             self.claims.freed.update(row["freed"])
-
-    async def _answer_refused(self, connection: Connection, refused: list[Report]) -> None:
-        """An attempt that is not live: the same result stored before is a duplicate, anything else is fenced."""
-        told = [report for report in refused if report.origin is not None]
-        if told:
-            stored = await store.ended_before(connection, _keys(told))
-            for ordinal, report in enumerate(told, 1):
-                same = stored.get(ordinal) == report.outcome.value
-                self.outcome.acks.append((report, Verdict.DUPLICATE if same else Verdict.FENCED))
-
-    async def _write_outputs(self, connection: Connection, reports: list[Report]) -> None:
-        rows = [(*report.key, *report.output) for report in reports if report.output is not None]
-        if rows:
-            await store.write_outputs(connection, list(zip(*rows, strict=True)))
 
     # ---- 3. advance
     async def _collect(self, connection: Connection) -> None:
@@ -235,10 +211,34 @@ class Step:
     # ---- 4. and 5. give out work, write
     async def _place(self, connection: Connection) -> None:
         released = [(run, release) for run in self.runs.values() for release in run.effects.releases]
+        await self._refuse_reopening(connection)
         queued = await self.claims.hand_over(connection, released, self.now)
         await self._write(connection, queued)
-        await self.claims.claim(connection, self.now)
-        await self.claims.complete(connection, self.runs)
+        await self._give_out(connection)
+
+    async def _refuse_reopening(self, connection: Connection) -> None:
+        """A cleared run counts among the active runs of its DAG again: not over the cap."""
+        for run in self.runs.values():
+            cap = run.plan.spec.runs_active_max
+            if run.was not in RUN_FINAL or run.board.state in RUN_FINAL or cap is None:
+                continue
+            capacity, active = await store.active_runs(connection, run.plan.namespace, run.plan.dag_id)
+            if capacity is not None and active >= capacity:
+                raise StateConflict(
+                    f"DAG {run.plan.dag_id} may have {capacity} active runs, and has {active}",
+                    hint="clear this run when one of them has ended",
+                )
+
+    async def _give_out(self, connection: Connection) -> None:
+        """Claims, and what the assignments carry. Other runs' rows are met here: their faults are not the batch's."""
+        try:
+            if self.claiming:
+                await self.claims.claim(connection, self.now)
+            await self.claims.complete(connection, self.runs)
+        except Exception as error:
+            if is_retryable(error):
+                raise
+            raise ClaimError(self.claims.guilty()) from error
 
     async def _write(self, connection: Connection, queued: list[tuple[LockedRun, Release]]) -> None:
         changed = [run for run in self.runs.values() if _has_effect(run)]
@@ -266,7 +266,7 @@ class Step:
         return self.replica.pullers.classes[run.plan.class_ids[release.task]].queue_id
 
     def _queue_columns(self, queued: list[tuple[LockedRun, Release]]) -> list[list[object]]:
-        columns: list[list[object]] = [[] for _ in range(12)]
+        columns: list[list[object]] = [[] for _ in range(13)]
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
@@ -284,10 +284,51 @@ class Step:
                 release.redeliveries,
                 release.at,
                 plan.timeouts[release.task],
+                plan.priorities[release.task],
             )
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
         return columns
+
+
+async def answer_refused(connection: Connection, refused: list[Report]) -> list[tuple[Report, Verdict]]:
+    """An attempt that is not live: the same result stored before is a duplicate, anything else is fenced."""
+    told = [report for report in refused if report.origin is not None]
+    if not told:
+        return []
+    stored = await store.ended_before(connection, _keys(told))
+    return [
+        (report, Verdict.DUPLICATE if stored.get(ordinal) == report.outcome.value else Verdict.FENCED)
+        for ordinal, report in enumerate(told, 1)
+    ]
+
+
+async def write_outputs(connection: Connection, reports: list[Report]) -> None:
+    """Store the outputs of accepted reports."""
+    rows = [(*report.key, *report.output) for report in reports if report.output is not None]
+    if rows:
+        await store.write_outputs(connection, list(zip(*rows, strict=True)))
+
+
+def ended_event(report: Report, row: store.Row) -> AttemptEnded:
+    """What a report that the fence accepted means to its run; `row` is the live row that it deleted."""
+    outcome, failure = report.outcome, report.failure
+    if outcome is AttemptState.CANCELLED and row["timed_out"]:
+        outcome = AttemptState.TIMED_OUT
+    if outcome is AttemptState.TIMED_OUT and failure is None:
+        failure = Failure(FailureKind.TIMEOUT, message="execution timeout")
+    return AttemptEnded(
+        report.key.task,
+        report.key.map_index,
+        report.key.attempt_number,
+        outcome,
+        row["tries"],
+        row["losses"],
+        row["redeliveries"],
+        failure,
+        report.reason,
+        row["cancel_requested"] and not row["timed_out"],
+    )
 
 
 def _has_effect(run: LockedRun) -> bool:
@@ -315,7 +356,7 @@ def _event_columns(runs: list[LockedRun]) -> list[list[object]]:
     ]
 
 
-def _deduplicated(reports: list[Report]) -> tuple[list[Report], list[Report]]:
+def deduplicated(reports: list[Report]) -> tuple[list[Report], list[Report]]:
     """One report per attempt, a worker's word before a verdict; and the others."""
     first: dict[AttemptKey, Report] = {}
     others: list[Report] = []
@@ -340,10 +381,11 @@ def _keys(reports: list[Report]) -> list[list[object]]:
     ]
 
 
-def _columns(reports: list[Report]) -> list[list[object]]:
+def report_columns(reports: list[Report]) -> list[list[object]]:
     return [
         *_keys(reports),
         [report.judged for report in reports],
+        [report.judged_generation for report in reports],
         [report.outcome.value for report in reports],
         [json.dumps(report.failure.to_json()) if report.failure is not None else None for report in reports],
         [report.reason[:2000] for report in reports],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -16,12 +16,20 @@ from ..core.board import Board, Tally
 from ..core.events import AttemptKey, Event
 from ..core.failure import Failure
 from ..core.order import FlowClock
-from ..core.states import AttemptState
+from ..core.states import AttemptState, RunState
 from ..store.database import Connection
 from .plans import Plan, Plans, RunFacts
 from .pullers import Puller, Pullers
 
 TALLIES_KEPT_MAX = 20_000
+
+
+class ClaimError(Exception):
+    """Giving out work failed, not the stepped runs: `run_ids` own what was claimed, as far as that is known."""
+
+    def __init__(self, run_ids: frozenset[UUID]) -> None:
+        super().__init__(f"work of {len(run_ids)} runs cannot be given out")
+        self.run_ids = run_ids
 
 
 class Verdict(IntEnum):
@@ -45,7 +53,10 @@ class Output(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Report:
-    """The end of an attempt: its worker's word (`origin` is told), or a verdict on the session in `judged`."""
+    """The end of an attempt: its worker's word (`origin` is told), or a verdict on the session in `judged`.
+
+    A verdict that goes by what one stream knows names the generation of that stream, too: a newer one knows better.
+    """
 
     key: AttemptKey
     outcome: AttemptState
@@ -53,6 +64,7 @@ class Report:
     output: Output | None = None
     reason: str = ""
     judged: UUID | None = None
+    judged_generation: int | None = None
     origin: Any = None
     token: bytes = b""
 
@@ -103,6 +115,8 @@ class LockedRun:
     board: Board
     revision: int
     quarantined: bool
+    # The run's state before this step.
+    was: RunState
     effects: Effects = field(default_factory=Effects)
     outputs: dict[int, Output] = field(default_factory=dict)
 
@@ -162,6 +176,11 @@ class Replica:
         if clock is None:
             clock = self.flows[queue_id] = FlowClock()
         return clock
+
+    def see_heads(self, heads: Iterable[Any]) -> None:
+        """How far the queues have come, whoever claims from them: after a restart, or beside other replicas."""
+        for head in heads:
+            self.flow(head["queue_id"]).served(head["order_key"], head["priority"])
 
     def take_tally(self, run_id: UUID, revision: int) -> Tally | None:
         """The tally that belongs to this revision, taken out: a step that fails leaves no half-changed one behind."""

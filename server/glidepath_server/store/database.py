@@ -2,9 +2,9 @@
 
 Budget. A replica opens at most
 
-    lanes (engine) + worker_pool + api_pool + 1 (LISTEN)
+    lanes + 1 (engine) + worker_pool + api_pool + 1 (LISTEN)
 
-connections: by default 2 + 4 + 6 + 1 = 13, so that seven replicas fit the 100 connections of an untuned Postgres. The
+connections: by default 3 + 4 + 6 + 1 = 14, so that six replicas fit the 100 connections of an untuned Postgres. The
 pools are apart on purpose: a dashboard under load must not take the connections by which workers report.
 """
 
@@ -57,7 +57,7 @@ class Database:
         self.engine, self.worker, self.api, self.url = engine, worker, api, url
 
     @classmethod
-    async def open(cls, url: str, *, engine_size: int = 2, worker_size: int = 4, api_size: int = 6) -> Database:
+    async def open(cls, url: str, *, engine_size: int = 3, worker_size: int = 4, api_size: int = 6) -> Database:
         """Connect all pools. Raises Unavailable when Postgres does not answer, or could never give this replica its
         whole budget: an operator learns it at the start and not under the first load."""
         pools: list[asyncpg.Pool] = []

@@ -118,8 +118,17 @@ async def claim(
     return await connection.fetch(_SQL["claim"], queue_id, classes, len(sessions), sessions, now)
 
 
-async def limited_candidates(connection: Connection, queue_id: int, classes: Sequence[int], count: int) -> list[Row]:
-    return await connection.fetch(_SQL["limited_candidates"], queue_id, classes, count)
+async def candidates(connection: Connection, queue_id: int, classes: Sequence[int], count: int) -> list[Row]:
+    return await connection.fetch(_SQL["candidates"], queue_id, classes, count)
+
+
+async def hold_uncapped(connection: Connection, limit_ids: Iterable[int]) -> set[int]:
+    """Of these limits the ones without a cap, which stay so until the commit."""
+    return {row["limit_id"] for row in await connection.fetch(_SQL["hold_uncapped"], sorted(limit_ids))}
+
+
+async def queue_heads(connection: Connection) -> list[Row]:
+    return await connection.fetch(_SQL["queue_heads"])
 
 
 async def lock_limits(connection: Connection, limit_ids: Iterable[int]) -> None:
@@ -220,3 +229,14 @@ def task_class_of(row: Row) -> TaskClass:
 async def capped_limits(connection: Connection) -> set[int]:
     """Task limits of DAGs that have a cap or are paused now: a hint, checked again under the lock."""
     return {row["limit_id"] for row in await connection.fetch(_SQL["capped_limits"])}
+
+
+async def classes_of_session(connection: Connection, session_id: UUID) -> list[int]:
+    """The class of each of a session's live attempts."""
+    return [row["class_id"] for row in await connection.fetch(_SQL["classes_of_session"], session_id)]
+
+
+async def active_runs(connection: Connection, namespace: str, dag_id: str) -> tuple[int | None, int]:
+    """(cap, active runs) of a DAG; the caller's transaction holds the cap's row from here on."""
+    capacity = await connection.fetchval(_SQL["lock_runs_limit"], namespace, dag_id)
+    return capacity, await connection.fetchval(_SQL["count_active_runs"], namespace, dag_id)

@@ -20,6 +20,7 @@ LOG_EVENTS: dict[str, str] = {
     "pruned": "rows past their retention were deleted",
     "quarantine_failed": "a run that fails its steps could not be marked; it is tried again",
     "readiness_failed": "the database did not answer the check for readiness",
+    "resources_unknown": "what a worker has free could not be read; it gets no work that needs resources until it can",
     "run_quarantined": "a run whose step fails was set aside, with an incident; ReleaseDagRun lets it go on",
     "schema_upgraded": "a revision of the schema was applied at start",
     "server_started": "listeners are open",
@@ -28,6 +29,7 @@ LOG_EVENTS: dict[str, str] = {
     "signal_received": "the operating system asked the server to stop",
     "step_retried": "a step met a busy or absent database; it is tried again",
     "stream_ended_by_revocation": "a stream was ended because its token was revoked or has expired",
+    "telling_failed": "a worker could not be told of something committed; its lease or the accept timeout puts it right",
     "token_written": "a first token was made and written to a file",
 }
 
@@ -51,7 +53,6 @@ LOG_FIELDS: dict[str, str] = {
     "runs": "how many runs",
     "service": "part of the server that speaks",
     "signal": "name of a signal of the operating system",
-    "sql": "whether the database blamed the data of a statement",
     "token_id": "public part of a token",
     "version": "version of the server",
     "worker_address": "host:port for workers",

@@ -45,4 +45,9 @@ order by s.session_id desc limit $4;
 select quarantined from dag_run where namespace = $1 and dag_run_id = $2 for no key update;
 
 -- name: release_run
-update dag_run set quarantined = false where namespace = $1 and dag_run_id = $2 and quarantined;
+-- Its released rows come back into the claim index.
+with released as (
+    update dag_run set quarantined = false where namespace = $1 and dag_run_id = $2 and quarantined
+    returning dag_run_id
+)
+update task_queue q set parked_on = 0 from released r where q.dag_run_id = r.dag_run_id and q.parked_on = -1;

@@ -20,13 +20,16 @@ for no key update;
 
 -- name: accept
 -- The fence. Deletes the live rows that the reports name and appends them to the history; a report whose row is not
--- returned changed nothing. $5 is the session that a verdict judged (null for a worker's own word).
+-- returned changed nothing. $5 and $6 are the session, and
+-- its generation, that a verdict judged (null for a worker's own word).
 with gone as (
     delete from live_attempt l
-    using unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::uuid[])
-          with ordinality as r (dag_run_id, task_index, map_index, attempt_number, judged, ord)
+    using unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::uuid[], $6::integer[])
+          with ordinality as r (dag_run_id, task_index, map_index, attempt_number, judged, generation, ord)
     where l.dag_run_id = r.dag_run_id and l.task_index = r.task_index and l.map_index = r.map_index
       and l.attempt_number = r.attempt_number and (r.judged is null or r.judged = l.session_id)
+      and (r.generation is null or exists (select from worker_session w where w.session_id = l.session_id
+                                           and w.generation = r.generation))
     returning r.ord, l.*
 ), freed as (
     delete from limit_holder h using gone g
@@ -36,13 +39,13 @@ with gone as (
     insert into task_attempt (dag_run_id, task_index, map_index, attempt_number, state, session_id, queue_time,
                               start_time, end_time, failure, reason)
     select g.dag_run_id, g.task_index, g.map_index, g.attempt_number,
-           case when s.state = 'cancelled' and g.cancel_reason = 'execution timeout' then 'timed_out' else s.state end,
-           g.session_id, g.queue_time, g.start_time, $9, s.failure, s.reason
+           case when s.state = 'cancelled' and g.timed_out then 'timed_out' else s.state end,
+           g.session_id, g.queue_time, g.start_time, $10::timestamptz, s.failure, s.reason
     from gone g
-    join unnest($6::text[], $7::text[], $8::text[]) with ordinality as s (state, failure, reason, ord) using (ord)
+    join unnest($7::text[], $8::text[], $9::text[]) with ordinality as s (state, failure, reason, ord) using (ord)
 )
 select g.ord, g.session_id, g.tries, g.losses, g.redeliveries, g.cancel_requested_time is not null as cancel_requested,
-       coalesce(g.cancel_reason, '') as cancel_reason,
+       g.timed_out,
        (select array_agg(f.limit_id) from freed f
         where f.dag_run_id = g.dag_run_id and f.task_index = g.task_index and f.map_index = g.map_index) as freed
 from gone g;
@@ -79,7 +82,8 @@ returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id,
 -- name: request_cancel
 -- A later statement than `withdraw`, so that it sees what a claim committed meanwhile.
 update live_attempt l
-set cancel_requested_time = coalesce(l.cancel_requested_time, $4), cancel_reason = coalesce(l.cancel_reason, w.reason)
+set cancel_requested_time = coalesce(l.cancel_requested_time, $4), timed_out = false,
+    cancel_reason = case when l.timed_out then w.reason else coalesce(l.cancel_reason, w.reason) end
 from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
 where l.dag_run_id = w.dag_run_id and l.task_index = w.task_index
 returning l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.cancel_reason;
@@ -141,14 +145,15 @@ with boards as (
     join unnest($1::uuid[], $10::text[], $11::bytea[]) as e (dag_run_id, task_indexes, states) using (dag_run_id)
 ), released as (
     insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
-                            losses, redeliveries, queue_time, available_time, timeout_seconds, due)
+                            losses, redeliveries, queue_time, available_time, timeout_seconds, due, priority)
     select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.queue_id, u.order_key, u.tries,
-           u.losses, u.redeliveries, $9::timestamptz, coalesce(u.available_time, $9::timestamptz), u.timeout_seconds, u.available_time is null
+           u.losses, u.redeliveries, $9::timestamptz, coalesce(u.available_time, $9::timestamptz), u.timeout_seconds, u.available_time is null,
+           u.priority
     from unnest($12::uuid[], $13::integer[], $14::integer[], $15::integer[], $16::bigint[], $17::integer[],
                 $18::double precision[], $19::integer[], $20::integer[], $21::integer[], $22::timestamptz[],
-                $23::double precision[])
+                $23::double precision[], $24::smallint[])
          as u (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries, losses,
-               redeliveries, available_time, timeout_seconds)
+               redeliveries, available_time, timeout_seconds, priority)
 )
 select dag_run_id from boards;
 
@@ -158,12 +163,15 @@ select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5
                      $8::bigint[], $9::text[]);
 
 -- name: read_outputs
--- The newest output of each task instance asked for.
-select distinct on (o.dag_run_id, o.task_index, o.map_index)
-       o.dag_run_id, o.task_index, o.map_index, o.content_type, o.body, o.uri, o.size_bytes, o.sha256
-from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
-join task_output o using (dag_run_id, task_index)
-order by o.dag_run_id, o.task_index, o.map_index, o.attempt_number desc;
+-- The output of each task instance's newest success, if that had one: an older success may have left another.
+select s.dag_run_id, s.task_index, s.map_index, o.content_type, o.body, o.uri, o.size_bytes, o.sha256
+from (select distinct on (a.dag_run_id, a.task_index, a.map_index)
+             a.dag_run_id, a.task_index, a.map_index, a.attempt_number
+      from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
+      join task_attempt a using (dag_run_id, task_index)
+      where a.state = 'success'
+      order by a.dag_run_id, a.task_index, a.map_index, a.attempt_number desc) s
+join task_output o using (dag_run_id, task_index, map_index, attempt_number);
 
 -- name: read_checkpoints
 select p.dag_run_id, p.task_index, p.map_index, p.checkpoint
@@ -202,19 +210,31 @@ with candidates as materialized (
            p.redeliveries, p.queue_time, p.start_time, p.start_time + make_interval(secs => p.timeout_seconds)
     from placed p
 )
-select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, p.order_key, p.tries, p.losses,
-       p.redeliveries, p.n
+select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, p.order_key, p.priority, p.n
 from placed p order by p.n;
 
--- name: limited_candidates
--- Rows of classes with limits, in order, locked but not yet taken.
-select q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.order_key, q.tries, q.losses,
-       q.redeliveries
+-- name: candidates
+-- Rows in order, locked but not yet taken: for a claim in which limits or resources have a say.
+select q.dag_run_id, q.task_index, q.map_index, q.class_id, q.attempt_number, q.order_key, q.priority
 from task_queue q
 where q.queue_id = $1 and q.class_id = any($2::bigint[]) and q.due and q.parked_on = 0
 order by q.order_key
 limit $3
 for update of q skip locked;
+
+-- name: hold_uncapped
+-- Limits without a cap that stay so until our commit: who sets one waits for us. A capped one is not returned.
+select c.limit_id from concurrency_limit c
+where c.limit_id = any($1::bigint[]) and c.capacity is null and not c.paused
+order by c.limit_id
+for key share;
+
+-- name: queue_heads
+-- The first row of each queue: how far the queue has come, whoever claims from it.
+select q.queue_id, h.order_key, h.priority
+from queue q
+cross join lateral (select t.order_key, t.priority from task_queue t
+                    where t.queue_id = q.queue_id and t.due and t.parked_on = 0 order by t.order_key limit 1) h;
 
 -- name: lock_limits
 -- All limit rows of the step, freed and wanted, once, by id. Counting comes in a later statement: a count in this one
@@ -286,9 +306,12 @@ select r.dag_run_id, r.dag_version_id, r.namespace, r.dag_id, r.run_key, r.param
 from dag_run r where r.dag_run_id = any($1::uuid[]);
 
 -- name: quarantine
+-- The run's released rows leave the claim index too (parked on no limit): they may be what is wrong with it.
 with marked as (
     update dag_run set quarantined = true where dag_run_id = $1 and not quarantined
     returning dag_run_id, namespace
+), parked as (
+    update task_queue q set parked_on = -1 from marked m where q.dag_run_id = m.dag_run_id and q.parked_on = 0
 )
 insert into incident (event_time, namespace, dag_run_id, kind, message)
 select glidepath_now(), namespace, dag_run_id, 'run_quarantined', $2 from marked;
@@ -302,12 +325,13 @@ select distinct i.dag_run_id from run_inbox i join dag_run r using (dag_run_id) 
 
 -- name: timed_out_runs
 select dag_run_id from dag_run
-where timeout_time is not null and state = 'running' and intent = 'run' and timeout_time <= glidepath_now()
+where timeout_time is not null and state = 'running' and intent = 'run' and not quarantined
+  and timeout_time <= glidepath_now()
 order by timeout_time limit $1;
 
 -- name: next_run_timeout
 select extract(epoch from min(timeout_time) - glidepath_now())::double precision from dag_run
-where timeout_time is not null and state = 'running' and intent = 'run';
+where timeout_time is not null and state = 'running' and intent = 'run' and not quarantined;
 
 -- name: capped_dags
 -- DAGs whose runs wait for admission.
@@ -335,3 +359,16 @@ select k.*, q.queue_name from task_class k join queue q using (queue_id) where k
 
 -- name: capped_limits
 select limit_id from concurrency_limit where kind = 'dag_tasks' and (paused or capacity is not null);
+
+-- name: classes_of_session
+select class_id from live_attempt where session_id = $1;
+
+-- name: lock_runs_limit
+select capacity from concurrency_limit
+where namespace = $1 and kind = 'dag_runs' and name = $2
+for no key update;
+
+-- name: count_active_runs
+-- In a statement after the lock.
+select count(*) from dag_run
+where namespace = $1 and dag_id = $2 and admitted and state in ('queued', 'running');

@@ -117,7 +117,7 @@ from live_attempt l where l.session_id = any($1::uuid[]) and l.cancel_requested_
 -- name: overdue_attempts
 -- The server's own watch over execution timeouts, some seconds after the worker's: a cancel request, not a verdict.
 update live_attempt l
-set cancel_requested_time = glidepath_now(), cancel_reason = 'execution timeout'
+set cancel_requested_time = glidepath_now(), cancel_reason = 'execution timeout', timed_out = true
 where l.timeout_time is not null and l.timeout_time + make_interval(secs => $1) < glidepath_now()
   and l.cancel_requested_time is null
 returning l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.cancel_reason;

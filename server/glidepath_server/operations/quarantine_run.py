@@ -1,0 +1,41 @@
+"""Setting a run aside whose step cannot be done, without losing what has come for it.
+
+The fence needs no board: reports are accepted as ever, and what they mean waits in the run's inbox together with the
+other events, in the transaction that marks the run. Limits that are freed so are found by the limit sweeper.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from ..core.events import Event, event_to_json
+from ..store import engine as store
+from ..store.database import Connection, database_now
+from .step_runs import answer_refused, deduplicated, ended_event, report_columns, write_outputs
+from .step_types import Report, RunWork, Verdict
+
+LOCK_WAIT_SECONDS = 5.0
+
+
+async def quarantine_run(
+    connection: Connection, run_id: UUID, work: RunWork, reason: str
+) -> list[tuple[Report, Verdict]]:
+    """Mark the run, in the caller's transaction; returns whom to tell what after the commit."""
+    await store.lock_runs(connection, [run_id], wait_seconds=LOCK_WAIT_SECONDS)
+    await store.quarantine(connection, run_id, reason)
+    events: list[Event] = []
+    acks: list[tuple[Report, Verdict]] = []
+    if work.reports:
+        first, repeated = deduplicated(work.reports)
+        rows = {
+            row["ord"]: row
+            for row in await store.accept(connection, report_columns(first), await database_now(connection))
+        }
+        accepted = [first[ordinal - 1] for ordinal in sorted(rows)]
+        events = [ended_event(first[ordinal - 1], rows[ordinal]) for ordinal in sorted(rows)]
+        acks = [(report, Verdict.ACCEPTED) for report in accepted]
+        refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in rows] + repeated
+        acks += await answer_refused(connection, refused)
+        await write_outputs(connection, accepted)
+    await store.put_inbox(connection, [(run_id, event_to_json(event)) for event in [*events, *work.events]])
+    return acks
