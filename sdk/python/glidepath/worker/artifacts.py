@@ -129,7 +129,11 @@ class Artifacts:
                     file.write(part.chunk)
             return digest.hexdigest()
 
-        found = await self._repeat(call, f"fetching {uri}")
+        try:
+            found = await self._repeat(call, f"fetching {uri}")
+        except BaseException:
+            partial.unlink(missing_ok=True)  # on a full disk it would take what room is left
+            raise
         if found != sha256:
             partial.unlink(missing_ok=True)
             raise ArtifactRefused(f"{uri} arrived with hash {found}; refused")

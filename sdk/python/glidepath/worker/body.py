@@ -81,9 +81,21 @@ def success(value: Any, limits: OutputLimits) -> End:
 
     end |= {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     end["spool"] = os.path.join(limits.spool, f"output-{os.urandom(12).hex()}")
-    with open(end["spool"], "wb") as file:
-        file.write(data)
+    try:
+        with open(end["spool"], "wb") as file:
+            file.write(data)
+    except OSError:
+        _remove_half(end["spool"])
+        raise
     return end, b""
+
+
+def _remove_half(path: str) -> None:
+    """Remove a file that could not be written to its end: on a full disk it would take what room is left."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 def encode(value: Any) -> tuple[str, bytes]:

@@ -150,7 +150,11 @@ class Journal:
 
     def _rotate(self) -> None:
         full, file = self._active, self._file
-        self._active, self._file = self._open_segment()
+        try:
+            self._active, self._file = self._open_segment()
+        except OSError as error:
+            logger.error("journal: no new segment can be made (%s); %s goes on growing", error, full.path)
+            return
         os.close(file)
         if not full.wanted:
             self._remove(full)
@@ -172,16 +176,24 @@ class Journal:
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Bring segments to the disk; waits for it, so not in the stream's own thread."""
+    """Bring segments to the disk; waits for it, so not in the stream's own thread. A disk that refuses is logged."""
     for path in paths:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            _sync(path)
         except FileNotFoundError:
             continue  # nothing in it is wanted any more
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
+        except (
+            OSError
+        ) as error:  # the results are in memory of the kernel, and on their way to the server, all the same
+            logger.error("journal: %s may not survive a loss of power (%s)", path, error)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read_records(path: Path) -> Iterator[bytes]:

@@ -46,7 +46,11 @@ class SourceStore:
             raise SourceRefused(f"the server's source {content_hash} has hash {found}; refused")
         partial = self._folder / f"{content_hash}.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        _unpack(archive, partial)
+        try:
+            _unpack(archive, partial)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)  # on a full disk it would take what room is left
+            raise
         target = self._folder / content_hash
         if not target.exists():
             partial.rename(target)
