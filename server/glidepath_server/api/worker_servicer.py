@@ -17,7 +17,15 @@ from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 
 from .. import __version__
 from ..clock import monotonic, utc_now, uuid7
-from ..core.errors import Fenced, LimitExceeded, NotFound, PermissionDenied, StateConflict
+from ..core.errors import (
+    AlreadyExists,
+    Fenced,
+    GlidepathError,
+    LimitExceeded,
+    NotFound,
+    PermissionDenied,
+    StateConflict,
+)
 from ..core.events import AttemptKey
 from ..core.states import AttemptState
 from ..core.task_token import seal, unseal
@@ -95,7 +103,18 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if reader.done() and not reader.cancelled() and reader.exception() is not None:
             raise reader.exception()  # type: ignore[misc]
         if session.closed:
-            raise StateConflict("the session has ended", hint="say hello again")
+            raise await self._why_ended(session)
+
+    async def _why_ended(self, session: Session) -> GlidepathError:
+        """Another incarnation of the worker closed it; a lease that ran out, or a newer stream, did not."""
+        async with self._database.worker.acquire() as connection:
+            row = await sessions.find(connection, session.session_id)
+        if row is None or row["state"] != "closed":
+            return StateConflict("the session has ended", hint="say hello again")
+        return AlreadyExists(
+            f"worker identity {row['worker_identity']!r} is taken by another live worker",
+            hint="give each worker an identity of its own",
+        )
 
     async def _read_all(self, session: Session, feed: Feed, requests: AsyncIterator[pb.WorkRequest]) -> None:
         draining = False

@@ -10,6 +10,8 @@ wrong:
   this side leaves, on the clock that counts suspend, and says hello elsewhere.
 - The server refuses the worker itself (token, namespace, protocol version): before the first welcome that is an error
   for the person who started it; afterwards it may be a change in progress, so the worker keeps trying.
+- Another incarnation of this identity has said hello: a late word of one that is gone does so once, so hello again;
+  soon after that once more means that two live workers share the identity and end each other's tasks. This one stops.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from glidepath_proto.worker.v1.worker_service_pb2_grpc import WorkerServiceStub
 logger = logging.getLogger(__name__)
 
 WELCOME_SECONDS = 15.0
+EVICTED_AGAIN_SECONDS = 300.0
 FRAME_SECONDS = 0.003
 REFUSALS = (
     grpc.StatusCode.UNAUTHENTICATED,
@@ -48,6 +51,10 @@ REFUSALS = (
 
 class WorkerNotAdmitted(GlidepathError):
     """The server refuses this worker; the message is the server's."""
+
+
+class IdentityTaken(WorkerNotAdmitted):
+    """Another live worker has this one's identity."""
 
 
 class StreamEvents(Protocol):
@@ -77,9 +84,14 @@ class Stream:
     _leaving: asyncio.Event = field(default_factory=asyncio.Event)
     _connected: asyncio.Event = field(default_factory=asyncio.Event)
     _welcomed_once: bool = False
+    _evicted_at: float = float("-inf")
 
     async def run(self) -> None:
-        """Stay connected. WorkerNotAdmitted when the server refuses the worker before it was ever welcome."""
+        """Stay connected.
+
+        WorkerNotAdmitted when the server refuses the worker before it was ever welcome, IdentityTaken when it must
+        leave its identity to another.
+        """
         backoff = Backoff()
         turn = 0
         while not self._leaving.is_set():
@@ -92,11 +104,19 @@ class Stream:
                 if error.code() in REFUSALS and not self._welcomed_once:
                     message = f"{connection.address} refuses this worker: {error.details() or error.code().name}"
                     raise WorkerNotAdmitted(message) from error
+                if error.code() is grpc.StatusCode.ALREADY_EXISTS:
+                    self._evicted(error)
                 logger.warning("stream to %s ended: %s %s", connection.address, error.code().name, error.details())
             except Exception:  # whatever it was, what is held here is worth another stream
                 logger.exception("stream to %s broke", connection.address)
             if not self._leaving.is_set():
                 await self._pause(backoff.next())
+
+    def _evicted(self, error: grpc.aio.AioRpcError) -> None:
+        now = boottime()
+        if now - self._evicted_at < EVICTED_AGAIN_SECONDS:
+            raise IdentityTaken(f"{error.details()}; it has said hello twice: give this one another --identity")
+        self._evicted_at = now
 
     async def connected(self) -> Any:
         """The stub of the present connection; waits while there is none."""

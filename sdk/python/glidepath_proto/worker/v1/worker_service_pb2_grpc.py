@@ -83,6 +83,8 @@ class WorkerServiceServicer(object):
         """One stream per worker, open as long as it lives. The first message carries `hello`; the answer is `welcome`.
         A worker that hears no heartbeat for two intervals leaves the stream and says hello again, elsewhere if it can.
         FAILED_PRECONDITION names the protocol versions the server speaks. RESOURCE_EXHAUSTED names the limit.
+        ALREADY_EXISTS: another incarnation of this worker's identity has said hello. One that was late does so once; when
+        it happens again soon, two live workers share the identity, and the one that is told so stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

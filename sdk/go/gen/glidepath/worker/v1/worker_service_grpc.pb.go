@@ -39,6 +39,8 @@ type WorkerServiceClient interface {
 	// One stream per worker, open as long as it lives. The first message carries `hello`; the answer is `welcome`.
 	// A worker that hears no heartbeat for two intervals leaves the stream and says hello again, elsewhere if it can.
 	// FAILED_PRECONDITION names the protocol versions the server speaks. RESOURCE_EXHAUSTED names the limit.
+	// ALREADY_EXISTS: another incarnation of this worker's identity has said hello. One that was late does so once; when
+	// it happens again soon, two live workers share the identity, and the one that is told so stops.
 	Work(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkRequest, WorkResponse], error)
 	// Long poll: answers when there is something to run or `wait` has passed (at most 50 s). The first call carries
 	// `hello` and opens the session, later ones name it. An answer that was lost is taken back after 5 s unless a
@@ -178,6 +180,8 @@ type WorkerServiceServer interface {
 	// One stream per worker, open as long as it lives. The first message carries `hello`; the answer is `welcome`.
 	// A worker that hears no heartbeat for two intervals leaves the stream and says hello again, elsewhere if it can.
 	// FAILED_PRECONDITION names the protocol versions the server speaks. RESOURCE_EXHAUSTED names the limit.
+	// ALREADY_EXISTS: another incarnation of this worker's identity has said hello. One that was late does so once; when
+	// it happens again soon, two live workers share the identity, and the one that is told so stops.
 	Work(grpc.BidiStreamingServer[WorkRequest, WorkResponse]) error
 	// Long poll: answers when there is something to run or `wait` has passed (at most 50 s). The first call carries
 	// `hello` and opens the session, later ones name it. An answer that was lost is taken back after 5 s unless a
