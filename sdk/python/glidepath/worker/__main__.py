@@ -27,12 +27,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", default="", help="host:port of the server, several separated by commas")
     parser.add_argument("--token", default="", help="better given as GLIDEPATH_TOKEN or GLIDEPATH_TOKEN_FILE")
     parser.add_argument("--namespace", default="")
-    parser.add_argument("--identity", default="", help="stable name of this worker (default: the host's)")
+    parser.add_argument(
+        "--identity", default="", help="stable name of this worker (default: drawn once, kept in the state dir)"
+    )
     parser.add_argument("--slots", type=int, default=0, help="attempts at the same time (default: CPUs)")
     parser.add_argument("--queue", action="append", default=[], help="queue to serve, may be repeated")
     parser.add_argument("--label", action="append", type=_pair, default=[], metavar="NAME=VALUE")
     parser.add_argument("--resource", action="append", type=_pair, default=[], metavar="NAME=AMOUNT")
-    parser.add_argument("--state-dir", default="", help="journal, source and artifacts of this worker")
+    parser.add_argument("--state-dir", default="", help="journal, source and artifacts of this worker, and of no other")
     parser.add_argument(
         "--dags-folder", default=None, help="where handlers without registered source are imported from"
     )

@@ -11,21 +11,19 @@ and results that were finished are in the journal for the next start.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import secrets
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glidepath.client.connection import Connection, Tls, find_connection
-from glidepath.errors import GlidepathError
 from glidepath.worker import forks, machine
+from glidepath.worker.state_dir import WorkerSettingsError, claim
 from glidepath.worker.subprocesses import Started, import_paths
 
 if TYPE_CHECKING:
@@ -37,24 +35,17 @@ logger = logging.getLogger(__name__)
 
 PROTOCOL_VERSION = 1
 DRAIN_GRACE_SECONDS = 30.0
-IDENTITIES_MAX = 100
-BODIES_WAIT_SECONDS = 10.0
-BODIES_POLL_SECONDS = 0.02
 SECOND_SIGNAL_STATUS = 130
-
-
-class WorkerSettingsError(GlidepathError, ValueError):
-    """A setting of a worker cannot be used; the message names it."""
 
 
 class Worker:
     """A worker of this machine. Nothing starts before `run`.
 
     address      "host:port", or several separated by commas, tried in turn; found like a client's when empty
-    identity     stable name of this worker over restarts; the host's name by default, with a number when that is taken
+    identity     stable name of this worker over restarts; by default one that is drawn once and kept in state_dir
     slots        attempts it runs at the same time
     resources    totals it offers ("gpu", ...); "cpu" and "memory_mb" are the machine's unless given
-    state_dir    journal, source and artifacts; one worker at a time
+    state_dir    journal, source and artifacts, for one worker at a time; by default one of this user's on this host
     tasks        plain functions that it offers as handlers besides registered source ("python:module:function")
     dags_folder  folder from which handlers without registered source are imported
     """
@@ -92,23 +83,23 @@ class Worker:
         folders = [str(dags_folder)] if dags_folder else []
         self._paths = import_paths([*folders, *{folder for _, folder in self._tasks if folder}])
         self._drain_grace = drain_grace_seconds
-        self._identity, self._state_dir, self._lock = _claim_state(identity, Path(state_dir) if state_dir else None)
+        self._state = claim(identity, Path(state_dir) if state_dir else None)
 
     @property
     def identity(self) -> str:
         """The name under which the server knows this worker."""
-        return self._identity
+        return self._state.identity
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. WorkerNotAdmitted when the server refuses this worker."""
-        bodies = _lock_bodies(self._state_dir)
+        bodies = self._state.lock_bodies()
         started = Started(forks.MODULE, [], self._paths, [bodies])
         try:
             asyncio.run(self._run(started))
         finally:
             started.socket.close()
             os.close(bodies)
-            os.close(self._lock)
+            self._state.close()
 
     async def _run(self, started: Started) -> None:
         from glidepath.client.channel import call_metadata
@@ -119,16 +110,17 @@ class Worker:
         from glidepath.worker.sources import SourceStore
         from glidepath.worker.stream import Stream
 
-        spool = self._state_dir / "spool"
+        folder = self._state.path
+        spool = folder / "spool"
         spool.mkdir(exist_ok=True)
-        journal = Journal(self._state_dir / "journal")
+        journal = Journal(folder / "journal")
         agent = Agent(self._hello(), self._slots, str(spool), journal)
         stream = Stream(self._connections, agent.outbox, agent)
-        sources = SourceStore(self._state_dir / "sources")
+        sources = SourceStore(folder / "sources")
         metadata = call_metadata(self._connections[0])
-        agent.artifacts = Artifacts(stream.connected, metadata, self._state_dir / "artifacts", sources, self._namespace)
+        agent.artifacts = Artifacts(stream.connected, metadata, folder / "artifacts", sources, self._namespace)
         agent.forks = forks.Forks(started, self._paths, agent)
-        agent.inlines = Inlines(self._paths, str(self._state_dir / "sources"), agent)
+        agent.inlines = Inlines(self._paths, str(folder / "sources"), agent)
         try:
             await self._serve(agent, stream)
         finally:
@@ -176,7 +168,7 @@ class Worker:
         offered = ["python:*", "shell", *(name for name, _ in self._tasks)]
         return Hello(
             namespace=self._namespace,
-            worker_identity=self._identity,
+            worker_identity=self._state.identity,
             incarnation=secrets.token_hex(8),
             queue_names=self._queues,
             labels=self._labels,
@@ -209,56 +201,6 @@ def _handler_name(function: Callable[..., Any]) -> tuple[str, str]:
         raise WorkerSettingsError(f"task {name!r} was defined interactively; put it into a file")
     path = Path(file).resolve()
     return f"python:{path.stem}:{name}", str(path.parent)
-
-
-def _claim_state(identity: str, folder: Path | None) -> tuple[str, Path, int]:
-    """Identity, state folder and the lock that keeps others out of it."""
-    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "glidepath" / "workers"
-    if identity or folder:
-        identity = identity or socket.gethostname()
-        chosen = folder or base / identity
-        lock = _lock(chosen)
-        if lock is None:
-            raise WorkerSettingsError(
-                f"state_dir {chosen} is in use by another worker; end that one, or give this one its own identity "
-                "and state_dir"
-            )
-        return identity, chosen, lock
-    for number in range(1, IDENTITIES_MAX):
-        identity = socket.gethostname() + (f"-{number}" if number > 1 else "")
-        lock = _lock(base / identity)
-        if lock is not None:
-            return identity, base / identity, lock
-    raise WorkerSettingsError(
-        f"{IDENTITIES_MAX} workers run on this machine; give this one an identity and a state_dir"
-    )
-
-
-def _lock_bodies(folder: Path) -> int:
-    """The lock that every forkserver of this state folder holds too. Waits for one whose worker was killed."""
-    deadline = time.monotonic() + BODIES_WAIT_SECONDS
-    while (lock := _lock(folder, "bodies")) is None:
-        if time.monotonic() > deadline:
-            raise WorkerSettingsError(
-                f"processes that the worker before this one started in state_dir {folder} still run after "
-                f"{BODIES_WAIT_SECONDS:g} s; end them, or wait and start again"
-            )
-        time.sleep(BODIES_POLL_SECONDS)
-    return lock
-
-
-def _lock(folder: Path, name: str = "lock") -> int | None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise WorkerSettingsError(f"state_dir {folder} cannot be used: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
 
 
 def _sdk_version() -> str:

@@ -17,14 +17,20 @@ class WorkerProcess:
     """`python -m glidepath.worker` as a person starts it."""
 
     def __init__(
-        self, plane: ControlPlane, folder: Path, *flags: str, environment: dict[str, str] | None = None
+        self,
+        plane: ControlPlane,
+        folder: Path,
+        *flags: str,
+        identity: str = "worker-1",
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.tasks = folder / "tasks"
         self.tasks.mkdir(exist_ok=True)
         self.state = folder / "state"
         self.log = folder / "worker.log"
         command = [sys.executable, "-m", "glidepath.worker", "--address", f"127.0.0.1:{plane.port}", "--slots", "4"]
-        command += ["--identity", "worker-1", "--state-dir", str(self.state), "--dags-folder", str(self.tasks), *flags]
+        command += ["--identity", identity] if identity else []
+        command += ["--state-dir", str(self.state), "--dags-folder", str(self.tasks), *flags]
         env = {**os.environ, "PYTHONPATH": str(SDK), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, env=env, stderr=log, stdout=log, cwd=folder)

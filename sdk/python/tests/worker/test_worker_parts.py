@@ -22,6 +22,7 @@ from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.outbox import Outbox
 from glidepath.worker.pipes import FRAME_BYTES_MAX, BrokenFrame, FrameReader, pack
 from glidepath.worker.sources import SourceRefused, SourceStore
+from glidepath.worker.state_dir import WorkerSettingsError, claim
 from glidepath_proto.worker.v1.task_pb2 import AttemptResult, Progress, Success
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest
 
@@ -165,6 +166,35 @@ class TestLogStore:
         store.take(10**6)
         store.acknowledge(b"t", 0)
         assert store.bytes == 0 and not store._logs
+
+
+class TestStateDir:
+    def test_workers_of_one_host_take_a_folder_each(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        first, second = claim("", None), claim("", None)
+        assert first.path != second.path and first.identity != second.identity
+        first.close()
+        again = claim("", None)
+        assert (again.path, again.identity) == (first.path, first.identity)
+        again.close()
+        second.close()
+
+    def test_what_is_in_use_names_its_holder_and_what_to_give_instead(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        holders = [claim("edge", None), claim("", tmp_path / "own")]
+        with pytest.raises(WorkerSettingsError, match=f"process {os.getpid()} on .* another --identity"):
+            claim("edge", None)
+        with pytest.raises(WorkerSettingsError, match=f"process {os.getpid()} on .* another --state-dir"):
+            claim("other", tmp_path / "own")
+        for holder in holders:
+            holder.close()
+
+    def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(WorkerSettingsError, match="file/state cannot be used: Not a directory"):
+            claim("", tmp_path / "file" / "state")
 
 
 class TestMasking:

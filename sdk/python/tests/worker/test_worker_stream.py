@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -390,7 +391,29 @@ def test_a_second_worker_cannot_take_the_same_state(plane: ControlPlane, start_w
     command = [sys.executable, "-m", "glidepath.worker", "--address", "127.0.0.1:1", "--state-dir", str(worker.state)]
     ended = subprocess.run(command, cwd=SDK, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
-    assert "in use by another worker" in ended.stderr
+    assert f"in use by another worker (process {worker.process.pid} on " in ended.stderr
+    assert "another --state-dir" in ended.stderr
+
+
+def test_workers_without_a_name_get_one_each_and_keep_it(plane: ControlPlane, tmp_path: Path) -> None:
+    def start(folder: str) -> WorkerProcess:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return WorkerProcess(plane, tmp_path / folder, identity="")
+
+    def name(number: int) -> str:
+        return plane.session(number).hello.worker_identity
+
+    workers = [start("one")]
+    try:
+        plane.session(1)
+        workers.append(start("two"))
+        assert name(1) != name(2) and name(2).startswith(f"{socket.gethostname()}-")
+        workers[0].end()
+        workers.append(start("one"))
+        assert name(3) == name(1)
+    finally:
+        for worker in workers:
+            worker.end()
 
 
 def journal_holds(folder: Path, token: bytes) -> bool:
