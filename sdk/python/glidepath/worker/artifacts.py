@@ -22,12 +22,19 @@ from glidepath.errors import GlidepathError
 from glidepath.worker.backoff import Backoff
 from glidepath.worker.sources import SourceStore
 from glidepath_proto.common.v1.payload_pb2 import Payload
-from glidepath_proto.worker.v1.worker_service_pb2 import GetArtifactRequest, GetSourceRequest, PutArtifactRequest
+from glidepath_proto.worker.v1.worker_service_pb2 import (
+    GetArtifactRequest,
+    GetOutputRequest,
+    GetSourceRequest,
+    PutArtifactRequest,
+)
 
 CHUNK_BYTES = 512 * 1024
 CACHE_BYTES_MAX = 1024 * 1024 * 1024
 SOURCE_BYTES_MAX = 64 * 1024 * 1024
 _URI = re.compile(r"artifact:([0-9a-f]{64})")
+OUTPUT = "output:"
+"""Begins the reference of an upstream output that had no room in its assignment; the task's id follows."""
 
 T = TypeVar("T")
 Stub = Any
@@ -85,12 +92,36 @@ class Artifacts:
 
     async def get(self, token: bytes, uri: str) -> Path:
         """The file of a reference, downloaded unless it is here."""
+        if uri.startswith(OUTPUT):
+            return await self._output(token, uri.removeprefix(OUTPUT))
         match = _URI.fullmatch(uri)
         if match is None:
             raise ArtifactRefused(f"{uri[:200]!r} is no artifact of the server; expected artifact:<sha256>")
         path = self._folder / match[1]
         if not path.exists():
             await self._once(uri, lambda: self._download(token, uri, match[1], path))
+        return path
+
+    async def _output(self, token: bytes, task_id: str) -> Path:
+        """The output of an upstream task, asked for anew each time: another run of the same DAG has another."""
+
+        async def call(stub: Stub) -> Payload:
+            request = GetOutputRequest(task_token=token, task_id=task_id)
+            answer = await stub.GetOutput(request, metadata=self._metadata)
+            return answer.output  # type: ignore[no-any-return]
+
+        payload = await self._repeat(call, f"fetching the output of {task_id}")
+        if payload.uri.startswith(OUTPUT):
+            raise ArtifactRefused(f"the output of {task_id} lies at {payload.uri}, which leads nowhere")
+        return await self.get(token, payload.uri) if payload.uri else await self._keep(payload.data)
+
+    async def _keep(self, data: bytes) -> Path:
+        path = self._folder / hashlib.sha256(data).hexdigest()
+        if not path.exists():
+            partial = path.with_suffix(f".{os.urandom(6).hex()}.partial")  # the same bytes may come twice at a time
+            await asyncio.to_thread(partial.write_bytes, data)
+            _put_in_place(partial, path)
+            self._prune(keep=path)
         return path
 
     def source_at_hand(self, content_hash: str) -> str | None:
@@ -137,8 +168,7 @@ class Artifacts:
         if found != sha256:
             partial.unlink(missing_ok=True)
             raise ArtifactRefused(f"{uri} arrived with hash {found}; refused")
-        partial.chmod(0o400)  # others may read the same content later
-        partial.rename(path)
+        _put_in_place(partial, path)
         self._prune(keep=path)
 
     async def _once(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -175,6 +205,11 @@ class Artifacts:
                 break
             file.unlink(missing_ok=True)
             surplus -= size
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    partial.chmod(0o400)  # others may read the same content later
+    partial.rename(path)
 
 
 def _cancelled_here() -> bool:

@@ -154,7 +154,7 @@ class Body:
             if self._spec["handler"] == "shell":
                 _become_shell(arguments, self._link)
             return self._call(arguments)
-        except InputError as error:
+        except (InputError, context.WorkerRefused) as error:
             return {"end": "failed", "failure": failures.describe(error)}, b""
 
     def _tell(self, end: dict[str, Any], data: bytes) -> None:

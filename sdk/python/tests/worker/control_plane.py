@@ -22,6 +22,7 @@ from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, LogEnt
 from glidepath_proto.worker.v1.worker_service_pb2 import (
     Cancel,
     GetArtifactResponse,
+    GetOutputResponse,
     GetSourceResponse,
     Hello,
     Limits,
@@ -79,6 +80,7 @@ class ControlPlane(WorkerServiceServicer):
         self.beats = True
         self.artifacts: dict[str, bytes] = {}
         self.artifacts_available = True
+        self.outputs: dict[str, Payload] = {}
         self.sources: dict[str, bytes] = {}
         self.refuse_with: tuple[grpc.StatusCode, str] | None = None
         self._lease_ttl = lease_ttl
@@ -272,6 +274,11 @@ class ControlPlane(WorkerServiceServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, f"no {request.uri}")
         for start in range(0, len(content), 100_000):
             yield GetArtifactResponse(chunk=content[start : start + 100_000])
+
+    def GetOutput(self, request: Any, context: grpc.ServicerContext) -> GetOutputResponse:
+        if request.task_id not in self.outputs:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"task {request.task_id!r} is not upstream")
+        return GetOutputResponse(output=self.outputs[request.task_id])
 
     def GetSource(self, request: Any, context: grpc.ServicerContext) -> Iterator[GetSourceResponse]:
         content = self.sources.get(request.content_hash)

@@ -125,7 +125,8 @@ type Payload_Data struct {
 }
 
 type Payload_Uri struct {
-	// Where the value lies: "artifact:<sha256>" in the server's store, or any URI the reader understands.
+	// Where the value lies: "artifact:<sha256>" in the server's store (GetArtifact), "output:<task_id>" with the server
+	// (GetOutput; in assignments only), or any URI the reader understands.
 	Uri string `protobuf:"bytes,3,opt,name=uri,proto3,oneof"`
 }
 

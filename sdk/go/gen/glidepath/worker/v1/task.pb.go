@@ -40,7 +40,8 @@ type Assignment struct {
 	Inputs map[string]*v11.Input `protobuf:"bytes,6,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// JSON object of the run's params.
 	Params string `protobuf:"bytes,7,opt,name=params,proto3" json:"params,omitempty"`
-	// Outputs of the upstream tasks that `inputs` names, by task id.
+	// Outputs of the upstream tasks that `inputs` names, by task id. What is over about 1 MiB of them in one assignment
+	// comes as a reference, `uri` "output:<task_id>" with its size: get it with GetOutput when it is needed.
 	UpstreamOutputs   map[string]*v1.Payload `protobuf:"bytes,8,rep,name=upstream_outputs,json=upstreamOutputs,proto3" json:"upstream_outputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	LogicalDate       *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=logical_date,json=logicalDate,proto3" json:"logical_date,omitempty"`
 	DataIntervalStart *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=data_interval_start,json=dataIntervalStart,proto3" json:"data_interval_start,omitempty"`
