@@ -99,9 +99,13 @@ limit $1;
 select dag_run_id from dag_run where dag_run_id = any($1::uuid[]) order by dag_run_id for no key update;
 
 -- name: rebind
--- Under the runs' locks: attempts that the same worker still holds go on in its new session.
-update live_attempt l set session_id = $5
-from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
+-- Under the runs' locks: attempts that the same worker still holds go on in its new session. That is held as a claim
+-- holds it: who has ended it meanwhile did not see them, so they stay where they are; who ends it later waits for us.
+with own as materialized (
+    select session_id from worker_session where session_id = $5 and state = 'open' for key share
+)
+update live_attempt l set session_id = own.session_id
+from own, unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
      as u (dag_run_id, task_index, map_index, attempt_number)
 where l.dag_run_id = u.dag_run_id and l.task_index = u.task_index and l.map_index = u.map_index
   and l.attempt_number = u.attempt_number
