@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from pair_world import World, offer
+from pair_world import State, World, offer
 from step_room import SOON_SECONDS, Seat
 
 from glidepath_server.core.events import AttemptKey
@@ -100,11 +100,12 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Operation:
-    """`run` is a replica's doing; `statements` is what it says to Postgres when nobody is in its way."""
+    """What a replica does; its statements when nobody is in its way; the session that it needs for that."""
 
+    run: Doing
     name: str
-    run: Callable[[Actor], Awaitable[None]]
     statements: Sequence[str]
+    session: State
 
 
 class Actor:
@@ -179,6 +180,9 @@ class Actor:
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
+
+
+Doing = Callable[[Actor], Awaitable[None]]
 
 
 async def meet(first: Actor, second: Actor, stop_at: int, *, stays_open: bool) -> bool:

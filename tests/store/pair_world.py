@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import asyncpg
@@ -49,6 +49,19 @@ class Task(IntEnum):
     THEN = 7  # scheduled; its queue is empty, so it can be handed over directly
 
 
+class State(StrEnum):
+    """How the world has the session of its worker, in which all is live that is live."""
+
+    OPEN = "open"
+    LEASE_ENDED = "lease_ended"  # may be judged; a replica that read the time a moment ago may still give it work
+    LOST = "lost"  # was judged, but what it has live was not yet
+
+
+_SESSION_IS = {
+    State.OPEN: "",
+    State.LEASE_ENDED: "update worker_session set lease_expire_time = glidepath_now() - interval '1 s'",
+    State.LOST: "update worker_session set state = 'lost', end_time = glidepath_now()",
+}
 _POOLS = {Task.HELD: "narrow", Task.NEXT: "narrow", Task.PARKED: "narrow", Task.LONE: "roomy"}
 _MUTABLE = (
     "dag_run",
@@ -154,15 +167,12 @@ class World:
             await self.watcher.execute(f"create table saved.{table} as table {table}")
 
     # ---- for the tests
-    async def restore(self, *, lease_ended: bool) -> None:
-        """Everything as it was built. With `lease_ended` the session may be judged, although a replica that read the
-        time a moment ago may still give it work."""
+    async def restore(self, session: State) -> None:
+        """Everything as it was built, but for the session."""
         if self.restored % RESTORED_PER_VACUUM == 0:
             await self.watcher.execute(f"vacuum {', '.join(_MUTABLE)}")
         self.restored += 1
-        await self.watcher.execute(_RESTORE)
-        if lease_ended:
-            await self.watcher.execute("update worker_session set lease_expire_time = glidepath_now() - interval '1 s'")
+        await self.watcher.execute(_RESTORE + _SESSION_IS[session])
 
     def replica(self, *seats: Seat) -> Replica:
         replica = Replica(self.plans)

@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from pair_checks import Seen, faults
-from pair_meeting import Actor, Ledger, Operation, meet
-from pair_world import TTL_SECONDS, Task, World, offer, worker
+from pair_meeting import Actor, Doing, Ledger, Operation, meet
+from pair_world import TTL_SECONDS, State, Task, World, offer, worker
 from step_room import SOON_SECONDS, Seat
 
 from glidepath_server.core.events import AttemptKey, TasksCancelled, TasksCleared
@@ -83,6 +83,11 @@ async def restart(actor: Actor) -> None:
     await _greet(actor, "2", [])
 
 
+async def judge(actor: Actor) -> None:
+    """The verdicts over what a lost session has live."""
+    await _judge(actor, await sessions.judge(actor.connection, [actor.world.session_id], "lost"))
+
+
 async def _greet(actor: Actor, incarnation: str, held: list[AttemptKey]) -> None:
     facts = worker("worker", incarnation)
     greeting = await sessions.hello(actor.connection, facts, held, uuid.uuid4(), TTL_SECONDS)
@@ -101,23 +106,31 @@ def _told(actor: Actor, task: Task) -> RunWork:
     return RunWork(reports=[report])
 
 
-# By operation, what it says to Postgres when nobody is in its way.
 JUDGED = "lock_runs accept write_step lock_limits limit_use unpark commit"
+FREED = JUDGED
 GREETED = "lock_worker lock_sessions_of_worker now"
-STATEMENTS = {
+LOOKED = "lock_runs_waiting rebind live_of_worker commit"
+WHILE_OPEN: dict[Doing, str] = {
     claim: "now lock_sessions claim limited_candidates lock_limits limit_use take_limited commit",
     park: "now lock_sessions claim limited_candidates claim lock_limits limit_use take_limited park unpark commit",
     accept: "lock_runs accept busy_queues lock_sessions hand_over write_step commit",
-    free_slot: "lock_runs accept write_step lock_limits limit_use unpark commit",
+    free_slot: FREED,
     withdraw: "lock_timeout lock_run_waiting withdraw request_cancel write_step lock_sessions claim lock_limits "
     "limit_use unpark unpark commit",
     clear: "lock_timeout lock_run_waiting attempts_made withdraw request_cancel busy_queues lock_sessions write_step "
     "lock_sessions claim lock_limits limit_use unpark unpark commit",
     expire: f"lock_expired expire commit live_of_sessions {JUDGED}",
-    hello: f"{GREETED} raise_generation commit lock_runs_waiting rebind live_of_worker commit {JUDGED}",
+    hello: f"{GREETED} raise_generation commit {LOOKED} {JUDGED}",
     restart: f"{GREETED} close_sessions open_session commit live_of_worker commit {JUDGED}",
 }
-OPERATIONS = [Operation(run.__name__, run, tuple(said.split())) for run, said in STATEMENTS.items()]
+"""By operation, what it says to Postgres when nobody is in its way."""
+WHEN_LOST: dict[Doing, str] = {
+    free_slot: FREED,
+    judge: f"live_of_sessions {JUDGED}",
+    hello: f"{GREETED} open_session commit {LOOKED} {JUDGED}",
+    restart: f"{GREETED} open_session commit live_of_worker commit {JUDGED}",
+}
+"""The same when the session has been lost before, and what it had is not judged yet. Nobody gets work in it."""
 OF_ONE_RUN = (accept, free_slot, withdraw, clear)
 """What works on the rows of one run meets another such on the same run and on the other one."""
 
@@ -130,17 +143,34 @@ class Meeting(NamedTuple):
     other_run: bool
 
     def __str__(self) -> str:
-        where = "-other_run" if self.other_run else ""
-        return f"{self.first.name}/{self.second.name}{where}@{self.stop_at}-{self.first.statements[self.stop_at]}"
+        lost = "-lost" if self.first.session is State.LOST else ""
+        run = "-other_run" if self.other_run else ""
+        return f"{self.first.name}/{self.second.name}{lost}{run}@{self.stop_at}-{self.first.statements[self.stop_at]}"
+
+    @property
+    def session(self) -> State:
+        """How the world has the session."""
+        states = self.first.session, self.second.session
+        return State.LEASE_ENDED if State.LEASE_ENDED in states else self.first.session
 
 
-def meetings() -> list[Meeting]:
+def operations(said: dict[Doing, str], state: State) -> list[Operation]:
+    return [
+        Operation(run, run.__name__, tuple(words.split()), State.LEASE_ENDED if run is expire else state)
+        for run, words in said.items()
+    ]
+
+
+def meetings(of: Sequence[Operation]) -> list[Meeting]:
     return [
         Meeting(first, second, stop_at, other_run)
-        for first, second in itertools.product(OPERATIONS, repeat=2)
+        for first, second in itertools.product(of, repeat=2)
         for other_run in ([False, True] if {first.run, second.run} <= {*OF_ONE_RUN} else [False])
         for stop_at in range(len(first.statements))
     ]
+
+
+OPERATIONS = operations(WHILE_OPEN, State.OPEN), operations(WHEN_LOST, State.LOST)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -168,10 +198,10 @@ async def deadlocks(watcher: asyncpg.Connection) -> int:
     return count
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS[0], *OPERATIONS[1]], ids=lambda each: f"{each.name}-{each.session}")
 async def test_an_operation_says_to_postgres_what_the_meetings_stop_at(world: World, operation: Operation) -> None:
     ledger = Ledger()
-    await world.restore(lease_ended=operation.run is expire)
+    await world.restore(operation.session)
     async with world.database.engine.acquire() as connection:
         actor = Actor(world, ledger, operation, world.runs[0], connection)
         actor.start()
@@ -180,11 +210,11 @@ async def test_an_operation_says_to_postgres_what_the_meetings_stop_at(world: Wo
     await check(world, ledger, [actor])
 
 
-@pytest.mark.parametrize("meeting", meetings(), ids=str)
+@pytest.mark.parametrize("meeting", [*meetings(OPERATIONS[0]), *meetings(OPERATIONS[1])], ids=str)
 async def test_every_pair(world: World, meeting: Meeting) -> None:
     for stays_open in (False, True):
         ledger = Ledger()
-        await world.restore(lease_ended=expire in (meeting.first.run, meeting.second.run))
+        await world.restore(meeting.session)
         async with world.database.engine.acquire() as one, world.database.engine.acquire() as other:
             first = Actor(world, ledger, meeting.first, world.runs[0], one)
             second = Actor(world, ledger, meeting.second, world.runs[meeting.other_run], other)
@@ -195,7 +225,7 @@ async def test_every_pair(world: World, meeting: Meeting) -> None:
 
 
 async def check(world: World, ledger: Ledger, actors: list[Actor]) -> None:
-    await follow_up(world, ledger, judge=any(actor.operation.run is expire for actor in actors))
+    await follow_up(world, ledger, {actor.operation for actor in actors})
     found = faults(world, await Seen.read(world.watcher, len(Task)), ledger)
     assert not found, "\n".join(found)
     seen = await work_off(world)
@@ -203,10 +233,13 @@ async def check(world: World, ledger: Ledger, actors: list[Actor]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-async def follow_up(world: World, ledger: Ledger, *, judge: bool) -> None:
-    """Step what was missed and what was judged until nothing is left; the judge comes round once more."""
-    if judge:
+async def follow_up(world: World, ledger: Ledger, done: set[Operation]) -> None:
+    """Step what was missed and what is still to be judged, until nothing is left."""
+    if expire in {each.run for each in done}:
+        # The judge comes round again: it may have stepped over a session that was being given work.
         ledger.missed.append(by_run(await sessions.expire(world.database.worker)))
+    if {(each.run, each.session) for each in done} == {(free_slot, State.LOST)}:
+        ledger.missed.append(by_run(await sessions.judge(world.database.worker, [world.session_id], "lost")))
     while ledger.missed:
         batch: dict[uuid.UUID, RunWork] = {}
         for run_id, work in (item for missed in ledger.missed for item in missed.items()):
