@@ -63,6 +63,8 @@ _SESSION_IS = {
     State.LOST: "update worker_session set state = 'lost', end_time = glidepath_now()",
 }
 _POOLS = {Task.HELD: "narrow", Task.NEXT: "narrow", Task.PARKED: "narrow", Task.LONE: "roomy"}
+# A queue for what has a limit, one for what has none, and an empty one.
+_QUEUES = {Task.DONE: "plain", Task.FIRST: "plain", Task.OPEN: "plain", Task.THEN: "quick"}
 _MUTABLE = (
     "dag_run",
     "dag_run_event",
@@ -83,7 +85,9 @@ _RESTORE = "".join(
 def offer(*tasks: Task) -> Offer:
     """A worker that can run these tasks (none named: all)."""
     names = [handler(task) for task in tasks] or ["test:*"]
-    return Offer("default", frozenset({"default", "quick"}), {}, {}, tuple((name, frozenset({"*"})) for name in names))
+    return Offer(
+        "default", frozenset({"default", "plain", "quick"}), {}, {}, tuple((name, frozenset({"*"})) for name in names)
+    )
 
 
 def handler(task: Task) -> str:
@@ -100,7 +104,7 @@ def _draft() -> DagDraft:
             task.name.lower(),
             Handler(handler(task)),
             upstream_task_ids=("first",) if task is Task.THEN else (),
-            policy=PolicyDraft(pool_name=_POOLS.get(task), queue_name="quick" if task is Task.THEN else None),
+            policy=PolicyDraft(pool_name=_POOLS.get(task), queue_name=_QUEUES.get(task, "default")),
         )
         for task in Task
     ]
@@ -129,11 +133,12 @@ class World:
         world.session_id = greeting.session_id
         for run_id in world.runs:
             await world.step({run_id: RunWork(events=[RunStarted()])})
-        live = await world._claim(6, Task.DONE, Task.FIRST, Task.HELD)
+        live = await world._claim(Task.DONE, Task.FIRST, Task.HELD)
+        assert len(live) == 6
         for run_id in world.runs:
             done = next(key for key in live if key[:2] == (run_id, Task.DONE))
             await world.step(ends([done]))
-        assert await world._claim(2, Task.PARKED) == []
+        assert await world._claim(Task.PARKED) == []
         await world._keep()
         return world
 
@@ -155,8 +160,9 @@ class World:
     def runs_created(self, run_ids: Sequence[uuid.UUID]) -> None:
         self.runs = list(run_ids)
 
-    async def _claim(self, count: int, *tasks: Task) -> list[AttemptKey]:
-        outcome = await self.step({}, Seat(self.session_id, 1, count, offer(*tasks)))
+    async def _claim(self, *tasks: Task) -> list[AttemptKey]:
+        """Claim all of these tasks that may be claimed."""
+        outcome = await self.step({}, Seat(self.session_id, 1, 100, offer(*tasks)))
         return [each.key for each in outcome.assigned]
 
     async def _keep(self) -> None:

@@ -1,6 +1,6 @@
 """Every two of the engine's operations meet, at every statement of the first.
 
-`claim/accept@3-limited_candidates` is: a claim stands before its statement 3, an accept comes and runs until it has
+`claim/accept@4-candidates` is: a claim stands before its statement 4, an accept comes and runs until it has
 ended or waits for the claim; then both go on, what follows from them is stepped, and every promise is checked. In a
 second round the one that came keeps its transaction open until the other has ended or waits for it. At the end the
 rest of both runs is worked off: what had been lost on the way would be missing there.
@@ -38,8 +38,8 @@ TAKEN_BACK = (Task.FIRST, Task.LONE, Task.OPEN, Task.PARKED)
 
 # ---- the operations
 async def claim(actor: Actor) -> None:
-    """Credits for what stands in the queue without a limit and for the one slot of the roomy pool."""
-    await actor.step({}, credits=3)
+    """Credits for a task without a limit and for the one slot of the roomy pool."""
+    await actor.step({}, credits=2)
 
 
 async def park(actor: Actor) -> None:
@@ -106,13 +106,14 @@ def _told(actor: Actor, task: Task) -> RunWork:
     return RunWork(reports=[report])
 
 
+SOUGHT = "now lock_sessions claim claim candidates hold_uncapped lock_limits limit_use"
 JUDGED = "lock_runs accept write_step lock_limits limit_use unpark commit"
 FREED = JUDGED
 GREETED = "lock_worker lock_sessions_of_worker now"
 LOOKED = "lock_runs_waiting rebind live_of_worker commit"
 WHILE_OPEN: dict[Doing, str] = {
-    claim: "now lock_sessions claim limited_candidates lock_limits limit_use take_limited commit",
-    park: "now lock_sessions claim limited_candidates claim lock_limits limit_use take_limited park unpark commit",
+    claim: f"{SOUGHT} take_limited commit",
+    park: f"{SOUGHT} take_limited park unpark commit",
     accept: "lock_runs accept busy_queues lock_sessions hand_over write_step commit",
     free_slot: FREED,
     withdraw: "lock_timeout lock_run_waiting withdraw request_cancel write_step lock_sessions claim lock_limits "
