@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import gc
 import heapq
+import io
 import marshal
 import os
 import select
@@ -476,6 +477,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     processes.adopt_orphans()
+    _show_at_once()
     sys.path[:] = [path for path in sys.argv[2].split(os.pathsep) if path]
     warm_up(sys.path)
     rehearse(Masker())
@@ -484,6 +486,13 @@ def main() -> None:
     gc.disable()
     gc.freeze()
     server.run()
+
+
+def _show_at_once() -> None:
+    """Lines of bodies, and of the Python programs that they start, leave their process when they are printed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
 
 
 if __name__ == "__main__":

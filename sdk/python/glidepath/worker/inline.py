@@ -3,15 +3,15 @@
 Its frames are the contract's own messages: a WorkResponse with assignments in, a WorkRequest with results, progress
 and log chunks out, behind one letter that says what the frame is. Results gather for at most `FLUSH_SECONDS` while
 tasks are short and are told before a next task starts, so at most that much is unknown when a task takes the process
-down. A counter in shared memory says how many tasks were started: the stream process, which cannot end a task here,
-ends the whole process when one runs over its time, and knows from the counter which one it was and which never began.
+down; what they print is kept in shared memory until it is told. A counter there says how many tasks were started: the
+stream process, which cannot end a task here, ends the whole process when one runs over its time, and knows from the
+counter which one it was and which never began.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import mmap
 import os
 import signal
 import socket
@@ -23,11 +23,12 @@ from typing import Any
 from glidepath.inputs import resolve_inputs
 from glidepath.worker import body, context, failures, results
 from glidepath.worker.assignments import context_fields
+from glidepath.worker.kept import Kept
 from glidepath.worker.loading import HandlerNotFound, Loader
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import pack, read_frame
 from glidepath_proto.registry.v1.dag_pb2 import Handler
-from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, Success
+from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, LogChunk, Success
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest, WorkResponse
 
 FLUSH_SECONDS = 0.004
@@ -43,9 +44,9 @@ RESULTS, SPOOLED, ASK = b"R", b"U", b"Q"
 class InlineRunner:
     """Runs what comes until the socket closes."""
 
-    def __init__(self, sock: socket.socket, counter: mmap.mmap, sources: str) -> None:
+    def __init__(self, sock: socket.socket, kept: Kept, sources: str) -> None:
         self._sock = sock
-        self._counter = memoryview(counter).cast("Q")
+        self._kept = kept
         self._sources = sources
         self._loader = Loader(sys.path)
         self._masker = Masker(secrets_of(os.environ))
@@ -104,7 +105,7 @@ class InlineRunner:
         self._log(stream, lines)
 
     def _run_one(self, assignment: Assignment) -> None:
-        self._counter[0] += 1
+        self._kept.count[0] += 1
         self._token = assignment.task_token
         self._log_number = 0
         started = time.time()
@@ -158,8 +159,12 @@ class InlineRunner:
             if not chunks or chunks[-1].task_token != self._token or len(chunks[-1].entries) >= CHUNK_LINES_MAX:
                 chunks.add(task_token=self._token, sequence_number=self._log_number)
                 self._log_number += 1
+            new = LogChunk(task_token=self._token, sequence_number=chunks[-1].sequence_number)
             for line in lines:
-                chunks[-1].entries.add(time=now, stream=stream, text=self._masker.mask(line)[:LINE_CHARS_MAX])
+                new.entries.add(time=now, stream=stream, text=self._masker.mask(line)[:LINE_CHARS_MAX])
+            chunks[-1].entries.extend(new.entries)
+            if not self._kept.add(WorkRequest(log_chunks=[new])):
+                self._send_out()
         self._said.set()
 
     def _send(self, payload: bytes) -> None:
@@ -177,9 +182,13 @@ class InlineRunner:
     def _flush(self) -> None:
         self._flushed = time.monotonic()
         with self._lock:
-            if self._out.ByteSize():
-                self._sock.sendall(pack(RESULTS + self._out.SerializeToString()))
-                self._out = WorkRequest()
+            self._send_out()
+
+    def _send_out(self) -> None:
+        if self._out.ByteSize():
+            self._sock.sendall(pack(RESULTS + self._out.SerializeToString()))
+            self._out = WorkRequest()
+            self._kept.clear()
 
 
 class _Printed:
@@ -220,10 +229,10 @@ def _left(leave: SystemExit) -> body.End:
 
 
 def main() -> None:
-    """Entry of the process: socket, import path, the counter's descriptor, the folder of sources."""
+    """Entry of the process: socket, import path, the descriptor of what is kept, the folder of sources."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[1]))
-    runner = InlineRunner(sock, mmap.mmap(int(sys.argv[3]), 8), sys.argv[4])
+    runner = InlineRunner(sock, Kept(int(sys.argv[3])), sys.argv[4])
     sys.stdout, sys.stderr = _Printed(runner, "stdout"), _Printed(runner, "stderr")
     runner.run()

@@ -8,7 +8,6 @@ fault; tasks before it ran but nobody heard how they ended, tasks behind it neve
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import signal
 import time
@@ -16,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from glidepath.worker import kept
 from glidepath.worker.held import Held
-from glidepath.worker.inline import ANSWER, ASSIGNMENTS, CONFIGURE
+from glidepath.worker.inline import ANSWER, ASSIGNMENTS, CONFIGURE, RESULTS
 from glidepath.worker.subprocesses import Connected, Started
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkResponse
 
@@ -53,9 +53,9 @@ class Inlines:
         self._configuration = b""
         self._stillborn = 0
         self._began = (0, 0.0)
-        self._counter_file = os.memfd_create("glidepath-inline")
-        os.ftruncate(self._counter_file, 8)
-        self._counter = memoryview(mmap.mmap(self._counter_file, 8)).cast("Q")
+        self._kept_file = os.memfd_create("glidepath-inline")
+        os.ftruncate(self._kept_file, kept.BYTES)
+        self._kept = kept.Kept(self._kept_file)
 
     def submit(self, tasks: Sequence[Held]) -> None:
         """Run these after what was submitted before."""
@@ -91,7 +91,7 @@ class Inlines:
 
     def running(self) -> tuple[Held, float] | None:
         """The task that runs and for how many seconds at least, as far as repeated calls could see."""
-        started = self._counter[0]
+        started = self._kept.count[0]
         position = started - self._heard - 1
         if not 0 <= position < len(self._handed):
             return None
@@ -122,9 +122,10 @@ class Inlines:
 
     def _runner(self) -> Connected:
         if self._pipe is None:
-            self._counter[0] = 0
+            self._kept.count[0] = 0
+            self._kept.clear()
             self._heard = 0
-            started = Started(MODULE, [str(self._counter_file), self._sources], self._paths, [self._counter_file])
+            started = Started(MODULE, [str(self._kept_file), self._sources], self._paths, [self._kept_file])
             self._pipe = Connected(started, self._events.inline_frames, self._on_closed)
             if self._configuration:
                 self._pipe.send(self._configuration)
@@ -135,7 +136,9 @@ class Inlines:
             return
         pipe, self._pipe = self._pipe, None
         status = pipe.process.wait()
-        begun = min(len(self._handed), self._counter[0] - self._heard)
+        if untold := self._kept.untold().SerializeToString():
+            self._events.inline_frames([RESULTS + untold])
+        begun = min(len(self._handed), self._kept.count[0] - self._heard)
         ran = [self._handed.popleft() for _ in range(begun)]
         self._waiting.extendleft(reversed(self._handed))
         self._handed.clear()

@@ -31,7 +31,8 @@ class WorkerProcess:
         command = [sys.executable, "-m", "glidepath.worker", "--address", f"127.0.0.1:{plane.port}", "--slots", "4"]
         command += ["--identity", identity] if identity else []
         command += ["--state-dir", str(self.state), "--dags-folder", str(self.tasks), *flags]
-        env = {**os.environ, "PYTHONPATH": str(SDK), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        env = {**kept, "PYTHONPATH": str(SDK), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, env=env, stderr=log, stdout=log, cwd=folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from control_plane import ControlPlane
 
 from conftest import StartWorker
 from glidepath_proto.common.v1.failure_pb2 import Failure, FailureKind
-from glidepath_proto.worker.v1.task_pb2 import AttemptResult
+from glidepath_proto.worker.v1.task_pb2 import AttemptResult, LogEntry
 
 TASKS = textwrap.dedent(
     """
@@ -80,6 +81,14 @@ TASKS = textwrap.dedent(
     def waits():
         print("waiting", os.getpid(), flush=True)
         time.sleep(600)
+
+    def prints_until_killed(path):
+        print("before")
+        while not os.path.exists(path):
+            time.sleep(0.01)
+        print("after", time.time())
+        print("last")
+        os.kill(os.getpid(), signal.SIGKILL)
     """
 )
 
@@ -93,6 +102,33 @@ def test_a_function_returns_json_and_prints_to_its_log(plane: ControlPlane, star
     assert result.start_time.seconds <= result.end_time.seconds
     assert [(e.stream, e.text) for e in plane.logs[token]] == [("stdout", "adding 1 2")]
     assert {token} <= plane.accepted and {token} <= plane.started
+
+
+def test_a_line_is_told_when_it_is_printed_and_survives_a_kill(
+    plane: ControlPlane, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    start_worker().write("jobs", TASKS)
+    for inline in (False, True):
+        go = tmp_path / f"go-{inline}"
+        token = plane.assign("python:jobs:prints_until_killed", inline=inline, inputs={"path": str(go)})
+        plane.line(token, "before")  # while the task runs
+        let_go = time.time()
+        go.touch()
+        assert failure_of(plane.result(token)).signal_number == 9
+        plane.line(token, "last")
+        before, after, last = plane.logs[token]
+        printed = float(after.text.split()[1])
+        assert time_of(before) < let_go < time_of(after)
+        assert printed - 0.001 < time_of(after) < printed + 1
+        assert time_of(last) >= time_of(after)
+
+
+def test_a_python_program_that_a_command_starts_is_seen_at_once(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker()
+    code = "import os; print(1); os.kill(os.getpid(), 9)"
+    token = plane.assign("shell", inputs={"command": f"exec {sys.executable} -c '{code}'"})
+    assert failure_of(plane.result(token)).signal_number == 9
+    plane.line(token, "1")
 
 
 def test_credits_are_granted_once_and_given_back_with_each_result(
@@ -314,6 +350,10 @@ STUBBORN = textwrap.dedent(
 def failure_of(result: AttemptResult) -> Failure:
     assert result.WhichOneof("outcome") == "failed", result
     return result.failed
+
+
+def time_of(entry: LogEntry) -> float:
+    return entry.time.ToNanoseconds() / 1e9
 
 
 def alive(pid: int) -> bool:

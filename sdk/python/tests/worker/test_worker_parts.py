@@ -15,6 +15,7 @@ from glidepath.worker.body import NOTHING, OutputLimits, call
 from glidepath.worker.capture import LINE_CHARS_MAX, Capture
 from glidepath.worker.context import NotInTask, TaskContext, current, running
 from glidepath.worker.journal import SEGMENT_BYTES, Journal, sync
+from glidepath.worker.kept import BYTES, Kept
 from glidepath.worker.leases import Lease
 from glidepath.worker.loading import Loader
 from glidepath.worker.logs import ATTEMPT_BYTES_MAX, CHUNK_BYTES_MAX, LogStore
@@ -23,7 +24,7 @@ from glidepath.worker.outbox import Outbox
 from glidepath.worker.pipes import FRAME_BYTES_MAX, BrokenFrame, FrameReader, pack
 from glidepath.worker.sources import SourceRefused, SourceStore
 from glidepath.worker.state_dir import WorkerSettingsError, claim
-from glidepath_proto.worker.v1.task_pb2 import AttemptResult, Progress, Success
+from glidepath_proto.worker.v1.task_pb2 import AttemptResult, LogChunk, LogEntry, Progress, Success
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest
 
 
@@ -240,6 +241,33 @@ class TestCapture:
         capture = Capture(Masker())
         capture.feed("stderr", b"\xff\xfe ok\r\n", 1.0)
         assert capture.take() == [(1.0, "stderr", "\ufffd\ufffd ok")]
+
+
+class TestKept:
+    def test_parts_of_a_chunk_are_one_again_until_they_are_told(self) -> None:
+        file = os.memfd_create("test")
+        os.ftruncate(file, BYTES)
+        kept, seen = Kept(file), Kept(file)
+        parts = [(b"a", 0, "one"), (b"a", 0, "two"), (b"a", 1, "three"), (b"b", 1, "four")]
+        for token, number, text in parts:
+            assert kept.add(untold(token, number, text))
+        chunks = seen.untold().log_chunks
+        assert [
+            (chunk.task_token, chunk.sequence_number, [each.text for each in chunk.entries]) for chunk in chunks
+        ] == [
+            (b"a", 0, ["one", "two"]),
+            (b"a", 1, ["three"]),
+            (b"b", 1, ["four"]),
+        ]
+        assert not kept.add(untold(b"b", 1, "x" * BYTES))
+        kept.clear()
+        assert not seen.untold().log_chunks
+        os.close(file)
+
+
+def untold(token: bytes, number: int, text: str) -> WorkRequest:
+    chunk = LogChunk(task_token=token, sequence_number=number, entries=[LogEntry(text=text)])
+    return WorkRequest(log_chunks=[chunk])
 
 
 class TestOutbox:
