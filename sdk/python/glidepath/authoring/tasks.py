@@ -91,7 +91,7 @@ def shell(
 
     Values in the command stay single words, never code; free text is safest in `env`, whose entries are text:
     constants, templates, params or outputs. With `output="json"` the last line that the command prints is its
-    output, as JSON; a command has none otherwise.
+    output, as JSON, and the task fails when it is none; a command has no output otherwise.
     """
     if output not in ("none", "json"):
         raise AuthoringError(f"task '{task_id}': output is {output!r}; expected 'none' or 'json'")

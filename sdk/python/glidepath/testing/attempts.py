@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -15,7 +16,6 @@ from typing import Any
 from glidepath.authoring.nodes import Node
 from glidepath.errors import GlidepathError, InputError
 from glidepath.inputs import SHELL, resolve_inputs
-from glidepath.payloads import decode
 from glidepath.testing.results import FailureSeen
 from glidepath.worker import body, failures
 from glidepath.worker.context import TaskContext, WorkerRefused, running
@@ -180,5 +180,5 @@ def _run_shell(command: str, env: Mapping[str, str] | None = None, output: str =
     print(done.stdout, end="")
     if done.returncode:
         raise ExitStatus(f"exit status {done.returncode}")
-    lines = done.stdout.split("\n")
-    return decode(Payload(data=next(filter(None, reversed(lines)), "null").encode())) if output == "json" else None
+    line = next((each for each in reversed(done.stdout.split("\n")) if each.strip()), "")
+    return json.loads(body.printed(line, line)) if output == "json" else None

@@ -24,6 +24,7 @@ End = tuple[dict[str, Any], bytes]
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
+LINE_CHARS_SHOWN = 200
 NOTHING: dict[str, Any] = {"end": "success"}
 """The end of a task that returned None."""
 
@@ -116,6 +117,27 @@ def encode(value: Any) -> tuple[str, bytes]:
             "number, str, list, dict with str keys or bytes, or store a file with current().put_artifact(path) and "
             "return the reference"
         ) from error
+
+
+def printed(line: str, shown: str) -> bytes:
+    """The output of a command that promised JSON, from the last line that it printed ("" for none).
+
+    OutputRefused when that is no JSON; `shown` is what people may see of it.
+    """
+    try:
+        json.loads(line, parse_constant=_refuse)
+    except ValueError as error:
+        found = (
+            f"the last line that it printed is {shown[:LINE_CHARS_SHOWN]!r} ({error})" if line else "it printed none"
+        )
+        raise OutputRefused(
+            "the command's output is to be its last line, as JSON of at most 64 KiB, because of output='json'; " + found
+        ) from error
+    return line.strip().encode()
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"JSON knows no {constant}")
 
 
 def masked(end: dict[str, Any], masker: Masker) -> dict[str, Any]:

@@ -51,6 +51,11 @@ class Attempt:
         self.log_flush_due = False
         self.wants_output = ""
 
+    def promised_line(self) -> tuple[str, str] | None:
+        """Of a command whose output is its last line: that line, and what people may see of it."""
+        line = self.capture.last_line
+        return (line, self.capture.masker.mask(line)) if self.wants_output == "json" else None
+
 
 class Fork:
     """One fork in two steps: what is made before it, and the fork itself, which touches as little as it can.

@@ -400,7 +400,7 @@ class Forkserver:
                 "cause": self._cause(attempt),
                 "end": end,
                 "end_after_cause": after_cause,
-                "output": attempt.capture.last_line if attempt.wants_output == "json" else "",
+                "printed": attempt.promised_line(),
                 "started": attempt.started,
                 "ended": time.time(),
             },

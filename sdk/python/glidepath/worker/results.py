@@ -7,7 +7,6 @@ it was ended is the end. A body that gave no word is judged by its exit.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import signal
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from glidepath.worker import failures
+from glidepath.worker import body, failures
 from glidepath.worker.child import parse_message
 from glidepath.worker.forkserver import CANCELLED, LEASE_ENDED, OUT_OF_MEMORY, TIMED_OUT
 from glidepath_proto.common.v1.failure_pb2 import Failure
@@ -163,16 +162,16 @@ def _from_status(report: Mapping[str, Any]) -> AttemptResult:
     if code:
         hint = {126: ": the command cannot be run", 127: ": the command was not found"}.get(code, "")
         return failed(b"", failures.APPLICATION, f"exit status {code}", f"ended with exit status {code}{hint}")
-    return AttemptResult(success=_printed(report["output"]))
+    return AttemptResult(success=Success()) if report["printed"] is None else _printed(*report["printed"])
 
 
-def _printed(line: str) -> Success:
-    """The output of a command that asked for its last line to be one; a line that is no JSON gives none."""
+def _printed(line: str, shown: str) -> AttemptResult:
+    """The end of a command whose output is the last line that it printed."""
     try:
-        json.loads(line)
-    except ValueError:
-        return Success()
-    return Success(output=Payload(content_type="application/json", data=line.strip().encode()))
+        data = body.printed(line, shown)
+    except body.OutputRefused as error:
+        return failed(b"", failures.APPLICATION, "OutputRefused", str(error))
+    return AttemptResult(success=Success(output=Payload(content_type=body.JSON, data=data)))
 
 
 def _memory_message(limit_mb: float) -> str:

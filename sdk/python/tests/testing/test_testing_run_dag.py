@@ -271,6 +271,17 @@ def test_shell_commands_run_and_may_print_their_output() -> None:
     assert result["bad"].state == "failed" and "exit status 4" in result["bad"].reason
 
 
+def test_a_command_that_promised_json_and_printed_none_fails() -> None:
+    @dag
+    def made() -> None:
+        shell("talks", "echo '{}'; echo done", output="json")
+        shell("silent", "true", output="json")
+
+    result = run_dag(made)
+    assert result["talks"].state == "failed" and "'done' (Expecting value" in result["talks"].reason
+    assert result["silent"].state == "failed" and "it printed none" in result["silent"].reason
+
+
 def test_tasks_can_be_replaced_by_a_value_or_a_function() -> None:
     @dag
     def made() -> None:

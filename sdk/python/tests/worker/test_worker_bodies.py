@@ -254,6 +254,21 @@ def test_a_command_runs_with_its_variables(plane: ControlPlane, start_worker: St
     assert killed.signal_number == 9
 
 
+def test_a_command_that_promised_json_and_printed_none_fails(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker()
+    secret = {"API_TOKEN": "topsecret-value"}
+    for command, shown in (
+        ("echo '{}'; echo done with $API_TOKEN", "'done with ***' (Expecting value"),
+        ("echo NaN", "'NaN' (JSON knows no NaN)"),
+        ("true", "it printed none"),
+    ):
+        token = plane.assign("shell", inputs={"command": command, "env": secret, "output": "json"})
+        failure = failure_of(plane.result(token))
+        assert (failure.kind, failure.type) == (FailureKind.FAILURE_KIND_APPLICATION, "OutputRefused")
+        assert "output='json'" in failure.message and shown in failure.message
+        assert not failure.HasField("retryable")
+
+
 def test_a_timeout_ends_a_tree_that_resists(plane: ControlPlane, start_worker: StartWorker, tmp_path: Path) -> None:
     worker = start_worker()
     worker.write("stubborn", STUBBORN)
