@@ -50,7 +50,7 @@ async def hello(
                 connection, listed, greeting.session_id, worker.offer.namespace, worker.identity
             )
             greeting.fenced = set(listed) - greeting.bound
-        live = await sessions.live_of_worker(connection, worker.offer.namespace, worker.identity)
+        live = await sessions.live_of_worker(connection, worker.offer.namespace, worker.identity, greeting.session_id)
     for row in live:
         if key_of(row) in greeting.bound:
             continue
@@ -60,6 +60,8 @@ async def hello(
                 key_of(row),
                 AttemptState.RETURNED if same else AttemptState.LOST,
                 judged=row["session_id"],
+                # A later hello in this session has a newer list.
+                judged_generation=greeting.generation if same else None,
                 reason="not in the worker's hands after a reconnect" if same else "the worker restarted without it",
             )
         )

@@ -121,8 +121,9 @@ async def settled_of_sessions(connection: Connection, sessions: Sequence[UUID], 
     return await connection.fetch(_SQL["settled_of_sessions"], sessions, age_seconds)
 
 
-async def live_of_worker(connection: Connection, namespace: str, identity: str) -> list[Row]:
-    return await connection.fetch(_SQL["live_of_worker"], namespace, identity)
+async def live_of_worker(connection: Connection, namespace: str, identity: str, session_id: UUID) -> list[Row]:
+    """What the worker has live in this session, and in those that have ended."""
+    return await connection.fetch(_SQL["live_of_worker"], namespace, identity, session_id)
 
 
 async def orphans(connection: Connection, attempts_max: int) -> list[Row]:

@@ -83,10 +83,11 @@ from live_attempt l
 where l.session_id = any($1::uuid[]) and l.start_time < glidepath_now() - make_interval(secs => $2);
 
 -- name: live_of_worker
--- Live attempts bound to any session that this worker identity ever had.
+-- Live attempts that a hello must judge: those of its own session ($3), and of every session that this worker had and
+-- that has ended. In another session that is open they belong to a later hello.
 select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id
 from live_attempt l join worker_session s using (session_id)
-where s.namespace = $1 and s.worker_identity = $2;
+where s.namespace = $1 and s.worker_identity = $2 and (s.session_id = $3 or s.state <> 'open');
 
 -- name: orphans
 -- Live attempts whose session is not open: what a replica that died between two transactions left to be judged.
