@@ -153,12 +153,18 @@ def _sessions(seen: Seen, ledger: Ledger) -> Iterator[str]:
     for row in seen.rows["live_attempt"]:
         if row["session_id"] not in still_open:
             yield f"task {row['task_index']} is live in a session that has ended"
+    for row in seen.rows["task_attempt"]:
+        if row["state"] == "lost" and row["session_id"] in still_open:
+            yield f"task {row['task_index']} is lost, but its session is open"
     if ledger.greetings:
-        kept = set().union(*(greeting.bound for greeting in ledger.greetings))
+        # The list of the last hello is what counts.
+        last = {(row["session_id"], row["generation"]) for row in seen.rows["worker_session"] if row["state"] == "open"}
+        kept = {key for each in ledger.greetings if (each.session_id, each.generation) in last for key in each.bound}
         for key in seen.live() - kept:
             yield f"task {key.task} is live, but the worker that said hello does not have it"
-        for key in kept - seen.live() - seen.history().keys():
-            yield f"task {key.task} was left to its worker and is nowhere"
+        for key in kept - seen.live():
+            if seen.history().get(key) in (None, "returned"):
+                yield f"task {key.task} was left to its worker, and is {seen.history().get(key, 'nowhere')}"
 
 
 def _reports(seen: Seen, ledger: Ledger) -> Iterator[str]:

@@ -117,6 +117,8 @@ class Actor:
         # A stand-in for connection and pool: what the operations use of both.
         self.connection: Any = SteppedConnection(connection)
         self.task: asyncio.Task[None] | None = None
+        # Of two hellos of one worker the one that comes second knows of more.
+        self.comes_second = False
 
     def start(self, stop_at: int | str | None = None) -> None:
         self.connection.stop_at = stop_at
@@ -191,6 +193,7 @@ async def meet(first: Actor, second: Actor, stop_at: int, *, stays_open: bool) -
     With `stays_open` the second stands before its first commit until the first has ended or waits for it. Returns
     whether the second waited for the first, so that `stays_open` makes no difference.
     """
+    second.comes_second = True
     try:
         first.start(stop_at)
         await first.until_stopped()

@@ -73,9 +73,10 @@ async def expire(actor: Actor) -> None:
 
 
 async def hello(actor: Actor) -> None:
-    """The worker connects again and still has one attempt of each run."""
+    """The worker connects again and still has one attempt of each run; the second time it has got one more."""
     held = [actor.world.key(run_id, Task.FIRST) for run_id in actor.world.runs]
-    await _greet(actor, "1", held)
+    more = [actor.world.key(actor.run_id, Task.HELD)] if actor.comes_second else []
+    await _greet(actor, "1", held + more)
 
 
 async def restart(actor: Actor) -> None:
