@@ -48,7 +48,7 @@ from .convert_worker import (
 )
 from .handlers import Context
 from .worker_feed import Feed
-from .worker_stream import GRACE_SECONDS_DEFAULT, Session, UnarySession
+from .worker_stream import Session, UnarySession
 
 CLAIM_WAIT_SECONDS_MAX = 50.0
 CLAIM_MAX = 1000
@@ -140,8 +140,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     async def _hear(self, session: Session, feed: Feed, request: pb.WorkRequest) -> None:
         session.spoke()
         for token in request.accepted_task_tokens:
-            session.unaccepted.pop(token, None)
-            self._permit(session, token)
+            session.accepted(token)
         if request.results:
             self._engine.submit(self._reports(request.results, session))
         if request.credits:
@@ -155,12 +154,6 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if request.progress or request.log_chunks:
             await feed.put(request.progress, request.log_chunks, self._secret)
         self._engine.credits_changed()
-
-    def _permit(self, session: Session, token: bytes) -> None:
-        """An exclusive attempt may start once the server has heard that it arrived: its lease is this session's."""
-        if token in session.held or unseal(token, self._secret) is not None:
-            session.pending.start_permits.append(token)
-            session.awake.set()
 
     async def _drain(self, session: Session) -> None:
         async with self._database.worker.acquire() as connection:
@@ -181,7 +174,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             self._database.worker, worker, list(listed), uuid7(utc_now()), self._settings.lease_ttl_seconds
         )
         session = kind(greeting.session_id, greeting.generation, worker.offer, self._assignments)
-        session.held.update((listed[key], GRACE_SECONDS_DEFAULT) for key in greeting.bound)
+        session.bind(listed[key] for key in greeting.bound)
         welcome = self._welcome(greeting.session_id, greeting.generation)
         held = set(hello.held_task_tokens)
         welcome.fenced_task_tokens.extend(listed[key] for key in greeting.fenced if listed[key] in held)
@@ -216,10 +209,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         for message in results:
             key = unseal(message.task_token, self._secret)
             if key is None:
-                session.pending.result_acks.add(
-                    task_token=message.task_token, verdict=pb.VERDICT_FENCED, reason="no attempt has this token"
-                )
-                session.awake.set()
+                session.fence(message.task_token, "no attempt has this token")
                 continue
             report, refused = report_in(message, key, self._settings.output_inline_bytes_max, session)
             session.unaccepted.pop(message.task_token, None)

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from glidepath_proto.registry.v1.dag_pb2 import LEASE_MODE_EXCLUSIVE
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
 
 from ..clock import key_bytes, monotonic
@@ -44,6 +45,8 @@ class Session:
         # Tokens in the worker's hands, with the grace of their cancels; and since when one was sent, until accepted.
         self.held: dict[bytes, float] = {}
         self.unaccepted: dict[bytes, float] = {}
+        # Of what is held, attempts that begin only by our permit.
+        self.need_permit: set[bytes] = set()
         self.refused: dict[bytes, str] = {}
         self.owed = 0
         self.closed = False
@@ -59,6 +62,8 @@ class Session:
             message = self.assignments.build(each)
             self.held[message.task_token] = message.cancel_grace.seconds + message.cancel_grace.nanos / 1e9
             self.unaccepted[message.task_token] = now
+            if message.lease_mode == LEASE_MODE_EXCLUSIVE:
+                self.need_permit.add(message.task_token)
             self._send_assignment(message)
         self.awake.set()
 
@@ -108,9 +113,34 @@ class Session:
         self.owed = 0
 
     # ---- what is in the worker's hands
+    def bind(self, tokens: Iterable[bytes]) -> None:
+        """Attempts that hello brought along; of which mode they are, only the worker knows."""
+        tokens = list(tokens)
+        self.held.update(dict.fromkeys(tokens, GRACE_SECONDS_DEFAULT))
+        self.need_permit.update(tokens)
+
+    def accepted(self, token: bytes) -> None:
+        """The worker has it, and an exclusive attempt may begin: its lease is this session's.
+
+        A token that is not held here was taken back before the worker spoke, and may run elsewhere by now.
+        """
+        self.unaccepted.pop(token, None)
+        if token not in self.held:
+            self.fence(token, "the attempt is not this worker's any more")
+        elif token in self.need_permit:
+            self.need_permit.discard(token)
+            self.pending.start_permits.append(token)
+            self.awake.set()
+
+    def fence(self, token: bytes, reason: str) -> None:
+        """Tell the worker to end an attempt that is not live in its hands."""
+        self.pending.result_acks.add(task_token=token, verdict=worker_service_pb2.VERDICT_FENCED, reason=reason)
+        self.awake.set()
+
     def forget(self, token: bytes) -> None:
         self.held.pop(token, None)
         self.unaccepted.pop(token, None)
+        self.need_permit.discard(token)
 
     def unaccepted_since(self, instant: float) -> list[AttemptKey]:
         late = [token for token, sent in self.unaccepted.items() if sent <= instant]
