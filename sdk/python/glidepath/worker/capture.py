@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 
 from glidepath.worker.masking import Masker
+from glidepath.worker.printing import split_mark
 
 Entry = tuple[float, str, str]
-"""Seconds since the epoch, "stdout" or "stderr", one line without its end."""
+"""Seconds since the epoch, "stdout", "stderr" or a level of `logging`, one line without its end."""
 
 LINE_CHARS_MAX = 64 * 1024
 _utf8 = codecs.getincrementaldecoder("utf-8")
@@ -55,7 +56,9 @@ class Capture:
     def _add(self, stream: str, line: str, now: float) -> None:
         if line.endswith("\r"):
             line = line[:-1]
-        if stream == "stdout" and line.strip():
+        if stream == "stderr":
+            stream, line = split_mark(line)
+        elif line.strip():
             self.last_line = line
         while len(line) > LINE_CHARS_MAX:
             head = self.masker.mask(line)

@@ -75,15 +75,9 @@ class TaskContext:
 
     @property
     def logger(self) -> logging.Logger:
-        """Named after the task; its lines are the attempt's log like everything printed."""
+        """Named after the task. Like all of `logging`, it goes to the attempt's log from INFO on (see `printing`)."""
         import logging  # costs every fork something, and most tasks print
 
-        root = logging.getLogger("glidepath.task")
-        if not root.handlers and not logging.root.handlers:
-            handler = logging.StreamHandler()
-            handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-            root.addHandler(handler)
-            root.setLevel(logging.INFO)
         return logging.getLogger(f"glidepath.task.{self.task_id}")
 
     def progress(self, percent: float, note: str = "", *, checkpoint: bytes | None = None) -> None:

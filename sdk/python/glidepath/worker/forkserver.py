@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import gc
 import heapq
-import io
 import marshal
 import os
 import select
@@ -38,6 +37,7 @@ from glidepath.worker.forking import Attempt, Fork, rehearse
 from glidepath.worker.loading import Loader, warm_up
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import BrokenFrame, FrameReader, pack
+from glidepath.worker.printing import prepare_bodies
 
 READ_BYTES = 64 * 1024
 LOG_DELAY_SECONDS = 0.05
@@ -477,7 +477,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     processes.adopt_orphans()
-    _show_at_once()
+    prepare_bodies()
     sys.path[:] = [path for path in sys.argv[2].split(os.pathsep) if path]
     warm_up(sys.path)
     rehearse(Masker())
@@ -486,13 +486,6 @@ def main() -> None:
     gc.disable()
     gc.freeze()
     server.run()
-
-
-def _show_at_once() -> None:
-    """Lines of bodies, and of the Python programs that they start, leave their process when they are printed."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
 
 
 if __name__ == "__main__":

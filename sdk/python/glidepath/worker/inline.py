@@ -27,6 +27,7 @@ from glidepath.worker.kept import Kept
 from glidepath.worker.loading import HandlerNotFound, Loader
 from glidepath.worker.masking import Masker, secrets_of
 from glidepath.worker.pipes import pack, read_frame
+from glidepath.worker.printing import handle_logging
 from glidepath_proto.registry.v1.dag_pb2 import Handler
 from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, LogChunk, Success
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest, WorkResponse
@@ -100,7 +101,7 @@ class InlineRunner:
         raise context.WorkerRefused("the worker is going away")
 
     def write(self, stream: str, text: str) -> None:
-        """What a task prints."""
+        """What a task prints, or logs: `stream` is the level then."""
         *lines, self._printed[stream] = (self._printed.get(stream, "") + text).split("\n")
         self._log(stream, lines)
 
@@ -235,4 +236,5 @@ def main() -> None:
     sock = socket.socket(fileno=int(sys.argv[1]))
     runner = InlineRunner(sock, Kept(int(sys.argv[3])), sys.argv[4])
     sys.stdout, sys.stderr = _Printed(runner, "stdout"), _Printed(runner, "stderr")
+    handle_logging(lambda level, text: runner.write(level, text + "\n"))
     runner.run()

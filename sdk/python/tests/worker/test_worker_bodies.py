@@ -82,6 +82,17 @@ TASKS = textwrap.dedent(
         print("waiting", os.getpid(), flush=True)
         time.sleep(600)
 
+    def logs(configure):
+        import logging
+
+        exec(configure)
+        logging.info("begins")
+        logging.debug("not of interest")
+        logging.warning("two\\nlines")
+        logging.getLogger("library").info("connected")
+        print("not logged", file=sys.stderr)
+        print([handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler])
+
     def prints_until_killed(path):
         print("before")
         while not os.path.exists(path):
@@ -218,7 +229,46 @@ def test_progress_and_checkpoint_survive_the_death_of_the_body(plane: ControlPla
     assert failure_of(plane.result(token)).signal_number == 9
     progress = plane.progress[token]
     assert (progress.percent, progress.note, progress.checkpoint) == (50, "epoch 5", b"4")
-    assert "INFO model saved" in [entry.text for entry in plane.logs[token]]
+    assert [(entry.stream, entry.text) for entry in plane.logs[token]] == [("INFO", "model saved")]
+
+
+def test_logging_goes_to_the_log_with_its_level(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    for inline in (False, True):
+        token = plane.assign("python:jobs:logs", inline=inline, inputs={"configure": ""})
+        assert plane.result(token).HasField("success")
+        assert [(entry.stream, entry.text) for entry in plane.logs[token]] == [
+            ("INFO", "begins"),
+            ("WARNING", "two"),
+            ("WARNING", "lines"),
+            ("INFO", "library: connected"),
+            ("stderr", "not logged"),
+            ("stdout", "[]"),
+        ]
+
+
+def test_a_task_that_configures_logging_has_it_alone(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker().write("jobs", TASKS)
+    for configure, expected in (
+        (
+            "from logging import basicConfig; basicConfig(); basicConfig(force=True)",
+            ["WARNING:root:two", "lines", "not logged"],
+        ),
+        ("logging.basicConfig(format='(%(message)s)')", ["(two", "lines)", "not logged"]),
+        ("logging.root.addHandler(logging.StreamHandler())", ["two", "lines", "not logged"]),
+        (
+            "logging.root.setLevel(logging.INFO); logging.root.addHandler(logging.StreamHandler())",
+            ["begins", "two", "lines", "connected", "not logged"],
+        ),
+        (
+            "import logging.config; logging.config.dictConfig({'version': 1, 'root': {'level': 'ERROR'}})",
+            ["not logged"],
+        ),
+    ):
+        token = plane.assign("python:jobs:logs", inputs={"configure": configure})
+        assert plane.result(token).HasField("success")
+        assert [entry.text for entry in plane.logs[token] if entry.stream == "stderr"] == expected
+        assert {entry.stream for entry in plane.logs[token]} == {"stderr", "stdout"}
 
 
 def test_a_handler_that_is_not_there_is_named(plane: ControlPlane, start_worker: StartWorker) -> None:
