@@ -66,7 +66,7 @@ class Heartbeats:
         return 0.05
 
     async def watch(self) -> float | None:
-        pullers: dict[UUID, Heard] = dict(self.engine.replica.pullers.by_session)  # type: ignore[arg-type]
+        pullers = await self._current()
         if pullers:
             async with self.engine.database.worker.acquire() as connection:
                 rows = await sessions.wanted_cancels(connection, list(pullers))
@@ -81,27 +81,45 @@ class Heartbeats:
                 self.engine.unsettled_since = None
         return None
 
+    async def _current(self) -> dict[UUID, Heard]:
+        """The sessions here that go on. One that has ended, or moved to a newer stream, is not ours to judge."""
+        pullers: dict[UUID, Heard] = dict(self.engine.replica.pullers.by_session)  # type: ignore[arg-type]
+        if not pullers:
+            return {}
+        async with self.engine.database.worker.acquire() as connection:
+            current = await sessions.current(connection, *_names(pullers.values()))
+        for session_id in pullers.keys() - current:
+            pullers.pop(session_id).ended()
+        return pullers
+
     def _take_back(self, pullers: Iterable[Heard]) -> None:
         latest = monotonic() - self.engine.settings.accept_timeout_seconds
         for puller in pullers:
             late = puller.unaccepted_since(latest)
             if late:
                 puller.withhold(len(late))
-                self.engine.submit(
-                    Report(key, AttemptState.RETURNED, judged=puller.session_id, reason="the worker did not accept it")
-                    for key in late
-                )
+                self.engine.submit(_returned(late, puller, "the worker did not accept it"))
 
     async def sweep(self, pullers: Iterable[Heard]) -> None:
         """Take back live attempts that these sessions do not know: what an unknown COMMIT may have left."""
         by_session = {puller.session_id: puller for puller in pullers}
         async with self.engine.database.worker.acquire() as connection:
             rows = await sessions.settled_of_sessions(
-                connection, list(by_session), self.engine.settings.accept_timeout_seconds
+                connection, *_names(by_session.values()), self.engine.settings.accept_timeout_seconds
             )
         for session_id, puller in by_session.items():
             live = [sessions.key_of(row) for row in rows if row["session_id"] == session_id]
-            self.engine.submit(
-                Report(key, AttemptState.RETURNED, judged=session_id, reason="the assignment was never sent")
-                for key in puller.unknown(live)
-            )
+            self.engine.submit(_returned(puller.unknown(live), puller, "the assignment was never sent"))
+
+
+def _names(pullers: Iterable[Heard]) -> tuple[list[UUID], list[int]]:
+    pullers = list(pullers)
+    return [each.session_id for each in pullers], [each.generation for each in pullers]
+
+
+def _returned(keys: Iterable[AttemptKey], puller: Heard, reason: str) -> list[Report]:
+    """Verdicts by what this stream knows: they say of which generation it is, because a newer one knows better."""
+    return [
+        Report(key, AttemptState.RETURNED, judged=puller.session_id, judged_generation=puller.generation, reason=reason)
+        for key in keys
+    ]

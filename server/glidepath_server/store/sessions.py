@@ -116,9 +116,16 @@ async def live_of_sessions(connection: Connection, sessions: Sequence[UUID]) -> 
     return await connection.fetch(_SQL["live_of_sessions"], sessions)
 
 
-async def settled_of_sessions(connection: Connection, sessions: Sequence[UUID], age_seconds: float) -> list[Row]:
-    """Live attempts of these sessions that began at least that long ago."""
-    return await connection.fetch(_SQL["settled_of_sessions"], sessions, age_seconds)
+async def current(connection: Connection, sessions: Sequence[UUID], generations: Sequence[int]) -> set[UUID]:
+    """Of these sessions those that are open in this very generation."""
+    return {row["session_id"] for row in await connection.fetch(_SQL["current"], sessions, generations)}
+
+
+async def settled_of_sessions(
+    connection: Connection, sessions: Sequence[UUID], generations: Sequence[int], age_seconds: float
+) -> list[Row]:
+    """Live attempts of these sessions, in these generations, that began at least that long ago."""
+    return await connection.fetch(_SQL["settled_of_sessions"], sessions, generations, age_seconds)
 
 
 async def live_of_worker(connection: Connection, namespace: str, identity: str, session_id: UUID) -> list[Row]:

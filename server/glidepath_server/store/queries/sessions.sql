@@ -76,11 +76,21 @@ where state = 'open';
 select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.start_time
 from live_attempt l where l.session_id = any($1::uuid[]);
 
+-- name: current
+-- Of these sessions those that are open in this very generation.
+select s.session_id
+from worker_session s
+join unnest($1::uuid[], $2::integer[]) as w (session_id, generation) using (session_id, generation)
+where s.state = 'open';
+
 -- name: settled_of_sessions
--- Live attempts that began at least $2 seconds ago: their assignment was sent by now, or never.
+-- Live attempts that began at least $3 seconds ago: their assignment was sent by now, or never. A session that has
+-- moved on to a newer generation is not judged by what is known of an older one.
 select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id
 from live_attempt l
-where l.session_id = any($1::uuid[]) and l.start_time < glidepath_now() - make_interval(secs => $2);
+join unnest($1::uuid[], $2::integer[]) as w (session_id, generation) using (session_id)
+join worker_session s using (session_id, generation)
+where s.state = 'open' and l.start_time < glidepath_now() - make_interval(secs => $3);
 
 -- name: live_of_worker
 -- Live attempts that a hello must judge: those of its own session ($3), and of every session that this worker had and
