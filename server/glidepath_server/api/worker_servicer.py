@@ -16,7 +16,7 @@ from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 
 from .. import __version__
-from ..clock import monotonic, utc_now, uuid7
+from ..clock import utc_now, uuid7
 from ..core.errors import (
     AlreadyExists,
     Fenced,
@@ -283,26 +283,41 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
         session = await self._find(request.session)
         await self._renew(session)
-        latest = monotonic() - self._settings.accept_timeout_seconds
-        lost = session.unlisted(request.held_task_tokens, latest)
-        self._engine.submit(
-            Report(key, AttemptState.RETURNED, judged=session.session_id, reason="the answer to the claim was lost")
-            for key in lost
-        )
-        response = pb.HeartbeatResponse(lease_ttl=seconds_to_wire(self._settings.lease_ttl_seconds))
+        held = {token: unseal(token, self._secret) for token in request.held_task_tokens}
+        await self._take_back(session, set(held.values()))
         async with self._database.worker.acquire() as connection:
             rows = await sessions.wanted_cancels(connection, [session.session_id])
             live = {sessions.key_of(row) for row in await sessions.live_of_sessions(connection, [session.session_id])}
+        response = pb.HeartbeatResponse(lease_ttl=seconds_to_wire(self._settings.lease_ttl_seconds))
         for row in rows:
             response.cancels.add(
                 task_token=seal(sessions.key_of(row), self._secret),
                 reason=row["cancel_reason"],
                 grace=seconds_to_wire(10.0),
             )
-        response.fenced_task_tokens.extend(
-            token for token in request.held_task_tokens if unseal(token, self._secret) not in live
-        )
+        response.fenced_task_tokens.extend(token for token, key in held.items() if key not in live)
         return response
+
+    async def _take_back(self, session: UnarySession, held: set[AttemptKey | None]) -> None:
+        """Attempts that are old enough to have arrived and are not listed: their answer was lost. Judged by the rows:
+        whichever replica answered the claim, its memory may be gone."""
+        async with self._database.worker.acquire() as connection:
+            rows = await sessions.settled_of_sessions(
+                connection, [session.session_id], [session.generation], self._settings.accept_timeout_seconds
+            )
+        lost = [key for key in map(sessions.key_of, rows) if key not in held]
+        for key in lost:
+            session.forget(seal(key, self._secret))
+        self._engine.submit(
+            Report(
+                key,
+                AttemptState.RETURNED,
+                judged=session.session_id,
+                judged_generation=session.generation,
+                reason="the answer to the claim was lost",
+            )
+            for key in lost
+        )
 
     async def _find(self, ref: pb.SessionRef) -> UnarySession:
         """The session that a unary client names: from memory, or from its row when another replica opened it."""

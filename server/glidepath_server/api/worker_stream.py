@@ -179,18 +179,9 @@ class Session:
 class UnarySession(Session):
     """A session of a client that cannot hold a stream: what is assigned waits for its next Claim."""
 
-    def __init__(self, session_id: UUID, generation: int, offer: Offer, assignments: Assignments) -> None:
-        super().__init__(session_id, generation, offer, assignments)
-        self.claimed_at: dict[bytes, float] = {}
-
     def assign(self, assigned: list[Assigned]) -> None:
         super().assign(assigned)
-        self.claimed_at.update(self.unaccepted)
         self.unaccepted.clear()  # judged by what its heartbeats list, not by a message that it cannot send
-
-    def forget(self, token: bytes) -> None:
-        super().forget(token)
-        self.claimed_at.pop(token, None)
 
     def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]:
         """None: another replica may have answered its claims; its heartbeats say what it holds."""
@@ -203,11 +194,3 @@ class UnarySession(Session):
         found = list(self.pending.assignments)
         del self.pending.assignments[:]
         return found
-
-    def unlisted(self, listed: Iterable[bytes], instant: float) -> list[AttemptKey]:
-        """Claims from before `instant` that the client does not hold: their answer was lost."""
-        known = set(listed)
-        lost = [token for token, sent in self.claimed_at.items() if sent <= instant and token not in known]
-        for token in lost:
-            self.forget(token)
-        return self._keys(lost)

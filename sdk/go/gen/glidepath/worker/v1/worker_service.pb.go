@@ -1347,7 +1347,8 @@ func (x *ReportResponse) GetLogAcks() []*LogAck {
 type HeartbeatRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Session *SessionRef            `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// Everything the client holds. A claim older than 5 s that is not listed is taken back.
+	// Everything the client holds, results without an answer included. A claim older than 5 s that is not listed is taken
+	// back.
 	HeldTaskTokens [][]byte `protobuf:"bytes,2,rep,name=held_task_tokens,json=heldTaskTokens,proto3" json:"held_task_tokens,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
