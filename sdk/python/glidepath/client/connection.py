@@ -9,20 +9,26 @@ Each of address, token and namespace is taken from the first place that has it:
 4. 127.0.0.1:7711, no token, namespace "default".
 
 Token and namespace belong to a server: those of the file are not used for an address that came from elsewhere.
+A worker takes the token of `worker.token` beside that file if there is one, since a person's token admits no worker.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from glidepath.errors import GlidepathError
 
+WORKER_TOKEN = "worker.token"
 ADDRESS_DEFAULT = "127.0.0.1:7711"
 NAMESPACE_DEFAULT = "default"
+
+
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class ConnectionSettingsError(GlidepathError, ValueError):
@@ -60,14 +66,15 @@ def find_connection(
     tls: Tls | bool | None = None,
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
+    worker: bool = False,
 ) -> Connection:
     """Fill in what the arguments leave empty. `folder` is where the search for `.glidepath/` starts."""
     address = address or environ.get("GLIDEPATH_ADDRESS", "")
-    token = token or _environment_token(environ)
+    token = _one_token(token, "token") if token else _environment_token(environ)
     namespace = namespace or environ.get("GLIDEPATH_NAMESPACE", "")
     found = Connection()
     if not (address and token and namespace):
-        found = _read_connection_file(environ, folder or Path.cwd())
+        found = _read_connection_file(environ, folder or Path.cwd(), worker)
         if address not in ("", found.address):
             found = Connection()
     return Connection(
@@ -87,21 +94,24 @@ def _choose_tls(tls: Tls | bool | None, environ: Mapping[str, str]) -> Tls | Non
 
 def _environment_token(environ: Mapping[str, str]) -> str:
     if token := environ.get("GLIDEPATH_TOKEN", ""):
-        return token
+        return _one_token(token, "GLIDEPATH_TOKEN")
     token_file = environ.get("GLIDEPATH_TOKEN_FILE", "")
     return _read_token(Path(token_file), "GLIDEPATH_TOKEN_FILE") if token_file else ""
 
 
-def _read_connection_file(environ: Mapping[str, str], folder: Path) -> Connection:
+def _read_connection_file(environ: Mapping[str, str], folder: Path, worker: bool) -> Connection:
     path = _connection_file(environ, folder)
     if path is None:
         return Connection()
     try:
         content = json.loads(path.read_text())
-        token_file = content.get("token_file", "")
+        own = worker and (path.parent / WORKER_TOKEN).is_file()
+        token_file = WORKER_TOKEN if own else content.get("token_file", "")
         return Connection(
             address=content["address"],
-            token=_read_token(path.parent / token_file, f"token_file of {path}") if token_file else "",
+            token=_read_token(path.parent / token_file, f"{'beside' if own else 'token_file of'} {path}")
+            if token_file
+            else "",
             namespace=content.get("namespace", "") or NAMESPACE_DEFAULT,
         )
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -121,6 +131,18 @@ def _connection_file(environ: Mapping[str, str], folder: Path) -> Path | None:
 
 def _read_token(path: Path, named_by: str) -> str:
     try:
-        return path.read_text().strip()
+        return _one_token(path.read_text(errors="replace"), f"{named_by}: {path}")
     except OSError as error:
         raise ConnectionSettingsError(f"{named_by}: cannot read the token from {path}: {error.strerror}") from error
+
+
+def _one_token(text: str, where: str) -> str:
+    """The token, without blanks around it. The error shows nothing of it."""
+    token = text.strip()
+    if not _TOKEN.fullmatch(token):
+        lines, words = len(token.splitlines()), len(token.split())
+        found = f"{words} words on {lines} lines" if lines > 1 else f"{words} words"
+        if words < 2:
+            found = "characters that no token has" if words else "nothing"
+        raise ConnectionSettingsError(f"{where} holds {found}; expected one token, on one line and without blanks")
+    return token

@@ -102,8 +102,7 @@ class Stream:
                     backoff.reset()
             except grpc.aio.AioRpcError as error:
                 if error.code() in REFUSALS and not self._welcomed_once:
-                    message = f"{connection.address} refuses this worker: {error.details() or error.code().name}"
-                    raise WorkerNotAdmitted(message) from error
+                    raise _not_admitted(connection, error) from error
                 if error.code() is grpc.StatusCode.ALREADY_EXISTS:
                     self._evicted(error)
                 logger.warning("stream to %s ended: %s %s", connection.address, error.code().name, error.details())
@@ -233,3 +232,14 @@ class Stream:
             await asyncio.sleep(min(interval / 2, 2 * interval - silent))
             silent = boottime() - lease.heard_at
         logger.warning("nothing heard from the server for %.1f s; leaving this stream", silent)
+
+
+def _not_admitted(connection: Connection, error: grpc.aio.AioRpcError) -> WorkerNotAdmitted:
+    message = f"{connection.address} refuses this worker: {error.details() or error.code().name}"
+    if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+        message += (
+            ". A worker needs a token of the role worker in GLIDEPATH_TOKEN, or in a file that GLIDEPATH_TOKEN_FILE "
+            "names: `glidepath up` leaves one in .glidepath/worker.token, `glidepath token create NAME --role worker` "
+            "makes one"
+        )
+    return WorkerNotAdmitted(message)

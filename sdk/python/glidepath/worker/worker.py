@@ -70,7 +70,7 @@ class Worker:
         if sys.platform != "linux":
             raise WorkerSettingsError(f"this worker owns its tasks' processes as Linux lets it; here is {sys.platform}")
         first, *others = [each.strip() for each in address.split(",")]
-        connection = find_connection(first, token, namespace, tls)
+        connection = find_connection(first, token, namespace, tls, worker=True)
         self._connections = [connection, *(_elsewhere(connection, each) for each in others if each)]
         self._namespace = connection.namespace
         self._queues = list(queues)

@@ -56,6 +56,46 @@ def test_token_file_of_the_environment_is_read(tmp_path: Path) -> None:
         find_connection(environ={"GLIDEPATH_TOKEN_FILE": str(tmp_path / "gone")}, folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"one\ntwo\n", "2 words on 2 lines"),
+        (b"Bearer one", "2 words; expected one token"),
+        (b"\n", "nothing"),
+        (b"\xff\x00", "characters that no token has"),
+    ],
+)
+def test_what_is_not_one_token_is_named_and_not_shown(tmp_path: Path, content: bytes, found: str) -> None:
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(ConnectionSettingsError, match=f"GLIDEPATH_TOKEN_FILE: {tmp_path}/t holds {found}") as caught:
+        find_connection(environ={"GLIDEPATH_TOKEN_FILE": str(tmp_path / "t")}, folder=tmp_path)
+    assert "one\n" not in str(caught.value) and "Bearer" not in str(caught.value)
+    file = write_connection(tmp_path / ".glidepath")
+    (file.parent / "token").write_bytes(content)
+    with pytest.raises(ConnectionSettingsError, match=f"token_file of {file}: .*/token holds {found}"):
+        find_connection(environ={}, folder=tmp_path)
+
+
+def test_a_token_of_several_lines_is_refused_wherever_it_is_given(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionSettingsError, match="GLIDEPATH_TOKEN holds 2 words on 2 lines"):
+        find_connection(environ={"GLIDEPATH_TOKEN": "one\ntwo"}, folder=tmp_path)
+    with pytest.raises(ConnectionSettingsError, match="token holds 2 words on 2 lines"):
+        find_connection(token="one\ntwo", environ={}, folder=tmp_path)
+
+
+def test_a_worker_takes_its_own_token_beside_the_connection_file(tmp_path: Path) -> None:
+    file = write_connection(tmp_path / ".glidepath")
+    assert find_connection(environ={}, folder=tmp_path, worker=True).token == "from-file"
+    (file.parent / "worker.token").write_text("of-workers\n")
+    assert find_connection(environ={}, folder=tmp_path, worker=True).token == "of-workers"
+    assert find_connection(environ={}, folder=tmp_path).token == "from-file"
+    assert find_connection("elsewhere:1", environ={}, folder=tmp_path, worker=True).token == ""
+    assert find_connection(environ={"GLIDEPATH_TOKEN": "env"}, folder=tmp_path, worker=True).token == "env"
+    (file.parent / "worker.token").write_text("")
+    with pytest.raises(ConnectionSettingsError, match=f"beside {file}: .*/worker.token holds nothing"):
+        find_connection(environ={}, folder=tmp_path, worker=True)
+
+
 def test_a_broken_file_does_not_matter_when_all_is_given(tmp_path: Path) -> None:
     write_connection(tmp_path / ".glidepath").write_text("{")
     assert find_connection("a:1", "t", "n", environ={}, folder=tmp_path) == Connection("a:1", "t", "n")

@@ -43,8 +43,9 @@ WAIT_SECONDS = 30.0
 class Session:
     """One stream of a worker."""
 
-    def __init__(self, hello: Hello) -> None:
+    def __init__(self, hello: Hello, authorization: str) -> None:
         self.hello = hello
+        self.authorization = authorization
         self.outgoing: queue.SimpleQueue[WorkResponse | None] = queue.SimpleQueue()
         self.echoes: list[bytes] = []
         self.ended = False
@@ -172,7 +173,8 @@ class ControlPlane(WorkerServiceServicer):
     def Work(self, requests: Iterator[WorkRequest], context: grpc.ServicerContext) -> Iterator[WorkResponse]:
         if self.refuse_with:
             context.abort(*self.refuse_with)
-        session = Session(next(requests).hello)
+        metadata = dict(context.invocation_metadata())
+        session = Session(next(requests).hello, str(metadata.get("authorization", "")))
         with self.changed:
             self.sessions.append(session)
             generation = len(self.sessions)

@@ -92,6 +92,28 @@ def test_a_refusal_is_the_end_before_the_first_welcome(plane: ControlPlane, tmp_
     assert "protocol 3 to 4" in ended.stderr
 
 
+def test_a_refused_token_is_answered_with_where_to_get_one(plane: ControlPlane, tmp_path: Path) -> None:
+    plane.refuse_with = (grpc.StatusCode.PERMISSION_DENIED, "Work needs the role worker, 'root' has admin")
+    worker = WorkerProcess(plane, tmp_path)
+    assert worker.wait() == 2
+    said = worker.log.read_text()
+    assert "'root' has admin" in said and "GLIDEPATH_TOKEN_FILE" in said and ".glidepath/worker.token" in said
+
+
+def test_a_worker_beside_a_local_server_shows_the_workers_token(
+    plane: ControlPlane, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    home = tmp_path / ".glidepath"
+    home.mkdir()
+    connection = {"address": f"127.0.0.1:{plane.port}", "token_file": "admin.token", "namespace": "ours"}
+    (home / "connection.json").write_text(json.dumps(connection))
+    (home / "admin.token").write_text("a-person")
+    (home / "worker.token").write_text("a-worker")
+    start_worker("--address", "")
+    assert plane.session().authorization == "Bearer a-worker"
+    assert plane.session().hello.namespace == "ours"
+
+
 def test_a_drain_finishes_what_runs_and_exits_zero(
     plane: ControlPlane, start_worker: StartWorker, tmp_path: Path
 ) -> None:
