@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from glidepath.errors import InputError
@@ -18,11 +20,27 @@ CAUSES_MAX = 8
 
 def describe(error: BaseException) -> dict[str, Any]:
     """The failure of a body that raised `error`, with what caused it, outermost first."""
-    failure = _describe_one(error)
-    causes = [_describe_one(cause) for cause in _causes(error)]
+    causes = [_describe_one(cause, stack_trace(cause, chained=False)) for cause in _causes(error)]
+    asked_for = isinstance(error, Outcome) and not causes
+    failure = _describe_one(error, "" if asked_for else stack_trace(error))
     if causes:
         failure["causes"] = causes
     return failure
+
+
+def stack_trace(error: BaseException, *, chained: bool = True) -> str:
+    """Python's own, with the frames of the task's code only, its files by their paths in the registered source.
+
+    `chained` says whether what caused it comes first.
+    """
+    trace = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+    for part in _parts(trace):
+        part.stack = traceback.StackSummary.from_list([f for f in part.stack if not _is_ours(f.filename)])
+        for frame in part.stack:
+            frame.filename = _in_source(frame.filename)
+        if part.exc_type is not None and issubclass(part.exc_type, SyntaxError) and part.filename:
+            part.filename = _in_source(part.filename)
+    return "".join(trace.format(chain=chained))[-TRACE_CHARS_MAX:]
 
 
 def failure(kind: int, type_name: str, message: str, **fields: Any) -> dict[str, Any]:
@@ -30,12 +48,12 @@ def failure(kind: int, type_name: str, message: str, **fields: Any) -> dict[str,
     return {"kind": kind, "type": type_name, "message": message, **fields}
 
 
-def _describe_one(error: BaseException) -> dict[str, Any]:
+def _describe_one(error: BaseException, trace: str) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "kind": _kind(error),
         "type": _type_name(error),
         "message": _message(error)[:MESSAGE_CHARS_MAX],
-        "stack_trace": _stack_trace(error)[-TRACE_CHARS_MAX:],
+        "stack_trace": trace,
     }
     if isinstance(error, Fail):
         fields["retryable"] = False
@@ -65,21 +83,27 @@ def _message(error: BaseException) -> str:
         return f"(its message cannot be made: {broken!r:.200})"
 
 
-def _stack_trace(error: BaseException) -> str:
-    """The frames of the task's own code: those of this package say nothing to the task's author."""
-    if isinstance(error, Outcome):
-        return ""
-    lines = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
-    lines.__cause__ = lines.__context__ = None
-    lines.stack = traceback.StackSummary.from_list([f for f in lines.stack if not _is_ours(f.filename)])
-    return "".join(lines.format())
+def _parts(trace: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    """It, what caused it, and what a group holds."""
+    waiting = [trace]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        waiting += [each for each in (part.__cause__, part.__context__) if each is not None]
+        waiting += getattr(part, "exceptions", None) or []
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith((_HERE, "<frozen importlib"))
+    """Frames of this package, which say nothing to the task's author."""
+    return filename.startswith((_PACKAGE, "<frozen importlib"))
 
 
-_HERE = __file__.rpartition("/")[0] + "/"
+def _in_source(filename: str) -> str:
+    return _SOURCE.sub("", filename)
+
+
+_PACKAGE = __file__.rsplit("/", 2)[0] + "/"
+_SOURCE = re.compile(r"^.*/sources/[0-9a-f]{64}/")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

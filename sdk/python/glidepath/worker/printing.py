@@ -19,6 +19,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from glidepath.worker.failures import stack_trace
+
 MARK = "\x1e"
 """Encloses the level at the beginning of a line of stderr."""
 
@@ -80,6 +82,8 @@ def handle_logging(show: Show) -> None:
                 self.handleError(record)
 
     handler = Handler()
+    handler.formatter = logging.Formatter()
+    handler.formatter.formatException = lambda ei: stack_trace(ei[1]) if ei[1] else ""  # type: ignore[method-assign]
 
     def step_aside() -> None:
         vars(root).pop("addHandler", None)  # the class's own is seen again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import textwrap
 import time
@@ -163,13 +164,51 @@ def test_a_coroutine_function_is_awaited(plane: ControlPlane, start_worker: Star
 
 
 def test_an_exception_is_told_with_trace_and_cause(plane: ControlPlane, start_worker: StartWorker) -> None:
-    start_worker().write("jobs", TASKS)
+    worker = start_worker()
+    worker.write("jobs", TASKS)
     failure = failure_of(plane.result(plane.assign("python:jobs:raises")))
     assert (failure.kind, failure.type) == (FailureKind.FAILURE_KIND_APPLICATION, "ValueError")
     assert failure.message == "no such column"
-    assert "jobs.py" in failure.stack_trace and "glidepath/worker" not in failure.stack_trace
+    assert_blames(failure.stack_trace, *[f"{worker.tasks}/jobs.py"] * 2)
+    assert failure.stack_trace.endswith("\nValueError: no such column\n")
+    assert failure.stack_trace.count("direct cause") == 1 and "KeyError: 'missing'" in failure.stack_trace
+    assert "ValueError" not in failure.causes[0].stack_trace
     assert [(cause.type, cause.message) for cause in failure.causes] == [("KeyError", "'missing'")]
     assert not failure.HasField("retryable")
+
+
+def test_a_trace_names_files_by_their_place_in_the_source(plane: ControlPlane, start_worker: StartWorker) -> None:
+    start_worker()
+    text = """
+        import logging
+        from glidepath import task
+        from lib.deep import divide
+
+        @task
+        def share(of):
+            try:
+                divide(of)
+            except ZeroDivisionError as error:
+                logging.exception("told")
+                raise ValueError("nobody") from error
+
+        @task
+        def broken():
+            import lib.wrong
+    """
+    deep = "def divide(of):\n    return 1 / of\n"
+    version = plane.add_source(
+        {"sales.py": textwrap.dedent(text), "lib/__init__.py": "", "lib/deep.py": deep, "lib/wrong.py": "def (:\n"}
+    )
+    for inline in (False, True):
+        token = plane.assign("python:sales:share", version=version, inline=inline, inputs={"of": 0})
+        trace = failure_of(plane.result(token)).stack_trace
+        assert_blames(trace, "sales.py", "lib/deep.py", "sales.py")
+        assert "    return 1 / of\n" in trace and 'raise ValueError("nobody") from error' in trace
+        plane.line(token, "ZeroDivisionError: division by zero")
+        assert_blames("\n".join(entry.text for entry in plane.logs[token]), "sales.py", "lib/deep.py")
+        wrong = plane.assign("python:sales:broken", version=version, inline=inline)
+        assert_blames(failure_of(plane.result(wrong)).stack_trace, "sales.py", "lib/wrong.py")
 
 
 def test_an_exit_status_is_a_failure_of_the_application(plane: ControlPlane, start_worker: StartWorker) -> None:
@@ -415,6 +454,12 @@ STUBBORN = textwrap.dedent(
 def failure_of(result: AttemptResult) -> Failure:
     assert result.WhichOneof("outcome") == "failed", result
     return result.failed
+
+
+def assert_blames(trace: str, *files: str) -> None:
+    """Whether the trace has frames in these files, in this order, and no others."""
+    found = re.findall(r'File "(.*?)", line', trace)
+    assert found == list(files)
 
 
 def time_of(entry: LogEntry) -> float:
