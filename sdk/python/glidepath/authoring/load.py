@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from types import ModuleType
 
 from glidepath.authoring.bundle import module_name, source_file, source_root
 from glidepath.authoring.dags import Dag
+from glidepath.authoring.options import collect_mistakes
 from glidepath.errors import GlidepathError
 
 
@@ -70,26 +71,35 @@ def _dag_files(path: Path) -> Iterator[Path]:
 
 
 def _load_file(file: Path, loaded: LoadedDags) -> None:
-    with _importing_from(source_root(file)):
+    with _importing_from(source_root(file)), collect_mistakes() as mistakes:
+        dags = _build(file, loaded)
+    loaded.errors += [LoadError(file, _line_in(file, each.calls), each.message) for each in mistakes]
+    if not mistakes:
+        loaded.dags += dags
+
+
+def _build(file: Path, loaded: LoadedDags) -> list[Dag]:
+    """The file's DAGs with their tasks; what cannot be built is among the errors."""
+    try:
+        module = _import(file)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a DAG file is a stranger's code: sys.exit() in it must not end us
+        loaded.errors.append(_load_error(file, error))
+        return []
+    built: list[Dag] = []
+    for dag in _dags_of(module, file):
+        earlier = next((each for each in (*loaded.dags, *built) if each.dag_id == dag.dag_id), None)
+        if earlier is not None:
+            message = f"dag_id '{dag.dag_id}' is used in {earlier.source_file} already"
+            loaded.errors.append(LoadError(file, _line(dag), message))
+            continue
         try:
-            module = _import(file)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a DAG file is a stranger's code: sys.exit() in it must not end us
-            loaded.errors.append(_load_error(file, error))
-            return
-        for dag in _dags_of(module, file):
-            earlier = next((each for each in loaded.dags if each.dag_id == dag.dag_id), None)
-            if earlier is not None:
-                loaded.errors.append(
-                    LoadError(file, _line(dag), f"dag_id '{dag.dag_id}' is used in {earlier.source_file} already")
-                )
-                continue
-            try:
-                _ = dag.nodes
-                loaded.dags.append(dag)
-            except Exception as error:
-                loaded.errors.append(_load_error(file, error, _line(dag)))
+            _ = dag.nodes
+            built.append(dag)
+        except Exception as error:
+            loaded.errors.append(_load_error(file, error, _line(dag)))
+    return built
 
 
 def _import(file: Path) -> ModuleType:
@@ -139,11 +149,28 @@ def _dags_of(module: ModuleType, file: Path) -> list[Dag]:
 
 
 def _load_error(file: Path, error: BaseException, line: int = 0) -> LoadError:
-    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == file:
-        return LoadError(file, error.lineno or 0, f"SyntaxError: {error.msg}")
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).resolve() == file]
+    if isinstance(error, SyntaxError):
+        return _syntax_error(file, error)
     kind = "" if isinstance(error, GlidepathError) else f"{type(error).__name__}: "
-    return LoadError(file, (frames[-1].lineno or 0) if frames else line, f"{kind}{error}")
+    return LoadError(file, _line_in(file, _calls(error)) or line, f"{kind}{error}")
+
+
+def _syntax_error(file: Path, error: SyntaxError) -> LoadError:
+    """With the line of source and the place in it; of an imported file as well, which the message names."""
+    picture = "".join(traceback.format_exception_only(error)).splitlines()[1:-1]
+    is_own = error.filename and Path(error.filename).resolve() == file
+    line = (error.lineno or 0) if is_own else _line_in(file, _calls(error))
+    message = f"{type(error).__name__}: {error.msg if is_own else error}"
+    return LoadError(file, line, "\n".join([message, *picture]))
+
+
+def _calls(error: BaseException) -> list[tuple[str, int]]:
+    """The (file, line) of each call that led to the error, innermost first."""
+    return [(each.filename, each.lineno or 0) for each in reversed(traceback.extract_tb(error.__traceback__))]
+
+
+def _line_in(file: Path, calls: Iterable[tuple[str, int]]) -> int:
+    return next((line for name, line in calls if Path(name).resolve() == file), 0)
 
 
 def _line(dag: Dag) -> int:

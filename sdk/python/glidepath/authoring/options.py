@@ -7,8 +7,13 @@ its own: the server is the one place where defaults are decided.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
+from types import FrameType
 from typing import Any, Literal, TypedDict
 
 from glidepath.errors import AuthoringError
@@ -97,15 +102,63 @@ def check_options(options: Mapping[str, Any], where: str) -> TaskOptions:
     return _check(options, _POLICY | _TASK, where)  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong option, and the (file, line) of each call that led to it, innermost first."""
+
+    message: str
+    calls: tuple[tuple[str, int], ...]
+
+
+_mistakes: ContextVar[list[Mistake] | None] = ContextVar("glidepath_mistakes", default=None)
+
+
+@contextmanager
+def collect_mistakes() -> Iterator[list[Mistake]]:
+    """Within the block a wrong option is listed and left out instead of raised: so all of a file are found at once."""
+    found: list[Mistake] = []
+    token = _mistakes.set(found)
+    try:
+        yield found
+    finally:
+        _mistakes.reset(token)
+
+
 def _check(options: Mapping[str, Any], known: Mapping[str, _Parser], where: str) -> dict[str, Any]:
-    checked = {}
+    checked: dict[str, Any] = {}
+    wrong: list[str] = []
     for name, value in options.items():
         if name not in known:
-            raise AuthoringError(f"{where}: unknown option {name!r}; known options: {', '.join(sorted(known))}")
-        checked[name] = known[name](value, f"{where}: {name}")
+            wrong.append(f"{where}: unknown option {name!r}; {_known_instead(name, known)}")
+            continue
+        try:
+            checked[name] = known[name](value, f"{where}: {name}")
+        except AuthoringError as error:
+            wrong.append(str(error))
     if isinstance(checked.get("retry_delay"), tuple) and "retry_backoff" in checked:
-        raise AuthoringError(f"{where}: retry_delay is a list, so it takes no retry_backoff; leave one of them out")
+        wrong.append(f"{where}: retry_delay is a list, so it takes no retry_backoff; leave one of them out")
+    if wrong:
+        _refuse(wrong)
     return checked
+
+
+def _known_instead(name: str, known: Mapping[str, _Parser]) -> str:
+    from difflib import get_close_matches  # not above: needed for a mistake only
+
+    close = [f"did you mean {each!r}?" for each in get_close_matches(name, known, 1)]
+    return " ".join([*close, f"known options: {', '.join(sorted(known))}"])
+
+
+def _refuse(wrong: Sequence[str]) -> None:
+    mistakes = _mistakes.get()
+    if mistakes is None:
+        raise AuthoringError("\n".join(wrong))
+    calls = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        calls.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    mistakes += [Mistake(each, tuple(calls)) for each in wrong]
 
 
 _Parser = Callable[[object, str], object]

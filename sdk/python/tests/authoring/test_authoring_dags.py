@@ -217,7 +217,12 @@ loose: Any = extract  # for mistakes that a type checker would find as well
         (lambda: extract() == 3, "cannot be compared here"),
         (lambda: extract(limit=extract() + 1), "cannot be calculated with here"),
         (lambda: train({"a": {"b": extract()}}), "not deeper"),
-        (lambda: loose.options(retrys=3)(), "unknown option 'retrys'; known options: cancel_grace"),
+        (
+            lambda: loose.options(retrys=3)(),
+            "unknown option 'retrys'; did you mean 'retries'\\? known options: cancel_grace",
+        ),
+        (lambda: loose.options(colour=3)(), "unknown option 'colour'; known options: cancel_grace"),
+        (lambda: loose.options(retries=-1, retires=2)(), "retries is -1.*\n.*did you mean 'retries'"),
         (lambda: extract.options(retries=-1)(), "retries is -1; expected a whole number of at least 0"),
         (lambda: extract.options(timeout="5 minutes")(), "timeout is '5 minutes'; expected seconds"),
         (lambda: extract.options(retry_delay=[1], retry_backoff=2)(), "takes no retry_backoff"),

@@ -47,11 +47,55 @@ def test_a_folder_gives_its_dags_and_its_errors(tmp_path: Path) -> None:
     assert len(found) == 5
 
 
+def test_all_wrong_options_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    text = """\
+from glidepath import dag, task
+
+@task(retires=2, timeout="soon")
+def one(): pass
+
+@task(retries=1)
+def two(): pass
+
+@dag(defaults={"prioritty": 1})
+def made():
+    one()
+    two.options(queue="")()
+
+@dag
+def harmless():
+    two()
+"""
+    file = put(tmp_path, "a.py", text)
+    put(tmp_path, "b.py", GOOD.format(dag_id="good"))
+    loaded = load_dags(tmp_path)
+    assert [each.dag_id for each in loaded.dags] == ["good"]
+    found = [(each.file, each.line, each.message.partition("; ")[0]) for each in loaded.errors]
+    assert found == [
+        (file, 3, "task 'one': unknown option 'retires'"),
+        (file, 3, "task 'one': timeout is 'soon'"),
+        (file, 9, "DAG 'made': defaults: unknown option 'prioritty'"),
+        (file, 12, "task 'two': queue is ''"),
+    ]
+    assert "did you mean 'retries'?" in loaded.errors[0].message
+
+
+def test_a_syntax_error_shows_the_place(tmp_path: Path) -> None:
+    file = put(tmp_path, "a.py", "import glidepath\n\nx = [1, 2\ny = 3\n")
+    (error,) = load_dags(file).errors
+    assert str(error).splitlines() == [
+        f"{file}:3: SyntaxError: '[' was never closed",
+        "    x = [1, 2",
+        "        ^",
+    ]
+
+
 def test_error_in_an_imported_module_blames_the_line_that_imports_it(tmp_path: Path) -> None:
     put(tmp_path, "broken.py", "def (:\n")
     file = put(tmp_path, "a.py", "import glidepath\nimport broken\n")
     (error,) = load_dags(file).errors
-    assert (error.file, error.line) == (file, 2) and "SyntaxError" in error.message
+    assert (error.file, error.line) == (file, 2)
+    assert error.message.splitlines() == ["SyntaxError: invalid syntax (broken.py, line 1)", "    def (:", "        ^"]
     assert str(error).startswith(f"{file}:2: ")
 
 
