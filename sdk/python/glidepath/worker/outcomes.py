@@ -32,7 +32,10 @@ class Fail(Outcome):
 
 
 class Defer(Outcome):
-    """Give the slot back until an instant; the next attempt starts then and finds `checkpoint` in its context."""
+    """Give the slot back until an instant; the next attempt starts then and finds `checkpoint` in its context.
+
+    This server refuses it yet, and the task fails: raise `Retry(after=...)` instead.
+    """
 
     def __init__(self, *, until: datetime | timedelta, checkpoint: bytes = b"") -> None:
         instant = datetime.now(UTC) + until if isinstance(until, timedelta) else until
