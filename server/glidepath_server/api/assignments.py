@@ -1,34 +1,51 @@
 """From what the engine gives out to the Assignment that a worker receives.
 
 What is the same for all attempts of a task in a version is prepared once and copied; the rest is filled in per attempt.
+Upstream outputs that have no room in the message are named, and the worker fetches them one by one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from google.protobuf.duration_pb2 import Duration
 
 from glidepath_proto.common.v1 import payload_pb2
 from glidepath_proto.worker.v1 import task_pb2
 
+from ..core.errors import LimitExceeded
 from ..core.events import AttemptKey
 from ..core.task_token import seal
 from ..operations.plans import Plan
 from ..operations.step_types import Assigned, Output
 from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
 
+MIB = 1024 * 1024
+FRAME_BYTES_MAX = MIB
+OUTPUTS_BYTES_MAX = MIB
+# For what else the message that carries an assignment has in it.
+MESSAGE_BYTES_SPARE = 8 * 1024
+
 
 class Assignments:
-    """Builds assignments; `secret` is the key of task tokens."""
+    """Builds assignments that fit into a message; `secret` is the key of task tokens."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, message_bytes_max: int = 4 * MIB) -> None:
         self.secret = secret
+        # Half a message leaves room for an item that is alone over the size of a frame.
+        self.frame_bytes = min(FRAME_BYTES_MAX, message_bytes_max // 2)
+        self._outputs_bytes = min(OUTPUTS_BYTES_MAX, message_bytes_max // 4)
+        self._message_bytes_max = message_bytes_max
 
     def token(self, key: AttemptKey) -> bytes:
         """The task token of an attempt."""
         return seal(key, self.secret)
 
-    def build(self, each: Assigned) -> task_pb2.Assignment:
-        """The assignment of one attempt, sealed."""
+    def build(self, each: Assigned, room: int = OUTPUTS_BYTES_MAX) -> task_pb2.Assignment:
+        """The assignment of one attempt, sealed, with at most `room` bytes of upstream outputs in it.
+
+        Raises LimitExceeded for one that no message can carry.
+        """
         plan, facts, key = each.plan, each.facts, each.key
         assert plan is not None and facts is not None
         message = task_pb2.Assignment()
@@ -47,9 +64,36 @@ class Assignments:
         message.data_interval_end.FromDatetime(facts.data_interval_end)
         if each.checkpoint:
             message.checkpoint = each.checkpoint
-        for task, output in each.upstream.items():
-            message.upstream_outputs[plan.graph.task_ids[task]].CopyFrom(payload_of(output))
+        if each.upstream:
+            upstream = {plan.graph.task_ids[task]: output for task, output in each.upstream.items()}
+            _add_outputs(message, upstream, min(room, self._outputs_bytes))
+        self._check_size(message)
         return message
+
+    def _check_size(self, message: task_pb2.Assignment) -> None:
+        size = message.ByteSize()
+        if size > self._message_bytes_max - MESSAGE_BYTES_SPARE:
+            raise LimitExceeded(
+                f"the assignment has {size} bytes of inputs and params, and message_bytes_max is "
+                f"{self._message_bytes_max}",
+                hint="pass large values as outputs or artifacts of an upstream task",
+            )
+
+
+def _add_outputs(message: task_pb2.Assignment, upstream: Mapping[str, Output], room: int) -> None:
+    """Inline as many as there is room for, the small ones first; the others by name."""
+    for task_id, output in sorted(upstream.items(), key=lambda item: _inline_bytes(item[1])):
+        room -= _inline_bytes(output)
+        payload = message.upstream_outputs[task_id]
+        if room >= 0 or output.body is None:
+            payload.CopyFrom(payload_of(output))
+        else:
+            payload.content_type, payload.size_bytes = output.content_type, output.size_bytes
+            payload.uri = f"output:{task_id}"
+
+
+def _inline_bytes(output: Output) -> int:
+    return len(output.body) if output.body is not None else 0
 
 
 def payload_of(output: Output) -> payload_pb2.Payload:

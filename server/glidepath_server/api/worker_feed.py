@@ -82,9 +82,8 @@ class Feed:
             self._acknowledge(logs)
 
     def _acknowledge(self, logs: list[tuple[AttemptKey, int, str, bytes]]) -> None:
-        acks = [pb.LogAck(task_token=token, sequence_number=number) for _, number, _, token in logs]
-        self.acks += acks
-        if self._session is not None:
-            self.acks.clear()
-            self._session.pending.log_acks.extend(acks)
-            self._session.awake.set()
+        for _, number, _, token in logs:
+            if self._session is not None:
+                self._session.outgoing.acknowledge_log(token, number)
+            else:
+                self.acks.append(pb.LogAck(task_token=token, sequence_number=number))

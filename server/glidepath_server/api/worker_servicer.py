@@ -62,7 +62,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         self, database: Database, settings: Settings, engine: WorkerEngine, heartbeats: WorkerHeartbeats, secret: bytes
     ) -> None:
         self._database, self._settings, self._engine, self._heartbeats = database, settings, engine, heartbeats
-        self._assignments = Assignments(secret)
+        self._assignments = Assignments(secret, settings.message_bytes_max)
         self._secret = secret
         self._unary: dict[UUID, UnarySession] = {}
         self._streams: set[Session] = set()
@@ -126,9 +126,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
 
     async def _write(self, session: Session, context: Context) -> None:
         while not session.closed:
-            await session.awake.wait()
-            session.awake.clear()
-            frame = session.take_frame()
+            await session.outgoing.ready.wait()
+            frame = session.outgoing.take()
             if frame.ByteSize():
                 await context.write(frame)
 
@@ -163,8 +162,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         """The replica stops: workers finish what they have and say hello elsewhere."""
         for session in self._streams:
             session.free = 0
-            session.pending.drain = True
-            session.awake.set()
+            session.outgoing.drain()
 
     # ---- hello
     async def _hello(self, hello: pb.Hello, kind: type[Session]) -> tuple[Session, pb.Welcome, list[Report]]:
@@ -173,7 +171,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         greeting = await operations.hello(
             self._database.worker, worker, list(listed), uuid7(utc_now()), self._settings.lease_ttl_seconds
         )
-        session = kind(greeting.session_id, greeting.generation, worker.offer, self._assignments)
+        session = kind(greeting.session_id, greeting.generation, worker.offer, self._assignments, self._engine.submit)
         session.bind(listed[key] for key in greeting.bound)
         welcome = self._welcome(greeting.session_id, greeting.generation)
         held = set(hello.held_task_tokens)
@@ -252,7 +250,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         finally:
             session.free = 0
             self._engine.detach(session)
-        return session.take_assignments()
+        return session.take_assignments(count)
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
         if len(request.results) > RESULTS_PER_FRAME_MAX:
@@ -289,12 +287,13 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             rows = await sessions.wanted_cancels(connection, [session.session_id])
             live = {sessions.key_of(row) for row in await sessions.live_of_sessions(connection, [session.session_id])}
         response = pb.HeartbeatResponse(lease_ttl=seconds_to_wire(self._settings.lease_ttl_seconds))
+        size = 0
         for row in rows:
-            response.cancels.add(
-                task_token=seal(sessions.key_of(row), self._secret),
-                reason=row["cancel_reason"],
-                grace=seconds_to_wire(10.0),
-            )
+            token, reason = seal(sessions.key_of(row), self._secret), row["cancel_reason"]
+            size += len(token) + len(reason.encode())
+            if size > self._assignments.frame_bytes:
+                break  # the others come when these have ended
+            response.cancels.add(task_token=token, reason=reason, grace=seconds_to_wire(10.0))
         response.fenced_task_tokens.extend(token for token, key in held.items() if key not in live)
         return response
 
@@ -333,7 +332,9 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             raise Fenced(f"session {session_id} generation {ref.generation} has ended", hint="claim again with hello")
         session = self._unary.get(session_id)
         if session is None or session.generation != ref.generation:
-            session = self._unary[session_id] = UnarySession(session_id, ref.generation, offer, self._assignments)
+            session = self._unary[session_id] = UnarySession(
+                session_id, ref.generation, offer, self._assignments, self._engine.submit
+            )
         return session
 
     async def _renew(self, session: UnarySession) -> None:

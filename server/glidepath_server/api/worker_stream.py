@@ -1,8 +1,7 @@
 """One worker's session as this replica holds it: what is sent, what is awaited, what is heard.
 
-A `Session` is the engine's puller. The engine calls it after a commit, from the event loop, and it never blocks:
-frames collect in `pending` and a writer merges them, so that one message carries many tasks while the last is still
-being sent.
+A `Session` is the engine's puller. The engine calls it after a commit, from the event loop, and it never blocks: what
+is to be told waits in `outgoing`. An assignment that no message can carry ends its attempt by a report of the server.
 What is remembered here (tokens in the worker's hands, unaccepted assignments, credits) is memory of this replica: when
 it is lost, the lease, the accept timeout or the next hello put things right.
 
@@ -13,35 +12,54 @@ nothing else; past `ACKS_PENDING_MAX` its stream is ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TypeAlias
 from uuid import UUID
 
 from glidepath_proto.registry.v1.dag_pb2 import LEASE_MODE_EXCLUSIVE
-from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
+from glidepath_proto.worker.v1 import task_pb2
+from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 
 from ..clock import key_bytes, monotonic
+from ..core.errors import LimitExceeded
 from ..core.events import AttemptKey
+from ..core.failure import Failure, FailureKind
 from ..core.matching import Offer
+from ..core.states import AttemptState
 from ..core.task_token import seal, unseal
 from ..operations.step_types import Assigned, CancelOrder, Report, Verdict
 from .assignments import Assignments, seconds_to_wire
 from .convert_worker import verdict_out
+from .worker_outgoing import Outgoing
 
-FRAME_BYTES_MAX = 1024 * 1024
+# Of assignments that wait for their frame; past it outputs go by reference.
+ASSIGNED_BYTES_MAX = 8 * 1024 * 1024
 ACKS_PENDING_MAX = 200_000
 NONCES_KEPT = 4
 GRACE_SECONDS_DEFAULT = 10.0
+Submit: TypeAlias = Callable[[Iterable[Report]], None]
+
+
+def _nowhere(reports: Iterable[Report]) -> None:
+    """Nobody takes reports of the server's own."""
 
 
 class Session:
-    """The puller of one stream."""
+    """The puller of one stream. `submit` takes the reports that the server itself makes."""
 
-    def __init__(self, session_id: UUID, generation: int, offer: Offer, assignments: Assignments) -> None:
+    def __init__(
+        self,
+        session_id: UUID,
+        generation: int,
+        offer: Offer,
+        assignments: Assignments,
+        submit: Submit = _nowhere,
+    ) -> None:
         self.session_id, self.generation, self.offer = session_id, generation, offer
         self.free = 0
         self.resources_free = dict(offer.resources)
-        self.assignments = assignments
+        self.assignments, self.submit = assignments, submit
         # Tokens in the worker's hands, with the grace of their cancels; and since when one was sent, until accepted.
         self.held: dict[bytes, float] = {}
         self.unaccepted: dict[bytes, float] = {}
@@ -52,23 +70,35 @@ class Session:
         self.closed = False
         self.confirmed = b""
         self.nonces: list[bytes] = []
-        self.pending = worker_service_pb2.WorkResponse()
-        self.awake = asyncio.Event()
+        self.outgoing = Outgoing(assignments.frame_bytes)
 
     # ---- the engine's side (after a commit, never blocking)
     def assign(self, assigned: list[Assigned]) -> None:
         now = monotonic()
         for each in assigned:
-            message = self.assignments.build(each)
+            try:
+                message = self.assignments.build(each, ASSIGNED_BYTES_MAX - self._assigned_bytes())
+            except LimitExceeded as error:
+                self.submit([self._unsendable(each.key, str(error))])
+                self.free += 1
+                continue
             self.held[message.task_token] = message.cancel_grace.seconds + message.cancel_grace.nanos / 1e9
             self.unaccepted[message.task_token] = now
             if message.lease_mode == LEASE_MODE_EXCLUSIVE:
                 self.need_permit.add(message.task_token)
             self._send_assignment(message)
-        self.awake.set()
+
+    def _assigned_bytes(self) -> int:
+        return self.outgoing.assigned_bytes
 
     def _send_assignment(self, message: task_pb2.Assignment) -> None:
-        self.pending.assignments.append(message)
+        self.outgoing.assign(message)
+
+    def _unsendable(self, key: AttemptKey, reason: str) -> Report:
+        failure = Failure(FailureKind.BAD_INPUT, "AssignmentTooLarge", reason)
+        return Report(
+            key, AttemptState.FAILED, failure, judged=self.session_id, judged_generation=self.generation, reason=reason
+        )
 
     def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
         for report, verdict in acks:
@@ -76,24 +106,19 @@ class Session:
             reason = self.refused.pop(report.token, "")
             if reason and verdict is Verdict.ACCEPTED:
                 verdict = Verdict.REJECTED
-            self.pending.result_acks.add(task_token=report.token, verdict=verdict_out(verdict), reason=reason)
-        self.closed = self.closed or len(self.pending.result_acks) > ACKS_PENDING_MAX
-        self.awake.set()
+            self.outgoing.acknowledge(report.token, verdict_out(verdict), reason)
 
     def cancel(self, orders: list[CancelOrder]) -> None:
         for order in orders:
             token = seal(order.key, self.assignments.secret)
             grace = self.held.get(token, GRACE_SECONDS_DEFAULT)
-            self.pending.cancels.add(task_token=token, reason=order.reason, grace=seconds_to_wire(grace))
-        self.awake.set()
+            self.outgoing.cancel(pb.Cancel(task_token=token, reason=order.reason, grace=seconds_to_wire(grace)))
 
     # ---- leases
     def beat(self) -> None:
         """The server's heartbeat: a new nonce, and the last one whose renewal is committed."""
         self.nonces = [*self.nonces, key_bytes()[:16]][-NONCES_KEPT:]
-        self.pending.heartbeat.nonce = self.nonces[-1]
-        self.pending.heartbeat.confirmed_nonce = self.confirmed
-        self.awake.set()
+        self.outgoing.beat(self.nonces[-1], self.confirmed)
 
     def confirm(self, nonce: bytes) -> None:
         self.confirmed = nonce
@@ -101,7 +126,7 @@ class Session:
     def ended(self) -> None:
         """The session left `open`, or a newer generation took over: the stream ends and the worker says hello again."""
         self.closed = True
-        self.awake.set()
+        self.outgoing.ready.set()
 
     def withhold(self, count: int) -> None:
         """Nothing more until the worker speaks: what it was granted, and what was taken back, is owed to it."""
@@ -129,13 +154,11 @@ class Session:
             self.fence(token, "the attempt is not this worker's any more")
         elif token in self.need_permit:
             self.need_permit.discard(token)
-            self.pending.start_permits.append(token)
-            self.awake.set()
+            self.outgoing.permit(token)
 
     def fence(self, token: bytes, reason: str) -> None:
         """Tell the worker to end an attempt that is not live in its hands."""
-        self.pending.result_acks.add(task_token=token, verdict=worker_service_pb2.VERDICT_FENCED, reason=reason)
-        self.awake.set()
+        self.outgoing.acknowledge(token, pb.VERDICT_FENCED, reason)
 
     def forget(self, token: bytes) -> None:
         self.held.pop(token, None)
@@ -156,32 +179,34 @@ class Session:
         keys = (unseal(token, self.assignments.secret) for token in tokens)
         return [key for key in keys if key is not None]
 
-    # ---- the writer's side
-    def take_frame(self) -> worker_service_pb2.WorkResponse:
-        """What has collected, at most about FRAME_BYTES_MAX of it: the rest waits for the next frame."""
-        frame, self.pending = self.pending, worker_service_pb2.WorkResponse()
-        if len(frame.assignments) > 1 and frame.ByteSize() > FRAME_BYTES_MAX:
-            self._split(frame)
-        return frame
-
-    def _split(self, frame: worker_service_pb2.WorkResponse) -> None:
-        size, kept = 0, 0
-        for assignment in frame.assignments:
-            size += assignment.ByteSize()
-            if kept and size > FRAME_BYTES_MAX:
-                break
-            kept += 1
-        self.pending.assignments.extend(frame.assignments[kept:])
-        del frame.assignments[kept:]
-        self.awake.set()
-
 
 class UnarySession(Session):
     """A session of a client that cannot hold a stream: what is assigned waits for its next Claim."""
 
+    def __init__(
+        self,
+        session_id: UUID,
+        generation: int,
+        offer: Offer,
+        assignments: Assignments,
+        submit: Submit = _nowhere,
+    ) -> None:
+        super().__init__(session_id, generation, offer, assignments, submit)
+        self._waiting: dict[bytes, task_pb2.Assignment] = {}
+        self._waiting_bytes = 0
+        self.awake = asyncio.Event()
+
     def assign(self, assigned: list[Assigned]) -> None:
         super().assign(assigned)
         self.unaccepted.clear()  # judged by what its heartbeats list, not by a message that it cannot send
+        self.awake.set()
+
+    def _assigned_bytes(self) -> int:
+        return self._waiting_bytes
+
+    def _send_assignment(self, message: task_pb2.Assignment) -> None:
+        self._waiting[message.task_token] = message
+        self._waiting_bytes += message.ByteSize()
 
     def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]:
         """None: another replica may have answered its claims; its heartbeats say what it holds."""
@@ -190,7 +215,18 @@ class UnarySession(Session):
     def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
         """Unary reports have an origin of their own."""
 
-    def take_assignments(self) -> list[Any]:
-        found = list(self.pending.assignments)
-        del self.pending.assignments[:]
-        return found
+    def take_assignments(self, count: int) -> list[task_pb2.Assignment]:
+        """The oldest that wait, as many as one answer can carry; at least one, if there is one."""
+        taken: list[task_pb2.Assignment] = []
+        size = 0
+        for message in list(islice(self._waiting.values(), count)):
+            size += message.ByteSize()
+            if taken and size > self.assignments.frame_bytes:
+                break
+            taken.append(self._take(message.task_token))
+        return taken
+
+    def _take(self, token: bytes) -> task_pb2.Assignment:
+        message = self._waiting.pop(token)
+        self._waiting_bytes -= message.ByteSize()
+        return message
