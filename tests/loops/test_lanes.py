@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from glidepath_server.core.events import AttemptKey
 from glidepath_server.core.states import AttemptState
-from glidepath_server.loops.engine import Engine, Lane
+from glidepath_server.loops.engine import Engine
+from glidepath_server.loops.lanes import Lane
 from glidepath_server.operations.step_types import Output, Report
 from glidepath_server.settings import Settings
 

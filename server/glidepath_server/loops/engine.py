@@ -1,9 +1,8 @@
-"""The engine of a replica: lanes that feed the step transaction, and what happens after its commit.
+"""The engine of a replica: where work comes in, the step transaction, and what happens after its commit.
 
-Batches form by themselves: while one transaction commits, the next one collects. Runs are routed to lanes by id, so two
-lanes of a replica never wait for the same run. Nothing here is the truth: work that is lost with the process is found
-again by the loops that poll (queued runs, inboxes, live attempts of ended sessions), and a worker repeats what was not
-acknowledged.
+Runs are routed to lanes by id, so two lanes of a replica never wait for the same run. Nothing here is the truth: work
+that is lost with the process is found again by the loops that poll (queued runs, inboxes, live attempts of ended
+sessions), and a worker repeats what was not acknowledged.
 
 After a COMMIT whose outcome is unknown the reports are simply stepped again: what was committed is answered DUPLICATE,
 and attempts that became live without being sent are taken back by the accept timeout of their session's sweep.
@@ -12,8 +11,7 @@ and attempts that became live without being sent are taken back by the accept ti
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -21,22 +19,22 @@ from uuid import UUID
 import structlog
 
 from ..clock import monotonic
-from ..core.errors import GlidepathError, NotFound, PermissionDenied, Unavailable
+from ..core.errors import NotFound, PermissionDenied
 from ..core.events import AttemptKey, Event, RunStarted
 from ..operations.plans import RunFacts
 from ..operations.pullers import Puller
 from ..operations.quarantine_run import quarantine_run
 from ..operations.step_runs import Step
-from ..operations.step_types import ClaimError, Command, Output, Replica, Report, RunWork, StepOutcome, Verdict
+from ..operations.step_types import Command, Output, Replica, Report, RunWork, StepOutcome
 from ..settings import Settings
 from ..store import engine as store
-from ..store.database import CONNECTION_ERRORS, Connection, Database, is_retryable, sqlstate_class, transaction
+from ..store.database import CONNECTION_ERRORS, Connection, Database, is_retryable, transaction
+from .lanes import Lane, PatientLane
+from .telling import grouped, tell
 
 log = structlog.get_logger()
-MISSES_MAX = 2
-LOCK_WAIT_SECONDS = 1.0
 HELD_BACK_MAX = 1000
-BACKOFF_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+LOOK_AGAIN_SECONDS = 1.0
 
 
 class Engine:
@@ -145,7 +143,7 @@ class Engine:
                     class_ids = await store.classes_of_session(connection, puller.session_id)
             except CONNECTION_ERRORS as error:
                 log.warning("resources_unknown", error=repr(error))
-                await asyncio.sleep(BACKOFF_SECONDS[-1])
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
                 continue
             if puller.resources_free is not marked or marked:
                 continue  # an attempt ended while we looked
@@ -283,11 +281,11 @@ class Engine:
         for run_id, revision, tally in outcome.tallies:
             self.replica.keep_tally(run_id, revision, tally)
         self._give_back_resources(outcome)
-        for puller, assigned in _grouped((each.puller, each) for each in outcome.assigned).items():
-            _tell(puller.assign, assigned)
+        for puller, assigned in grouped((each.puller, each) for each in outcome.assigned).items():
+            tell(puller.assign, assigned)
         told = ((report.origin, (report, verdict)) for report, verdict in outcome.acks if report.origin is not None)
-        for origin, acks in _grouped(told).items():
-            _tell(origin.acknowledge, acks)
+        for origin, acks in grouped(told).items():
+            tell(origin.acknowledge, acks)
         self._send_cancels(outcome)
         self._wake(outcome)
 
@@ -308,7 +306,7 @@ class Engine:
             if puller is None:
                 elsewhere = True
             else:
-                _tell(puller.cancel, [order])
+                tell(puller.cancel, [order])
         if elsewhere:
             self.on_cancels()
 
@@ -325,251 +323,6 @@ class Engine:
             self.credits_changed()
         for run_id, reason in outcome.quarantined:
             log.error("run_quarantined", dag_run_id=str(run_id), reason=reason)
-
-
-class Lane:
-    """One step at a time for the runs routed here, and claims for whoever has credits."""
-
-    def __init__(self, engine: Engine, number: int) -> None:
-        self.engine, self.number = engine, number
-        self.pending: dict[UUID, RunWork] = {}
-        self.wake = asyncio.Event()
-        self.busy = False
-        self.failures = 0
-        self.stopping = False
-        self._task: asyncio.Task[None] | None = None
-
-    def work(self, run_id: UUID) -> RunWork:
-        work = self.pending.get(run_id)
-        if work is None:
-            work = self.pending[run_id] = RunWork()
-        return work
-
-    def again(self, works: Mapping[UUID, RunWork]) -> None:
-        """Put works back into the line, in front of what has arrived since."""
-        for run_id, work in works.items():
-            self.work(run_id).absorb(work)
-        if works:
-            self.wake.set()
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"lane-{self.number}")
-
-    async def stop(self) -> None:
-        self.stopping = True
-        self.wake.set()
-        if self._task is not None:
-            await self._task
-
-    # ---- the loop
-    async def _run(self) -> None:
-        while not self.stopping:
-            self.busy = False
-            await self.wake.wait()
-            self.wake.clear()
-            self.busy = True
-            while not self.stopping and self._has_work():
-                batch = self._take()
-                try:
-                    await self._batch(batch)
-                except Exception:
-                    log.exception("lane_failed", lane=self.number)
-                    self.again(batch)
-                    await self._back_off()
-
-    def _has_work(self) -> bool:
-        return bool(self.pending) or any(True for _ in self.engine.replica.pullers.hungry())
-
-    def _take(self) -> dict[UUID, RunWork]:
-        """A batch bounded in rows and bytes, at least one report; the rest waits for the next."""
-        room, room_bytes = self.engine.settings.step_events_max, self.engine.settings.step_bytes_max
-        batch: dict[UUID, RunWork] = {}
-        while self.pending and room > 0 and room_bytes > 0:
-            run_id, work = next(iter(self.pending.items()))
-            del self.pending[run_id]
-            if rest := _cut(work, room, room_bytes):
-                self.pending[run_id] = rest
-            batch[run_id] = work
-            room -= work.size
-            room_bytes -= work.bytes
-            if rest:
-                break
-        return batch
-
-    async def _batch(self, batch: dict[UUID, RunWork], *, claiming: bool = True) -> None:
-        try:
-            outcome = await self.engine.step(batch, claiming=claiming)
-        except Exception as error:
-            await self._recover(batch, error, claiming=claiming)
-            return
-        self.failures = 0
-        for run_id, work in outcome.missed.items():
-            if work.missed >= MISSES_MAX:
-                self.engine.patient.wait_for(run_id, work)
-            else:
-                self.again({run_id: work})
-        self.engine.settle(outcome)
-
-    # ---- trouble
-    async def _recover(self, batch: dict[UUID, RunWork], error: Exception, *, claiming: bool) -> None:
-        """Not now: try again. Work that cannot be given out: its owner is to blame, not the batch. Somebody's data:
-        step one by one and quarantine who fails alone."""
-        if is_retryable(error):
-            log.warning("step_retried", lane=self.number, error=repr(error))
-            self.again(batch)
-            await self._back_off()
-        elif isinstance(error, ClaimError) and claiming:
-            log.error("claim_failed", lane=self.number, error=repr(error.__cause__), exc_info=error)
-            self.engine.lose_hope()
-            await self._batch(batch, claiming=False)
-            for run_id in error.run_ids - batch.keys():
-                await self.engine.quarantine(run_id, RunWork(), error.__cause__ or error)
-        elif len(batch) > 1:
-            log.warning("batch_split", lane=self.number, runs=len(batch), error=repr(error))
-            for run_id, work in batch.items():
-                await self._batch({run_id: work}, claiming=False)
-        elif batch:
-            ((run_id, work),) = batch.items()
-            await self.engine.quarantine(run_id, work, error)
-        else:
-            log.error("claim_failed", lane=self.number, error=repr(error), exc_info=error)
-            self.engine.lose_hope()
-            await self._back_off()
-
-    async def _back_off(self) -> None:
-        delay = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
-        self.failures += 1
-        await asyncio.sleep(delay)
-
-
-class PatientLane:
-    """Steps that may wait for a run's lock, one run at a time, beside the lanes that never wait: what was missed twice
-    (so no replica starves), and operators' commands."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._works: dict[UUID, RunWork] = {}
-        self._commands: deque[tuple[UUID, Command]] = deque()
-        self._wake = asyncio.Event()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
-
-    def wait_for(self, run_id: UUID, work: RunWork) -> None:
-        """Step this run as soon as its lock can be had."""
-        waiting = self._works.setdefault(run_id, work)
-        if waiting is not work:
-            work.absorb(waiting)
-            self._works[run_id] = work
-        self._wake.set()
-
-    def command(self, run_id: UUID, command: Command) -> None:
-        self._commands.append((run_id, command))
-        self._wake.set()
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="lane-patient")
-
-    async def stop(self) -> None:
-        self._stopping = True
-        self._wake.set()
-        if self._task is not None:
-            await self._task
-        for _, command in self._commands:
-            _fail(command, Unavailable("the server is stopping", hint="try again"))
-
-    async def _run(self) -> None:
-        while not self._stopping:
-            await self._wake.wait()
-            self._wake.clear()
-            while not self._stopping and (self._commands or self._works):
-                try:
-                    await self._turn()
-                except Exception:
-                    log.exception("lane_failed", lane="patient")
-
-    async def _turn(self) -> None:
-        """A command first: somebody waits for it."""
-        if self._commands:
-            await self._run_command(*self._commands.popleft())
-            return
-        run_id, work = next(iter(self._works.items()))
-        del self._works[run_id]
-        try:
-            outcome = await self.engine.step({run_id: work}, wait_seconds=LOCK_WAIT_SECONDS, claiming=False)
-        except Exception as error:
-            # Held by another, or any other trouble: back through the lane, which knows what to do about it.
-            log.warning("step_retried", lane="patient", error=repr(error))
-            work.missed = 0
-            self.engine.lane(run_id).again({run_id: work})
-            return
-        if outcome.missed:
-            self._answer_gone(work)
-            outcome.missed.clear()
-        work.missed = 0
-        self.engine.settle(outcome)
-
-    def _answer_gone(self, work: RunWork) -> None:
-        """The run is not there any more: its attempts are not live, so nothing is accepted."""
-        told = [report for report in work.reports if report.origin is not None]
-        for origin, reports in _grouped((report.origin, report) for report in told).items():
-            origin.acknowledge([(report, Verdict.FENCED) for report in reports])
-
-    async def _run_command(self, run_id: UUID, command: Command) -> None:
-        work = RunWork(command=command)
-        try:
-            outcome = await self.engine.step({run_id: work}, wait_seconds=LOCK_WAIT_SECONDS, claiming=False)
-        except Exception as error:
-            _fail(command, _for_caller(error))
-            return
-        if outcome.missed:
-            _fail(command, Unavailable("the run is not there any more"))
-        elif command.done is not None and not command.done.done():
-            command.done.set_result(None)
-        outcome.missed.clear()
-        self.engine.settle(outcome)
-
-
-def _fail(command: Command, error: Exception) -> None:
-    if command.done is not None and not command.done.done():
-        command.done.set_exception(error)
-
-
-def _tell(method: Callable[[list[Any]], None], items: list[Any]) -> None:
-    """Tell one worker; a fault there is that worker's, and its lease or the accept timeout puts things right."""
-    try:
-        method(items)
-    except Exception:
-        log.exception("telling_failed", count=len(items))
-
-
-def _cut(work: RunWork, room: int, room_bytes: int) -> RunWork | None:
-    """Leave in `work` the reports that fit, at least one; what does not is returned."""
-    if len(work.reports) <= room and work.bytes <= room_bytes:
-        return None
-    kept, size = 0, 0
-    for report in work.reports[:room]:
-        size += len(report.output.body) if report.output is not None and report.output.body is not None else 0
-        if kept and size > room_bytes:
-            break
-        kept += 1
-    if kept == len(work.reports):
-        return None
-    rest = RunWork(reports=work.reports[kept:])
-    work.reports = work.reports[:kept]
-    return rest
-
-
-def _for_caller(error: Exception) -> Exception:
-    if isinstance(error, GlidepathError) or not sqlstate_class(error):
-        return error
-    return Unavailable("the run is busy or the database is not ready", hint="try again")
-
-
-def _grouped(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
-    groups: dict[Any, list[Any]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
 
 
 def _nothing() -> None:

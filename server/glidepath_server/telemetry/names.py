@@ -29,7 +29,7 @@ LOG_EVENTS: dict[str, str] = {
     "signal_received": "the operating system asked the server to stop",
     "step_retried": "a step met a busy or absent database; it is tried again",
     "stream_ended_by_revocation": "a stream was ended because its token was revoked or has expired",
-    "telling_failed": "a worker could not be told of something committed; its lease or the accept timeout puts it right",
+    "telling_failed": "a worker could not be told what was committed; its lease or the accept timeout puts it right",
     "token_written": "a first token was made and written to a file",
 }
 
