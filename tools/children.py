@@ -29,16 +29,28 @@ class Child:
         self, name: str, module: str, arguments: Sequence[str], *, environ: Mapping[str, str], logs: Path
     ) -> None:
         self.name, self.log = name, logs / f"{name}.log"
+        self._module, self._arguments, self._environ = module, list(arguments), dict(environ)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+        self.log.unlink(missing_ok=True)
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", self._module, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(environ),
+                env=self._environ,
                 start_new_session=True,
             )
+
+    def kill_and_start_again(self, *more: str) -> None:
+        """SIGKILL, and a successor with these arguments behind the first ones, which goes on in the same log."""
+        self._process.kill()
+        self._process.wait()
+        self._arguments += more
+        self._process = self._start()
 
     def wait_until(self, what: str, look: Callable[[], T | None]) -> T:
         """What `look` gives, asked every tenth of a second until it is not None. ChildFailed when it never is."""

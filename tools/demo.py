@@ -1,6 +1,7 @@
 """`make demo`: a whole Glidepath on this machine for a minute. Postgres, a server, two workers, two days of training.
 
     python -m tools.demo
+    DEMO_CHAOS=1 python -m tools.demo      kill -9 of the server and of a worker while the models are trained
 
 The second day's file is written after its run has started to look for it, and the second day's model is held against
 the first day's. Everything lies in build/demo, is made anew each time and stopped at the end, whatever happens. Exit
@@ -37,6 +38,7 @@ EXAMPLE = ROOT / "sdk" / "python" / "examples" / "training"
 DAYS = ("2026-11-02", "2026-11-03")
 WORKERS = 2
 POOL, POOL_SLOTS = "training", 2
+CHAOS = "DEMO_CHAOS"
 SECONDS_MAX = 300  # for both runs: far more than it takes, so that a run that is stuck ends with an explanation
 
 
@@ -44,11 +46,29 @@ class DemoFailed(Exception):
     """The demo did not get where it should; the message says why."""
 
 
+class Chaos:
+    """Kills the server and the worker of the first model that is in training, once; their successors go on."""
+
+    def __init__(self, server: Child, workers: list[Child]) -> None:
+        self._server, self._workers = server, {worker.name: worker for worker in workers}
+        self.struck = False
+
+    def look(self, progress: Progress) -> None:
+        name = progress.worker_of("models.")
+        if self.struck or name is None:
+            return
+        self.struck = True
+        say(f"a model is in training on {name}: kill -9 of the server and of {name}")
+        with _undisturbed():
+            self._server.kill_and_start_again("--address", _address(self._server) or "")
+            self._workers[name].kill_and_start_again()
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _alone(), _system() as (client, children):
-            _play(client, children)
+        with _alone(), _system() as system:
+            _play(*system)
     except KeyboardInterrupt:
         print("demo: interrupted; everything it started has been stopped", file=sys.stderr)
         return 130
@@ -56,6 +76,16 @@ def main() -> int:
         print(f"demo: {error}\ndemo: logs are in {_short(HOME / 'logs')}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Nobody looks after the children meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _look_after(children: list[Child], deadline: float, *_: object) -> None:
@@ -79,7 +109,7 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def _system() -> Iterator[tuple[Client, list[Child]]]:
+def _system() -> Iterator[tuple[Client, list[Child], Chaos | None]]:
     """A client of a running server with its workers; the reverse of the start is the stop."""
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
@@ -95,7 +125,7 @@ def _system() -> Iterator[tuple[Client, list[Child]]]:
         for worker in workers:
             worker.wait_until("said hello to the server", partial(_connected, client, worker.name))
         say(f"{WORKERS} workers are connected")
-        yield client, [server, *workers]
+        yield client, [server, *workers], Chaos(server, workers) if os.environ.get(CHAOS) == "1" else None
 
 
 def _start_server(parts: ExitStack, database_url: str) -> Child:
@@ -150,7 +180,7 @@ def _uninterrupted(stop: Any) -> None:
     stop()
 
 
-def _play(client: Client, children: list[Child]) -> None:
+def _play(client: Client, children: list[Child], chaos: Chaos | None) -> None:
     signal.signal(signal.SIGALRM, partial(_look_after, children, time.monotonic() + SECONDS_MAX))
     signal.setitimer(signal.ITIMER_REAL, 1, 1)
     client.set_pool(POOL, POOL_SLOTS)
@@ -161,11 +191,13 @@ def _play(client: Client, children: list[Child]) -> None:
     say(f"DAG training is registered as version {registered.dag_version.dag_version_number}, the pool has 2 slots")
     _write_day(DAYS[0])
     for day in DAYS:
-        _run_day(client, children, day)
+        _run_day(client, children, day, chaos if day == DAYS[-1] else None)
+    if chaos is not None and not chaos.struck:
+        raise DemoFailed("there was no moment for the chaos that was asked for")
     _point_on()
 
 
-def _run_day(client: Client, children: list[Child], day: str) -> None:
+def _run_day(client: Client, children: list[Child], day: str, chaos: Chaos | None) -> None:
     """Trigger a run, follow it to its end and report on it. DemoFailed unless it succeeded and left a model."""
     print(f"\n== {day}", flush=True)
     params = {"day": day, "data_dir": str(HOME / "data"), "output_dir": str(HOME / "out")}
@@ -175,6 +207,8 @@ def _run_day(client: Client, children: list[Child], day: str) -> None:
     try:
         for message in client.watch(run_id):
             state = progress.show(message)
+            if chaos is not None:
+                chaos.look(progress)
             if progress.attempts("wait_for_file") >= 2 and not _file(day).exists():
                 say("the run has looked for the file in vain; writing it now")
                 _write_day(day)

@@ -25,16 +25,24 @@ class Progress:
         self._begin = begin
         self._attempts: dict[str, int] = {}
         self._told: dict[str, tuple[str, int]] = {}
+        self._running: dict[str, str] = {}
 
     def attempts(self, task_id: str) -> int:
         """How many attempts of a task have begun, as far as the run has said."""
         return self._attempts.get(task_id, 0)
+
+    def worker_of(self, prefix: str) -> str | None:
+        """The worker of a running task whose id begins so, None for no such task."""
+        return next((worker for task_id, worker in self._running.items() if task_id.startswith(prefix)), None)
 
     def show(self, message: WatchDagRunResponse) -> str:
         """Print what changed; the run's state."""
         for instance in message.task_instances:
             self._attempts[instance.task_id] = instance.attempt_number
             state = _task_state(instance)
+            self._running.pop(instance.task_id, None)
+            if state == "running":
+                self._running[instance.task_id] = instance.worker_identity
             if state not in _UNTOLD and self._told.get(instance.task_id) != (state, instance.attempt_number):
                 self._told[instance.task_id] = state, instance.attempt_number
                 print(

@@ -51,3 +51,10 @@ def test_a_child_that_does_not_hear_is_killed(start: Start, monkeypatch: pytest.
     child.stop()
     with pytest.raises(ChildFailed, match="exit code -9"):
         child.check()
+
+
+def test_a_killed_child_has_a_successor_in_the_same_log(start: Start) -> None:
+    child = start("import sys, time; print(f'began {sys.argv[1:]}', flush=True); time.sleep(600)")
+    child.wait_until("begun", lambda: "began []" in child.lines() or None)
+    child.kill_and_start_again("again")
+    child.wait_until("begun again", lambda: child.lines() == ["began []", "began ['again']"] or None)

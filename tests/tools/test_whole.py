@@ -98,16 +98,19 @@ def _say(lines: str, folder: Path, environ: dict[str, str]) -> list[tuple[int, s
     return [(each.returncode, each.stdout) for each in ended]
 
 
-def test_the_demo_trains_deploys_and_leaves_nothing_running(folder: Path, environ: dict[str, str]) -> None:
+@pytest.mark.parametrize("chaos", ["", "1"], ids=["calm", "chaos"])
+def test_the_demo_trains_deploys_and_leaves_nothing_running(folder: Path, environ: dict[str, str], chaos: str) -> None:
     program = (
         "import sys, pathlib; from tools import demo; demo.HOME = pathlib.Path(sys.argv[1]); sys.exit(demo.main())"
     )
     home = folder / "demo"
+    environ["DEMO_CHAOS"] = chaos
     done = subprocess.run(
         [sys.executable, "-c", program, str(home)], cwd=ROOT, env=environ, text=True, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "looked for the file in vain" in done.stdout and "Deployed: random_forest" in done.stdout
+    assert ("kill -9 of the server" in done.stdout) == bool(chaos)
     assert (home / "out" / "days" / "2026-11-03" / "model.joblib").is_file()
     assert not [command for command in _commands() if str(home) in command]
 
