@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS := $(wildcard tests sdk/python/tests sdk/cli/tests)
+# Each process of pytest has a Postgres of its own; the tests of one file stay together.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 PROOFS := $(wildcard tests/unit tests/store tests/simulation tests/faults)
 
 .DEFAULT_GOAL := help
@@ -20,7 +22,7 @@ up: ## Start a server with its own Postgres and keep it running
 
 test: ## Run every test
 	@$(PYTHON) bootstrap.py
-	@$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS) $(PYTEST_OPTIONS)
 	@$(BIN)/python -m tools.go_tests
 
 check: ## Lint, format, types, layers, protos, generated code, house rules

@@ -14,7 +14,6 @@ from wrong_calls import WRONG_CALLS, Many, WrongCall
 
 from glidepath_proto.run.v1 import run_service_pb2
 
-pytestmark = pytest.mark.asyncio
 # All that a call on runs could write into.
 TABLES = (
     "dag_run",
