@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
-import pytest
 from google.protobuf.json_format import ParseDict
 from runs_room import CHAIN, RATE_SCHEMA, Room, dag, open_room, timestamp
 from serving import bearer
