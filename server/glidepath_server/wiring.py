@@ -99,7 +99,7 @@ class Server:
 
     async def _write_tokens(self) -> None:
         for role, path in self._token_files.items():
-            async with transaction(self.database.api) as connection:
+            async with transaction(self.database.api, "token_file") as connection:
                 written = await ensure_token_file(connection, path, name=f"first-{role}", role=role)
             if written:
                 _log.info("token_written", role=role, path=str(path))
@@ -138,7 +138,7 @@ class Server:
         authenticator = Authenticator(
             self.database, required=settings.auth == "required", cache_seconds=settings.token_cache_seconds
         )
-        async with transaction(self.database.api) as connection:
+        async with transaction(self.database.api, "server_key") as connection:
             secret = await identity.server_key(connection, "task_tokens", clock.key_bytes())
         self.services = self._services(authenticator, secret)
         listeners = Listeners(settings, authenticator, self.services)

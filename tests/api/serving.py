@@ -32,7 +32,7 @@ class Api:
 
     async def token(self, role: str = "admin", *, namespace: str = "*", name: str = "", expire_time: Any = None) -> str:
         """The text of a new token."""
-        async with transaction(self.database.api) as connection:
+        async with transaction(self.database.api, "test") as connection:
             made = await create_token(
                 connection,
                 name=name or f"a-{role}",

@@ -218,7 +218,7 @@ async def test_a_service_that_drains_has_the_grace_to_end_its_streams(api: Api) 
 
 
 async def _revoke(bench: Bench, token: str) -> None:
-    async with transaction(bench.api.database.api) as connection:
+    async with transaction(bench.api.database.api, "test") as connection:
         await revoke_token(connection, token_id=token.split("_")[2], namespace="*", actor="test")
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio
 
 
 async def ensure(api: Api, path: Path, role: str = "admin") -> bool:
-    async with transaction(api.database.api) as connection:
+    async with transaction(api.database.api, "test") as connection:
         return await ensure_token_file(connection, path, name=f"first-{role}", role=role)
 
 
@@ -60,7 +60,7 @@ async def test_a_file_with_something_else_is_not_overwritten(api: Api, tmp_path:
 async def test_a_revoked_token_in_the_file_is_said(api: Api, tmp_path: Path) -> None:
     path = tmp_path / "token"
     await ensure(api, path)
-    async with transaction(api.database.api) as connection:
+    async with transaction(api.database.api, "test") as connection:
         token_id = token_id_of(path.read_text().strip())
         assert token_id is not None
         await revoke_token(connection, token_id=token_id, namespace="*", actor="test")

@@ -32,7 +32,7 @@ class Work:
         method: str = "Do",
         namespace: str = "default",
     ) -> bytes:
-        async with transaction(self.api.database.api) as connection:
+        async with transaction(self.api.database.api, "test") as connection:
             return await once(
                 connection,
                 namespace=namespace,
@@ -99,7 +99,7 @@ async def test_what_failed_may_be_tried_again_under_its_id(work: Work) -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        async with transaction(work.api.database.api) as connection:
+        async with transaction(work.api.database.api, "test") as connection:
             await once(connection, namespace="default", request_id="r1", method="Do", body=b"body", run=fail)
     assert await work.call("r1") == b"answer 1"
 
@@ -113,7 +113,7 @@ async def test_of_two_calls_at_once_the_second_waits_and_gets_the_answer_of_the_
         return b"slow"
 
     async def first() -> bytes:
-        async with transaction(work.api.database.api) as connection:
+        async with transaction(work.api.database.api, "test") as connection:
             return await once(connection, namespace="default", request_id="r1", method="Do", body=b"body", run=slow)
 
     async with asyncio.TaskGroup() as group:
@@ -136,7 +136,7 @@ async def test_when_the_first_of_two_fails_the_second_takes_its_place(work: Work
 
     async def first() -> None:
         with pytest.raises(RuntimeError):
-            async with transaction(work.api.database.api) as connection:
+            async with transaction(work.api.database.api, "test") as connection:
                 await once(connection, namespace="default", request_id="r1", method="Do", body=b"body", run=fail)
 
     async with asyncio.TaskGroup() as group:

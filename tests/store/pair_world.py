@@ -143,7 +143,7 @@ class World:
         return world
 
     async def _register(self) -> None:
-        async with transaction(self.database.api) as connection:
+        async with transaction(self.database.api, "test") as connection:
             for name, slots in (("narrow", NARROW_SLOTS), ("roomy", ROOMY_SLOTS)):
                 await set_pool(connection, namespace="default", name=name, slots=slots, actor="test")
         register = RegisterDagVersion(self.database, LeaseTerms(TTL_SECONDS, 10.0), _nobody_listens)
@@ -189,7 +189,7 @@ class World:
 
     async def step(self, batch: dict[uuid.UUID, RunWork], *seats: Seat) -> StepOutcome:
         """One step, committed, that nobody disturbs."""
-        async with transaction(self.database.worker) as connection:
+        async with transaction(self.database.worker, "test") as connection:
             return await Step(self.replica(*seats), batch).run(connection)
 
     def key(self, run_id: uuid.UUID, task: Task) -> AttemptKey:

@@ -260,7 +260,7 @@ def by_run(reports: Iterable[Report]) -> dict[uuid.UUID, RunWork]:
 async def work_off(world: World) -> Seen:
     """A new worker with room for everything ends what is left, obeying cancels. Returns what is committed then."""
     greeting = await sessions.hello(world.database.worker, worker("last", "1"), [], uuid.uuid4(), TTL_SECONDS)
-    async with transaction(world.database.worker) as connection:
+    async with transaction(world.database.worker, "test") as connection:
         for limit_id in sorted({each.pool_limit_id for each in world.classes if each.pool_limit_id is not None}):
             await limits.set_capacity(connection, limit_id, 100)
     while True:

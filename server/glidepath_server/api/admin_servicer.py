@@ -65,7 +65,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 f"{caller.name!r} holds namespace {caller.namespace!r} only",
                 hint='namespaces are created with a token that holds all ("*")',
             )
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "create_namespace") as connection:
             await namespaces.create_namespace(connection, name=request.new_namespace, actor=caller.name)
         self._authenticator.forget()
         return pb.CreateNamespaceResponse()
@@ -84,7 +84,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def SetPool(self, request: pb.SetPoolRequest, context: Context) -> pb.SetPoolResponse:
         caller = current_identity()
         namespace = namespace_for(request, caller)
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "set_pool") as connection:
             pool, queue_ids = await pools.set_pool(
                 connection, namespace=namespace, name=request.pool_name, slots=request.slots, actor=caller.name
             )
@@ -104,7 +104,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def DeletePool(self, request: pb.DeletePoolRequest, context: Context) -> pb.DeletePoolResponse:
         caller = current_identity()
         namespace = namespace_for(request, caller)
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "delete_pool") as connection:
             await pools.delete_pool(connection, namespace=namespace, name=request.pool_name, actor=caller.name)
         return pb.DeletePoolResponse()
 
@@ -112,7 +112,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenResponse:
         caller = current_identity()
         namespace = namespace_or_all(request, caller)
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "create_token") as connection:
             made = await tokens.create_token(
                 connection,
                 name=request.name,
@@ -134,7 +134,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
 
     async def RevokeToken(self, request: pb.RevokeTokenRequest, context: Context) -> pb.RevokeTokenResponse:
         caller = current_identity()
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "revoke_token") as connection:
             token = await tokens.revoke_token(
                 connection, token_id=request.token_id, namespace=caller.namespace, actor=caller.name
             )
@@ -172,7 +172,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def ReleaseDagRun(self, request: pb.ReleaseDagRunRequest, context: Context) -> pb.ReleaseDagRunResponse:
         caller = current_identity()
         namespace, dag_run_id = namespace_for(request, caller), to_uuid("dag_run_id", request.dag_run_id)
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "release") as connection:
             released = await release_dag_run(connection, namespace=namespace, dag_run_id=dag_run_id, actor=caller.name)
         if released:
             self._engine.add_inbox(dag_run_id)

@@ -121,7 +121,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     async def SetDagAlias(self, request: pb.SetDagAliasRequest, context: Context) -> pb.SetDagAliasResponse:
         caller = current_identity()
         namespace = namespace_for(request, caller)
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "set_alias") as connection:
             dag = await set_dag_alias(
                 connection,
                 namespace=namespace,
@@ -141,7 +141,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     async def _set_paused(self, request: Any, paused: bool) -> Dag:
         caller = current_identity()
         namespace = namespace_for(request, caller)
-        async with transaction(self._database.api) as connection:
+        async with transaction(self._database.api, "set_paused") as connection:
             dag, queues = await set_dag_paused(
                 connection, namespace=namespace, dag_id=_storable(request.dag_id), paused=paused, actor=caller.name
             )

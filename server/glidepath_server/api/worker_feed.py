@@ -70,7 +70,7 @@ class Feed:
             logs, self._logs, self._bytes = self._logs, [], 0
             progress, self._progress = self._progress, {}
             try:
-                async with transaction(self._database.worker) as connection:
+                async with transaction(self._database.worker, "feed") as connection:
                     if logs:
                         await worker_feed.put_logs(connection, [each[:3] for each in logs])
                     if progress:

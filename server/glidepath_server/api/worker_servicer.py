@@ -375,7 +375,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             chunks.append(bytes(rest))
         namespace = await self._engine.namespace_of(key)
         content_type = first.content_type or "application/octet-stream"
-        async with transaction(self._database.worker) as connection:
+        async with transaction(self._database.worker, "artifact") as connection:
             await worker_feed.put_artifact(connection, namespace, digest.hexdigest(), content_type, size, chunks)
         response = pb.PutArtifactResponse()
         response.artifact.content_type, response.artifact.size_bytes = content_type, size

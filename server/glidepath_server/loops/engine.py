@@ -21,6 +21,7 @@ import structlog
 from ..clock import monotonic
 from ..core.errors import NotFound, PermissionDenied
 from ..core.events import AttemptKey, Event, RunStarted
+from ..crash_points import reach
 from ..operations.plans import RunFacts
 from ..operations.pullers import Puller
 from ..operations.quarantine_run import quarantine_run
@@ -235,9 +236,11 @@ class Engine:
         over, committing = asyncio.Event(), False
         self._in_flight.add(over)
         try:
-            async with transaction(self.database.engine) as connection:
+            async with transaction(self.database.engine, "step") as connection:
                 outcome = await step.run(connection)
                 committing = True
+                reach(*(f"{part}.before_commit" for part in step.parts()))
+            reach(*(f"{part}.after_commit" for part in step.parts()))
             return outcome
         except BaseException as error:
             step.undo()
@@ -260,7 +263,7 @@ class Engine:
         reason = f"{type(error).__name__}: {error}"
         log.error("run_quarantined", dag_run_id=str(run_id), reason=reason, exc_info=error)
         try:
-            async with transaction(self.database.engine) as connection:
+            async with transaction(self.database.engine, "quarantine") as connection:
                 acks = await quarantine_run(connection, run_id, work, reason)
         except Exception as second:
             log.error("quarantine_failed", dag_run_id=str(run_id), reason=repr(second))
@@ -271,7 +274,7 @@ class Engine:
     async def _quarantine_bare(self, run_id: UUID, work: RunWork, reason: str) -> None:
         if len(self.held_back) < HELD_BACK_MAX:
             self.held_back.setdefault(run_id, RunWork()).absorb(work)
-        async with transaction(self.database.engine) as connection:
+        async with transaction(self.database.engine, "quarantine_bare") as connection:
             await store.quarantine(connection, run_id, reason)
 
     # ---- after the commit
@@ -281,9 +284,13 @@ class Engine:
         for run_id, revision, tally in outcome.tallies:
             self.replica.keep_tally(run_id, revision, tally)
         self._give_back_resources(outcome)
+        if outcome.assigned:
+            reach("assignment.before_send")
         for puller, assigned in grouped((each.puller, each) for each in outcome.assigned).items():
             tell(puller.assign, assigned)
         told = ((report.origin, (report, verdict)) for report, verdict in outcome.acks if report.origin is not None)
+        if outcome.acks:
+            reach("ack.before_send")
         for origin, acks in grouped(told).items():
             tell(origin.acknowledge, acks)
         self._send_cancels(outcome)
@@ -301,6 +308,8 @@ class Engine:
 
     def _send_cancels(self, outcome: StepOutcome) -> None:
         elsewhere = False
+        if outcome.cancels:
+            reach("cancel.before_send")
         for order in outcome.cancels:
             puller = self.replica.pullers.by_session.get(order.session_id)
             if puller is None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from ..clock import monotonic
 from ..core.events import AttemptKey
 from ..core.states import AttemptState
+from ..crash_points import reach
 from ..operations.pullers import Puller
 from ..operations.step_types import CancelOrder, Report
 from ..store import sessions
@@ -51,6 +52,7 @@ class Heartbeats:
         if not echoes:
             return None
         pullers = [puller for puller, _ in echoes.values()]
+        reach("renewal.before_commit")
         async with self.engine.database.worker.acquire() as connection:
             renewed = await sessions.renew(
                 connection,
@@ -58,6 +60,7 @@ class Heartbeats:
                 [each.generation for each in pullers],
                 self.engine.settings.lease_ttl_seconds,
             )
+        reach("renewal.after_commit")
         for session_id, (puller, nonce) in echoes.items():
             if session_id in renewed:
                 puller.confirm(nonce)

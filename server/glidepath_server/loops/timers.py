@@ -78,7 +78,7 @@ def admission(engine: Engine) -> LevelLoop:
         async with engine.database.worker.acquire() as connection:
             dags = await store.capped_dags(connection, ROWS_MAX)
         for dag in dags:
-            async with transaction(engine.database.worker) as connection:
+            async with transaction(engine.database.worker, "admission") as connection:
                 admitted = await store.admit_runs(connection, dag["namespace"], dag["dag_id"], dag["runs_limit_id"])
             engine.runs_created(admitted)
         return None
@@ -120,7 +120,7 @@ def limit_sweeper(engine: Engine) -> LevelLoop:
         async with engine.database.worker.acquire() as connection:
             stale = await limits.stale_limits(connection)
         for limit_id in stale:
-            async with transaction(engine.database.worker) as connection:
+            async with transaction(engine.database.worker, "limit_sweep") as connection:
                 queues = await limits.release_waiting(connection, limit_id)
             if queues:
                 engine.look_for_work(queues)

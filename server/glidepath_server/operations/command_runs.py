@@ -144,7 +144,7 @@ class RunCommander:
     async def _stored(self, call: CommandCall) -> bytes | None:
         """The answer that this request id got before, None when it is new. Raises AlreadyExists for another body."""
         try:
-            async with transaction(self.reader.database.api) as connection:
+            async with transaction(self.reader.database.api, "request") as connection:
                 return await _once(connection, call, _not_yet)
         except _NotYet:
             return None

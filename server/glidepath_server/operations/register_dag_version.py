@@ -92,7 +92,7 @@ class RegisterDagVersion:
             await self._refuse(call, found)
         assert isinstance(found, Prepared)
         if call.validate_only:
-            async with transaction(self.database.api) as connection:
+            async with transaction(self.database.api, "register") as connection:
                 checked = await _Registration(connection, call, found).validate()
             return await asyncio.to_thread(encode, checked)
         work: list[_Registration] = []
@@ -101,7 +101,7 @@ class RegisterDagVersion:
             work.append(_Registration(connection, call, found))
             return await asyncio.to_thread(encode, await work[-1].store())
 
-        async with transaction(self.database.api) as connection:
+        async with transaction(self.database.api, "register") as connection:
             answer = await once(
                 connection,
                 namespace=call.namespace,
@@ -116,7 +116,7 @@ class RegisterDagVersion:
 
     async def _refuse(self, call: RegisterCall, found: list[Violation]) -> None:
         """Raise InvalidDag with what was found and what the database adds to it."""
-        async with transaction(self.database.api) as connection:
+        async with transaction(self.database.api, "register") as connection:
             _, more = await look_up(connection, call)
         raise invalid_dag([*found, *more])
 

@@ -42,9 +42,9 @@ async def hello(
     Attempts that the worker lists and that are its own are bound to the session; other attempts of this worker are
     taken back (same incarnation: the assignment never arrived) or lost (an incarnation that is gone).
     """
-    async with transaction(pool) as connection:
+    async with transaction(pool, "hello_open") as connection:
         greeting = await _open(connection, worker, new_session_id, ttl_seconds)
-    async with transaction(pool) as connection:
+    async with transaction(pool, "hello_bind") as connection:
         if listed:
             greeting.bound = await sessions.rebind(
                 connection, listed, greeting.session_id, worker.offer.namespace, worker.identity
@@ -84,7 +84,7 @@ async def _open(connection: Connection, worker: WorkerFacts, new_session_id: UUI
 
 async def leave(pool: Pool, session_id: UUID) -> list[Report]:
     """Close a session whose worker said goodbye. What it left live is lost at once."""
-    async with transaction(pool) as connection:
+    async with transaction(pool, "leave") as connection:
         await sessions.lock_open(connection, [session_id])
         await sessions.close(connection, [session_id])
     return await judge(pool, [session_id], "the worker left")
@@ -96,7 +96,7 @@ async def expire(pool: Pool, awake: Callable[[], bool] = lambda: True) -> list[R
     A database that stood still answers by its clock of afterwards, by which every lease has ended: so the caller is
     asked again once the answer is there (see loops/lease_reaper.py).
     """
-    async with transaction(pool) as connection:
+    async with transaction(pool, "reaping") as connection:
         found = await sessions.lock_expired(connection, SESSIONS_JUDGED_MAX)
         if not found or not awake():
             return []

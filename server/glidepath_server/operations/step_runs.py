@@ -19,7 +19,7 @@ Lock order: runs by id > live_attempt (accept) > withdrawn queue rows (wait) > s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -66,6 +66,19 @@ class Step:
         await self._withdraw(connection)
         await self._place(connection)
         return self.outcome
+
+    def parts(self) -> Iterator[str]:
+        """What this step holds beside itself, by the names of crash points."""
+        if self.outcome.acks:
+            yield "report"
+        if self.outcome.assigned:
+            yield "claim"
+        if any(run.effects.withdrawals for run in self.runs.values()):
+            yield "withdraw"
+        if any(work.command is not None for work in self.batch.values()):
+            yield "command"
+        if any(work.inbox for work in self.batch.values()):
+            yield "inbox"
 
     def undo(self) -> None:
         """The transaction is gone: credits that were taken are free again."""

@@ -89,7 +89,7 @@ class TriggerDagRuns:
             admitted.extend(work.admitted)
             return answer
 
-        async with transaction(self.database.api) as connection:
+        async with transaction(self.database.api, "trigger") as connection:
             answer = await once(
                 connection,
                 namespace=call.namespace,

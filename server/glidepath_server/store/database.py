@@ -19,6 +19,7 @@ from typing import Any
 import asyncpg
 
 from ..core.errors import Unavailable
+from ..crash_points import reach
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Pool = asyncpg.Pool
@@ -127,10 +128,16 @@ def is_retryable(error: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-    """A connection inside one transaction: committed at the end, rolled back on any exception."""
-    async with pool.acquire() as connection, connection.transaction():
-        yield connection
+async def transaction(pool: asyncpg.Pool, name: str) -> AsyncIterator[Connection]:
+    """A connection inside one transaction: committed at the end, rolled back on any exception.
+
+    `name` is that of its crash points.
+    """
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            yield connection
+            reach(f"{name}.before_commit")
+        reach(f"{name}.after_commit")
 
 
 async def database_now(connection: Connection) -> datetime:

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from ...crash_points import reach
+
 HERE = Path(__file__).parent
 # A revision that waits longer than this for a table would make everybody else wait behind it.
 LOCK_TIMEOUT_MILLISECONDS = 5000
@@ -26,6 +28,7 @@ async def apply(url: str, target: str) -> None:
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade, target)
+        reach("migration.after_commit")
     finally:
         await engine.dispose()
 
@@ -50,3 +53,4 @@ def run_file(revision: str) -> None:
     connection.execute(text(f"set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}"))
     dbapi: Any = connection.connection.dbapi_connection
     dbapi.run_async(lambda driver: driver.execute(statements))
+    reach("migration.before_commit")
