@@ -57,7 +57,7 @@ class Stream:
         self.frame_sizes: list[int] = []
         self.confirmed: list[bytes] = []
         self.got: dict[str, list[Any]] = {name: [] for name in LISTS}
-        self._changed = asyncio.Condition()
+        self._changed, self._writing = asyncio.Condition(), asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
 
     async def say_hello(self, greeting: pb.Hello) -> pb.Welcome:
@@ -68,7 +68,8 @@ class Stream:
         return self.welcome
 
     async def send(self, **fields: Any) -> None:
-        await self._call.write(pb.WorkRequest(**fields))
+        async with self._writing:  # an echo may be on its way
+            await self._call.write(pb.WorkRequest(**fields))
 
     async def half_close(self) -> None:
         """Say no more; the server ends its side."""
@@ -93,6 +94,10 @@ class Stream:
         async with asyncio.timeout(SOON_SECONDS):
             code: grpc.StatusCode = await self._call.code()
             return code
+
+    async def details(self) -> str:
+        """What the server says about the end of the stream."""
+        return await self._call.details() or ""
 
     async def _read(self) -> None:
         try:

@@ -23,6 +23,8 @@ from .convert_worker import log_entries_in
 from .worker_stream import Session
 
 BYTES_PENDING_MAX = 8 * 1024 * 1024
+# What a chunk, or an attempt's progress, takes of memory beside its own bytes, about.
+ITEM_WEIGHT_BYTES = 200
 CHECKPOINT_BYTES_MAX = 64 * 1024
 TRIES_MAX = 3
 
@@ -48,7 +50,7 @@ class Feed:
             key = unseal(chunk.task_token, secret)
             if key is not None:
                 entries = json.dumps(log_entries_in(chunk))
-                self._bytes += len(entries)
+                self._bytes += len(entries) + ITEM_WEIGHT_BYTES
                 self._logs.append((key, chunk.sequence_number, entries, chunk.task_token))
         for each in progress:
             key = unseal(each.task_token, secret)

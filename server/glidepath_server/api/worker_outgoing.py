@@ -2,12 +2,16 @@
 
 The engine puts things in after a commit and never blocks; the stream's writer takes a frame when the last one is sent,
 so that under load one frame carries many things and an idle stream adds no delay.
+
+Assignments are bounded by the worker's credits. Everything else is an answer to what the worker sent: one that sends
+and does not read is told so once `ANSWERS_BYTES_MAX` wait for it, and what comes after that is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from glidepath_proto.worker.v1 import task_pb2
@@ -15,16 +19,20 @@ from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 
 # What a repeated field adds to each of its items, at most: the field's number and the item's length.
 ITEM_BYTES = 8
+# What an item takes of memory beside its own bytes, about.
+ITEM_WEIGHT_BYTES = 200
+ANSWERS_BYTES_MAX = 32 * 1024 * 1024
 
 
 class Outgoing:
-    """Frames of at most about `frame_bytes`, in the order in which things came. `ready` is set while some wait."""
+    """Frames of at most about `frame_bytes`, in the order in which things came. `ready` is set while some wait;
+    `overflow` is called when an answer has no room."""
 
-    def __init__(self, frame_bytes: int) -> None:
+    def __init__(self, frame_bytes: int, overflow: Callable[[], None]) -> None:
         self.ready = asyncio.Event()
-        # Bytes of the assignments among what waits.
-        self.assigned_bytes = 0
-        self._frame_bytes = frame_bytes
+        # Bytes of the assignments among what waits, and what the answers weigh.
+        self.assigned_bytes = self.answers_bytes = 0
+        self._frame_bytes, self._overflow = frame_bytes, overflow
         self._items: deque[tuple[str, Any, int]] = deque()
         # Of these only the newest has a meaning; they go with the next frame.
         self._latest = pb.WorkResponse()
@@ -32,7 +40,8 @@ class Outgoing:
     def assign(self, assignment: task_pb2.Assignment) -> None:
         size = assignment.ByteSize()
         self.assigned_bytes += size
-        self._put("assignments", assignment, size)
+        self._items.append(("assignments", assignment, size + ITEM_BYTES))
+        self.ready.set()
 
     def acknowledge(self, token: bytes, verdict: pb.Verdict, reason: str) -> None:
         ack = pb.ResultAck(task_token=token, verdict=verdict, reason=reason)
@@ -57,6 +66,11 @@ class Outgoing:
         self.ready.set()
 
     def _put(self, field: str, item: Any, size: int) -> None:
+        weight = size + ITEM_BYTES + ITEM_WEIGHT_BYTES
+        if self.answers_bytes + weight > ANSWERS_BYTES_MAX:
+            self._overflow()
+            return
+        self.answers_bytes += weight
         self._items.append((field, item, size + ITEM_BYTES))
         self.ready.set()
 
@@ -70,6 +84,8 @@ class Outgoing:
             getattr(frame, field).append(item)
             if field == "assignments":
                 self.assigned_bytes -= item_size - ITEM_BYTES
+            else:
+                self.answers_bytes -= item_size + ITEM_WEIGHT_BYTES
         if not items:
             self.ready.clear()
         return frame

@@ -52,7 +52,12 @@ from .worker_stream import Session, UnarySession
 
 CLAIM_WAIT_SECONDS_MAX = 50.0
 CLAIM_MAX = 1000
-RESULTS_PER_FRAME_MAX = 10_000
+# Of each list in a message of the worker, and of log lines in all its chunks together.
+ITEMS_PER_MESSAGE_MAX = 10_000
+LINES_PER_MESSAGE_MAX = 100_000
+_LISTS = frozenset(
+    {"credits", "accepted_task_tokens", "started_task_tokens", "held_task_tokens", "progress", "results", "log_chunks"}
+)
 
 
 class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
@@ -72,6 +77,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         first = await anext(aiter(request_iterator), None)
         if first is None or not first.HasField("hello"):
             raise invalid("hello", "not set", "in the first message of the stream")
+        _check_size(first)
         session, welcome, reports = await self._hello(first.hello, Session)
         welcome_frame = pb.WorkResponse(welcome=welcome)
         await context.write(welcome_frame)
@@ -94,16 +100,18 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     async def _read(
         self, session: Session, feed: Feed, requests: AsyncIterator[pb.WorkRequest], writer: asyncio.Task[None]
     ) -> None:
-        """Until the worker ends the stream, or the writer does because the session is over."""
+        """Until the worker ends the stream, its connection breaks, or the session is over."""
         reader = asyncio.create_task(self._read_all(session, feed, requests))
+        over = asyncio.create_task(session.over.wait())
         try:
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reader, writer, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             reader.cancel()
+            over.cancel()
         if reader.done() and not reader.cancelled() and reader.exception() is not None:
             raise reader.exception()  # type: ignore[misc]
         if session.closed:
-            raise await self._why_ended(session)
+            raise session.error or await self._why_ended(session)
 
     async def _why_ended(self, session: Session) -> GlidepathError:
         """Another incarnation of the worker closed it; a lease that ran out, or a newer stream, did not."""
@@ -120,7 +128,9 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         draining = False
         async for request in requests:
             draining = draining or request.draining
+            _check_size(request)
             await self._hear(session, feed, request)
+            await session.calm()
         if draining and not session.held:
             self._engine.submit(await operations.leave(self._database.worker, session.session_id))
 
@@ -137,15 +147,16 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             await asyncio.sleep(self._settings.heartbeat_interval_seconds)
 
     async def _hear(self, session: Session, feed: Feed, request: pb.WorkRequest) -> None:
-        session.spoke()
+        echoed = request.HasField("heartbeat") and request.heartbeat.nonce in session.nonces
+        if echoed or request.accepted_task_tokens or request.results or request.credits:
+            session.spoke()
         for token in request.accepted_task_tokens:
             session.accepted(token)
         if request.results:
             self._engine.submit(self._reports(request.results, session))
         if request.credits:
-            granted = (each.amount for each in request.credits if each.resource == "slots")
-            session.free += sum(amount for amount in granted if amount > 0)
-        if request.HasField("heartbeat") and request.heartbeat.nonce in session.nonces:
+            session.grant(each.amount for each in request.credits if each.resource == "slots")
+        if echoed:
             self._heartbeats.heard(session, request.heartbeat.nonce)
         if request.draining:
             session.free = 0
@@ -214,6 +225,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             if refused:
                 session.refused[message.task_token] = refused
             reports.append(report)
+        session.unanswered += len(reports)
         return reports
 
     # ---- clients that cannot hold a stream
@@ -253,8 +265,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         return session.take_assignments(count)
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
-        if len(request.results) > RESULTS_PER_FRAME_MAX:
-            raise invalid("results", f"{len(request.results)} results", f"at most {RESULTS_PER_FRAME_MAX} in one call")
+        _check_size(request)
         response = pb.ReportResponse()
         collector = _Collector(self._unary.get(session_id_in(request.session.session_id)))
         reports = []
@@ -279,6 +290,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         return response
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
+        _check_size(request)
         session = await self._find(request.session)
         await self._renew(session)
         held = {token: unseal(token, self._secret) for token in request.held_task_tokens}
@@ -422,6 +434,15 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if not live or identity.namespace not in ("*", await self._engine.namespace_of(key)):
             raise Fenced("the attempt is not live any more", hint="end its processes")
         return key
+
+
+def _check_size(message: pb.WorkRequest | pb.ReportRequest | pb.HeartbeatRequest) -> None:
+    """Raises InvalidInput for a message whose handling would take much more memory than the message."""
+    for field, value in message.ListFields():
+        if field.name in _LISTS and len(value) > ITEMS_PER_MESSAGE_MAX:
+            raise invalid(field.name, f"{len(value)} items", f"at most {ITEMS_PER_MESSAGE_MAX} in one message")
+        if field.name == "log_chunks" and (lines := sum(len(each.entries) for each in value)) > LINES_PER_MESSAGE_MAX:
+            raise invalid("log_chunks", f"{lines} lines", f"at most {LINES_PER_MESSAGE_MAX} in one message")
 
 
 class _Collector:

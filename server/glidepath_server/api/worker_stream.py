@@ -5,8 +5,8 @@ is to be told waits in `outgoing`. An assignment that no message can carry ends 
 What is remembered here (tokens in the worker's hands, unaccepted assignments, credits) is memory of this replica: when
 it is lost, the lease, the accept timeout or the next hello put things right.
 
-Bounds: assignments by the worker's credits, acknowledgements by what the worker sent. A worker that does not read grows
-nothing else; past `ACKS_PENDING_MAX` its stream is ended.
+Bounds. Assignments: the worker's credits, at most `CREDITS_MAX`. Results on their way through the engine: past
+`UNANSWERED_MAX` nothing more is read. Answers that the worker does not read: see worker_outgoing; its stream is ended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from glidepath_proto.worker.v1 import task_pb2
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 
 from ..clock import key_bytes, monotonic
-from ..core.errors import LimitExceeded
+from ..core.errors import GlidepathError, LimitExceeded
 from ..core.events import AttemptKey
 from ..core.failure import Failure, FailureKind
 from ..core.matching import Offer
@@ -31,11 +31,12 @@ from ..core.task_token import seal, unseal
 from ..operations.step_types import Assigned, CancelOrder, Report, Verdict
 from .assignments import Assignments, seconds_to_wire
 from .convert_worker import verdict_out
-from .worker_outgoing import Outgoing
+from .worker_outgoing import ANSWERS_BYTES_MAX, Outgoing
 
 # Of assignments that wait for their frame; past it outputs go by reference.
 ASSIGNED_BYTES_MAX = 8 * 1024 * 1024
-ACKS_PENDING_MAX = 200_000
+UNANSWERED_MAX = 20_000
+CREDITS_MAX = 10_000
 NONCES_KEPT = 4
 GRACE_SECONDS_DEFAULT = 10.0
 Submit: TypeAlias = Callable[[Iterable[Report]], None]
@@ -67,10 +68,19 @@ class Session:
         self.need_permit: set[bytes] = set()
         self.refused: dict[bytes, str] = {}
         self.owed = 0
-        self.closed = False
+        # Results that went to the engine and are not answered.
+        self.unanswered = 0
+        self._calm = asyncio.Event()
+        # Set when the stream must end; `error` says why, when the session's row does not.
+        self.over = asyncio.Event()
+        self.error: GlidepathError | None = None
         self.confirmed = b""
         self.nonces: list[bytes] = []
-        self.outgoing = Outgoing(assignments.frame_bytes)
+        self.outgoing = Outgoing(assignments.frame_bytes, self._overflow)
+
+    @property
+    def closed(self) -> bool:
+        return self.over.is_set()
 
     # ---- the engine's side (after a commit, never blocking)
     def assign(self, assigned: list[Assigned]) -> None:
@@ -107,6 +117,15 @@ class Session:
             if reason and verdict is Verdict.ACCEPTED:
                 verdict = Verdict.REJECTED
             self.outgoing.acknowledge(report.token, verdict_out(verdict), reason)
+        self.unanswered -= len(acks)
+        if self.unanswered <= UNANSWERED_MAX:
+            self._calm.set()
+
+    async def calm(self) -> None:
+        """Back when few enough results are unanswered to read on."""
+        while self.unanswered > UNANSWERED_MAX:
+            self._calm.clear()
+            await self._calm.wait()
 
     def cancel(self, orders: list[CancelOrder]) -> None:
         for order in orders:
@@ -125,8 +144,20 @@ class Session:
 
     def ended(self) -> None:
         """The session left `open`, or a newer generation took over: the stream ends and the worker says hello again."""
-        self.closed = True
+        self.over.set()
         self.outgoing.ready.set()
+
+    def _overflow(self) -> None:
+        if self.error is None:
+            self.error = LimitExceeded(
+                f"more than {ANSWERS_BYTES_MAX} bytes of answers wait to be read", hint="read while you write"
+            )
+        self.ended()
+
+    # ---- credits
+    def grant(self, amounts: Iterable[int]) -> None:
+        """The worker can take more. What is not positive is ignored, and so is what goes over `CREDITS_MAX`."""
+        self.free = min(self.free + sum(amount for amount in amounts if amount > 0), max(self.free, CREDITS_MAX))
 
     def withhold(self, count: int) -> None:
         """Nothing more until the worker speaks: what it was granted, and what was taken back, is owed to it."""
@@ -134,8 +165,10 @@ class Session:
         self.free = 0
 
     def spoke(self) -> None:
-        self.free += self.owed
-        self.owed = 0
+        """A word about work, or an echo: the worker is there, and what was withheld is its own again."""
+        if self.owed:
+            self.free += self.owed
+            self.owed = 0
 
     # ---- what is in the worker's hands
     def bind(self, tokens: Iterable[bytes]) -> None:
