@@ -16,6 +16,7 @@ from glidepath_server.core.canonical import canonical_json
 from glidepath_server.core.definition import DagSpec, Handler, ResolvedPolicy, TaskSpec
 from glidepath_server.core.events import AttemptKey, Event, RunStarted
 from glidepath_server.core.matching import Offer
+from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations import sessions
 from glidepath_server.operations.step_runs import Step
@@ -108,9 +109,13 @@ class StepRoom:
         self.database, self.watcher = database, watcher
         self.tasks_limit = self.pool_limit = self.queue = self.version = 0
 
-    async def store_dag(self, tasks: int, *, pool_slots: int | None = None, capacity: int | None = None) -> None:
+    async def store_dag(
+        self, tasks: int, *, pool_slots: int | None = None, capacity: int | None = None, retries: int = 0
+    ) -> None:
         value = self.watcher.fetchval
-        policy = ResolvedPolicy(pool_name="pool" if pool_slots is not None else None)
+        policy = ResolvedPolicy(
+            pool_name="pool" if pool_slots is not None else None, retry=RetryPolicy(retries, delay_seconds=0)
+        )
         names = [f"task{number}" for number in range(tasks)]
         spec = DagSpec("dag", tuple(TaskSpec(name, Handler(HANDLER), policy=policy) for name in names))
         limit = "insert into concurrency_limit (namespace, kind, name, capacity) values ('default', $1, $2, $3)"
@@ -144,8 +149,8 @@ class StepRoom:
             runs_limit,
         )
 
-    async def start_run(self, tasks: int) -> uuid.UUID:
-        """A run whose tasks are all released and in the queue."""
+    async def create_run(self, tasks: int) -> uuid.UUID:
+        """A run that nobody has started."""
         run_id = uuid.uuid4()
         await self.watcher.execute(
             """insert into dag_run (dag_run_id, dag_version_id, run_type, board, namespace, dag_id, run_key, params,
@@ -156,6 +161,11 @@ class StepRoom:
             self.version,
             bytes(tasks),
         )
+        return run_id
+
+    async def start_run(self, tasks: int) -> uuid.UUID:
+        """A run whose tasks are all released and in the queue."""
+        run_id = await self.create_run(tasks)
         async with self.side() as side:
             await side.step_and_commit({run_id: RunWork(events=[RunStarted()])})
         assert len(await self.queued()) == tasks
