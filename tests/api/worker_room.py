@@ -41,6 +41,12 @@ def success(token: bytes, data: bytes = b"") -> task_pb2.AttemptResult:
     return result
 
 
+def failure(token: bytes) -> task_pb2.AttemptResult:
+    result = task_pb2.AttemptResult(task_token=token)
+    result.failed.message = "broken"
+    return result
+
+
 def line(token: bytes, number: int, text: str = "a line") -> task_pb2.LogChunk:
     return task_pb2.LogChunk(
         task_token=token, sequence_number=number, entries=[task_pb2.LogEntry(stream="stdout", text=text)]

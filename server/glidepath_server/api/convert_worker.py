@@ -92,11 +92,11 @@ def report_in(
         case "timed_out":
             report.outcome, report.failure = AttemptState.TIMED_OUT, failure_in(message.timed_out.failure)
         case "skipped":
-            report.outcome, report.reason = AttemptState.SKIPPED, _clean(message.skipped.reason)
+            report.outcome, report.reason = AttemptState.SKIPPED, clean(message.skipped.reason)
         case "cancelled":
-            report.outcome, report.reason = AttemptState.CANCELLED, _clean(message.cancelled.reason)
+            report.outcome, report.reason = AttemptState.CANCELLED, clean(message.cancelled.reason)
         case "returned":
-            report.outcome, report.reason = AttemptState.RETURNED, _clean(message.returned.reason)
+            report.outcome, report.reason = AttemptState.RETURNED, clean(message.returned.reason)
         case "deferred":
             return _refused(report, "this server does not take deferrals yet: fail with a retry delay instead")
         case _:
@@ -114,8 +114,8 @@ def output_in(payload: payload_pb2.Payload) -> Output:
     """An output as it is stored."""
     content_type = payload.content_type or "application/json"
     if payload.WhichOneof("body") == "uri":
-        return Output(_clean(content_type), None, _clean(payload.uri), payload.size_bytes, _clean(payload.sha256))
-    return Output(_clean(content_type), payload.data, None, len(payload.data), "")
+        return Output(clean(content_type), None, clean(payload.uri), payload.size_bytes, clean(payload.sha256))
+    return Output(clean(content_type), payload.data, None, len(payload.data), "")
 
 
 def failure_in(message: failure_pb2.Failure, depth: int = 0) -> Failure:
@@ -123,9 +123,9 @@ def failure_in(message: failure_pb2.Failure, depth: int = 0) -> Failure:
     causes = () if depth >= CAUSES_MAX else tuple(failure_in(each, depth + 1) for each in message.causes[:CAUSES_MAX])
     return Failure(
         kind=_KINDS.get(message.kind, FailureKind.APPLICATION),
-        type=_clean(message.type),
-        message=_clean(message.message, 16_384),
-        stack_trace=_clean(message.stack_trace, 131_072),
+        type=clean(message.type),
+        message=clean(message.message, 16_384),
+        stack_trace=clean(message.stack_trace, 131_072),
         retryable=message.retryable if message.HasField("retryable") else None,
         retry_after_seconds=max(0.0, message.retry_after.seconds + message.retry_after.nanos / 1e9),
         signal_number=message.signal_number,
@@ -133,7 +133,7 @@ def failure_in(message: failure_pb2.Failure, depth: int = 0) -> Failure:
     )
 
 
-def _clean(text: str, characters_max: int = 2000) -> str:
+def clean(text: str, characters_max: int = 2000) -> str:
     """Text that Postgres can hold."""
     return text.replace("\0", "\\0")[:characters_max]
 
@@ -141,7 +141,7 @@ def _clean(text: str, characters_max: int = 2000) -> str:
 def log_entries_in(chunk: task_pb2.LogChunk) -> list[list[Any]]:
     """[seconds since 1970, stream, text] per line."""
     return [
-        [each.time.seconds + each.time.nanos / 1e9, _clean(each.stream, 64), _clean(each.text, 65_536)]
+        [each.time.seconds + each.time.nanos / 1e9, clean(each.stream, 64), clean(each.text, 65_536)]
         for each in chunk.entries
     ]
 

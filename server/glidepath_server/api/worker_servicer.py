@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from uuid import UUID
 
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
@@ -81,7 +81,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         session, welcome, reports = await self._hello(first.hello, Session)
         welcome_frame = pb.WorkResponse(welcome=welcome)
         await context.write(welcome_frame)
-        feed = Feed(self._database, session)
+        feed = self._feed(session.outgoing.acknowledge_log)
         writer = asyncio.create_task(self._write(session, context))
         beating = asyncio.create_task(self._beat(session))
         self._streams.add(session)
@@ -164,6 +164,9 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if request.progress or request.log_chunks:
             await feed.put(request.progress, request.log_chunks, self._secret)
         self._engine.credits_changed()
+
+    def _feed(self, acknowledge: Callable[[bytes, int], None]) -> Feed:
+        return Feed(self._database, self._settings.checkpoint_bytes_max, acknowledge)
 
     async def _drain(self, session: Session) -> None:
         async with self._database.worker.acquire() as connection:
@@ -282,10 +285,10 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         collector.expect(len(reports))
         self._engine.submit(reports)
         if request.progress or request.log_chunks:
-            feed = Feed(self._database, None)
+            acks = response.log_acks
+            feed = self._feed(lambda token, number: acks.append(pb.LogAck(task_token=token, sequence_number=number)))
             await feed.put(request.progress, request.log_chunks, self._secret)
             await feed.close()
-            response.log_acks.extend(feed.acks)
         response.result_acks.extend(await collector.acks())
         return response
 

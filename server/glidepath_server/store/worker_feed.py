@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +22,10 @@ async def put_logs(connection: Connection, rows: Sequence[tuple[AttemptKey, int,
     await connection.execute(_SQL["put_logs"], *keys, [row[1] for row in rows], [row[2] for row in rows])
 
 
-async def put_progress(connection: Connection, rows: Sequence[tuple[AttemptKey, float, str, bytes]]) -> None:
-    """(attempt, percent, note, checkpoint) each, at most one per task instance."""
-    keys = _keys([row[0] for row in rows])
-    await connection.execute(
-        _SQL["put_progress"], *keys, [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows]
-    )
+async def put_progress(connection: Connection, progress: Mapping[AttemptKey, tuple[float, str, bytes]]) -> None:
+    """Percent, note and checkpoint (empty: the stored one stays) by attempt; of attempts that are not live, nothing."""
+    words = [list(column) for column in zip(*progress.values(), strict=True)]
+    await connection.execute(_SQL["put_progress"], *_keys(list(progress)), *words)
 
 
 async def is_live(connection: Connection, key: AttemptKey) -> bool:
