@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from runs_room import SOON_SECONDS, Room, dag, open_room
 from serving import until
-from worker_room import Stream, failure, line, open_workers, until_rows
+from worker_room import Stream, failure, line, open_workers, success, until_rows
 
 from glidepath_proto.worker.v1 import task_pb2
 
@@ -82,6 +82,32 @@ async def test_a_checkpoint_over_the_limit_is_left_out_whole_and_the_log_says_so
         lines = (await call.read()).lines
         assert [(each.stream, each.attempt_number) for each in lines] == [("WARNING", 1)]
         assert lines[0].text.startswith("a checkpoint of 101 bytes was not stored, at most 100 are")
+
+
+async def test_what_was_cleared_starts_without_a_checkpoint_and_so_do_its_retries(database_url: str) -> None:
+    async with (
+        open_room(database_url, **CALM) as room,
+        open_workers(room) as workers,
+        workers.stream(credits=9) as stream,
+    ):
+        run_id = await start(room)
+        first = (await take(stream)).task_token
+        await stream.send(progress=[progress(first, 10, b"stale")])
+        await until_rows(room, PERCENT, 10)
+        second = await again(stream, first)
+        assert second.checkpoint == b"stale"
+        await stream.send(results=[success(second.task_token)])
+        await room.watch(run_id)
+        await room.call("ClearTaskInstances", dag_run_id=run_id, task_ids=["only"])
+        third = await take(stream)
+        assert (third.attempt.attempt_number, third.checkpoint) == (3, b"")
+        await stream.send(progress=[progress(third.task_token, 30)])
+        await until_rows(room, PERCENT, 30)
+        fourth = await again(stream, third.task_token)
+        assert fourth.checkpoint == b""
+        await stream.send(progress=[progress(fourth.task_token, 40, b"fresh")])
+        await until_rows(room, PERCENT, 40)
+        assert (await again(stream, fourth.task_token)).checkpoint == b"fresh"
 
 
 async def test_lines_whose_transaction_was_lost_are_written_by_the_next(database_url: str) -> None:

@@ -174,10 +174,13 @@ from (select distinct on (a.dag_run_id, a.task_index, a.map_index)
 join task_output o using (dag_run_id, task_index, map_index, attempt_number);
 
 -- name: read_checkpoints
+-- Of attempts that are live now, what their generation has left: a checkpoint from before a clear is not inherited. The
+-- first attempt of a generation is as many before the live one as have ended since.
 select p.dag_run_id, p.task_index, p.map_index, p.checkpoint
 from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
 join task_progress p using (dag_run_id, task_index)
-where p.checkpoint is not null;
+join live_attempt l using (dag_run_id, task_index, map_index)
+where p.checkpoint is not null and p.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries;
 
 -- name: claim
 -- Rows of classes without limits, in order, straight into live_attempt; the n-th row goes to the n-th session of $4.

@@ -5,7 +5,8 @@ select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5
 on conflict do nothing;
 
 -- name: put_progress
--- Only of live attempts. An empty checkpoint leaves the stored one as it is.
+-- Only of live attempts, so of one attempt of a task instance. An empty checkpoint leaves the stored one as it is, unless
+-- that is of a generation which was cleared: the first attempt of this one is as many before it as have ended since.
 insert into task_progress as p (dag_run_id, task_index, map_index, attempt_number, progress_percent, note, checkpoint,
                                 update_time)
 select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.percent, u.note, nullif(u.checkpoint, ''::bytea),
@@ -15,7 +16,10 @@ from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::double 
 join live_attempt l using (dag_run_id, task_index, map_index, attempt_number)
 on conflict (dag_run_id, task_index, map_index) do update
 set attempt_number = excluded.attempt_number, progress_percent = excluded.progress_percent, note = excluded.note,
-    checkpoint = coalesce(excluded.checkpoint, p.checkpoint), update_time = excluded.update_time
+    checkpoint = coalesce(excluded.checkpoint, case when p.attempt_number >= (
+        select l.attempt_number - l.tries - l.losses - l.redeliveries from live_attempt l
+        where l.dag_run_id = p.dag_run_id and l.task_index = p.task_index and l.map_index = p.map_index
+    ) then p.checkpoint end), update_time = excluded.update_time
 where p.attempt_number <= excluded.attempt_number;
 
 -- name: is_live
