@@ -91,6 +91,9 @@ class Settings:
 
     # ---- keeping and forgetting
     request_retention_days: int = _setting(7, "how long a request id and its answer are kept", least=7)
+    session_retention_days: int = _setting(
+        30, "how long an ended worker session is kept; its attempts name no worker afterwards", least=1
+    )
     prune_interval_seconds: float = _setting(600.0, "between two rounds of the pruner", least=0.1)
     prune_rows_max: int = _setting(1000, "rows that the pruner deletes in one statement", least=1)
 

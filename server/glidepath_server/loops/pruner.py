@@ -1,9 +1,12 @@
-"""Forgets what has a term: answers to request ids. What keeps things unique for ever (run keys) is not touched."""
+"""Forgets what has a term: answers to request ids, ended worker sessions.
+
+What keeps things unique for ever (run keys) is not touched.
+"""
 
 from __future__ import annotations
 
 from ..settings import Settings
-from ..store import identity
+from ..store import identity, sessions
 from ..store.database import Database
 from ..telemetry import get_logger
 from .level import LevelLoop
@@ -15,9 +18,13 @@ def pruner(database: Database, settings: Settings) -> LevelLoop:
     """The loop; any number of replicas may run it, each passes over rows that another one deletes."""
 
     async def once() -> float | None:
-        deleted = await prune_requests(database, settings.request_retention_days, settings.prune_rows_max)
+        rows_max = settings.prune_rows_max
+        deleted = (
+            await prune_requests(database, settings.request_retention_days, rows_max),
+            await prune_sessions(database, settings.session_retention_days, rows_max),
+        )
         # A full batch: more is there, go on at once, with a round for everybody else in between.
-        return 0.0 if deleted == settings.prune_rows_max else None
+        return 0.0 if rows_max in deleted else None
 
     return LevelLoop("pruner", once, settings.prune_interval_seconds)
 
@@ -26,6 +33,17 @@ async def prune_requests(database: Database, retention_days: int, rows_max: int)
     """Delete request ids past their retention, the oldest first, at most `rows_max`; how many."""
     async with database.api.acquire() as connection:
         deleted = await identity.prune_requests(connection, retention_days, rows_max)
+    return _said("requests", deleted)
+
+
+async def prune_sessions(database: Database, retention_days: int, rows_max: int) -> int:
+    """Delete worker sessions that ended before their retention, the oldest first, at most `rows_max`; how many."""
+    async with database.api.acquire() as connection:
+        deleted = await sessions.prune(connection, retention_days, rows_max)
+    return _said("sessions", deleted)
+
+
+def _said(what: str, deleted: int) -> int:
     if deleted:
-        _log.info("pruned", count=deleted)
+        _log.info("pruned", what=what, count=deleted)
     return deleted

@@ -169,5 +169,6 @@ async def next_overdue(connection: Connection, slack_seconds: float) -> float | 
     return seconds
 
 
-async def prune(connection: Connection, sessions_max: int) -> None:
-    await connection.execute(_SQL["prune_sessions"], sessions_max)
+async def prune(connection: Connection, days: int, sessions_max: int) -> int:
+    """Delete at most `sessions_max` sessions that ended more than `days` ago; how many."""
+    return len(await connection.fetch(_SQL["prune_sessions"], days, sessions_max))

@@ -142,7 +142,11 @@ select extract(epoch from min(timeout_time) + make_interval(secs => $1) - glidep
 from live_attempt where timeout_time is not null and cancel_requested_time is null;
 
 -- name: prune_sessions
-delete from worker_session s where s.session_id = any(array(
-    select session_id from worker_session where state <> 'open' and end_time < glidepath_now() - interval '1 day'
-    limit $1))
-  and not exists (select from live_attempt l where l.session_id = s.session_id);
+-- Those that ended first, a bounded number, passing over what another replica deletes. One that still has something live
+-- is to be judged yet.
+delete from worker_session where ctid = any (array(
+    select s.ctid from worker_session s
+    where s.state <> 'open' and s.end_time < glidepath_now() - make_interval(days => $1)
+      and not exists (select from live_attempt l where l.session_id = s.session_id)
+    order by s.end_time limit $2 for update of s skip locked))
+returning session_id;
