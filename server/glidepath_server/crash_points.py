@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 
 VARIABLE = "GLIDEPATH_CRASH_POINT"
@@ -67,6 +68,7 @@ class Armed:
     def strike(self) -> None:
         self.left -= 1
         if self.left == 0:
+            print(f"crash point {self.name}: {self.mode}", file=sys.stderr, flush=True)
             if self.mode == "fail":
                 raise Failed(f"crash point {self.name}")
             os.kill(os.getpid(), signal.SIGKILL if self.mode == "kill" else signal.SIGSTOP)

@@ -48,7 +48,9 @@ class House:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.proxies: list[FaultProxy] = []
 
-    def server(self, *, address: str = "", lease_ttl_seconds: float = 3) -> subprocess.Popen[bytes]:
+    def server(
+        self, *, address: str = "", lease_ttl_seconds: float = 3, crash_point: str = ""
+    ) -> subprocess.Popen[bytes]:
         """Start a replica; short leases, so that a lost worker is judged within the test."""
         return self._start(
             "glidepath_server",
@@ -63,6 +65,7 @@ class House:
             str(self.folder / "worker"),
             GLIDEPATH_LEASE_TTL_SECONDS=str(lease_ttl_seconds),
             GLIDEPATH_HEARTBEAT_INTERVAL_SECONDS="0.5",
+            GLIDEPATH_CRASH_POINT=crash_point,
         )
 
     def worker(

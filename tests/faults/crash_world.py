@@ -1,0 +1,225 @@
+"""A life that passes every crash point of a server, and a nurse who brings the server back.
+
+The life goes on through the crash as its people would: calls are repeated with the same request id until they are
+answered, a dead server is started again, one that stands still wakes up after its workers' leases would have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import asyncpg
+from fault_world import House, finished, wait_until
+
+from glidepath import load_dags
+from glidepath.client import Client
+from glidepath.errors import AlreadyExists, Unavailable
+from glidepath_proto.run.v1 import run_pb2
+
+T = TypeVar("T")
+LEASE_SECONDS = 3.0
+ASLEEP_SECONDS = 4.0
+CALL_SECONDS = 40.0
+CRASH_DAG = Path(__file__).with_name("crash_dag.py")
+
+
+class Nurse:
+    """Watches over one server: what dies is started again, unarmed; what stands still is woken."""
+
+    def __init__(self, house: House, point: str) -> None:
+        self._house = house
+        self._server = house.server(lease_ttl_seconds=LEASE_SECONDS, crash_point=point)
+        self.first = self._server
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Nurse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def struck(self) -> bool:
+        """Whether the armed place was reached."""
+        return "crash point " in self._house.log(self.first)
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.02):
+            if self._server.poll() is not None:
+                self._server = self._house.server(lease_ttl_seconds=LEASE_SECONDS)
+            elif _stands_still(self._server):
+                self._over.wait(ASLEEP_SECONDS)
+                self._server.send_signal(signal.SIGCONT)
+
+
+def _stands_still(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def persist(call: Callable[[], T]) -> T:
+    """The answer of a call that may be repeated."""
+    deadline = time.monotonic() + CALL_SECONDS
+    while True:
+        try:
+            return call()
+        except (Unavailable, AlreadyExists) as error:
+            # A name that is there already was given by the try whose answer was lost.
+            if isinstance(error, AlreadyExists):
+                return None  # type: ignore[return-value]
+            if time.monotonic() > deadline:
+                raise
+
+
+def live_through(house: House) -> None:
+    """Everything that passes a crash point, with the ends that it must come to whatever happens in between."""
+    client = house.client()
+    wait_until(lambda: persist(client.get_server_info) is not None, "the server answers")
+    _administer(client)
+    house.worker("w1")
+    _run_dags(house, client)
+    _withdraw(client)
+    _cancel_and_clear(house, client)
+    _lose_a_worker(house, client)
+    _quarantine(house, client)
+    _sweep_limits(house)
+    house.processes[-1].send_signal(signal.SIGTERM)
+
+
+def _administer(client: Client) -> None:
+    persist(lambda: client.create_namespace("crashing"))
+    persist(lambda: client.set_pool("crash", 1))
+    persist(lambda: client.set_pool("passing", 1))
+    persist(lambda: client.delete_pool("passing"))
+    token = persist(lambda: client.create_token("short-lived", "viewer"))
+    persist(lambda: client.revoke_token(token.token.token_id))
+    for each in load_dags(CRASH_DAG).dags + load_dags(CRASH_DAG.with_name("waiting_dag.py")).dags:
+        request_id = str(uuid4())
+        persist(lambda each=each, request_id=request_id: client.register(each, request_id=request_id))
+    persist(lambda: client.set_dag_alias("crash", "production", 1))
+    persist(lambda: client.pause_dag("crash"))
+    persist(lambda: client.unpause_dag("crash"))
+    assert client.get_dag("crash").latest_version_number == 1
+
+
+def _run_dags(house: House, client: Client) -> None:
+    """Two runs of a DAG that admits one at a time: each task begins as often as it must, and no more."""
+    folders = [house.folder / name for name in ("one", "two")]
+    runs = []
+    for folder in folders:
+        folder.mkdir()
+        request_id, params = str(uuid4()), {"folder": str(folder)}
+        runs.append(
+            persist(
+                lambda request_id=request_id, params=params: client.trigger(
+                    "crash", params=params, request_id=request_id
+                )
+            ).dag_run_id
+        )
+    for folder, run_id in zip(folders, runs, strict=True):
+        assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+        begun = {path.stem: len(path.read_text().split()) for path in folder.glob("*.ledger")}
+        assert begun == {"first": 1, "flaky": 2, "pooled": 1, "last": 1}, begun
+        wait_until(lambda run_id=run_id: _logged(client, run_id) == ["first has begun"], "the log is there, once")
+
+
+def _logged(client: Client, run_id: str) -> list[str]:
+    return [line.text.strip() for line in client.logs(run_id, "first")]
+
+
+def _withdraw(client: Client) -> None:
+    request_id, cancel_id = str(uuid4()), str(uuid4())
+    run_id = persist(lambda: client.trigger("unserved", request_id=request_id)).dag_run_id
+    persist(lambda: client.cancel_dag_run(run_id, request_id=cancel_id))
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_CANCELLED
+
+
+def _cancel_and_clear(house: House, client: Client) -> None:
+    cancel_id, clear_id = str(uuid4()), str(uuid4())
+    folder, run_id = _start_waiting(house, client, "cleared")
+    persist(lambda: client.cancel_task_instances(run_id, ["held"], request_id=cancel_id))
+    (folder / "b.go").touch()
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_FAILED
+    persist(lambda: client.clear_task_instances(run_id, ["held"], downstream=True, request_id=clear_id))
+    wait_until(lambda: _begun(folder, "a") == 2, "the cleared task has begun")
+    (folder / "a.go").touch()
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    assert (_begun(folder, "a"), _begun(folder, "b")) == (2, 1)
+
+
+def _lose_a_worker(house: House, client: Client) -> None:
+    """A worker that is gone for good: its lease ends, and another one begins its tasks again."""
+    folder, run_id = _start_waiting(house, client, "lost")
+    worker = house.processes[1]
+    worker.kill()
+    worker.wait()
+    house.worker("w2")
+    wait_until(lambda: _begun(folder, "a") == 2 and _begun(folder, "b") == 2, "both have begun again")
+    (folder / "a.go").touch(), (folder / "b.go").touch()
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    assert _begun(folder, "a") == _begun(folder, "b") == 2
+
+
+def _quarantine(house: House, client: Client) -> None:
+    """A run whose board cannot be read is set aside with what comes for it, and goes on when that is mended."""
+    folder, run_id = _start_waiting(house, client, "aside")
+    board = _sql(house, "select board from dag_run where dag_run_id = $1", run_id)
+    _sql(house, "update dag_run set board = 'x' where dag_run_id = $1", run_id)
+    (folder / "a.go").touch(), (folder / "b.go").touch()
+    wait_until(lambda: any(each.dag_run_id == run_id for each in client.list_incidents()), "the run is set aside")
+    _sql(house, "update dag_run set board = $2 where dag_run_id = $1", run_id, board)
+    persist(lambda: client.release_dag_run(run_id))
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    assert _begun(folder, "a") == _begun(folder, "b") == 1
+
+
+def _sweep_limits(house: House) -> None:
+    """A slot that is held by what has ended is free again."""
+    _sql(
+        house,
+        """insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
+           select c.limit_id, r.dag_run_id, 0, -1, 1 from concurrency_limit c, dag_run r
+           where c.kind = 'pool' and c.name = 'crash' and r.dag_id = 'unserved'""",
+    )
+    wait_until(lambda: _sql(house, "select count(*) from limit_holder") == 0, "the slot is free")
+
+
+def _start_waiting(house: House, client: Client, name: str) -> tuple[Path, str]:
+    """A run of waiting_dag.py in a folder of its own, whose tasks a and b have begun."""
+    folder, request_id = house.folder / name, str(uuid4())
+    folder.mkdir()
+    params = {"folder": str(folder)}
+    run_id = persist(lambda: client.trigger("waiting", params=params, request_id=request_id)).dag_run_id
+    wait_until(lambda: _begun(folder, "a") == 1 and _begun(folder, "b") == 1, "both tasks have begun")
+    return folder, run_id
+
+
+def _begun(folder: Path, name: str) -> int:
+    ledger = folder / f"{name}.ledger"
+    return len(ledger.read_text().splitlines()) if ledger.exists() else 0
+
+
+def _sql(house: House, statement: str, *arguments: object) -> Any:
+    """One value of a statement, on a connection of its own."""
+
+    async def ask() -> Any:
+        connection = await asyncpg.connect(house.database_url)
+        try:
+            return await connection.fetchval(statement, *arguments)
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
