@@ -120,7 +120,7 @@ async def test_chunks_without_text_are_held_back_too(database_url: str) -> None:
         async with workers.stream(credits=1) as stream:
             token = await one_attempt(room, stream)
             session = session_of(room)
-        feed = Feed(room.database, 64, session.outgoing.acknowledge_log)
+        feed = Feed(room.database, "default", 64, session.outgoing.acknowledge_log)
         holder = await asyncpg.connect(database_url)
         transaction = holder.transaction()
         await transaction.start()

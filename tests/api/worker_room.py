@@ -79,7 +79,9 @@ class Stream:
 
     async def half_close(self) -> None:
         """Say no more; the server ends its side."""
-        await self._call.done_writing()
+        self.echoes = False
+        async with self._writing:
+            await self._call.done_writing()
 
     def cut(self) -> None:
         self._call.cancel()

@@ -97,7 +97,7 @@ async def test_an_ended_session_is_not_judged_by_its_stream(room: StepRoom) -> N
     engine, session = await old_stream(room, session_id)
     token = session.assignments.token(key)
     session.held[token], session.unaccepted[token] = 10.0, monotonic() - 60
-    await sessions.leave(room.database.worker, session_id)
+    await sessions.leave(room.database.worker, session_id, 1)
     await Heartbeats(engine).watch()
     assert submitted(engine) == []
     assert session.closed

@@ -57,13 +57,14 @@ class Batch:
 
 
 class Feed:
-    """Writes in the background, one transaction at a time; after the commit `acknowledge` gets each chunk's token and
-    number."""
+    """Writes in the background, one transaction at a time, what belongs to the namespace ("*": all); after the commit
+    `acknowledge` gets each chunk's token and number."""
 
     def __init__(
-        self, database: Database, checkpoint_bytes_max: int, acknowledge: Callable[[bytes, int], None]
+        self, database: Database, namespace: str, checkpoint_bytes_max: int, acknowledge: Callable[[bytes, int], None]
     ) -> None:
-        self._database, self._checkpoint_bytes_max, self._acknowledge = database, checkpoint_bytes_max, acknowledge
+        self._database, self._namespace, self._acknowledge = database, namespace, acknowledge
+        self._checkpoint_bytes_max = checkpoint_bytes_max
         self._batch = Batch()
         self._writing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -121,9 +122,9 @@ class Feed:
             try:
                 async with transaction(self._database.worker, "feed") as connection:
                     if batch.chunks:
-                        await worker_feed.put_logs(connection, batch.chunks)
+                        await worker_feed.put_logs(connection, batch.chunks, self._namespace)
                     if batch.progress:
-                        await worker_feed.put_progress(connection, batch.progress)
+                        await worker_feed.put_progress(connection, batch.progress, self._namespace)
                 return True
             except Exception as error:
                 if not is_retryable(error):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Set
+from typing import Any
 from uuid import UUID
 
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
@@ -35,6 +36,7 @@ from ..operations.worker_engine import WorkerEngine, WorkerHeartbeats
 from ..settings import Settings
 from ..store import sessions, worker_feed
 from ..store.database import Database, transaction
+from ..store.identity import ALL
 from .assignments import Assignments, payload_of, seconds_to_wire
 from .auth import current_identity, namespace_for
 from .convert_common import invalid
@@ -52,6 +54,7 @@ from .worker_stream import Session, UnarySession
 
 CLAIM_WAIT_SECONDS_MAX = 50.0
 CLAIM_MAX = 1000
+UNKNOWN_TOKEN = "no attempt of this namespace has the token"
 # Of each list in a message of the worker, and of log lines in all its chunks together.
 ITEMS_PER_MESSAGE_MAX = 10_000
 LINES_PER_MESSAGE_MAX = 100_000
@@ -79,9 +82,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             raise invalid("hello", "not set", "in the first message of the stream")
         _check_size(first)
         session, welcome, reports = await self._hello(first.hello, Session)
-        welcome_frame = pb.WorkResponse(welcome=welcome)
-        await context.write(welcome_frame)
-        feed = self._feed(session.outgoing.acknowledge_log)
+        await context.write(pb.WorkResponse(welcome=welcome))
+        feed = self._feed(session.offer.namespace, session.outgoing.acknowledge_log)
         writer = asyncio.create_task(self._write(session, context))
         beating = asyncio.create_task(self._beat(session))
         self._streams.add(session)
@@ -132,7 +134,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             await self._hear(session, feed, request)
             await session.calm()
         if draining and not session.held:
-            self._engine.submit(await operations.leave(self._database.worker, session.session_id))
+            self._engine.submit(await operations.leave(self._database.worker, session.session_id, session.generation))
 
     async def _write(self, session: Session, context: Context) -> None:
         while not session.closed:
@@ -153,29 +155,29 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         for token in request.accepted_task_tokens:
             session.accepted(token)
         if request.results:
-            self._engine.submit(self._reports(request.results, session))
+            self._engine.submit(await self._reports(request.results, session))
         if request.credits:
             session.grant(each.amount for each in request.credits if each.resource == "slots")
         if echoed:
             self._heartbeats.heard(session, request.heartbeat.nonce)
         if request.draining:
-            session.free = 0
+            session.drain()
             await self._drain(session)
         if request.progress or request.log_chunks:
             await feed.put(request.progress, request.log_chunks, self._secret)
         self._engine.credits_changed()
 
-    def _feed(self, acknowledge: Callable[[bytes, int], None]) -> Feed:
-        return Feed(self._database, self._settings.checkpoint_bytes_max, acknowledge)
+    def _feed(self, namespace: str, acknowledge: Callable[[bytes, int], Any]) -> Feed:
+        return Feed(self._database, namespace, self._settings.checkpoint_bytes_max, acknowledge)
 
     async def _drain(self, session: Session) -> None:
         async with self._database.worker.acquire() as connection:
-            await sessions.set_draining(connection, session.session_id)
+            await sessions.set_draining(connection, session.session_id, session.generation)
 
     def drain(self) -> None:
         """The replica stops: workers finish what they have and say hello elsewhere."""
         for session in self._streams:
-            session.free = 0
+            session.drain()
             session.outgoing.drain()
 
     # ---- hello
@@ -195,8 +197,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     def _listed(self, hello: pb.Hello) -> dict[AttemptKey, bytes]:
         """Attempts that the worker says it holds or has finished; tokens that nobody sealed are left out."""
         tokens = [*hello.held_task_tokens, *hello.finished_task_tokens]
-        keys = ((unseal(token, self._secret), token) for token in tokens)
-        return {key: token for key, token in keys if key is not None}
+        return {key: token for token in tokens if (key := unseal(token, self._secret)) is not None}
 
     def _welcome(self, session_id: UUID, generation: int) -> pb.Welcome:
         settings = self._settings
@@ -216,12 +217,17 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             ),
         )
 
-    def _reports(self, results: Iterable[task_pb2.AttemptResult], session: Session) -> list[Report]:
+    async def _reports(self, results: Iterable[task_pb2.AttemptResult], session: Session) -> list[Report]:
         reports = []
-        for message in results:
-            key = unseal(message.task_token, self._secret)
-            if key is None:
-                session.fence(message.task_token, "no attempt has this token")
+        keys = [(message, unseal(message.task_token, self._secret)) for message in results]
+        # What this session was given is of its namespace; what it was not, is looked up.
+        strange = {
+            key.dag_run_id for message, key in keys if key is not None and message.task_token not in session.held
+        }
+        foreign = await self._outside(strange, session.offer.namespace)
+        for message, key in keys:
+            if key is None or key.dag_run_id in foreign:
+                session.fence(message.task_token, UNKNOWN_TOKEN)
                 continue
             report, refused = report_in(message, key, self._settings.output_inline_bytes_max, session)
             session.unaccepted.pop(message.task_token, None)
@@ -230,6 +236,13 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             reports.append(report)
         session.unanswered += len(reports)
         return reports
+
+    async def _outside(self, run_ids: Set[UUID], namespace: str) -> Set[UUID]:
+        """Of these runs those that are not in the namespace, or not there at all."""
+        if namespace == ALL or not run_ids:
+            return frozenset()
+        async with self._database.worker.acquire() as connection:
+            return run_ids - await sessions.runs_within(connection, run_ids, namespace)
 
     # ---- clients that cannot hold a stream
     async def Claim(self, request: pb.ClaimRequest, context: Context) -> pb.ClaimResponse:
@@ -271,13 +284,13 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         _check_size(request)
         response = pb.ReportResponse()
         collector = _Collector(self._unary.get(session_id_in(request.session.session_id)))
+        namespace = current_identity().namespace
         reports = []
-        for message in request.results:
-            key = unseal(message.task_token, self._secret)
-            if key is None:
-                response.result_acks.add(
-                    task_token=message.task_token, verdict=pb.VERDICT_FENCED, reason="no attempt has this token"
-                )
+        keys = [(message, unseal(message.task_token, self._secret)) for message in request.results]
+        foreign = await self._outside({key.dag_run_id for _, key in keys if key is not None}, namespace)
+        for message, key in keys:
+            if key is None or key.dag_run_id in foreign:
+                response.result_acks.add(task_token=message.task_token, verdict=pb.VERDICT_FENCED, reason=UNKNOWN_TOKEN)
                 continue
             report, refused = report_in(message, key, self._settings.output_inline_bytes_max, collector)
             collector.refused[message.task_token] = refused
@@ -285,8 +298,9 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         collector.expect(len(reports))
         self._engine.submit(reports)
         if request.progress or request.log_chunks:
-            acks = response.log_acks
-            feed = self._feed(lambda token, number: acks.append(pb.LogAck(task_token=token, sequence_number=number)))
+            feed = self._feed(
+                namespace, lambda token, number: response.log_acks.add(task_token=token, sequence_number=number)
+            )
             await feed.put(request.progress, request.log_chunks, self._secret)
             await feed.close()
         response.result_acks.extend(await collector.acks())
@@ -339,7 +353,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         async with self._database.worker.acquire() as connection:
             found = await worker_feed.session(connection, session_id)
         identity = current_identity()
-        if found is None or identity.namespace not in ("*", found[0]["namespace"]):
+        if found is None or identity.namespace not in (ALL, found[0]["namespace"]):
             raise NotFound(f"there is no session {session_id}", hint="claim with hello")
         row, offer = found
         if row["state"] != "open" or row["generation"] != ref.generation:
@@ -434,7 +448,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         async with self._database.worker.acquire() as connection:
             live = await worker_feed.is_live(connection, key)
         identity = current_identity()
-        if not live or identity.namespace not in ("*", await self._engine.namespace_of(key)):
+        if not live or identity.namespace not in (ALL, await self._engine.namespace_of(key)):
             raise Fenced("the attempt is not live any more", hint="end its processes")
         return key
 

@@ -68,6 +68,7 @@ class Session:
         self.need_permit: set[bytes] = set()
         self.refused: dict[bytes, str] = {}
         self.owed = 0
+        self.draining = False
         # Results that went to the engine and are not answered.
         self.unanswered = 0
         self._calm = asyncio.Event()
@@ -157,12 +158,19 @@ class Session:
     # ---- credits
     def grant(self, amounts: Iterable[int]) -> None:
         """The worker can take more. What is not positive is ignored, and so is what goes over `CREDITS_MAX`."""
+        if self.draining:
+            return
         self.free = min(self.free + sum(amount for amount in amounts if amount > 0), max(self.free, CREDITS_MAX))
 
-    def withhold(self, count: int) -> None:
-        """Nothing more until the worker speaks: what it was granted, and what was taken back, is owed to it."""
-        self.owed += self.free + count
+    def withhold(self) -> None:
+        """Nothing more until the worker speaks: what it was granted is owed to it. Not what was taken back: the worker
+        grants that anew when it has ended the attempt."""
+        self.owed += self.free
         self.free = 0
+
+    def drain(self) -> None:
+        """Nothing more on this stream, whatever the worker grants."""
+        self.draining, self.free, self.owed = True, 0, 0
 
     def spoke(self) -> None:
         """A word about work, or an echo: the worker is there, and what was withheld is its own again."""

@@ -8,7 +8,7 @@ session's credits fall to zero until it speaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 from uuid import UUID
 
@@ -28,7 +28,7 @@ class Heard(Puller, Protocol):
 
     def confirm(self, nonce: bytes) -> None: ...
     def ended(self) -> None: ...
-    def withhold(self, count: int) -> None: ...
+    def withhold(self) -> None: ...
     def unaccepted_since(self, instant: float) -> list[AttemptKey]: ...
     def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]: ...
 
@@ -51,22 +51,25 @@ class Heartbeats:
         echoes, self._echoes = self._echoes, {}
         if not echoes:
             return None
-        pullers = [puller for puller, _ in echoes.values()]
-        reach("renewal.before_commit")
-        async with self.engine.database.worker.acquire() as connection:
-            renewed = await sessions.renew(
-                connection,
-                [each.session_id for each in pullers],
-                [each.generation for each in pullers],
-                self.engine.settings.lease_ttl_seconds,
-            )
-        reach("renewal.after_commit")
+        try:
+            renewed = await self._renew(puller for puller, _ in echoes.values())
+        except Exception:
+            self._echoes = {**echoes, **self._echoes}  # they count still, if nothing newer has come
+            raise
         for session_id, (puller, nonce) in echoes.items():
             if session_id in renewed:
                 puller.confirm(nonce)
             else:
                 puller.ended()
         return 0.05
+
+    async def _renew(self, pullers: Iterable[Heard]) -> Collection[UUID]:
+        """Those of them whose sessions go on."""
+        reach("renewal.before_commit")
+        async with self.engine.database.worker.acquire() as connection:
+            renewed = await sessions.renew(connection, *_names(pullers), self.engine.settings.lease_ttl_seconds)
+        reach("renewal.after_commit")
+        return renewed.keys()
 
     async def watch(self) -> float | None:
         pullers = await self._current()
@@ -100,7 +103,7 @@ class Heartbeats:
         for puller in pullers:
             late = puller.unaccepted_since(latest)
             if late:
-                puller.withhold(len(late))
+                puller.withhold()
                 self.engine.submit(_returned(late, puller, "the worker did not accept it"))
 
     async def sweep(self, pullers: Iterable[Heard]) -> None:

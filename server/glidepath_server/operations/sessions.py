@@ -82,10 +82,15 @@ async def _open(connection: Connection, worker: WorkerFacts, new_session_id: UUI
     return Greeting(new_session_id, 1)
 
 
-async def leave(pool: Pool, session_id: UUID) -> list[Report]:
-    """Close a session whose worker said goodbye. What it left live is lost at once."""
+async def leave(pool: Pool, session_id: UUID, generation: int) -> list[Report]:
+    """Close a session whose worker said goodbye. What it left live is lost at once.
+
+    Nothing happens when the session has moved on to a newer generation: the worker is there, on another stream.
+    """
     async with transaction(pool, "leave") as connection:
         await sessions.lock_open(connection, [session_id])
+        if session_id not in await sessions.current(connection, [session_id], [generation]):
+            return []
         await sessions.close(connection, [session_id])
     return await judge(pool, [session_id], "the worker left")
 

@@ -87,8 +87,14 @@ async def find(connection: Connection, session_id: UUID) -> Row | None:
     return await connection.fetchrow(_SQL["session"], session_id)
 
 
-async def set_draining(connection: Connection, session_id: UUID) -> None:
-    await connection.execute(_SQL["set_draining"], session_id)
+async def set_draining(connection: Connection, session_id: UUID, generation: int) -> None:
+    """No more work for the session, unless it has moved on to a newer generation."""
+    await connection.execute(_SQL["set_draining"], session_id, generation)
+
+
+async def runs_within(connection: Connection, run_ids: Iterable[UUID], namespace: str) -> set[UUID]:
+    """Of these runs those of the namespace."""
+    return {row["dag_run_id"] for row in await connection.fetch(_SQL["runs_within"], list(run_ids), namespace)}
 
 
 async def renew(

@@ -16,16 +16,19 @@ _SQL = statements("worker_feed")
 CHUNK_BYTES = 256 * 1024
 
 
-async def put_logs(connection: Connection, rows: Sequence[tuple[AttemptKey, int, str]]) -> None:
-    """(attempt, sequence number, entries as JSON) each."""
+async def put_logs(connection: Connection, rows: Sequence[tuple[AttemptKey, int, str]], namespace: str) -> None:
+    """(attempt, sequence number, entries as JSON) each; of runs outside the namespace, nothing. "*": all."""
     keys = _keys([row[0] for row in rows])
-    await connection.execute(_SQL["put_logs"], *keys, [row[1] for row in rows], [row[2] for row in rows])
+    await connection.execute(_SQL["put_logs"], *keys, [row[1] for row in rows], [row[2] for row in rows], namespace)
 
 
-async def put_progress(connection: Connection, progress: Mapping[AttemptKey, tuple[float, str, bytes]]) -> None:
-    """Percent, note and checkpoint (empty: the stored one stays) by attempt; of attempts that are not live, nothing."""
+async def put_progress(
+    connection: Connection, progress: Mapping[AttemptKey, tuple[float, str, bytes]], namespace: str
+) -> None:
+    """Percent, note and checkpoint (empty: the stored one stays) by attempt. Of attempts that are not live, or of runs
+    outside the namespace ("*": all), nothing."""
     words = [list(column) for column in zip(*progress.values(), strict=True)]
-    await connection.execute(_SQL["put_progress"], *_keys(list(progress)), *words)
+    await connection.execute(_SQL["put_progress"], *_keys(list(progress)), *words, namespace)
 
 
 async def is_live(connection: Connection, key: AttemptKey) -> bool:

@@ -36,7 +36,11 @@ values ($1, $2, $3, $4, $5::timestamptz + make_interval(secs => $6), $5::timesta
 select session_id, namespace, worker_identity, generation, state from worker_session where session_id = $1;
 
 -- name: set_draining
-update worker_session set draining = true where session_id = $1 and state = 'open';
+update worker_session set draining = true where session_id = $1 and generation = $2 and state = 'open';
+
+-- name: runs_within
+-- Of these runs those of the namespace $2.
+select dag_run_id from dag_run where dag_run_id = any($1::uuid[]) and namespace = $2;
 
 -- name: renew
 -- One statement for all sessions heard on a replica, ordered by id; a session that left open stays as it is.

@@ -1,7 +1,11 @@
 -- name: put_logs
 -- Chunks under their own attempt; one that is there already is dropped.
 insert into task_log_chunk (dag_run_id, task_index, map_index, attempt_number, sequence_number, entries)
-select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bigint[], $6::text[])
+select u.*
+from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bigint[], $6::text[])
+     as u (dag_run_id, task_index, map_index, attempt_number, sequence_number, entries)
+join dag_run r using (dag_run_id)
+where $7 in ('*', r.namespace)
 on conflict do nothing;
 
 -- name: put_progress
@@ -14,6 +18,8 @@ select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.percent, u.n
 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::double precision[], $6::text[], $7::bytea[])
      as u (dag_run_id, task_index, map_index, attempt_number, percent, note, checkpoint)
 join live_attempt l using (dag_run_id, task_index, map_index, attempt_number)
+join dag_run r using (dag_run_id)
+where $8 in ('*', r.namespace)
 on conflict (dag_run_id, task_index, map_index) do update
 set attempt_number = excluded.attempt_number, progress_percent = excluded.progress_percent, note = excluded.note,
     checkpoint = coalesce(excluded.checkpoint, case when p.attempt_number >= (
