@@ -1,0 +1,114 @@
+"""Who may call what, written out by hand: a new RPC without a row here fails the matrix.
+
+In fields, names in braces are ids of the scene (see scene.py): the matrix fills them with the caller's own, with those
+of the other namespace, and with ids of nothing. Fields are in the JSON form of the request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+Code = grpc.StatusCode
+
+ADMIN = frozenset({"admin"})
+AUTHOR = ADMIN | {"author"}
+OPERATOR = AUTHOR | {"operator"}
+VIEWER = OPERATOR | {"viewer"}
+WORKER = frozenset({"worker"})
+ANYBODY = VIEWER | WORKER
+ROLES = ("viewer", "operator", "author", "admin", "worker")
+
+DONE = frozenset({Code.OK})
+# The roles call one after the other: what the first has changed, the second finds changed.
+DONE_BEFORE = frozenset({Code.OK, Code.FAILED_PRECONDITION, Code.ALREADY_EXISTS})
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """`may` are the roles; `own` the answers to them about their own; `strange` the answer about ids of nothing."""
+
+    may: frozenset[str]
+    fields: dict[str, Any] = field(default_factory=dict)
+    own: frozenset[grpc.StatusCode] = DONE
+    strange: grpc.StatusCode = Code.NOT_FOUND
+    public: bool = False
+    # Only for callers that hold every namespace.
+    everywhere: bool = False
+
+
+RUN = {"dag_run_id": "{run}"}
+TASK = {**RUN, "task_id": "load"}
+TASKS = {**RUN, "task_ids": ["load"]}
+DAG = {"dag_id": "{dag}"}
+SESSION = {"session": {"session_id": "{session}", "generation": 1}}
+TOKEN = {"task_token": "{task_token}"}
+
+ADMIN_RPCS = {
+    "GetServerInfo": Rpc(ANYBODY, public=True),
+    "CreateNamespace": Rpc(ADMIN, {"new_namespace": "green"}, DONE_BEFORE, everywhere=True),
+    "ListNamespaces": Rpc(VIEWER),
+    "SetPool": Rpc(ADMIN, {"pool_name": "one-more", "slots": 1}),
+    "ListPools": Rpc(VIEWER),
+    # What is not there is deleted already; that of another namespace must still be there afterwards.
+    "DeletePool": Rpc(ADMIN, {"pool_name": "{pool}"}, strange=Code.OK),
+    "CreateToken": Rpc(ADMIN, {"name": "one-more", "role": "ROLE_VIEWER"}),
+    "ListTokens": Rpc(ADMIN),
+    "RevokeToken": Rpc(ADMIN, {"token_id": "{token}"}),
+    "ListWorkers": Rpc(VIEWER),
+    "ListAuditEvents": Rpc(ADMIN),
+    "ListIncidents": Rpc(VIEWER),
+    "ReleaseDagRun": Rpc(ADMIN, RUN),
+}
+REGISTRY_RPCS = {
+    "RegisterDagVersion": Rpc(
+        AUTHOR, {"spec": {"dag_id": "one-more", "tasks": [{"task_id": "only", "handler": {"name": "test:task"}}]}}
+    ),
+    "GetDag": Rpc(VIEWER, DAG),
+    "ListDags": Rpc(VIEWER),
+    "GetDagVersion": Rpc(VIEWER, DAG),
+    "ListDagVersions": Rpc(VIEWER, DAG),
+    "DiffDagVersions": Rpc(VIEWER, {**DAG, "from_version_number": 1, "to_version_number": 1}),
+    "SetDagAlias": Rpc(AUTHOR, {**DAG, "alias": "production", "dag_version_number": 1}),
+    "PauseDag": Rpc(OPERATOR, DAG),
+    "UnpauseDag": Rpc(OPERATOR, DAG),
+}
+RUN_RPCS = {
+    "TriggerDagRuns": Rpc(OPERATOR, {"runs": [DAG]}),
+    "GetDagRun": Rpc(VIEWER, RUN),
+    "ListDagRuns": Rpc(VIEWER, DAG),
+    "ListTaskInstances": Rpc(VIEWER, RUN),
+    "ListAttempts": Rpc(VIEWER, RUN),
+    "WatchDagRun": Rpc(VIEWER, RUN),
+    "GetTaskOutput": Rpc(VIEWER, TASK),
+    "StreamLogs": Rpc(VIEWER, RUN),
+    "ExplainDagRun": Rpc(VIEWER, RUN),
+    "ClearTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
+    "RerunDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
+    "CancelTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
+    "CancelDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
+}
+WORKER_RPCS = {
+    # Without a hello nothing is begun; what hello may list is in test_task_tokens.py.
+    "Work": Rpc(WORKER, {"heartbeat": {}}, frozenset({Code.INVALID_ARGUMENT})),
+    "Claim": Rpc(WORKER, SESSION),
+    "Heartbeat": Rpc(WORKER, SESSION),
+    # Task tokens speak for themselves, in test_task_tokens.py; the session is named for its memory alone.
+    "Report": Rpc(WORKER, SESSION, strange=Code.OK),
+    "GetOutput": Rpc(WORKER, {**TOKEN, "task_id": "load"}, strange=Code.ABORTED),
+    "PutArtifact": Rpc(WORKER, {**TOKEN, "chunk": "YQ=="}, strange=Code.ABORTED),
+    "GetArtifact": Rpc(WORKER, {**TOKEN, "uri": "artifact:{artifact}"}, strange=Code.ABORTED),
+    "GetSource": Rpc(WORKER, {"content_hash": "{source}"}),
+}
+RPCS = {
+    f"glidepath.{package}/{name}": rpc
+    for package, rpcs in {
+        "admin.v1.AdminService": ADMIN_RPCS,
+        "registry.v1.RegistryService": REGISTRY_RPCS,
+        "run.v1.RunService": RUN_RPCS,
+        "worker.v1.WorkerService": WORKER_RPCS,
+    }.items()
+    for name, rpc in rpcs.items()
+}
