@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,15 +98,36 @@ def test_a_full_limit_says_how_full_and_who_has_it() -> None:
     assert released(waiting(parked_on=5), limits={5: limit}) == (
         Wait.LIMIT,
         "pool gpus is full: 2 of 2 in use; held by other/9f/train, other/a0/train",
-        "set more slots, or wait for a holder to end",
+        "glidepath pool set gpus 3  # or wait for a holder",
     )
+
+
+def test_more_slots_are_as_many_as_the_task_takes() -> None:
+    limit = LimitFacts("pool", "big gpus", 4, False, 3)
+    found = released(waiting(parked_on=5), limits={5: limit}, classes={7: replace(NEEDS, pool_slots=2)})
+    assert found[2].startswith("glidepath pool set 'big gpus' 5  #")
+
+
+def test_a_wait_says_how_the_attempt_before_ended() -> None:
+    rows = RunRows(waiting={0: waiting(attempt_number=2)}, ended={0: ended(0, AttemptState.LOST, reason="lease ended")})
+    found = of_first([R, S, S, S], rows, Facts(RUN, NOW, classes={7: NEEDS}, sessions=(SessionFacts("w", OFFER),)))
+    assert found.message.endswith("none has room yet; attempt 1 ended lost: lease ended")
+
+
+def test_a_bad_end_says_where_its_cause_can_be_read() -> None:
+    states = bytes([BAD, TaskState.UPSTREAM_FAILED, TaskState.UPSTREAM_FAILED, OK])
+    rows = RunRows(ended={0: ended(0, AttemptState.LOST, reason="the worker left")})
+    run = replace(RUN, state=RunState.FAILED, dag_run_id="9f")
+    load, _, report, check = explain(GRAPH, states, task_instance_views(GRAPH, states, rows), rows, Facts(run, NOW))
+    assert (load.message, load.hint) == ("ended: failed; the worker left", "glidepath run logs 9f --task load")
+    assert (report.hint, check.hint) == ("glidepath run logs 9f --task load", "")
 
 
 def test_a_paused_dag_says_so() -> None:
     assert released(waiting(), run=replace(RUN, paused=True)) == (
         Wait.PAUSED,
         "the DAG churn is paused",
-        "unpause churn to let it go on",
+        "glidepath dag unpause churn",
     )
 
 
@@ -121,7 +143,20 @@ def test_without_any_worker_it_says_what_is_needed() -> None:
     assert message == (
         "no worker is connected; it needs queue gpu, handler python:train:main version abc123, label zone=eu, 2 gpu"
     )
-    assert hint == "start a worker in this namespace"
+    assert hint == "glidepath worker --queue gpu --label zone=eu --resource gpu=2"
+
+
+def test_a_handler_that_only_a_worker_of_ones_own_offers_is_no_matter_of_options() -> None:
+    hint = released(waiting(), classes={7: replace(NEEDS, handler_name="go:train")})[2]
+    assert hint == "glidepath workers  # start a worker of yours that offers handler go:train"
+
+
+def test_a_worker_for_another_namespace_and_an_odd_label_is_a_command_that_a_shell_can_read() -> None:
+    odd = replace(NEEDS, namespace="team", worker_selector={"site": "Den Haag; rm"}, resources={})
+    assert shlex.split(released(waiting(), classes={7: odd})[2]) == [
+        *("glidepath", "worker", "--queue", "gpu", "--namespace", "team"),
+        *("--label", "site=Den Haag; rm"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +182,7 @@ def test_the_nearest_worker_is_named_with_what_it_lacks(changes: dict[str, Any],
 
 def test_a_queue_name_that_looks_misspelt_gets_a_hint() -> None:
     sessions = (SessionFacts("w", replace(OFFER, queue_names=frozenset({"gpus"}))),)
-    assert released(waiting(), sessions=sessions)[2] == "queue gpus is served: is gpu a misspelling?"
+    assert released(waiting(), sessions=sessions)[2].endswith("  # queue gpus is served: is gpu a misspelling?")
 
 
 def test_a_draining_worker_takes_nothing() -> None:
@@ -164,9 +199,10 @@ def test_what_could_run_says_how_many_go_first() -> None:
 
 
 def test_a_quarantined_run_points_to_its_incident() -> None:
-    wait, message, hint = released(waiting(), run=replace(RUN, quarantined=True, reason="board of 3 bytes"))
+    run = replace(RUN, quarantined=True, reason="board of 3 bytes", dag_run_id="9f")
+    wait, message, hint = released(waiting(), run=run)
     assert (wait, message) == (Wait.QUARANTINED, "the run is quarantined: board of 3 bytes")
-    assert "incident" in hint
+    assert hint.startswith("glidepath run release 9f  # ") and "incident" in hint
 
 
 def test_a_view_shows_the_newest_attempt_only_while_it_counts() -> None:

@@ -2,22 +2,26 @@
 
 Pure: the facts are read in one snapshot by store/runs_read.py. The rules here are those of the step and of the claim,
 read back from the rows they wrote (due, parked_on, admitted); nothing is guessed from timing.
+
+A hint is a command of the command line as it can be pasted into a shell; what else a person should know of it stands
+behind "  # ".
 """
 
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from .board import FINAL
+from .board import BAD, FINAL
 from .graph import Graph, TriggerRule
 from .matching import Offer, TaskClass, mismatch
 from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names
-from .states import RUN_FINAL, RunIntent, RunState
+from .states import RUN_FINAL, RunIntent, RunState, TaskState
 
 HOLDERS_SHOWN_MAX = 3
 
@@ -47,6 +51,7 @@ class RunFacts:
     runs_active: int
     runs_active_max: int | None
     reason: str = ""
+    dag_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What one task instance waits for. `hint` is empty when nothing needs doing."""
+    """What one task instance waits for. `hint` is a command, or empty when nothing needs doing."""
 
     task: int
     map_index: int
@@ -106,14 +111,15 @@ _Why = tuple[Wait, str, str]
 
 def _why(graph: Graph, states: Sequence[int], view: TaskInstanceView, rows: RunRows, facts: Facts) -> _Why:
     if states[view.task] in FINAL:
-        return Wait.NONE, f"ended: {view.state.value}{'; ' + view.reason if view.reason else ''}", ""
+        cause = f"; {view.reason}" if view.reason else ""
+        return Wait.NONE, f"ended: {view.state.value}{cause}", _look(graph, states, view.task, facts.run.dag_run_id)
     if view.state is ViewState.RUNNING:
         return _running(view, rows, facts)
     if facts.run.quarantined:
         return (
             Wait.QUARANTINED,
             f"the run is quarantined: {facts.run.reason or 'its step kept raising'}",
-            "read its incident, mend the cause, then release the run",
+            f"glidepath run release {facts.run.dag_run_id}  # when what glidepath incidents says of it is mended",
         )
     if facts.run.state in RUN_FINAL or facts.run.intent is not RunIntent.RUN:
         return Wait.RUNNING, f"the run is ending: {facts.run.reason or facts.run.intent.value}", ""
@@ -122,7 +128,9 @@ def _why(graph: Graph, states: Sequence[int], view: TaskInstanceView, rows: RunR
     waiting = rows.waiting.get(view.task)
     if waiting is None:
         return _upstream(graph, states, view.task)
-    return _released(waiting, view, facts)
+    wait, message, hint = _released(waiting, view, facts)
+    before = f"; {view.reason}" if view.reason and wait is not Wait.DELAY else ""
+    return wait, f"{message}{before}", hint
 
 
 def _running(view: TaskInstanceView, rows: RunRows, facts: Facts) -> _Why:
@@ -139,13 +147,13 @@ def _run_waits(run: RunFacts) -> _Why:
         return _paused(run.dag_id)
     if not run.admitted and run.runs_active_max is not None and run.runs_active >= run.runs_active_max:
         active = f"{run.runs_active} of {run.runs_active_max} runs of {run.dag_id} are active"
-        hint = "wait for one of them to end, or raise runs_active_max"
+        hint = f"glidepath run list --dag {run.dag_id} --state running  # wait for one to end, or raise runs_active_max"
         return Wait.LIMIT, f"the run is not admitted yet: {active}", hint
     return Wait.ORDER, "the run has not been started yet; an engine takes it next", ""
 
 
 def _paused(dag_id: str) -> _Why:
-    return Wait.PAUSED, f"the DAG {dag_id} is paused", f"unpause {dag_id} to let it go on"
+    return Wait.PAUSED, f"the DAG {dag_id} is paused", f"glidepath dag unpause {dag_id}"
 
 
 def _upstream(graph: Graph, states: Sequence[int], task: int) -> _Why:
@@ -165,18 +173,22 @@ def _released(waiting: WaitingRow, view: TaskInstanceView, facts: Facts) -> _Why
     if facts.run.paused:
         return _paused(facts.run.dag_id)
     if waiting.parked_on:
-        return _parked(facts.limits.get(waiting.parked_on))
+        return _parked(facts.limits.get(waiting.parked_on), facts.classes.get(waiting.class_id))
     return _unclaimed(waiting, facts)
 
 
-def _parked(limit: LimitFacts | None) -> _Why:
+def _parked(limit: LimitFacts | None, needs: TaskClass | None) -> _Why:
     if limit is None:
-        return Wait.LIMIT, "waits for a limit that is gone", "the next sweep takes it up"
+        return Wait.LIMIT, "waits for a limit that is gone; the next sweep takes it up", ""
     if limit.paused:
-        return Wait.PAUSED, f"{_limit_name(limit)} is paused", "unpause it to let it go on"
+        return _paused(limit.name)  # of all limits, only the one on a DAG's live attempts can be paused
     held = f"; held by {', '.join(limit.holders[:HOLDERS_SHOWN_MAX])}" if limit.holders else ""
-    hint = ("set more slots" if limit.kind == "pool" else "raise tasks_active_max") + ", or wait for a holder to end"
-    return Wait.LIMIT, f"{_limit_name(limit)} is full: {limit.used} of {limit.capacity} in use{held}", hint
+    message = f"{_limit_name(limit)} is full: {limit.used} of {limit.capacity} in use{held}"
+    if limit.kind == "pool":
+        enough = limit.used + max(needs.pool_slots if needs else 0, 1)
+        return Wait.LIMIT, message, f"glidepath pool set {shlex.quote(limit.name)} {enough}  # or wait for a holder"
+    hint = f"glidepath run list --dag {limit.name} --state running  # wait for a holder, or raise tasks_active_max"
+    return Wait.LIMIT, message, hint
 
 
 def _limit_name(limit: LimitFacts) -> str:
@@ -205,7 +217,7 @@ def _misses(session: SessionFacts, needs: TaskClass) -> str:
 def _no_worker(needs: TaskClass, sessions: Sequence[SessionFacts]) -> _Why:
     wanted = _needs_text(needs)
     if not sessions:
-        return Wait.WORKER, f"no worker is connected; it needs {wanted}", "start a worker in this namespace"
+        return Wait.WORKER, f"no worker is connected; it needs {wanted}", _worker_command(needs)
     nearest = max(sessions, key=lambda session: _closeness(session.offer, needs))
     message = (
         f"none of {len(sessions)} connected workers can run it: it needs {wanted}; "
@@ -230,12 +242,35 @@ def _closeness(offer: Offer, needs: TaskClass) -> int:
 
 def _worker_hint(needs: TaskClass, sessions: Sequence[SessionFacts]) -> str:
     served = sorted({name for session in sessions for name in session.offer.queue_names})
-    if needs.queue_name in served:
-        return "start a worker that offers all of it"
-    close = difflib.get_close_matches(needs.queue_name, served, n=1)
-    if close:
-        return f"queue {close[0]} is served: is {needs.queue_name} a misspelling?"
-    return f"start a worker that serves queue {needs.queue_name}"
+    close = [] if needs.queue_name in served else difflib.get_close_matches(needs.queue_name, served, n=1)
+    doubt = f"  # queue {close[0]} is served: is {needs.queue_name} a misspelling?" if close else ""
+    return _worker_command(needs) + doubt
+
+
+def _worker_command(needs: TaskClass) -> str:
+    """What starts a worker that offers all of it; the handlers that our own worker offers are those named here."""
+    if not needs.handler_name.startswith("python:") and needs.handler_name != "shell":
+        return f"glidepath workers  # start a worker of yours that offers handler {needs.handler_name}"
+    words = ["glidepath", "worker", "--queue", needs.queue_name]
+    if needs.namespace != "default":
+        words += ["--namespace", needs.namespace]
+    for name, value in sorted(needs.worker_selector.items()):
+        words += ["--label", f"{name}={value}"]
+    for name, amount in sorted(needs.resources.items()):
+        words += ["--resource", f"{name}={amount:g}"]
+    return shlex.join(words)
+
+
+def _look(graph: Graph, states: Sequence[int], task: int, dag_run_id: str) -> str:
+    """Where the cause of a bad end can be read: at the task itself, or at the upstream that failed first."""
+    if states[task] not in BAD:
+        return ""
+    while states[task] == TaskState.UPSTREAM_FAILED:
+        bad = [index for index in graph.upstream[task] if states[index] in BAD]
+        if not bad:
+            break
+        task = bad[0]
+    return f"glidepath run logs {dag_run_id} --task {shlex.quote(graph.task_ids[task])}"
 
 
 def _needs_text(needs: TaskClass) -> str:
