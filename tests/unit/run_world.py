@@ -140,7 +140,7 @@ class World:
         """Now and then the board comes from its stored form, as after a change of replica."""
         if self.chance.random() < 0.2:
             board = self.board
-            self.board = Board.unpack(self.graph.size, board.pack(), board.state, board.intent)
+            self.board = Board.unpack(self.graph.size, board.pack(), board.state, board.intent, board.reason)
 
     def never_stuck(self) -> None:
         out = {task for task, state in enumerate(self.board.states) if state in (S.RELEASED, S.RESTARTING)}

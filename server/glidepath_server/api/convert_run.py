@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,6 +35,8 @@ _TASK_STATES = {state: f"TASK_STATE_{state.name}" for state in ViewState}
 _ATTEMPT_STATES = {state: f"ATTEMPT_STATE_{state.name}" for state in AttemptState}
 _WAITS = {wait: f"WAIT_{wait.name}" for wait in Wait}
 _FAILURE_KINDS = {kind: f"FAILURE_KIND_{kind.name}" for kind in FailureKind}
+_ID_DIGITS = 32
+_HEXADECIMAL = frozenset("0123456789abcdef")
 _STATE_NAMES = {run_pb2.RunState.Value(name): state for state, name in _RUN_STATES.items()}
 
 
@@ -76,6 +79,16 @@ def states_in(numbers: Sequence[int]) -> list[str]:
         if number not in _STATE_NAMES:
             raise invalid("states", str(number), f"one of {', '.join(state.value for state in RunState)}")
     return [_STATE_NAMES[number].value for number in numbers]
+
+
+def ids_in(field: str, prefix: str) -> tuple[UUID, UUID]:
+    """The smallest id that begins so, and one that is above them all. Raises InvalidInput."""
+    digits = prefix.replace("-", "").lower()
+    if len(digits) > _ID_DIGITS or not _HEXADECIMAL.issuperset(digits):
+        raise invalid(field, repr(prefix[:64]), "the beginning of a UUID like 01890a5d-ac96-774b-bcce-b302099a8057")
+    first = int(digits.ljust(_ID_DIGITS, "0"), 16)
+    above = first + 16 ** (_ID_DIGITS - len(digits))
+    return UUID(int=first), UUID(int=min(above, 2**128 - 1))
 
 
 def place_in(cursor: str) -> LogPlace:
@@ -167,6 +180,7 @@ def attempt_out(plan: Plan, row: EndedRow) -> run_pb2.Attempt:
         end_time=to_timestamp(row.end_time),
         failure=failure_out(row.failure),
         has_output=row.has_output,
+        reason=row.reason,
     )
 
 

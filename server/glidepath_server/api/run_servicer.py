@@ -26,6 +26,7 @@ from .convert_run import (
     attempt_out,
     cursor_out,
     explanation_out,
+    ids_in,
     line_out,
     output_out,
     place_in,
@@ -44,7 +45,6 @@ from .paging import Page, page_token
 ANSWER_BYTES_MAX = 1024 * 1024
 TASK_INSTANCES_DEFAULT = 1_000
 TASK_INSTANCES_MAX = 2_000
-_NEWEST = UUID(int=2**128 - 1)
 _OLDEST = datetime(1, 1, 1, tzinfo=UTC)
 Message = TypeVar("Message", run_pb2.TaskInstance, run_pb2.Attempt)
 
@@ -80,9 +80,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def ListDagRuns(self, request: pb.ListDagRunsRequest, context: Context) -> pb.ListDagRunsResponse:
         namespace = namespace_for(request, current_identity())
         dag_id, states = text_in("dag_id", request.dag_id), states_in(request.states)
-        page = Page(request, ("ListDagRuns", namespace, dag_id, sorted(states)), str)
-        below = _token_uuid(page.first(str(_NEWEST)), request.page_token)
-        found = await self._reader.list_runs(namespace, dag_id, states, below, page.limit)
+        first, last = ids_in("dag_run_id_prefix", request.dag_run_id_prefix)
+        scope = ("ListDagRuns", namespace, dag_id, sorted(states), str(first), str(last))
+        page = Page(request, scope, str)
+        below = _token_uuid(page.first(str(last)), request.page_token)
+        found = await self._reader.list_runs(namespace, dag_id, states, first, below, page.limit)
         runs, token = page.cut(found, lambda run: [str(run.dag_run_id)])
         return pb.ListDagRunsResponse(dag_runs=[run_out(run) for run in runs], next_page_token=token)
 

@@ -44,11 +44,15 @@ from .states import (
     next_task_state,
 )
 
+# Of the reason why a run does not succeed: how much is noted on the way, and how many tasks are named at its end.
+REASON_CHARACTERS_MAX = 1_500
+NAMED_MAX = 5
 # Take-backs of one task instance (lost assignments, drains) before something else must be wrong.
 REDELIVERIES_MAX = 5
 
 _SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
 _OUT = frozenset({_RELEASED, _RESTARTING})
+_BAD_BY_THEMSELVES = {int(TaskState.FAILED): "failed", int(TaskState.CANCELLED): "cancelled"}
 _UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
 
 
@@ -174,6 +178,13 @@ class _Step:
         self.board.state = next_run_state(self.board.state, event)
         self.effects.run_state, self.effects.reason = self.board.state, reason
 
+    def note(self, reason: str) -> None:
+        """Keep why the run will not succeed: what ends it may come many steps later."""
+        self.effects.notes.append(reason)
+        known = self.board.reason
+        if len(known) + len(reason) <= REASON_CHARACTERS_MAX:
+            self.board.reason = f"{known}; {reason}" if known else reason
+
     # ---- events
     def run_started(self, event: RunStarted) -> None:
         if self.board.state is not RunState.QUEUED:
@@ -210,7 +221,7 @@ class _Step:
         """The one door by which all causes of failure go: own failure, timeout, loss, take-back."""
         again = _again(self.graph, event, self.now)
         if isinstance(again, GiveUp):
-            self.effects.notes.append(f"{self.graph.task_ids[event.task]}: {again.reason}")
+            self.note(f"{self.graph.task_ids[event.task]}: {again.reason}")
             self.end(event.task, TaskEvent.FAIL)
         else:
             if self.states[event.task] != _RELEASED:
@@ -238,7 +249,7 @@ class _Step:
         if board.state in RUN_FINAL or board.intent is not RunIntent.RUN:
             return
         board.intent = intent
-        self.effects.notes.append(reason)
+        self.note(reason)
         waiting = [task for task, state in enumerate(self.states) if state == _SCHEDULED]
         for task in waiting:
             self.move(task, TaskEvent.CANCEL)
@@ -272,7 +283,7 @@ class _Step:
             raise StateConflict("the run is being cancelled", hint="wait until it has ended, then clear")
         if self.board.state is RunState.QUEUED:
             return  # nothing has run yet
-        self.board.intent = RunIntent.RUN
+        self.board.intent, self.board.reason = RunIntent.RUN, ""
         self.move_run(RunEvent.CLEAR, event.reason)
         final = [task for task in event.tasks if self.states[task] in FINAL]
         out = [task for task in event.tasks if self.states[task] in _OUT]
@@ -301,18 +312,24 @@ class _Step:
         """A run ends when all its tasks have: its state is a function of theirs, and of what it was told."""
         if self.tally.open_total or self.board.state in RUN_FINAL:
             return
+        self.board.reason = self._why()
         if self.board.intent is RunIntent.CANCEL:
-            self.move_run(RunEvent.CANCEL, self._why())
+            self.move_run(RunEvent.CANCEL, self.board.reason)
         elif self.board.intent is RunIntent.FAIL or self.tally.bad_total:
-            self.move_run(RunEvent.FAIL, self._why())
+            self.move_run(RunEvent.FAIL, self.board.reason)
         elif self.board.state is RunState.RUNNING:
             self.move_run(RunEvent.SUCCEED)
 
     def _why(self) -> str:
-        if self.effects.notes:
-            return self.effects.notes[-1]
-        failed = [self.graph.task_ids[task] for task, state in enumerate(self.states) if state == TaskState.FAILED]
-        return f"failed: {', '.join(failed[:5])}" if failed else ""
+        """What was noted on the way, and the names of tasks of which nothing was noted since the last clear."""
+        known = self.board.reason
+        if self.board.intent is not RunIntent.RUN:
+            return known
+        names = self.graph.task_ids
+        ended = [(names[task], state) for task, state in enumerate(self.states) if state in _BAD_BY_THEMSELVES]
+        untold = [f"{name}: {_BAD_BY_THEMSELVES[state]}" for name, state in ended if f"; {name}: " not in f"; {known}"]
+        more = [f"and {len(untold) - NAMED_MAX} more"] if len(untold) > NAMED_MAX else []
+        return "; ".join(filter(None, [known, *untold[:NAMED_MAX], *more]))
 
 
 def _again(graph: Graph, event: AttemptEnded, now: datetime) -> Release | GiveUp:

@@ -49,12 +49,16 @@ class Tally:
 
 @dataclass(slots=True)
 class Board:
-    """A run as `advance` sees it. `bases[task]` is the highest attempt number of earlier generations (None: all 0)."""
+    """A run as `advance` sees it. `bases[task]` is the highest attempt number of earlier generations (None: all 0).
+
+    `reason` is what a run that goes on knows already of why it will not succeed; stored beside the packed form.
+    """
 
     states: bytearray
     state: RunState = RunState.QUEUED
     intent: RunIntent = RunIntent.RUN
     bases: array[int] | None = None
+    reason: str = ""
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
@@ -63,15 +67,15 @@ class Board:
         return Board(bytearray(size))
 
     @staticmethod
-    def unpack(size: int, packed: bytes, state: RunState, intent: RunIntent) -> Board:
+    def unpack(size: int, packed: bytes, state: RunState, intent: RunIntent, reason: str = "") -> Board:
         """Read the stored form. Raises ValueError when its length does not fit a graph of `size` tasks."""
         if len(packed) == size:
-            return Board(bytearray(packed), state, intent)
+            return Board(bytearray(packed), state, intent, reason=reason)
         if len(packed) != 5 * size:
             raise ValueError(f"board of {len(packed)} bytes does not fit a graph of {size} tasks")
         bases = array("I")
         bases.frombytes(packed[size:])
-        return Board(bytearray(packed[:size]), state, intent, bases)
+        return Board(bytearray(packed[:size]), state, intent, bases, reason)
 
     def pack(self) -> bytes:
         """The stored form."""

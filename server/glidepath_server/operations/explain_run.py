@@ -29,7 +29,7 @@ async def explain_run(
             tasks = [task for task, state in enumerate(states) if state not in FINAL]
         rows = await store.rows_of(connection, dag_run_id, tasks)
         facts = await _facts(connection, reader.plans, run, rows)
-        times = await store.attempt_times(connection, dag_run_id)
+        times = await store.attempt_times(connection, dag_run_id, run.unpacked(plan.graph.size))
     views = task_instance_views(plan.graph, states, rows, tasks)
     path = critical_path(plan.graph, times, run.end_time or facts.now)
     return plan, explain(plan.graph, states, views, rows, facts), path
@@ -41,7 +41,16 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) 
     waiting = rows.waiting.values()
     return Facts(
         run=RunFacts(
-            run.dag_id, run.state, run.intent, run.admitted, run.quarantined, paused, active, active_max, reason
+            run.dag_id,
+            run.state,
+            run.intent,
+            run.admitted,
+            run.quarantined,
+            paused,
+            active,
+            active_max,
+            reason,
+            str(run.dag_run_id),
         ),
         now=await database_now(connection),
         limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on}),

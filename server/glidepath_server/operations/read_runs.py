@@ -40,10 +40,12 @@ class RunReader:
         await self.plans.load(connection, [run.dag_version_id])
         return run, self.plans.versions[run.dag_version_id]
 
-    async def list_runs(self, namespace: str, dag_id: str, states: Sequence[str], below: UUID, limit: int) -> list[Run]:
-        """Newest first, below an id. Raises NotFound for a DAG that does not exist."""
+    async def list_runs(
+        self, namespace: str, dag_id: str, states: Sequence[str], first: UUID, below: UUID, limit: int
+    ) -> list[Run]:
+        """Newest first, from one id to below another. Raises NotFound for a DAG that does not exist."""
         async with self.database.api.acquire() as connection:
-            found = await store.list_runs(connection, namespace, dag_id, states, below, limit)
+            found = await store.list_runs(connection, namespace, dag_id, states, first, below, limit)
             if not found and dag_id and not await store.dag_exists(connection, namespace, dag_id):
                 raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
         return found

@@ -100,7 +100,9 @@ class Step:
     def _admit(self, row: store.Row) -> None:
         run_id, revision = row["dag_run_id"], row["revision"]
         plan = self.replica.plans.versions[row["dag_version_id"]]
-        board = Board.unpack(plan.graph.size, row["board"], RunState(row["state"]), RunIntent(row["intent"]))
+        board = Board.unpack(
+            plan.graph.size, row["board"], RunState(row["state"]), RunIntent(row["intent"]), row["reason"]
+        )
         board.tally = self.replica.take_tally(run_id, revision)
         self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"], board.state)
         self.events[run_id] = []
@@ -356,7 +358,7 @@ def _board_columns(runs: list[LockedRun]) -> list[list[object]]:
         [run.board.pack() for run in runs],
         [run.board.state.value for run in runs],
         [run.board.intent.value for run in runs],
-        [run.effects.reason[:2000] if run.board.state in RUN_FINAL else "" for run in runs],
+        [run.board.reason[:2000] for run in runs],
         [run.plan.spec.run_timeout_seconds for run in runs],
         ["; ".join(run.effects.notes)[:4000] for run in runs],
     ]

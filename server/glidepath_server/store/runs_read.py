@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..core.board import Board
 from ..core.critical_path import AttemptTimes
 from ..core.explain import LimitFacts, SessionFacts
 from ..core.matching import Offer, TaskClass
@@ -50,6 +51,10 @@ class Run:
     created_by: str
     traceparent: str
     board: bytes
+
+    def unpacked(self, size: int) -> Board:
+        """The board of a graph of `size` tasks."""
+        return Board.unpack(size, self.board, self.state, self.intent)
 
     def states(self, size: int) -> bytes:
         """One state byte per task of a graph of `size` tasks."""
@@ -105,10 +110,10 @@ async def run(connection: Connection, namespace: str, dag_run_id: UUID) -> Run |
 
 
 async def list_runs(
-    connection: Connection, namespace: str, dag_id: str, states: Sequence[str], below: UUID, limit: int
+    connection: Connection, namespace: str, dag_id: str, states: Sequence[str], first: UUID, below: UUID, limit: int
 ) -> list[Run]:
-    """Newest first, below an id. Empty DAG id or states: all."""
-    arguments = [namespace, below, list(states) or None, limit]
+    """Newest first, from the id `first` to below another. Empty DAG id or states: all."""
+    arguments = [namespace, first, below, list(states) or None, limit]
     if dag_id:
         rows = await connection.fetch(_SQL["list_runs_of_dag"], *arguments, dag_id)
     else:
@@ -183,8 +188,14 @@ async def attempts(
     return [_ended(row) for row in rows]
 
 
-async def attempt_times(connection: Connection, dag_run_id: UUID) -> list[AttemptTimes]:
-    return [AttemptTimes(*row) for row in await connection.fetch(_SQL["attempt_times"], dag_run_id)]
+async def attempt_times(connection: Connection, dag_run_id: UUID, board: Board) -> list[AttemptTimes]:
+    """Times of all attempts that no clear has put behind; the board must come from the same snapshot."""
+    rows = await connection.fetch(_SQL["attempt_times"], dag_run_id)
+    return [
+        AttemptTimes(task, queued, started, ended)
+        for task, number, queued, started, ended in rows
+        if number > board.base(task)
+    ]
 
 
 async def output(connection: Connection, dag_run_id: UUID, task: int, map_index: int) -> Output | None:

@@ -66,11 +66,18 @@ class RunMethods(Api):
 
     @iterated
     def list_dag_runs(
-        self, dag_id: str = "", *, states: Sequence[str] = (), page_size: int = 0
+        self, dag_id: str = "", *, states: Sequence[str] = (), run_id_prefix: str = "", page_size: int = 0
     ) -> Pages[run_pb2.DagRun]:
-        """Runs, newest first, of one DAG or of all; `states` such as ["failed"]."""
-        wanted = to_enums(run_pb2.RunState, "RUN_STATE", states, "states")
-        return _RUNS.pages(self, "ListDagRuns", "dag_runs", dag_id=dag_id, states=wanted, page_size=page_size)
+        """Runs, newest first, of one DAG or of all; `states` such as ["failed"]; ids that begin with the prefix."""
+        return _RUNS.pages(
+            self,
+            "ListDagRuns",
+            "dag_runs",
+            dag_id=dag_id,
+            states=to_enums(run_pb2.RunState, "RUN_STATE", states, "states"),
+            dag_run_id_prefix=run_id_prefix,
+            page_size=page_size,
+        )
 
     @iterated
     def list_task_instances(self, run_id: str, *, page_size: int = 0) -> Pages[run_pb2.TaskInstance]:

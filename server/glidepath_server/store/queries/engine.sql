@@ -2,7 +2,7 @@
 
 -- name: lock_runs
 -- The runs of a batch that nobody else holds, ordered by id, with the step's one `now`.
-select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.board, r.quarantined, r.admitted,
+select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
        glidepath_now() as now
 from dag_run r
 where r.dag_run_id = any($1::uuid[])
@@ -11,7 +11,7 @@ for no key update skip locked;
 
 -- name: lock_run_waiting
 -- One run, waiting for whoever holds it (lock_timeout is set by the caller).
-select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.board, r.quarantined, r.admitted,
+select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
        glidepath_now() as now
 from dag_run r
 where r.dag_run_id = any($1::uuid[])
@@ -128,7 +128,8 @@ returning dag_run_id, task_index, map_index;
 with boards as (
     update dag_run r
     set board = u.board, revision = r.revision + 1, state = u.state, intent = u.intent, reason = u.reason,
-        start_time = coalesce(r.start_time, case when u.state <> 'queued' then $9::timestamptz end),
+        start_time = case when r.end_time is not null and u.state = 'running' then $9::timestamptz  -- cleared
+                          else coalesce(r.start_time, case when u.state <> 'queued' then $9::timestamptz end) end,
         end_time = case when u.state in ('success', 'failed', 'cancelled') then $9::timestamptz end,
         timeout_time = case when u.state = 'running' and r.timeout_time is null and u.timeout_seconds is not null
                             then $9::timestamptz + make_interval(secs => u.timeout_seconds)

@@ -9,22 +9,23 @@ from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
 where r.namespace = $1 and r.dag_run_id = $2;
 
 -- name: list_runs
--- Newest first, below the id $2. $3: states, null for all.
+-- Newest first, from the id $2 to below $3. $4: states, null for all.
 select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
        r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
        r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board
 from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
-where r.namespace = $1 and r.dag_run_id < $2 and ($3::text[] is null or r.state = any($3))
-order by r.dag_run_id desc limit $4;
+where r.namespace = $1 and r.dag_run_id >= $2 and r.dag_run_id < $3 and ($4::text[] is null or r.state = any($4))
+order by r.dag_run_id desc limit $5;
 
 -- name: list_runs_of_dag
--- The same for one DAG ($5), by its own index.
+-- The same for one DAG ($6), by its own index.
 select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
        r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
        r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board
 from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
-where r.namespace = $1 and r.dag_id = $5 and r.dag_run_id < $2 and ($3::text[] is null or r.state = any($3))
-order by r.dag_run_id desc limit $4;
+where r.namespace = $1 and r.dag_id = $6 and r.dag_run_id >= $2 and r.dag_run_id < $3
+  and ($4::text[] is null or r.state = any($4))
+order by r.dag_run_id desc limit $5;
 
 -- name: dag_exists
 select exists (select from dag where namespace = $1 and dag_id = $2);
@@ -101,11 +102,11 @@ order by start_time, task_index, map_index, attempt_number limit $7;
 
 -- name: attempt_times
 -- For the critical path: all attempts, and what waits now.
-select task_index, queue_time, start_time, end_time from task_attempt where dag_run_id = $1
+select task_index, attempt_number, queue_time, start_time, end_time from task_attempt where dag_run_id = $1
 union all
-select task_index, queue_time, start_time, null from live_attempt where dag_run_id = $1
+select task_index, attempt_number, queue_time, start_time, null from live_attempt where dag_run_id = $1
 union all
-select task_index, queue_time, null, null from task_queue where dag_run_id = $1;
+select task_index, attempt_number, queue_time, null, null from task_queue where dag_run_id = $1;
 
 -- name: output
 -- The newest successful attempt with its output, if it returned one.

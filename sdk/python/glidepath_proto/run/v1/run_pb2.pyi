@@ -178,7 +178,7 @@ class TaskInstance(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., group_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt_number: _Optional[int] = ..., reason: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., available_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., worker_identity: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., progress_percent: _Optional[float] = ..., progress_note: _Optional[str] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("task_id", "map_index", "attempt_number", "state", "worker_identity", "queue_time", "start_time", "end_time", "failure", "has_output")
+    __slots__ = ("task_id", "map_index", "attempt_number", "state", "worker_identity", "queue_time", "start_time", "end_time", "failure", "has_output", "reason")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -189,6 +189,7 @@ class Attempt(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     HAS_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     map_index: int
     attempt_number: int
@@ -199,7 +200,8 @@ class Attempt(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     failure: _failure_pb2.Failure
     has_output: bool
-    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ..., state: _Optional[_Union[AttemptState, str]] = ..., worker_identity: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., has_output: bool = ...) -> None: ...
+    reason: str
+    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ..., state: _Optional[_Union[AttemptState, str]] = ..., worker_identity: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., has_output: bool = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Explanation(_message.Message):
     __slots__ = ("task_id", "map_index", "state", "wait", "message", "hint")

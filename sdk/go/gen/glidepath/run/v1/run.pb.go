@@ -376,7 +376,7 @@ type DagRun struct {
 	// Unique per DAG.
 	RunKey string   `protobuf:"bytes,6,opt,name=run_key,json=runKey,proto3" json:"run_key,omitempty"`
 	State  RunState `protobuf:"varint,7,opt,name=state,proto3,enum=glidepath.run.v1.RunState" json:"state,omitempty"`
-	// Why a run that failed or was cancelled did.
+	// Why a run failed or was cancelled, or will be when what runs of it has ended.
 	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The instant the run stands for, UTC.
 	LogicalDate       *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=logical_date,json=logicalDate,proto3" json:"logical_date,omitempty"`
@@ -387,8 +387,9 @@ type DagRun struct {
 	// Grows by one with each change of the run; the resume point of WatchDagRun.
 	Revision   int64                  `protobuf:"varint,13,opt,name=revision,proto3" json:"revision,omitempty"`
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	StartTime  *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	EndTime    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Of a run that was cleared after its end: when it went on.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime   *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// Task instances per state. Left out in lists.
 	TaskCounts map[string]int32 `protobuf:"bytes,17,rep,name=task_counts,json=taskCounts,proto3" json:"task_counts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	CreatedBy  string           `protobuf:"bytes,18,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
@@ -750,8 +751,10 @@ type Attempt struct {
 	EndTime        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	Failure        *v1.Failure            `protobuf:"bytes,9,opt,name=failure,proto3" json:"failure,omitempty"`
 	HasOutput      bool                   `protobuf:"varint,10,opt,name=has_output,json=hasOutput,proto3" json:"has_output,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the server knows beside the failure: why the attempt was lost, returned or told to end.
+	Reason        string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attempt) Reset() {
@@ -852,6 +855,13 @@ func (x *Attempt) GetHasOutput() bool {
 		return x.HasOutput
 	}
 	return false
+}
+
+func (x *Attempt) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // Why a task instance is where it is, from the code that decided.
@@ -1094,7 +1104,7 @@ func (x *TaskOutput) GetOutput() *v1.Payload {
 	return nil
 }
 
-// The longest chain of waiting and work from the run's start to its end.
+// The longest chain of waiting and work from the run's start to its end. What was cleared since does not count.
 type CriticalPathStep struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	TaskId   string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
@@ -1219,7 +1229,7 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\afailure\x18\f \x01(\v2\x1c.glidepath.common.v1.FailureR\afailure\x12*\n" +
 	"\x11upstream_task_ids\x18\r \x03(\tR\x0fupstreamTaskIds\x12)\n" +
 	"\x10progress_percent\x18\x0e \x01(\x01R\x0fprogressPercent\x12#\n" +
-	"\rprogress_note\x18\x0f \x01(\tR\fprogressNote\"\xc9\x03\n" +
+	"\rprogress_note\x18\x0f \x01(\tR\fprogressNote\"\xe1\x03\n" +
 	"\aAttempt\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12%\n" +
@@ -1234,7 +1244,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\afailure\x18\t \x01(\v2\x1c.glidepath.common.v1.FailureR\afailure\x12\x1d\n" +
 	"\n" +
 	"has_output\x18\n" +
-	" \x01(\bR\thasOutput\"\x97\x03\n" +
+	" \x01(\bR\thasOutput\x12\x16\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\"\x97\x03\n" +
 	"\vExplanation\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x121\n" +

@@ -446,10 +446,12 @@ type ListDagRunsRequest struct {
 	DagId  string     `protobuf:"bytes,2,opt,name=dag_id,json=dagId,proto3" json:"dag_id,omitempty"`
 	States []RunState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=glidepath.run.v1.RunState" json:"states,omitempty"`
 	// 1-500, default 100.
-	PageSize      int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	PageSize  int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only runs whose id begins so. Empty: all.
+	DagRunIdPrefix string `protobuf:"bytes,6,opt,name=dag_run_id_prefix,json=dagRunIdPrefix,proto3" json:"dag_run_id_prefix,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListDagRunsRequest) Reset() {
@@ -513,6 +515,13 @@ func (x *ListDagRunsRequest) GetPageSize() int32 {
 func (x *ListDagRunsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDagRunsRequest) GetDagRunIdPrefix() string {
+	if x != nil {
+		return x.DagRunIdPrefix
 	}
 	return ""
 }
@@ -1830,14 +1839,15 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\n" +
 	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\"F\n" +
 	"\x11GetDagRunResponse\x121\n" +
-	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xb9\x01\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xe4\x01\n" +
 	"\x12ListDagRunsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
 	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x122\n" +
 	"\x06states\x18\x03 \x03(\x0e2\x1a.glidepath.run.v1.RunStateR\x06states\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\"r\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12)\n" +
+	"\x11dag_run_id_prefix\x18\x06 \x01(\tR\x0edagRunIdPrefix\"r\n" +
 	"\x13ListDagRunsResponse\x123\n" +
 	"\bdag_runs\x18\x01 \x03(\v2\x18.glidepath.run.v1.DagRunR\adagRuns\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
