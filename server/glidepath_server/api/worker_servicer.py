@@ -8,7 +8,6 @@ are acknowledged by the engine after the commit, never here.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Set
 from typing import Any
 from uuid import UUID
@@ -22,7 +21,6 @@ from ..core.errors import (
     AlreadyExists,
     Fenced,
     GlidepathError,
-    LimitExceeded,
     NotFound,
     PermissionDenied,
     StateConflict,
@@ -35,7 +33,7 @@ from ..operations.step_types import Report, Verdict
 from ..operations.worker_engine import WorkerEngine, WorkerHeartbeats
 from ..settings import Settings
 from ..store import sessions, worker_feed
-from ..store.database import Database, transaction
+from ..store.database import Database
 from ..store.identity import ALL
 from .assignments import Assignments, payload_of, seconds_to_wire
 from .auth import current_identity, namespace_for
@@ -49,6 +47,7 @@ from .convert_worker import (
     worker_in,
 )
 from .handlers import Context
+from .worker_artifacts import Artifacts
 from .worker_feed import Feed
 from .worker_stream import Session, UnarySession
 
@@ -71,6 +70,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     ) -> None:
         self._database, self._settings, self._engine, self._heartbeats = database, settings, engine, heartbeats
         self._assignments = Assignments(secret, settings.message_bytes_max)
+        self.artifacts = Artifacts(database, settings.artifact_bytes_max)
         self._secret = secret
         self._unary: dict[UUID, UnarySession] = {}
         self._streams: set[Session] = set()
@@ -387,58 +387,28 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         first = await anext(aiter(request_iterator), None)
         key = await self._live(first.task_token if first is not None else b"")
         assert first is not None
-        digest, size, chunks, rest = hashlib.sha256(), 0, [], bytearray()
-        async for part in _with_first(first, request_iterator):
-            size += len(part.chunk)
-            if size > self._settings.artifact_bytes_max:
-                raise LimitExceeded(
-                    f"the artifact has more than {self._settings.artifact_bytes_max} bytes",
-                    hint="store it elsewhere and return its URI",
-                )
-            digest.update(part.chunk)
-            rest += part.chunk
-            while len(rest) >= worker_feed.CHUNK_BYTES:
-                chunks.append(bytes(rest[: worker_feed.CHUNK_BYTES]))
-                del rest[: worker_feed.CHUNK_BYTES]
-        if rest or not chunks:
-            chunks.append(bytes(rest))
-        namespace = await self._engine.namespace_of(key)
-        content_type = first.content_type or "application/octet-stream"
-        async with transaction(self._database.worker, "artifact") as connection:
-            await worker_feed.put_artifact(connection, namespace, digest.hexdigest(), content_type, size, chunks)
+        with self.artifacts.upload() as upload:
+            await upload.add(first.chunk)
+            async for part in request_iterator:
+                await upload.add(part.chunk)
+            content_type = first.content_type or "application/octet-stream"
+            sha256 = await self.artifacts.store(upload, await self._engine.namespace_of(key), content_type)
         response = pb.PutArtifactResponse()
-        response.artifact.content_type, response.artifact.size_bytes = content_type, size
-        response.artifact.uri, response.artifact.sha256 = f"artifact:{digest.hexdigest()}", digest.hexdigest()
+        response.artifact.content_type, response.artifact.size_bytes = content_type, upload.size
+        response.artifact.uri, response.artifact.sha256 = f"artifact:{sha256}", sha256
         return response
 
     async def GetArtifact(
         self, request: pb.GetArtifactRequest, context: Context
     ) -> AsyncIterator[pb.GetArtifactResponse]:
         key = await self._live(request.task_token)
-        namespace, sha256 = await self._engine.namespace_of(key), request.uri.removeprefix("artifact:")
-        async with self._database.worker.acquire() as connection:
-            if await worker_feed.artifact(connection, namespace, sha256) is None:
-                raise NotFound(f"there is no {request.uri[:100]!r} in namespace {namespace}")
-        index = 0
-        while True:
-            async with self._database.worker.acquire() as connection:
-                body = await worker_feed.artifact_chunk(connection, namespace, sha256, index)
-            if body is None:
-                return
-            yield pb.GetArtifactResponse(chunk=body)
-            index += 1
+        async for chunk in self.artifacts.read(await self._engine.namespace_of(key), request.uri):
+            yield pb.GetArtifactResponse(chunk=chunk)
 
     async def GetSource(self, request: pb.GetSourceRequest, context: Context) -> AsyncIterator[pb.GetSourceResponse]:
         namespace = namespace_for(request, current_identity())
-        async with self._database.worker.acquire() as connection:
-            archive = await worker_feed.source_bundle(connection, namespace, request.content_hash)
-        if archive is None:
-            raise NotFound(
-                f"there is no source {request.content_hash[:80]!r} in namespace {namespace}",
-                hint="register the DAG version with its source",
-            )
-        for start in range(0, len(archive) or 1, worker_feed.CHUNK_BYTES):
-            yield pb.GetSourceResponse(chunk=archive[start : start + worker_feed.CHUNK_BYTES])
+        async for chunk in self.artifacts.read_source(namespace, request.content_hash):
+            yield pb.GetSourceResponse(chunk=chunk)
 
     async def _live(self, token: bytes) -> AttemptKey:
         """The attempt that a token names, while it is live, in the caller's namespace."""
@@ -490,11 +460,3 @@ class _Collector:
     async def acks(self) -> list[pb.ResultAck]:
         await self._complete.wait()
         return self._acks
-
-
-async def _with_first(
-    first: pb.PutArtifactRequest, rest: AsyncIterator[pb.PutArtifactRequest]
-) -> AsyncIterator[pb.PutArtifactRequest]:
-    yield first
-    async for each in rest:
-        yield each

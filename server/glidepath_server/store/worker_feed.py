@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from .sql import statements
 
 _SQL = statements("worker_feed")
 CHUNK_BYTES = 256 * 1024
+CHUNKS_AT_A_TIME = 16
 
 
 async def put_logs(connection: Connection, rows: Sequence[tuple[AttemptKey, int, str]], namespace: str) -> None:
@@ -42,15 +43,21 @@ async def artifact(connection: Connection, namespace: str, sha256: str) -> tuple
 
 
 async def put_artifact(
-    connection: Connection, namespace: str, sha256: str, content_type: str, size_bytes: int, chunks: Sequence[bytes]
+    connection: Connection,
+    namespace: str,
+    sha256: str,
+    content_type: str,
+    size_bytes: int,
+    parts: AsyncIterator[list[bytes]],
 ) -> None:
-    """Store an artifact under its digest; one that is there stays."""
-    await connection.execute(_SQL["put_artifact"], namespace, sha256, content_type, size_bytes)
-    for first in range(0, len(chunks), 16):
-        part = chunks[first : first + 16]
-        await connection.execute(
-            _SQL["put_artifact_chunks"], namespace, sha256, list(range(first, first + len(part))), part
-        )
+    """Store an artifact under its digest, `parts` of chunks of CHUNK_BYTES after the other; one that is there stays."""
+    if not await connection.fetchval(_SQL["put_artifact"], namespace, sha256, content_type, size_bytes):
+        return
+    first = 0
+    async for part in parts:
+        indexes = list(range(first, first + len(part)))
+        await connection.execute(_SQL["put_artifact_chunks"], namespace, sha256, indexes, part)
+        first += len(part)
 
 
 async def artifact_chunk(connection: Connection, namespace: str, sha256: str, index: int) -> bytes | None:

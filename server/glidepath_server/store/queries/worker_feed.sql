@@ -36,8 +36,10 @@ select exists (select from live_attempt
 select content_type, size_bytes from artifact where namespace = $1 and sha256 = $2;
 
 -- name: put_artifact
+-- Whether it is new.
 insert into artifact (namespace, sha256, content_type, size_bytes, create_time)
-values ($1, $2, $3, $4, glidepath_now()) on conflict do nothing;
+values ($1, $2, $3, $4, glidepath_now()) on conflict do nothing
+returning true;
 
 -- name: put_artifact_chunks
 insert into artifact_chunk (namespace, sha256, chunk_index, body)
