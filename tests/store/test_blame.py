@@ -109,9 +109,7 @@ async def test_the_timeout_of_a_run_in_quarantine_waits_for_its_release(room: St
     run_id = await room.start_run(1)
     engine = await replica(room)
     round_of_timeouts = timers.run_timeouts(engine).once
-    await room.watcher.execute(
-        "update dag_run set quarantined = true, timeout_time = glidepath_now() - interval '1 s'"
-    )
+    await room.watcher.execute("update dag_run set quarantined = true, timeout_time = glidepath_now() - interval '1 s'")
     for _ in range(3):
         # Nothing is due either: the loop would come round at once, for ever.
         assert await round_of_timeouts() is None
