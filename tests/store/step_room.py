@@ -110,17 +110,24 @@ class StepRoom:
         self.tasks_limit = self.pool_limit = self.queue = self.version = 0
 
     async def store_dag(
-        self, tasks: int, *, pool_slots: int | None = None, capacity: int | None = None, retries: int = 0
+        self,
+        tasks: int,
+        *,
+        pool_slots: int | None = None,
+        capacity: int | None = None,
+        runs_active_max: int | None = None,
+        retries: int = 0,
     ) -> None:
         value = self.watcher.fetchval
         policy = ResolvedPolicy(
             pool_name="pool" if pool_slots is not None else None, retry=RetryPolicy(retries, delay_seconds=0)
         )
         names = [f"task{number}" for number in range(tasks)]
-        spec = DagSpec("dag", tuple(TaskSpec(name, Handler(HANDLER), policy=policy) for name in names))
+        specs = tuple(TaskSpec(name, Handler(HANDLER), policy=policy) for name in names)
+        spec = DagSpec("dag", specs, runs_active_max=runs_active_max)
         limit = "insert into concurrency_limit (namespace, kind, name, capacity) values ('default', $1, $2, $3)"
         self.tasks_limit = await value(f"{limit} returning limit_id", "dag_tasks", "dag", capacity)
-        runs_limit = await value(f"{limit} returning limit_id", "dag_runs", "dag", None)
+        runs_limit = await value(f"{limit} returning limit_id", "dag_runs", "dag", runs_active_max)
         if pool_slots is not None:
             self.pool_limit = await value(f"{limit} returning limit_id", "pool", "pool", pool_slots)
         self.queue = await value(

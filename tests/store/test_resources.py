@@ -1,4 +1,4 @@
-"""What a worker has free is derived from what it runs, so that no reconnect and no lost answer makes it more or less."""
+"""What a worker has free is derived from what it runs: no reconnect and no lost answer makes it more or less."""
 
 from __future__ import annotations
 
