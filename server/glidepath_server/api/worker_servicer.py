@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Set
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -24,12 +25,13 @@ from ..core.errors import (
     NotFound,
     PermissionDenied,
     StateConflict,
+    Unavailable,
 )
 from ..core.events import AttemptKey
 from ..core.states import AttemptState
 from ..core.task_token import seal, unseal
 from ..operations import sessions as operations
-from ..operations.step_types import Report, Verdict
+from ..operations.step_types import Report
 from ..operations.worker_engine import WorkerEngine, WorkerHeartbeats
 from ..settings import Settings
 from ..store import sessions, worker_feed
@@ -43,16 +45,19 @@ from .convert_worker import (
     PROTOCOL_VERSION_MIN,
     report_in,
     session_id_in,
-    verdict_out,
     worker_in,
 )
 from .handlers import Context
 from .worker_artifacts import Artifacts
 from .worker_feed import Feed
-from .worker_stream import Session, UnarySession
+from .worker_stream import GRACE_SECONDS_DEFAULT, Session
+from .worker_unary import Collector, UnarySession, UnarySessions
 
 CLAIM_WAIT_SECONDS_MAX = 50.0
 CLAIM_MAX = 1000
+# Even a caller that does not wait gives the engine one turn.
+ENGINE_TURN_SECONDS = 0.25
+REPORT_SECONDS_MAX = 30.0
 UNKNOWN_TOKEN = "no attempt of this namespace has the token"
 # Of each list in a message of the worker, and of log lines in all its chunks together.
 ITEMS_PER_MESSAGE_MAX = 10_000
@@ -72,7 +77,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         self._assignments = Assignments(secret, settings.message_bytes_max)
         self.artifacts = Artifacts(database, settings.artifact_bytes_max)
         self._secret = secret
-        self._unary: dict[UUID, UnarySession] = {}
+        self._unary = UnarySessions(settings.lease_ttl_seconds)
         self._streams: set[Session] = set()
 
     # ---- the stream
@@ -256,7 +261,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if request.WhichOneof("who") == "hello":
             found, welcome, reports = await self._hello(request.hello, UnarySession)
             assert isinstance(found, UnarySession)
-            session = self._unary[found.session_id] = found
+            session = found
+            self._unary.put(session)
             response.welcome.CopyFrom(welcome)
             self._engine.submit(reports)
         else:
@@ -266,24 +272,30 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         return response
 
     async def _claim(self, session: UnarySession, count: int, wait: float) -> list[task_pb2.Assignment]:
+        """What waits for the session at once, or what comes within `wait` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(wait, ENGINE_TURN_SECONDS)), session.claiming:
+                if not session.waiting and not session.closed:
+                    await self._wait_for_work(session, count)
+        if session.closed:
+            raise Fenced(f"session {session.session_id} has ended", hint="claim again with hello")
+        return session.take_assignments(count)
+
+    async def _wait_for_work(self, session: UnarySession, count: int) -> None:
         session.free = count
         session.awake.clear()
         self._engine.attach(session)
         self._engine.look_for_work()
         try:
-            # Even a caller that does not wait gives the engine one turn.
-            await asyncio.wait_for(session.awake.wait(), max(wait, 0.25))
-        except TimeoutError:
-            pass
+            await session.awake.wait()
         finally:
             session.free = 0
             self._engine.detach(session)
-        return session.take_assignments(count)
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
         _check_size(request)
         response = pb.ReportResponse()
-        collector = _Collector(self._unary.get(session_id_in(request.session.session_id)))
+        collector = Collector(self._unary.get(session_id_in(request.session.session_id)))
         namespace = current_identity().namespace
         reports = []
         keys = [(message, unseal(message.task_token, self._secret)) for message in request.results]
@@ -297,14 +309,23 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             reports.append(report)
         collector.expect(len(reports))
         self._engine.submit(reports)
+        try:
+            async with asyncio.timeout(_report_seconds(context)):
+                await self._store(request, namespace, response)
+                response.result_acks.extend(await collector.acks())
+        except TimeoutError:
+            raise Unavailable(
+                "the results were not committed in time", hint="send them again: what was stored is answered DUPLICATE"
+            ) from None
+        return response
+
+    async def _store(self, request: pb.ReportRequest, namespace: str, response: pb.ReportResponse) -> None:
         if request.progress or request.log_chunks:
             feed = self._feed(
                 namespace, lambda token, number: response.log_acks.add(task_token=token, sequence_number=number)
             )
             await feed.put(request.progress, request.log_chunks, self._secret)
             await feed.close()
-        response.result_acks.extend(await collector.acks())
-        return response
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
         _check_size(request)
@@ -322,7 +343,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             size += len(token) + len(reason.encode())
             if size > self._assignments.frame_bytes:
                 break  # the others come when these have ended
-            response.cancels.add(task_token=token, reason=reason, grace=seconds_to_wire(10.0))
+            grace = seconds_to_wire(session.held.get(token, GRACE_SECONDS_DEFAULT))
+            response.cancels.add(task_token=token, reason=reason, grace=grace)
         response.fenced_task_tokens.extend(token for token, key in held.items() if key not in live)
         return response
 
@@ -357,13 +379,13 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             raise NotFound(f"there is no session {session_id}", hint="claim with hello")
         row, offer = found
         if row["state"] != "open" or row["generation"] != ref.generation:
-            self._unary.pop(session_id, None)
+            if row["state"] != "open":
+                self._unary.end(session_id)
             raise Fenced(f"session {session_id} generation {ref.generation} has ended", hint="claim again with hello")
         session = self._unary.get(session_id)
         if session is None or session.generation != ref.generation:
-            session = self._unary[session_id] = UnarySession(
-                session_id, ref.generation, offer, self._assignments, self._engine.submit
-            )
+            session = UnarySession(session_id, ref.generation, offer, self._assignments, self._engine.submit)
+            self._unary.put(session)
         return session
 
     async def _renew(self, session: UnarySession) -> None:
@@ -372,7 +394,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 connection, [session.session_id], [session.generation], self._settings.lease_ttl_seconds
             )
         if session.session_id not in renewed:
-            self._unary.pop(session.session_id, None)
+            session.ended()
             raise Fenced(f"session {session.session_id} has ended", hint="claim again with hello")
 
     # ---- what workers fetch and store
@@ -423,6 +445,12 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         return key
 
 
+def _report_seconds(context: Context) -> float:
+    """How long a report may wait for its commit: a part of the caller's deadline, so that the caller gets an answer."""
+    remaining = context.time_remaining()
+    return REPORT_SECONDS_MAX if remaining is None else min(REPORT_SECONDS_MAX, 0.8 * remaining)
+
+
 def _check_size(message: pb.WorkRequest | pb.ReportRequest | pb.HeartbeatRequest) -> None:
     """Raises InvalidInput for a message whose handling would take much more memory than the message."""
     for field, value in message.ListFields():
@@ -430,33 +458,3 @@ def _check_size(message: pb.WorkRequest | pb.ReportRequest | pb.HeartbeatRequest
             raise invalid(field.name, f"{len(value)} items", f"at most {ITEMS_PER_MESSAGE_MAX} in one message")
         if field.name == "log_chunks" and (lines := sum(len(each.entries) for each in value)) > LINES_PER_MESSAGE_MAX:
             raise invalid("log_chunks", f"{lines} lines", f"at most {LINES_PER_MESSAGE_MAX} in one message")
-
-
-class _Collector:
-    """Where the acknowledgements of one unary Report arrive."""
-
-    def __init__(self, session: UnarySession | None) -> None:
-        self.session = session
-        self.refused: dict[bytes, str] = {}
-        self._acks: list[pb.ResultAck] = []
-        self._expected = 0
-        self._complete = asyncio.Event()
-
-    def expect(self, count: int) -> None:
-        self._expected = count
-        if count == 0:
-            self._complete.set()
-
-    def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
-        for report, verdict in acks:
-            reason = self.refused.get(report.token, "")
-            kind = Verdict.REJECTED if reason and verdict is Verdict.ACCEPTED else verdict
-            self._acks.append(pb.ResultAck(task_token=report.token, verdict=verdict_out(kind), reason=reason))
-            if self.session is not None:
-                self.session.forget(report.token)
-        if len(self._acks) >= self._expected:
-            self._complete.set()
-
-    async def acks(self) -> list[pb.ResultAck]:
-        await self._complete.wait()
-        return self._acks

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import TypeAlias
 from uuid import UUID
 
@@ -42,7 +41,7 @@ GRACE_SECONDS_DEFAULT = 10.0
 Submit: TypeAlias = Callable[[Iterable[Report]], None]
 
 
-def _nowhere(reports: Iterable[Report]) -> None:
+def nowhere(reports: Iterable[Report]) -> None:
     """Nobody takes reports of the server's own."""
 
 
@@ -55,7 +54,7 @@ class Session:
         generation: int,
         offer: Offer,
         assignments: Assignments,
-        submit: Submit = _nowhere,
+        submit: Submit = nowhere,
     ) -> None:
         self.session_id, self.generation, self.offer = session_id, generation, offer
         self.free = 0
@@ -219,55 +218,3 @@ class Session:
     def _keys(self, tokens: Iterable[bytes]) -> list[AttemptKey]:
         keys = (unseal(token, self.assignments.secret) for token in tokens)
         return [key for key in keys if key is not None]
-
-
-class UnarySession(Session):
-    """A session of a client that cannot hold a stream: what is assigned waits for its next Claim."""
-
-    def __init__(
-        self,
-        session_id: UUID,
-        generation: int,
-        offer: Offer,
-        assignments: Assignments,
-        submit: Submit = _nowhere,
-    ) -> None:
-        super().__init__(session_id, generation, offer, assignments, submit)
-        self._waiting: dict[bytes, task_pb2.Assignment] = {}
-        self._waiting_bytes = 0
-        self.awake = asyncio.Event()
-
-    def assign(self, assigned: list[Assigned]) -> None:
-        super().assign(assigned)
-        self.unaccepted.clear()  # judged by what its heartbeats list, not by a message that it cannot send
-        self.awake.set()
-
-    def _assigned_bytes(self) -> int:
-        return self._waiting_bytes
-
-    def _send_assignment(self, message: task_pb2.Assignment) -> None:
-        self._waiting[message.task_token] = message
-        self._waiting_bytes += message.ByteSize()
-
-    def unknown(self, live: Iterable[AttemptKey]) -> list[AttemptKey]:
-        """None: another replica may have answered its claims; its heartbeats say what it holds."""
-        return []
-
-    def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
-        """Unary reports have an origin of their own."""
-
-    def take_assignments(self, count: int) -> list[task_pb2.Assignment]:
-        """The oldest that wait, as many as one answer can carry; at least one, if there is one."""
-        taken: list[task_pb2.Assignment] = []
-        size = 0
-        for message in list(islice(self._waiting.values(), count)):
-            size += message.ByteSize()
-            if taken and size > self.assignments.frame_bytes:
-                break
-            taken.append(self._take(message.task_token))
-        return taken
-
-    def _take(self, token: bytes) -> task_pb2.Assignment:
-        message = self._waiting.pop(token)
-        self._waiting_bytes -= message.ByteSize()
-        return message
