@@ -19,7 +19,7 @@ from ..store.database import Database, database_now, transaction
 from ..store.identity import ALL
 from .auth import Authenticator, current_identity, namespace_for, namespace_or_all
 from .convert_admin import audit_event_out, incident_out, pool_out, role_in, token_out, worker_out
-from .convert_common import EPOCH, from_timestamp, to_timestamp, to_uuid
+from .convert_common import EPOCH, from_timestamp, storable, to_timestamp, to_uuid
 from .handlers import Context
 from .paging import Page
 
@@ -105,7 +105,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         caller = current_identity()
         namespace = namespace_for(request, caller)
         async with transaction(self._database.api, "delete_pool") as connection:
-            await pools.delete_pool(connection, namespace=namespace, name=request.pool_name, actor=caller.name)
+            await pools.delete_pool(
+                connection, namespace=namespace, name=storable(request.pool_name), actor=caller.name
+            )
         return pb.DeletePoolResponse()
 
     # ---- tokens
@@ -136,7 +138,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         caller = current_identity()
         async with transaction(self._database.api, "revoke_token") as connection:
             token = await tokens.revoke_token(
-                connection, token_id=request.token_id, namespace=caller.namespace, actor=caller.name
+                connection, token_id=storable(request.token_id), namespace=caller.namespace, actor=caller.name
             )
         self._authenticator.forget()
         return pb.RevokeTokenResponse(token=token_out(token))

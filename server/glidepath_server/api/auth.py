@@ -27,7 +27,7 @@ from ..store import identity as store
 from ..store.database import Database, Pool
 from ..store.identity import ALL, TokenCheck
 from ..telemetry import get_logger
-from .handlers import Context, wrap_handler
+from .handlers import Context, refusing_handler, wrap_handler
 from .streams import OpenStreams
 
 DEFAULT_NAMESPACE = "default"
@@ -214,7 +214,8 @@ def _bearer(metadata: Mapping[str, str | bytes]) -> str:
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):
-    """Admits a call by its method's rule, and holds the request's namespace against the caller's."""
+    """Admits a call by its method's rule before anything of its request is read, and then holds the request's namespace
+    against the caller's: a stranger costs no more than its headers."""
 
     def __init__(self, authenticator: Authenticator, rules: Mapping[str, Rule], streams: OpenStreams) -> None:
         self._authenticator, self._rules, self._streams = authenticator, rules, streams
@@ -225,35 +226,45 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(details)
-        if handler is None or details.method.lstrip("/").partition("/")[0] in OPEN_SERVICES:
+        method = details.method
+        if handler is None or method.lstrip("/").partition("/")[0] in OPEN_SERVICES:
             return handler
-        rule = self._rules.get(details.method)
+        rule = self._rules.get(method)
         if rule is None:
-            raise LookupError(f"{details.method} has a handler and no rule")
+            raise LookupError(f"{method} has a handler and no rule")
         if rule.role is None:
-            return handler
+            return wrap_handler(handler, _for_anybody, reads=True)
+        try:
+            identity = await self._admit(method, rule.role, dict(details.invocation_metadata or ()))
+        except Exception as error:  # said by the outermost interceptor, which sees only what a handler raises
+            return refusing_handler(error)
         streams = handler.request_streaming or handler.response_streaming
-        return wrap_handler(handler, partial(self._admitted, details.method, rule.role, streams))
+        return wrap_handler(handler, partial(self._for, identity, method, streams), reads=True)
 
-    @asynccontextmanager
-    async def _admitted(
-        self,
-        method: str,
-        role: str,
-        streams: bool,
-        request: Any,
-        context: Context,
-    ) -> AsyncIterator[None]:
-        identity = await self._authenticator.identify(dict(context.invocation_metadata() or ()))
+    async def _admit(self, method: str, role: str, metadata: Mapping[str, str | bytes]) -> Identity:
+        """The caller, once known to have the role. Raises Unauthenticated and PermissionDenied."""
+        identity = await self._authenticator.identify(metadata)
         if role not in INCLUDES.get(identity.role, ()):
             name = method.rpartition("/")[2]
             raise PermissionDenied(
                 f"{name} needs the role {role}, {identity.name!r} has {identity.role}",
                 hint=f"use a token with the role {role}",
             )
+        return identity
+
+    @asynccontextmanager
+    async def _for(
+        self, identity: Identity, method: str, streams: bool, request: Any, _context: Context
+    ) -> AsyncIterator[None]:
+        """Around a call of an admitted caller. Raises PermissionDenied and NotFound for its namespace."""
         if request is not None and "namespace" in request.DESCRIPTOR.fields_by_name:
             (namespace_or_all if method in ALL_NAMESPACES else namespace_for)(request, identity)
         # Never reset: each call has a task of its own, and with it a context of its own.
         _current.set(identity)
         async with self._streams.hold(method, identity.token_id) if streams else nullcontext():
             yield
+
+
+@asynccontextmanager
+async def _for_anybody(_request: Any, _context: Context) -> AsyncIterator[None]:
+    yield

@@ -45,6 +45,11 @@ def to_uuid(field: str, text: str) -> UUID:
         raise invalid(field, repr(text[:64]), "a UUID like 01890a5d-ac96-774b-bcce-b302099a8057") from None
 
 
+def storable(text: str) -> str:
+    """Postgres has no text with NUL, and so no name: what holds one is looked up as what it never equals."""
+    return text.replace("\0", "\ufffd")
+
+
 def body_of(request: Message) -> bytes:
     """What makes a repeated request the same request: its bytes, with maps in a fixed order."""
     return request.SerializeToString(deterministic=True)

@@ -100,7 +100,7 @@ def place_in(cursor: str) -> LogPlace:
         written, log_id, lines = (int(part) for part in parts)
         if not (0 <= written < 2**63 and 0 <= log_id < 2**63 and 0 <= lines < 2**31):
             raise ValueError
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         raise invalid("after", repr(cursor[:64]), "cursor of the last message seen, unchanged") from None
     return LogPlace(written, log_id, lines)
 

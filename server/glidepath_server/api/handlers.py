@@ -8,6 +8,9 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
+
+from ..core.errors import InvalidInput, Violation
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Around = Callable[[Any, Context], AbstractAsyncContextManager[None]]
@@ -21,30 +24,71 @@ _FACTORIES = {
 }
 
 
-def wrap_handler(handler: Any, around: Around) -> Any:
-    """The handler with `around` about each of its calls; None (no such method) stays None."""
+def wrap_handler(handler: Any, around: Around, *, reads: bool = False) -> Any:
+    """The handler with `around` about each of its calls; None (no such method) stays None.
+
+    With `reads` the requests are parsed here, once the call was admitted, and no longer by gRPC beforehand, which would
+    parse for strangers too, and answer UNKNOWN to what it cannot read. Raises InvalidInput for such a request.
+    """
     if handler is None:
         return None
     behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     wrap = _wrap_generator if inspect.isasyncgenfunction(behavior) else _wrap_coroutine
+    read = _reader(handler) if reads else _as_it_is
     return _FACTORIES[handler.request_streaming, handler.response_streaming](
-        wrap(behavior, around, handler.request_streaming), handler.request_deserializer, handler.response_serializer
+        wrap(behavior, around, handler.request_streaming, read),
+        None if reads else handler.request_deserializer,
+        handler.response_serializer,
     )
 
 
-def _wrap_coroutine(behavior: Any, around: Around, request_streaming: bool) -> Any:
-    async def call(request: Any, context: Context) -> Any:
+def refusing_handler(error: Exception) -> Any:
+    """Stands for a handler of any kind: raises the error without having read anything of the request."""
+
+    async def refuse(_requests: Any, _context: Context) -> AsyncIterator[Any]:
+        raise error
+        yield
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _wrap_coroutine(behavior: Any, around: Around, request_streaming: bool, read: Callable[[Any], Any]) -> Any:
+    async def call(given: Any, context: Context) -> Any:
+        request = read(given)
         async with around(None if request_streaming else request, context):
             return await behavior(request, context)
 
     return call
 
 
-def _wrap_generator(behavior: Any, around: Around, request_streaming: bool) -> Any:
-    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-        given = None if request_streaming else request
-        async with around(given, context), aclosing(behavior(request, context)) as answers:
+def _wrap_generator(behavior: Any, around: Around, request_streaming: bool, read: Callable[[Any], Any]) -> Any:
+    async def stream(given: Any, context: Context) -> AsyncIterator[Any]:
+        request = read(given)
+        known = None if request_streaming else request
+        async with around(known, context), aclosing(behavior(request, context)) as answers:
             async for answer in answers:
                 yield answer
 
     return stream
+
+
+def _as_it_is(given: Any) -> Any:
+    return given
+
+
+def _reader(handler: Any) -> Callable[[Any], Any]:
+    """What makes the request (or the stream of requests) of the bytes that came."""
+    parse = handler.request_deserializer
+
+    def read(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError as error:
+            violation = Violation("request", f"{len(data)} bytes", f"a message that can be read ({error})")
+            raise InvalidInput(str(violation), violations=[violation]) from None
+
+    async def read_all(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for data in requests:
+            yield read(data)
+
+    return read_all if handler.request_streaming else read

@@ -18,6 +18,8 @@ from ..core.errors import InvalidInput, Violation
 
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 500
+# Ours are shorter: what is longer is not parsed at all.
+TOKEN_CHARACTERS_MAX = 4096
 
 Row = TypeVar("Row")
 
@@ -70,8 +72,10 @@ def page_keys(token: str, scope: Sequence[Any], kinds: Sequence[type]) -> list[A
     if not token:
         return None
     try:
+        if len(token) > TOKEN_CHARACTERS_MAX:
+            raise ValueError
         parts = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         parts = None
     if not isinstance(parts, list) or [type(each) for each in parts] != [str, *kinds]:
         raise _invalid("page_token", repr(token[:64]), "next_page_token of the page before, unchanged")

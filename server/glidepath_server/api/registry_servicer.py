@@ -20,7 +20,7 @@ from ..store import registry
 from ..store.database import Connection, Database, transaction
 from ..store.registry import Dag, Version
 from .auth import current_identity, namespace_for
-from .convert_common import body_of
+from .convert_common import body_of, storable
 from .convert_registry import dag_out, difference_out, draft_in, registered_out, version_out
 from .handlers import Context
 from .paging import Page
@@ -65,24 +65,24 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     async def GetDag(self, request: pb.GetDagRequest, context: Context) -> pb.GetDagResponse:
         namespace = namespace_for(request, current_identity())
         async with self._database.api.acquire() as connection:
-            return pb.GetDagResponse(dag=dag_out(await get_dag(connection, namespace, _storable(request.dag_id))))
+            return pb.GetDagResponse(dag=dag_out(await get_dag(connection, namespace, storable(request.dag_id))))
 
     async def ListDags(self, request: pb.ListDagsRequest, context: Context) -> pb.ListDagsResponse:
-        namespace, tag = namespace_for(request, current_identity()), _storable(request.tag)
+        namespace, tag = namespace_for(request, current_identity()), storable(request.tag)
         page = Page(request, ("ListDags", namespace, tag), str)
         async with self._database.api.acquire() as connection:
             found = await registry.list_dags(
-                connection, namespace, after=_storable(page.first("")), tag=tag, limit=page.limit
+                connection, namespace, after=storable(page.first("")), tag=tag, limit=page.limit
             )
         rows, token = page.cut(found, lambda row: [row.dag_id])
         return pb.ListDagsResponse(dags=map(dag_out, rows), next_page_token=token)
 
     async def GetDagVersion(self, request: pb.GetDagVersionRequest, context: Context) -> pb.GetDagVersionResponse:
-        namespace, dag_id = namespace_for(request, current_identity()), _storable(request.dag_id)
+        namespace, dag_id = namespace_for(request, current_identity()), storable(request.dag_id)
         selector = request.WhichOneof("selector")
         async with self._database.api.acquire() as connection:
             if selector == "alias":
-                version = await _by_alias(connection, namespace, dag_id, _storable(request.alias))
+                version = await _by_alias(connection, namespace, dag_id, storable(request.alias))
             elif selector == "dag_version_number":
                 version = await _by_number(connection, namespace, dag_id, request.dag_version_number)
             else:
@@ -95,7 +95,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         request: pb.ListDagVersionsRequest,
         context: Context,
     ) -> pb.ListDagVersionsResponse:
-        namespace, dag_id = namespace_for(request, current_identity()), _storable(request.dag_id)
+        namespace, dag_id = namespace_for(request, current_identity()), storable(request.dag_id)
         page = Page(request, ("ListDagVersions", namespace, dag_id), int)
         below = min(max(page.first(_NEWEST), 0), _NEWEST)
         async with self._database.api.acquire() as connection:
@@ -110,7 +110,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         request: pb.DiffDagVersionsRequest,
         context: Context,
     ) -> pb.DiffDagVersionsResponse:
-        namespace, dag_id = namespace_for(request, current_identity()), _storable(request.dag_id)
+        namespace, dag_id = namespace_for(request, current_identity()), storable(request.dag_id)
         async with self._database.api.acquire() as connection:
             before = await _by_number(connection, namespace, dag_id, request.from_version_number)
             after = await _by_number(connection, namespace, dag_id, request.to_version_number)
@@ -125,7 +125,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             dag = await set_dag_alias(
                 connection,
                 namespace=namespace,
-                dag_id=_storable(request.dag_id),
+                dag_id=storable(request.dag_id),
                 alias=request.alias,
                 number=request.dag_version_number,
                 actor=caller.name,
@@ -143,7 +143,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         namespace = namespace_for(request, caller)
         async with transaction(self._database.api, "set_paused") as connection:
             dag, queues = await set_dag_paused(
-                connection, namespace=namespace, dag_id=_storable(request.dag_id), paused=paused, actor=caller.name
+                connection, namespace=namespace, dag_id=storable(request.dag_id), paused=paused, actor=caller.name
             )
         if queues is not None:
             await self._on_changed(queues)
@@ -168,8 +168,3 @@ async def _by_alias(connection: Connection, namespace: str, dag_id: str, alias: 
         hint = f"did you mean {close[0]}?" if close else f"its aliases: {', '.join(dag.aliases) or 'none'}"
         raise NotFound(f"DAG {dag_id} has no alias {alias!r}", hint=hint)
     return version
-
-
-def _storable(text: str) -> str:
-    """Postgres has no text with NUL, and so no name: what holds one is looked up as what it never equals."""
-    return text.replace("\0", "\ufffd")
