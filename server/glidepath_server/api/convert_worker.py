@@ -12,6 +12,7 @@ from ..core.errors import StateConflict
 from ..core.events import AttemptKey
 from ..core.failure import CAUSES_MAX, Failure, FailureKind
 from ..core.matching import Offer
+from ..core.retry import RETRY_AFTER_SECONDS_MAX
 from ..core.states import AttemptState
 from ..operations.step_types import Output, Report, Verdict
 from ..store.sessions import WorkerFacts
@@ -120,6 +121,7 @@ def output_in(payload: payload_pb2.Payload) -> Output:
 
 def failure_in(message: failure_pb2.Failure, depth: int = 0) -> Failure:
     """A failure with its causes, at most CAUSES_MAX deep and wide."""
+    retry_after = message.retry_after.seconds + message.retry_after.nanos / 1e9
     causes = () if depth >= CAUSES_MAX else tuple(failure_in(each, depth + 1) for each in message.causes[:CAUSES_MAX])
     return Failure(
         kind=_KINDS.get(message.kind, FailureKind.APPLICATION),
@@ -127,7 +129,7 @@ def failure_in(message: failure_pb2.Failure, depth: int = 0) -> Failure:
         message=clean(message.message, 16_384),
         stack_trace=clean(message.stack_trace, 131_072),
         retryable=message.retryable if message.HasField("retryable") else None,
-        retry_after_seconds=max(0.0, message.retry_after.seconds + message.retry_after.nanos / 1e9),
+        retry_after_seconds=min(max(0.0, retry_after), RETRY_AFTER_SECONDS_MAX),
         signal_number=message.signal_number,
         causes=causes,
     )
