@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import drawing, watch
+from . import advice, drawing, watch
 from .exits import Exit
 from .output import (
     Column,
     cell,
-    console,
     enum_name,
     moment,
     print_json,
@@ -291,14 +290,7 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
 @click.option("--logical-date", type=Moment(), default=None, help="The instant the run stands for. Default: now.")
 @_VERSION
 @_ALIAS
-@click.option("--wait", is_flag=True, help="Wait for the end: exit code 0 when it succeeds, else 1.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=None,
-    metavar="SECONDS",
-    help="Wait no longer (exit code 7); the run goes on.",
-)
+@watch.waiting
 def dag_trigger(
     session: Session,
     dag_id: str,
@@ -328,6 +320,8 @@ def dag_trigger(
     made = session.client.trigger(dag_id, **options)
     if not made.created:
         say(f"run key {made.run_key} exists already: this is its run")
+    if warning := advice.paused(session.client, dag_id):
+        say(warning)
     if not wait:
         print_one(
             session.output,
@@ -341,22 +335,7 @@ def dag_trigger(
         )
         say(f"next:  glidepath run watch {made.dag_run_id}")
         return
-    with watch.interruptible(made.dag_run_id):
-        _wait(session, made.dag_run_id, timeout)
-
-
-def _wait(session: Session, run_id: str, timeout: float | None) -> None:
-    say(f"run {run_id} goes; see it in another terminal: glidepath run watch {run_id}")
-    if timeout is None and not session.json and console().is_terminal:
-        view = watch.follow(session.client, run_id, session.output)
-        raise click.exceptions.Exit(watch.finish(session.client, run_id, view))
-    final = session.client.wait(run_id, timeout)
-    view = watch.RunView(final, session.client.list_task_instances(run_id))
-    if session.json:
-        print_json(proto_json(final))
-    else:
-        watch.print_rows(view.rows(watch.now()))
-    raise click.exceptions.Exit(watch.finish(session.client, run_id, view))
+    watch.wait(session, made.dag_run_id, timeout)
 
 
 def _version(session: Session, dag_id: str, number: int | None, alias: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from . import ends
 from .output import enum_name, moment, span
 
 FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled", "removed"})
@@ -111,11 +112,22 @@ def _group_row(group: _Group, branch: str, name: str, now: datetime) -> Row:
     states = [enum_name(each, "state") for each in members]
     done = sum(state in FINAL for state in states)
     state = next((each for each in _WORST_FIRST if each in states), "")
-    starts = [start for each in members if (start := moment(each, "start_time"))]
-    ends = [end for each in members if (end := moment(each, "end_time"))]
-    until = max(ends) if done == len(members) and ends else now
-    time = span((until - min(starts)).total_seconds()) if starts else ""
-    return Row(branch, name, state, time, f"{done}/{len(members)} ended")
+    return Row(branch, name, state, _at_work(members, now), f"{done}/{len(members)} ended")
+
+
+def _at_work(members: Sequence[Any], now: datetime) -> str:
+    """How long any of these was at work; "" before the first starts. What lies between an end and a clear is none."""
+    spans = sorted(
+        (start, moment(each, "end_time") or now) for each in members if (start := moment(each, "start_time"))
+    )
+    if not spans:
+        return ""
+    total, reached = 0.0, spans[0][0]
+    for start, end in spans:
+        if end > reached:
+            total += (end - max(start, reached)).total_seconds()
+            reached = end
+    return span(total)
 
 
 def _task_row(instance: Any, branch: str, prefix: str, now: datetime) -> Row:
@@ -145,16 +157,10 @@ def note(instance: Any, now: datetime) -> str:
     if state == "running" and (instance.progress_percent or instance.progress_note):
         parts.append(f"{instance.progress_percent:.0f}% {instance.progress_note}".strip())
     if instance.HasField("failure") and state in ("failed", "up_for_retry"):
-        parts.append(failure_line(instance.failure))
+        parts.append(ends.why(instance))
     elif instance.reason and state != "success":
         parts.append(instance.reason)
     return ", ".join(parts)
-
-
-def failure_line(failure: Any) -> str:
-    """A failure's type and the first line of its message."""
-    message = failure.message.strip().partition("\n")[0]
-    return f"{failure.type}: {message}" if failure.type and message else failure.type or message
 
 
 def headline(run: Any, instances: Iterable[Any], now: datetime) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import tree
+from . import advice, ends, tree
 from .exits import Exit
-from .output import STYLES, console, enum_name, moment, print_json_line, printable, say
+from .output import STYLES, console, enum_name, moment, print_json, print_json_line, printable, proto_json, say
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from glidepath.client import Client
+
+    from .session import Session
+
+STILL_SECONDS = 10.0
+"""When nothing of a run has moved for so long and nothing runs, the reader hears where to see why."""
 
 
 def now() -> datetime:
@@ -28,7 +34,9 @@ class RunView:
 
     def __init__(self, run: Any = None, instances: Iterable[Any] = ()) -> None:
         self.run: Any = run
+        # In the order in which they first came, which is the server's: upstreams first. It does not change any more.
         self.instances: dict[tuple[str, int], Any] = {tree.key_of(each): each for each in instances}
+        self.moved_at = now()
 
     def take(self, message: Any) -> list[Any]:
         """Apply a message of the watch; the task instances whose state or attempt is another than before."""
@@ -39,12 +47,22 @@ class RunView:
                 changed.append(each)
         # A new dict, as the screen is drawn by another thread meanwhile.
         self.instances = {**self.instances, **{tree.key_of(each): each for each in message.task_instances}}
-        self.run = message.dag_run
+        self.run, self.moved_at = message.dag_run, now()
         return changed
 
     def rows(self, at: datetime) -> list[tree.Row]:
         instances = list(self.instances.values())
         return [tree.headline(self.run, instances, at), *tree.rows(instances, at)]
+
+    @property
+    def waits(self) -> bool:
+        """Whether the run is to go on, and nothing of it is at work."""
+        return enum_name(self.run, "state") in ("queued", "running") and "running" not in self.states.values()
+
+    def still(self, at: datetime) -> str:
+        """What is said when nothing has moved for a while, "" while something does."""
+        seconds = (at - self.moved_at).total_seconds()
+        return stillness(self.run.dag_run_id) if self.run and self.waits and seconds >= STILL_SECONDS else ""
 
     @property
     def states(self) -> dict[tuple[str, int], str]:
@@ -68,13 +86,17 @@ def print_rows(rows: Iterable[tree.Row], *, err: bool = False) -> None:
         target.print(row_text(row), soft_wrap=True)
 
 
+def stillness(run_id: str) -> str:
+    return f"nothing has moved for {STILL_SECONDS:g} s; see why: glidepath run explain {run_id}"
+
+
 @contextmanager
 def interruptible(run_id: str) -> Iterator[None]:
     """Ctrl-C ends the waiting and says that it ended nothing else."""
     try:
         yield
     except KeyboardInterrupt:
-        say(f"the run goes on; end it: glidepath run cancel {run_id}")
+        say(f"the run goes on; come back to it: glidepath run watch {run_id}; end it: glidepath run cancel {run_id}")
         raise click.exceptions.Exit(Exit.INTERRUPTED) from None
 
 
@@ -92,8 +114,30 @@ def follow(client: Client, run_id: str, output: str) -> RunView:
 
 
 def _follow_each(client: Client, run_id: str, view: RunView, show: Callable[[Any, list[Any]], None]) -> None:
-    for message in client.watch(run_id):
-        show(message, view.take(message))
+    with _reminder(lambda: say(stillness(run_id))) as remind:
+        for message in client.watch(run_id):
+            show(message, view.take(message))
+            remind(view.waits)
+
+
+@contextmanager
+def _reminder(tell: Callable[[], None]) -> Iterator[Callable[[bool], None]]:
+    """A function to call at each change: where nothing follows for a while that may be waited for, `tell` is called."""
+    timer: threading.Timer | None = None
+
+    def remind(waits: bool) -> None:
+        nonlocal timer
+        if timer is not None:
+            timer.cancel()
+        timer = threading.Timer(STILL_SECONDS, tell) if waits else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+
+    try:
+        yield remind
+    finally:
+        remind(False)
 
 
 def _print_changes(message: Any, changed: list[Any]) -> None:
@@ -112,19 +156,24 @@ def _follow_live(client: Client, run_id: str, view: RunView, target: Any) -> Non
     def draw() -> Group:
         if view.run is None:
             return Group()
-        return Group(*map(row_text, tree.fit(view.rows(now()), target.height - 1)))
+        lines = tree.fit(view.rows(now()), target.height - 2)
+        still = view.still(now())
+        return Group(*map(row_text, [*lines, tree.Row("", still, "")] if still else lines))
 
-    with Live(get_renderable=draw, console=target, refresh_per_second=4, transient=True):
-        for message in client.watch(run_id):
-            view.take(message)
-    print_rows(view.rows(now()))
+    try:
+        with Live(get_renderable=draw, console=target, refresh_per_second=4, transient=True):
+            for message in client.watch(run_id):
+                view.take(message)
+    finally:  # also when it is interrupted, what was seen last stays on the screen
+        if view.run is not None:
+            print_rows(view.rows(now()))
 
 
 def finish(client: Client, run_id: str, view: RunView) -> Exit:
     """What is worth saying about a run that ended, on stderr: failures, the critical path. Gives the exit code."""
     failed = [each for each in view.instances.values() if enum_name(each, "state") == "failed"]
     for each in failed[:5]:
-        say(f"{tree.label(each)} failed: {printable(tree.failure_line(each.failure) or each.reason)}")
+        say(f"{tree.label(each)} failed: {printable(ends.why(each))}")
     path = client.explain_dag_run(run_id).critical_path
     if path:
         say("critical path (what the run's length was made of):")
@@ -133,8 +182,51 @@ def finish(client: Client, run_id: str, view: RunView) -> Exit:
             err=True,
         )
     state = enum_name(view.run, "state")
-    say(f"run {run_id}: {state}" + (f", {printable(view.run.reason)}" if view.run.reason else ""))
+    say(f"run {run_id} {state}" + (f": {printable(view.run.reason)}" if view.run.reason else ""))
     if state == "success":
         return Exit.OK
-    say(f"next:  glidepath run logs {run_id}; when the cause is mended: glidepath run rerun {run_id}")
+    for step in advice.after_failure(client, view.run):
+        say("next:  " + "\n     ".join(advice.lines(step)))
     return Exit.FAILED
+
+
+def waiting(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options --wait and --timeout."""
+    bounded = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=None,
+        metavar="SECONDS",
+        help="With --wait: no longer than this (exit code 7); the run goes on.",
+    )
+    waited = click.option("--wait", is_flag=True, help="Wait for the end: exit code 0 when it succeeds, else 1.")
+    return waited(bounded(function))
+
+
+def wait(session: Session, run_id: str, timeout: float | None) -> None:
+    """Follow a run to its end, or as long as asked, and leave with its exit code."""
+    with interruptible(run_id):
+        say(f"run {run_id} goes; see it in another terminal: glidepath run watch {run_id}")
+        if timeout is None and not session.json and console().is_terminal:
+            view = follow(session.client, run_id, session.output)
+        else:
+            view = _wait(session, run_id, timeout)
+        raise click.exceptions.Exit(finish(session.client, run_id, view))
+
+
+def _wait(session: Session, run_id: str, timeout: float | None) -> RunView:
+    from glidepath.errors import WaitTimeout
+
+    try:
+        with _reminder(lambda: say(f"it is not done yet; see why: glidepath run explain {run_id}")) as remind:
+            remind(True)
+            final = session.client.wait(run_id, timeout)
+    except WaitTimeout:
+        say(f"what it waits for: glidepath run explain {run_id}")
+        raise
+    view = RunView(final, session.client.list_task_instances(run_id))
+    if session.json:
+        print_json(proto_json(final))
+    else:
+        print_rows(view.rows(now()))
+    return view

@@ -156,8 +156,8 @@ def test_a_failed_run_can_be_read_from_every_side(sales: Folder, failed_run: str
     assert attempts[0]["taskId"] == "read" and len(attempts) == 3
     assert "ValueError: negative rate" in sales.call("run", "attempts", failed_run, "--task", "parts.part").out
     logs = sales.call("run", "logs", failed_run, "--task", "parts.part")
-    assert logs.out == "" and "in part\n" in logs.err and "ValueError: negative rate" in logs.err
-    assert "Traceback" not in sales.call("run", "logs", failed_run, "--task", "read").err
+    assert logs.err == "" and "in part\n" in logs.out and "ValueError: negative rate" in logs.out
+    assert "Traceback" not in sales.call("run", "logs", failed_run, "--task", "read").out
     assert "total" in sales.call("run", "explain", failed_run, "--task", "total").out
     listed = sales.call("run", "list", "--dag", "sales", "--state", "failed", "-o", "json").json
     assert failed_run in [each["dagRunId"] for each in listed]

@@ -1,0 +1,84 @@
+"""The group `glidepath run`, and how its commands take a run: by its id, by the beginning of it, or as the last one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from .output import cell, enum_name, moment
+from .session import Session, command
+
+if TYPE_CHECKING:
+    from glidepath.client import Client
+
+LAST = "last"
+PREFIX_CHARACTERS_MIN = 6
+CANDIDATES_SHOWN_MAX = 10
+_ID_DIGITS = 32
+
+
+@click.group()
+def run() -> None:
+    """Runs: what happened, what happens, what to do about it.
+
+    RUN_ID is a run's id, the beginning of it (6 characters or more), or `last`: the newest run.
+    """
+
+
+def run_command(name: str, *, example: str, **attributes: Any) -> Callable[[Any], click.Command]:
+    """A command about one run: its function takes the session, then the run's whole id, then its own parameters."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def found(session: Session, run_id: str, **parameters: Any) -> None:
+            function(session, find_run(session.client, run_id), **parameters)
+
+        return command(run, name, example=example, **attributes)(click.argument("run_id")(found))
+
+    return decorate
+
+
+def find_run(client: Client, text: str) -> str:
+    """The id of the run that a person means. Raises UsageError when that is no id or several, NotFound for none."""
+    if text == LAST:
+        return _newest(client)
+    digits = text.replace("-", "").lower()
+    if not PREFIX_CHARACTERS_MIN <= len(digits) <= _ID_DIGITS or set(digits) - set("0123456789abcdef"):
+        raise click.UsageError(
+            f"{text!r} is no run: expected a run's id, its first {PREFIX_CHARACTERS_MIN} characters or more, or "
+            f"{LAST}; see glidepath run list"
+        )
+    return str(UUID(digits)) if len(digits) == _ID_DIGITS else _only(client, text)
+
+
+def _newest(client: Client) -> str:
+    from glidepath.errors import NotFound
+
+    for each in client.list_dag_runs(page_size=1):
+        return each.dag_run_id
+    raise NotFound("there is no run yet, so there is no last one")
+
+
+def _only(client: Client, prefix: str) -> str:
+    from glidepath.errors import NotFound
+
+    pages = client.list_dag_runs(run_id_prefix=prefix, page_size=CANDIDATES_SHOWN_MAX + 1)
+    found = [each for _, each in zip(range(CANDIDATES_SHOWN_MAX + 1), pages, strict=False)]
+    if not found:
+        raise NotFound(f"there is no run whose id begins with {prefix}")
+    if len(found) > 1:
+        raise click.UsageError("\n".join([f"several runs begin with {prefix}; write more of the id:", *_lines(found)]))
+    run_id: str = found[0].dag_run_id
+    return run_id
+
+
+def _lines(candidates: list[Any]) -> list[str]:
+    shown = [
+        f"  {each.dag_run_id}  {each.dag_id}  {enum_name(each, 'state')}  {cell(moment(each, 'create_time'))}"
+        for each in candidates[:CANDIDATES_SHOWN_MAX]
+    ]
+    return [*shown, "  and more"] if len(candidates) > CANDIDATES_SHOWN_MAX else shown

@@ -1,0 +1,103 @@
+"""Commands of `glidepath run` that change a run: cancel, clear, rerun, release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import advice, watch
+from .output import enum_name, print_json, print_one, print_rows, proto_json, say
+from .run_group import run_command
+from .session import Session
+
+_REASON = click.option("--reason", default="", help="Kept in the audit trail and shown to the tasks.")
+
+
+@run_command(
+    "cancel", example='glidepath run cancel RUN_ID --reason "wrong day"\nglidepath run cancel RUN_ID --task train'
+)
+@click.option("--task", "task_ids", multiple=True, help="Only this task; may be repeated.")
+@_REASON
+def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason: str) -> None:
+    """End a run, or single tasks of it: nothing new starts, what runs is told to end."""
+    if task_ids:
+        found = session.client.cancel_task_instances(run_id, task_ids, reason=reason)
+    else:
+        found = session.client.cancel_dag_run(run_id, reason=reason)
+    print_one(
+        session.output,
+        found,
+        [
+            ("run", found.dag_run_id),
+            ("dag", f"{found.dag_id} v{found.dag_version_number}"),
+            ("state", enum_name(found, "state")),
+            ("cancel requested", found.cancel_requested),
+            ("reason", found.reason),
+        ],
+    )
+
+
+@run_command("clear", example="glidepath run clear RUN_ID train --downstream --wait")
+@click.argument("task_ids", nargs=-1, required=True)
+@click.option("--downstream", is_flag=True, help="Also everything that follows from them.")
+@click.option("--cancel-running", is_flag=True, help="Tell live attempts to end first.")
+@_REASON
+@watch.waiting
+def run_clear(
+    session: Session,
+    run_id: str,
+    task_ids: tuple[str, ...],
+    downstream: bool,
+    cancel_running: bool,
+    reason: str,
+    wait: bool,
+    timeout: float | None,
+) -> None:
+    """Let tasks run again, with the version the run has; the attempts they made stay in the history."""
+    answer = session.client.clear_task_instances(
+        run_id, task_ids, downstream=downstream, cancel_running=cancel_running, reason=reason
+    )
+    _go_on(session, answer, wait, timeout)
+
+
+@run_command("rerun", example="glidepath run rerun RUN_ID --wait")
+@_REASON
+@watch.waiting
+def run_rerun(session: Session, run_id: str, reason: str, wait: bool, timeout: float | None) -> None:
+    """Clear what failed, was cancelled or never ran because of that, and let the run go on.
+
+    It goes on with the version it has; for code that was registered since: glidepath dag trigger.
+    """
+    _go_on(session, session.client.rerun_dag_run(run_id, reason=reason), wait, timeout)
+
+
+@run_command("release", example="glidepath run release RUN_ID")
+def run_release(session: Session, run_id: str) -> None:
+    """Let a quarantined run go on, after its incident was looked at."""
+    answer = session.client.release_dag_run(run_id)
+    if session.json:
+        print_json(proto_json(answer))
+    say(f"run {run_id} goes on; follow it: glidepath run watch {run_id}")
+
+
+def _go_on(session: Session, answer: Any, wait: bool, timeout: float | None) -> None:
+    """Tell what was cleared and what to know of it; then follow the run, if asked."""
+    found = answer.dag_run
+    if not session.json:
+        print_rows(
+            [
+                ("run", found.dag_run_id),
+                ("dag", f"{found.dag_id} v{found.dag_version_number}"),
+                ("state", enum_name(found, "state")),
+                ("cleared", list(answer.cleared_task_ids) or "nothing"),
+            ]
+        )
+    elif not wait:
+        print_json(proto_json(answer))
+    for notice in (advice.newer_version(session.client, found), advice.paused(session.client, found.dag_id)):
+        if notice:
+            say(notice)
+    if wait:
+        watch.wait(session, found.dag_run_id, timeout)
+    say(f"next:  glidepath run watch {found.dag_run_id}")
