@@ -89,14 +89,15 @@ def live_through(house: House) -> None:
     client = house.client()
     wait_until(lambda: persist(client.get_server_info) is not None, "the server answers")
     _administer(client)
-    house.worker("w1")
+    worker = house.worker("w1")
     _run_dags(house, client)
     _withdraw(client)
     _cancel_and_clear(house, client)
-    _lose_a_worker(house, client)
+    successor = _lose_a_worker(house, client, worker)
     _quarantine(house, client)
     _sweep_limits(house)
-    house.processes[-1].send_signal(signal.SIGTERM)
+    successor.send_signal(signal.SIGTERM)
+    wait_until(lambda: successor.poll() == 0, "the worker has left")
 
 
 def _administer(client: Client) -> None:
@@ -160,17 +161,17 @@ def _cancel_and_clear(house: House, client: Client) -> None:
     assert (_begun(folder, "a"), _begun(folder, "b")) == (2, 1)
 
 
-def _lose_a_worker(house: House, client: Client) -> None:
+def _lose_a_worker(house: House, client: Client, worker: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
     """A worker that is gone for good: its lease ends, and another one begins its tasks again."""
     folder, run_id = _start_waiting(house, client, "lost")
-    worker = house.processes[1]
     worker.kill()
     worker.wait()
-    house.worker("w2")
+    successor = house.worker("w2")
     wait_until(lambda: _begun(folder, "a") == 2 and _begun(folder, "b") == 2, "both have begun again")
     (folder / "a.go").touch(), (folder / "b.go").touch()
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     assert _begun(folder, "a") == _begun(folder, "b") == 2
+    return successor
 
 
 def _quarantine(house: House, client: Client) -> None:

@@ -245,13 +245,17 @@ class Engine:
         except BaseException as error:
             step.undo()
             if committing and is_retryable(error):
-                self.unsettled_since = monotonic()
-                for puller in self.replica.pullers.by_session.values():
-                    self.derive_resources(puller)
+                self._doubt()
             raise
         finally:
             over.set()
             self._in_flight.discard(over)
+
+    def _doubt(self) -> None:
+        """Something may be committed that its workers were not told: have it looked for once it is old enough."""
+        self.unsettled_since = monotonic()
+        for puller in self.replica.pullers.by_session.values():
+            self.derive_resources(puller)
 
     def lose_hope(self) -> None:
         """Claim nothing until the next poll."""
@@ -281,6 +285,14 @@ class Engine:
     def settle(self, outcome: StepOutcome) -> None:
         """Everything that only a commit allows: acknowledge, assign, cancel, wake."""
         self.steps_committed += 1
+        try:
+            self._tell(outcome)
+        except BaseException:
+            self._doubt()
+            raise
+        self._wake(outcome)
+
+    def _tell(self, outcome: StepOutcome) -> None:
         for run_id, revision, tally in outcome.tallies:
             self.replica.keep_tally(run_id, revision, tally)
         self._give_back_resources(outcome)
@@ -294,7 +306,6 @@ class Engine:
         for origin, acks in grouped(told).items():
             tell(origin.acknowledge, acks)
         self._send_cancels(outcome)
-        self._wake(outcome)
 
     def _give_back_resources(self, outcome: StepOutcome) -> None:
         pullers = self.replica.pullers
