@@ -55,9 +55,15 @@ def run_clear(
     timeout: float | None,
 ) -> None:
     """Let tasks run again, with the version the run has; the attempts they made stay in the history."""
-    answer = session.client.clear_task_instances(
-        run_id, task_ids, downstream=downstream, cancel_running=cancel_running, reason=reason
-    )
+    from glidepath.errors import StateConflict
+
+    try:
+        answer = session.client.clear_task_instances(
+            run_id, task_ids, downstream=downstream, cancel_running=cancel_running, reason=reason
+        )
+    except StateConflict as error:
+        error.args = (str(error).replace("cancel_running", "--cancel-running"),)
+        raise
     _go_on(session, answer, wait, timeout)
 
 

@@ -221,8 +221,9 @@ def _wait(session: Session, run_id: str, timeout: float | None) -> RunView:
         with _reminder(lambda: say(f"it is not done yet; see why: glidepath run explain {run_id}")) as remind:
             remind(True)
             final = session.client.wait(run_id, timeout)
-    except WaitTimeout:
-        say(f"what it waits for: glidepath run explain {run_id}")
+    except WaitTimeout as late:
+        step = f"go on waiting: glidepath run watch {run_id}; why it takes so long: glidepath run explain {run_id}"
+        late.hint = step  # type: ignore[attr-defined]  # the table of exit codes takes it instead of its own
         raise
     view = RunView(final, session.client.list_task_instances(run_id))
     if session.json:

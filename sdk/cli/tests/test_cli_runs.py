@@ -174,7 +174,8 @@ def test_a_hint_for_a_queue_that_nobody_serves_starts_a_worker_that_does(home: F
     explained = home.call("run", "explain", waiting).out
     assert "WHAT TO DO\nglidepath worker --queue nobody\n" in explained
     late = home.call("dag", "trigger", "alone", "--run-key", "late", "--wait", "--timeout", "0.2")
-    assert late.code == 7 and "glidepath run explain" in late.err
+    last = home.call("run", "show", "last", "-o", "json").json["dagRun"]["dagRunId"]
+    assert late.code == 7 and f"glidepath run explain {last}\n" in late.err and "RUN_ID" not in late.err
     assert home.call("run", "cancel", "last").code == 0
 
 
@@ -231,6 +232,8 @@ def test_what_a_watch_has_shown_stays_when_it_is_interrupted(home: Folder) -> No
             told = True
     os.close(ours)
     _, said = watching.communicate()
+    live = home.call("run", "clear", run_id, "nap")
+    assert live.code == 6 and "ask for --cancel-running" in live.err
     assert home.call("run", "cancel", run_id).code == 0
     assert watching.returncode == 130
     assert f"glidepath run watch {run_id}" in said and f"glidepath run cancel {run_id}" in said

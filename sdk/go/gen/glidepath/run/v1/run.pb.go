@@ -873,7 +873,8 @@ type Explanation struct {
 	Wait     Explanation_Wait       `protobuf:"varint,4,opt,name=wait,proto3,enum=glidepath.run.v1.Explanation_Wait" json:"wait,omitempty"`
 	// One sentence for a person.
 	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	// What to do about it, empty when nothing needs doing.
+	// What to do about it: a command of the command line, what else to know of it behind "  # ". Empty when nothing needs
+	// doing.
 	Hint          string `protobuf:"bytes,6,opt,name=hint,proto3" json:"hint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
