@@ -57,18 +57,18 @@ async def one_attempt(room: StepRoom) -> tuple[AttemptKey, Engine, Worker]:
 
 async def test_work_of_a_version_that_cannot_be_read_is_its_own_runs_fault(room: StepRoom) -> None:
     await room.store_dag(1)
-    bad = await room.start_run(1)
+    bad, bystander = await room.start_run(1), await room.start_run(1)
     await make_unreadable(room, bad)
     engine, worker = await replica(room), Worker(await room.session(), free=10)
     engine.replica.pullers.add(worker)
     good = [await room.create_run(1) for _ in range(3)]
-    engine.runs_created(good[:2])  # the step that starts them claims the bad run's task, too
+    engine.runs_created(good[:2])  # the step that starts them claims what waits of the other two runs
     await turn(engine)
     assert await quarantined(room) == {bad}
     engine.replica.pullers.hope_everywhere()  # as the next poll does
     engine.runs_created(good[2:])
     await turn(engine)
-    assert {each.key.dag_run_id for each in worker.assigned} == {*good}
+    assert {each.key.dag_run_id for each in worker.assigned} == {bystander, *good}
     assert await quarantined(room) == {bad}
 
 
