@@ -18,7 +18,7 @@ from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 from glidepath_proto.worker.v1 import worker_service_pb2_grpc
 from glidepath_server.api import worker_stream
 from glidepath_server.api.worker_feed import Feed
-from glidepath_server.api.worker_outgoing import ANSWERS_BYTES_MAX
+from glidepath_server.api.worker_outgoing import ANSWERS_BYTES_MAX, Outgoing
 
 CALM = TIMES | {"accept_timeout_seconds": 60.0}
 
@@ -167,3 +167,13 @@ async def test_only_a_word_about_work_brings_withheld_credits_back(database_url:
         assert session_of(room).free == 0
         await stream.send(accepted_task_tokens=[token])
         await stream.take("assignments")
+
+
+def test_a_cancel_is_repeated_only_once_it_was_sent() -> None:
+    outgoing = Outgoing(1024, overflow=pytest.fail)
+    cancel = pb.Cancel(task_token=b"token", reason="enough")
+    for _ in range(3):
+        outgoing.cancel(cancel)
+        outgoing.cancel(cancel)
+        assert list(outgoing.take().cancels) == [cancel]
+    assert outgoing.answers_bytes == 0

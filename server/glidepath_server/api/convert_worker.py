@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from glidepath_proto.common.v1 import failure_pb2, payload_pb2
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
 
@@ -22,6 +24,10 @@ PROTOCOL_VERSION_MIN = 1
 PROTOCOL_VERSION_MAX = 1
 NAME_CHARACTERS_MAX = 200
 ITEMS_MAX = 1000
+RESOURCE_AMOUNT_MAX = 1e15
+URI_CHARACTERS_MAX = 2000
+# The end of the year 9999, in seconds since 1970.
+TIME_SECONDS_MAX = 253_402_300_799.0
 
 _VERDICTS = {
     Verdict.ACCEPTED: worker_service_pb2.VERDICT_ACCEPTED,
@@ -55,6 +61,7 @@ def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
             raise invalid(f"hello.{field}", f"{len(getattr(hello, field))} items", f"at most {ITEMS_MAX}")
     if not hello.handlers:
         raise invalid("hello.handlers", "none", "at least one handler, or a prefix like python:*")
+    _check_offer(hello)
     offer = Offer(
         namespace,
         frozenset(hello.queue_names or ["default"]),
@@ -66,11 +73,25 @@ def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
         hello.worker_identity,
         hello.incarnation,
         offer,
-        hello.sdk_name[:100],
-        hello.sdk_version[:100],
-        hello.host_name[:255],
+        clean(hello.sdk_name, 100),
+        clean(hello.sdk_version, 100),
+        clean(hello.host_name, 255),
         hello.process_id,
     )
+
+
+def _check_offer(hello: worker_service_pb2.Hello) -> None:
+    """Names that Postgres can hold, amounts that can be counted."""
+    names = [("queue_names", name) for name in hello.queue_names]
+    names += [("labels", text) for label in hello.labels.items() for text in label]
+    names += [("resources", name) for name in hello.resources]
+    names += [("handlers", text) for each in hello.handlers for text in (each.name, *each.versions)]
+    for field, name in names:
+        if "\0" in name or len(name) > NAME_CHARACTERS_MAX:
+            raise invalid(f"hello.{field}", repr(name[:64]), f"up to {NAME_CHARACTERS_MAX} characters without NUL")
+    for name, amount in hello.resources.items():
+        if not 0 <= amount <= RESOURCE_AMOUNT_MAX:
+            raise invalid(f"hello.resources[{name!r}]", f"{amount:g}", f"0 to {RESOURCE_AMOUNT_MAX:g}")
 
 
 def report_in(
@@ -81,6 +102,8 @@ def report_in(
     match message.WhichOneof("outcome"):
         case "success":
             if message.success.HasField("output"):
+                if len(message.success.output.uri) > URI_CHARACTERS_MAX:
+                    return _refused(report, f"the output's URI has more than {URI_CHARACTERS_MAX} characters")
                 report.output = output_in(message.success.output)
                 if report.output.body is not None and len(report.output.body) > inline_bytes_max:
                     return _refused(
@@ -115,7 +138,7 @@ def output_in(payload: payload_pb2.Payload) -> Output:
     """An output as it is stored."""
     content_type = payload.content_type or "application/json"
     if payload.WhichOneof("body") == "uri":
-        return Output(clean(content_type), None, clean(payload.uri), payload.size_bytes, clean(payload.sha256))
+        return Output(clean(content_type), None, clean(payload.uri), max(0, payload.size_bytes), clean(payload.sha256))
     return Output(clean(content_type), payload.data, None, len(payload.data), "")
 
 
@@ -142,10 +165,12 @@ def clean(text: str, characters_max: int = 2000) -> str:
 
 def log_entries_in(chunk: task_pb2.LogChunk) -> list[list[Any]]:
     """[seconds since 1970, stream, text] per line."""
-    return [
-        [each.time.seconds + each.time.nanos / 1e9, clean(each.stream, 64), clean(each.text, 65_536)]
-        for each in chunk.entries
-    ]
+    return [[_seconds(each.time), clean(each.stream, 64), clean(each.text, 65_536)] for each in chunk.entries]
+
+
+def _seconds(time: Timestamp) -> float:
+    """Seconds since 1970, in a range that every reader has a date for."""
+    return min(max(0.0, time.seconds + time.nanos / 1e9), TIME_SECONDS_MAX)
 
 
 def session_id_in(text: str) -> UUID:

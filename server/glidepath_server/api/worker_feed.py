@@ -83,7 +83,8 @@ class Feed:
         for each in progress:
             key = unseal(each.task_token, secret)
             if key is not None:
-                self._batch.move(key, each.percent, clean(each.note, 1000), self._checkpoint(key, each.checkpoint))
+                percent = min(max(0.0, each.percent), 100.0)  # no number is 0, too
+                self._batch.move(key, percent, clean(each.note, 1000), self._checkpoint(key, each.checkpoint))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         if self._batch.size > BYTES_PENDING_MAX:

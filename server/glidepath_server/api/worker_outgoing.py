@@ -33,6 +33,7 @@ class Outgoing:
         # Bytes of the assignments among what waits, and what the answers weigh.
         self.assigned_bytes = self.answers_bytes = 0
         self._frame_bytes, self._overflow = frame_bytes, overflow
+        self._cancelling: set[bytes] = set()
         self._items: deque[tuple[str, Any, int]] = deque()
         # Of these only the newest has a meaning; they go with the next frame.
         self._latest = pb.WorkResponse()
@@ -51,6 +52,10 @@ class Outgoing:
         self._put("log_acks", pb.LogAck(task_token=token, sequence_number=sequence_number), len(token))
 
     def cancel(self, cancel: pb.Cancel) -> None:
+        """Repeated until the attempt has ended: one that waits yet says it already."""
+        if cancel.task_token in self._cancelling:
+            return
+        self._cancelling.add(cancel.task_token)
         self._put("cancels", cancel, cancel.ByteSize())
 
     def permit(self, token: bytes) -> None:
@@ -84,8 +89,10 @@ class Outgoing:
             getattr(frame, field).append(item)
             if field == "assignments":
                 self.assigned_bytes -= item_size - ITEM_BYTES
-            else:
-                self.answers_bytes -= item_size + ITEM_WEIGHT_BYTES
+                continue
+            if field == "cancels":
+                self._cancelling.discard(item.task_token)
+            self.answers_bytes -= item_size + ITEM_WEIGHT_BYTES
         if not items:
             self.ready.clear()
         return frame

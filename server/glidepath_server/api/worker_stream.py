@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 from uuid import UUID
 
+import structlog
+
 from glidepath_proto.registry.v1.dag_pb2 import LEASE_MODE_EXCLUSIVE
 from glidepath_proto.worker.v1 import task_pb2
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
@@ -38,6 +40,7 @@ UNANSWERED_MAX = 20_000
 CREDITS_MAX = 10_000
 NONCES_KEPT = 4
 GRACE_SECONDS_DEFAULT = 10.0
+log = structlog.get_logger()
 Submit: TypeAlias = Callable[[Iterable[Report]], None]
 
 
@@ -89,8 +92,12 @@ class Session:
             try:
                 message = self.assignments.build(each, ASSIGNED_BYTES_MAX - self._assigned_bytes())
             except LimitExceeded as error:
-                self.submit([self._unsendable(each.key, str(error))])
-                self.free += 1
+                self._end(each.key, AttemptState.FAILED, str(error))
+                continue
+            except Exception:
+                # Nobody else knows of it. Another replica may do better; how often is bounded like every take-back.
+                log.exception("assignment_broken", dag_run_id=str(each.key.dag_run_id), task_index=each.key.task)
+                self._end(each.key, AttemptState.RETURNED, "the server could not make the assignment")
                 continue
             self.held[message.task_token] = message.cancel_grace.seconds + message.cancel_grace.nanos / 1e9
             self.unaccepted[message.task_token] = now
@@ -104,11 +111,13 @@ class Session:
     def _send_assignment(self, message: task_pb2.Assignment) -> None:
         self.outgoing.assign(message)
 
-    def _unsendable(self, key: AttemptKey, reason: str) -> Report:
-        failure = Failure(FailureKind.BAD_INPUT, "AssignmentTooLarge", reason)
-        return Report(
-            key, AttemptState.FAILED, failure, judged=self.session_id, judged_generation=self.generation, reason=reason
-        )
+    def _end(self, key: AttemptKey, outcome: AttemptState, reason: str) -> None:
+        """An attempt that the worker never sees: its end is our word, its slot is free."""
+        too_large = Failure(FailureKind.BAD_INPUT, "AssignmentTooLarge", reason)
+        failure = too_large if outcome is AttemptState.FAILED else None
+        judged, generation = self.session_id, self.generation
+        self.submit([Report(key, outcome, failure, judged=judged, judged_generation=generation, reason=reason)])
+        self.grant([1])
 
     def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
         for report, verdict in acks:
