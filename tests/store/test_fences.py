@@ -1,0 +1,162 @@
+"""What each guard of the engine's statements refuses, where no meeting of two transactions is needed to show it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import datetime
+from typing import Any
+
+import pytest
+from step_room import OFFER, TTL_SECONDS, StepRoom
+
+from glidepath_server.core.errors import StateConflict
+from glidepath_server.core.events import AttemptKey, RunCancelled, RunStarted
+from glidepath_server.core.failure import Failure, FailureKind
+from glidepath_server.core.states import AttemptState
+from glidepath_server.operations import sessions as operations
+from glidepath_server.operations.step_types import Command, Report, RunWork, Verdict
+from glidepath_server.store import limits, sessions
+from glidepath_server.store.sessions import WorkerFacts
+
+AN_HOUR = 3600.0
+
+
+async def claimed(room: StepRoom, **dag: int) -> tuple[uuid.UUID, AttemptKey]:
+    """A session with the live attempt of a run's only task."""
+    await room.store_dag(1, **dag)
+    await room.start_run(1)
+    session_id = await room.session()
+    return session_id, await room.claim_one(session_id)
+
+
+async def told(room: StepRoom, *reports: Report) -> list[Verdict]:
+    """The answers to reports that come in one batch, in their order."""
+    async with room.side() as side:
+        outcome = await side.step_and_commit({reports[0].key.dag_run_id: RunWork(reports=list(reports))})
+    answers = {id(report): verdict for report, verdict in outcome.acks}
+    return [answers[id(report)] for report in reports if report.origin is not None]
+
+
+async def hello(room: StepRoom, *held: AttemptKey, identity: str = "worker") -> operations.Greeting:
+    facts = WorkerFacts(identity, "1", OFFER, "test", "0", "host", 1)
+    return await operations.hello(room.database.worker, facts, held, uuid.uuid4(), TTL_SECONDS)
+
+
+async def gets_work(room: StepRoom, session_id: uuid.UUID, generation: int = 1) -> bool:
+    async with room.side() as side:
+        await side.seat(session_id, generation=generation)
+        return bool((await side.step_and_commit()).assigned)
+
+
+# ---- accept
+async def test_a_late_result_says_nothing_about_a_later_attempt(room: StepRoom) -> None:
+    session_id, first = await claimed(room, retries=1)
+    assert await told(room, Report(first, AttemptState.FAILED, origin="worker")) == [Verdict.ACCEPTED]
+    second = await room.claim_one(session_id)
+    assert await told(room, Report(first, AttemptState.SUCCESS, origin="worker")) == [Verdict.FENCED]
+    assert await room.live() == [second]
+
+
+async def test_a_verdict_on_a_session_spares_what_was_bound_to_another_one_since(room: StepRoom) -> None:
+    _, key = await claimed(room)
+    await room.shift_clock(AN_HOUR)
+    (verdict,) = await operations.expire(room.database.worker)
+    assert (await hello(room, key)).bound == {key}
+    await told(room, verdict)
+    assert (await room.live(), await room.history()) == ([key], [])
+
+
+async def test_of_two_ends_of_one_attempt_in_a_batch_the_workers_counts_once(room: StepRoom) -> None:
+    session_id, key = await claimed(room)
+    verdict = Report(key, AttemptState.LOST, judged=session_id, origin="judge")
+    words = [Report(key, AttemptState.SUCCESS, origin="worker") for _ in range(2)]
+    assert await told(room, verdict, *words) == [Verdict.FENCED, Verdict.ACCEPTED, Verdict.DUPLICATE]
+    assert await room.history() == ["success"]
+
+
+# ---- the board
+async def test_a_board_that_somebody_else_has_written_is_not_overwritten(room: StepRoom) -> None:
+    await room.store_dag(1)
+    run_id = await room.start_run(1)
+
+    async def write_without_the_lock(connection: Any, _: datetime) -> None:
+        await connection.execute("update dag_run set revision = revision + 1")
+
+    async with room.side() as side:
+        with pytest.raises(StateConflict, match="did not hold their lock"):
+            await side.step({run_id: RunWork(command=Command(RunCancelled("stop"), write_without_the_lock))})
+        await side.rollback()
+
+
+# ---- who may get work
+async def test_a_worker_that_drains_or_was_not_heard_gets_no_work(room: StepRoom) -> None:
+    await room.store_dag(1)
+    await room.start_run(1)
+    quiet, draining = await room.session("quiet"), await room.session("draining")
+    await room.watcher.execute(
+        "update worker_session set heard_until = glidepath_now() - interval '1 s' where session_id = $1", quiet
+    )
+    await sessions.set_draining(room.watcher, draining, 1)
+    assert [await gets_work(room, each) for each in (quiet, draining)] == [False, False]
+    assert await gets_work(room, await room.session("ready"))
+
+
+async def test_work_that_is_not_due_or_has_no_slot_is_not_claimed(room: StepRoom) -> None:
+    session_id, key = await claimed(room, retries=1)
+    failure = Failure(FailureKind.APPLICATION, retry_after_seconds=60)
+    await told(room, Report(key, AttemptState.FAILED, failure, origin="worker"))
+    assert not await gets_work(room, session_id)
+    await room.watcher.execute("update task_queue set due = true, parked_on = $1", room.tasks_limit)
+    assert not await gets_work(room, session_id)
+
+
+async def test_a_cap_that_a_replica_has_not_heard_of_holds(room: StepRoom) -> None:
+    await room.store_dag(2)
+    run_id = await room.create_run(2)
+    async with room.side() as side:
+        await side.seat(await room.session(), free=2)
+        async with room.watcher.transaction():
+            await limits.set_paused(room.watcher, room.tasks_limit, True)
+        started = {run_id: RunWork(events=[RunStarted()])}
+        assert (await side.step_and_commit(started)).assigned == []
+        assert (await side.step_and_commit()).assigned == []
+    assert sorted(await room.queued()) == [0, 1]
+
+
+# ---- sessions
+async def test_only_the_newest_stream_of_an_open_session_renews_it(room: StepRoom) -> None:
+    session_id = await room.session()
+    assert (await room.hello()).generation == 2
+    renew = sessions.renew
+    assert await renew(room.watcher, [session_id], [1], TTL_SECONDS) == {}
+    assert list(await renew(room.watcher, [session_id], [2], TTL_SECONDS)) == [session_id]
+    await operations.leave(room.database.worker, session_id, 2)
+    assert await renew(room.watcher, [session_id], [2], TTL_SECONDS) == {}
+
+
+async def test_a_worker_keeps_what_it_holds_and_nothing_else(room: StepRoom) -> None:
+    _, key = await claimed(room)
+    assert (await hello(room, key, identity="another")).bound == set()
+    assert (await hello(room, key._replace(attempt_number=2))).bound == set()
+    assert (await hello(room, key)).bound == {key}
+
+
+async def test_a_session_that_has_ended_binds_nothing(room: StepRoom) -> None:
+    session_id, key = await claimed(room)
+    await operations.leave(room.database.worker, session_id, 1)
+    async with room.watcher.transaction():
+        assert await sessions.rebind(room.watcher, [key], session_id, "default", "worker") == set()
+
+
+async def test_leaving_waits_for_a_claim_and_judges_what_it_gave(room: StepRoom) -> None:
+    await room.store_dag(1)
+    await room.start_run(1)
+    session_id = await room.session()
+    async with room.side() as claimer:
+        await claimer.seat(session_id)
+        (assigned,) = (await claimer.step()).assigned
+        leaving = asyncio.ensure_future(operations.leave(room.database.worker, session_id, 1))
+        await room.until_waiting("%worker_session%", leaving)
+        await claimer.commit()
+    assert [verdict.key for verdict in await leaving] == [assigned.key]
