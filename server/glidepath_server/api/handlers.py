@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
@@ -38,6 +38,46 @@ def wrap_handler(handler: Any, around: Around, *, reads: bool = False) -> Any:
     return _FACTORIES[handler.request_streaming, handler.response_streaming](
         wrap(behavior, around, handler.request_streaming, read),
         None if reads else handler.request_deserializer,
+        handler.response_serializer,
+    )
+
+
+def answering_handler(handler: Any, answer: Callable[[Exception, Context], Callable[[], Awaitable[None]]]) -> Any:
+    """The handler, whose errors are given to `answer`; what that returns is awaited once nothing of the call is left.
+
+    gRPC keeps the exception with which a call is aborted, and with it every frame that it passes, in a cycle: a request
+    that stood in such a frame, or an error behind it, would stay in memory until the next full garbage collection.
+    """
+    if handler is None:
+        return None
+    behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            return await behavior(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            abort = answer(error, context)
+        del request, context
+        await abort()
+
+    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            async with aclosing(behavior(request, context)) as answers:
+                async for each in answers:
+                    yield each
+            return
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            abort = answer(error, context)
+        del request, context
+        await abort()
+
+    return _FACTORIES[handler.request_streaming, handler.response_streaming](
+        stream if inspect.isasyncgenfunction(behavior) else call,
+        handler.request_deserializer,
         handler.response_serializer,
     )
 

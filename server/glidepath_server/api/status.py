@@ -6,8 +6,7 @@ gets INTERNAL with an incident id, the log gets the same id with the traceback, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from .. import clock
 from ..core import errors
 from ..store.database import is_retryable
 from ..telemetry import get_logger
-from .handlers import Context, wrap_handler
+from .handlers import Context, answering_handler
 
 DOMAIN = "glidepath"
 Code = grpc.StatusCode
@@ -112,31 +111,22 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         details: grpc.HandlerCallDetails,
     ) -> Any:
-        return wrap_handler(await continuation(details), partial(_reported, details.method))
+        return answering_handler(await continuation(details), partial(_answer, details.method))
 
 
-@asynccontextmanager
-async def _reported(method: str, _request: Any, context: Context) -> AsyncIterator[None]:
-    try:
-        yield
-    except grpc.aio.AbortError:
-        raise
-    except Exception as error:
-        await _abort(method, error, context)
-
-
-async def _abort(name: str, error: Exception, context: Context) -> None:
+def _answer(method: str, error: Exception, context: Context) -> Callable[[], Awaitable[None]]:
+    """What ends the call with the error's status."""
     status = status_of(error)
     if status is None:
-        status = _incident(name, error, context)
+        status = _incident(method, error, context)
     elif status.code is Code.UNAVAILABLE:
-        _log.warning("database_unavailable", method=name, error=repr(error))
+        _log.warning("database_unavailable", method=method, error=repr(error))
     wire = rpc_status.to_status(
         status_pb2.Status(
             code=status.code.value[0], message=status.message, details=[_any(each) for each in status.details]
         )
     )
-    await context.abort(wire.code, wire.details, wire.trailing_metadata)
+    return partial(context.abort, wire.code, wire.details, wire.trailing_metadata)
 
 
 def _incident(name: str, error: Exception, context: Context) -> WireStatus:
