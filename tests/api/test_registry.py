@@ -179,8 +179,7 @@ async def test_a_pool_that_does_not_exist_is_named_and_nothing_is_stored(databas
         code, message = await refused(ask(room, "RegisterDagVersion", spec=spec))
         assert (code, message) == (
             Code.INVALID_ARGUMENT,
-            "defaults.pool_name: got 'gpu', expected a pool of this namespace; create it first "
-            "(SetPool with its name and slots)",
+            "defaults.pool_name: got 'gpu', expected a pool of this namespace; make it first: SetPool",
         )
         assert await room.rows("select limit_id from concurrency_limit") == []
 

@@ -133,8 +133,7 @@ WRONG_CALLS = (
         "dag_id: got 'a b', expected " + ID_WORDS,
         "tags[0]: got '', expected 1 to 64 printable characters",
         "tasks.a.upstream_task_ids: got 'b', expected a task of this DAG",
-        "tasks.a.policy.pool_name: got 'zoo', expected a pool of this namespace; create it first (SetPool with its "
-        "name and slots)",
+        "tasks.a.policy.pool_name: got 'zoo', expected a pool of this namespace; make it first: SetPool",
         dag_id="a b",
         tags=[""],
         tasks=[task("a", "b", policy={"pool_name": "zoo"})],
@@ -159,7 +158,7 @@ WRONG_CALLS = (
     _policy("a negative timeout", f"execution_timeout: got -1 s, expected {DURATION}", execution_timeout="-1s"),
     _policy(
         "a pool of nobody",
-        "pool_name: got 'zoo', expected a pool of this namespace; create it first (SetPool with its name and slots)",
+        "pool_name: got 'zoo', expected a pool of this namespace; make it first: SetPool",
         pool_name="zoo",
     ),
     _policy(

@@ -177,7 +177,7 @@ WRONG_DAGS = (
     policy("priority", ("priority", "-101", "-100 to 100"), priority=-101),
     policy(
         "no pool",
-        ("pool_name", "'zoo'", "a pool of this namespace; create it first (SetPool with its name and slots)"),
+        ("pool_name", "'zoo'", "a pool of this namespace; make it first: SetPool"),
         pool_name="zoo",
     ),
     policy("a pool misspelt", ("pool_name", "'gpu'", "a pool of this namespace; did you mean gpus?"), pool_name="gpu"),

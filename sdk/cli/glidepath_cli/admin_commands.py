@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, proto_json, say
+from . import completion
+from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, print_table, proto_json, say
 from .session import Moment, Session, command
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -17,6 +18,11 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @click.group()
 def pool() -> None:
     """Shared capacity that tasks take slots of."""
+
+
+@click.group()
+def namespace() -> None:
+    """Namespaces: what one holds is not seen from another."""
 
 
 @click.group()
@@ -33,7 +39,7 @@ _POOL: list[Column] = [
 
 
 @command(pool, "set", example="glidepath pool set gpu 4")
-@click.argument("pool_name")
+@click.argument("pool_name", shell_complete=completion.pool_names)
 @click.argument("slots", type=click.IntRange(0))
 def pool_set(session: Session, pool_name: str, slots: int) -> None:
     """Create a pool or change its slots. Lowering ends nothing that runs; 0 admits nothing."""
@@ -48,13 +54,33 @@ def pool_list(session: Session) -> None:
 
 
 @command(pool, "delete", example="glidepath pool delete gpu")
-@click.argument("pool_name")
+@click.argument("pool_name", shell_complete=completion.pool_names)
 def pool_delete(session: Session, pool_name: str) -> None:
     """Delete a pool that no DAG version names and no attempt uses."""
     answer = session.client.delete_pool(pool_name)
     if session.json:
         print_json(proto_json(answer))
     say(f"pool {pool_name} is deleted")
+
+
+@command(namespace, "create", example="glidepath namespace create research")
+@click.argument("name")
+def namespace_create(session: Session, name: str) -> None:
+    """Make a namespace. Needs a token of all namespaces."""
+    answer = session.client.create_namespace(name)
+    if session.json:
+        print_json(proto_json(answer))
+    say(f"namespace {name} is there; use it with --namespace {name} or GLIDEPATH_NAMESPACE={name}")
+
+
+@command(namespace, "list", example="glidepath namespace list")
+def namespace_list(session: Session) -> None:
+    """Namespaces that the token may see."""
+    names = list(session.client.list_namespaces())
+    if session.json:
+        print_json(names)
+    else:
+        print_table(["NAMESPACE"], [[each] for each in names])
 
 
 class Expiry(click.ParamType[datetime | str]):

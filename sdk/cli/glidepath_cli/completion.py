@@ -1,10 +1,24 @@
-"""`glidepath completion`: the script that teaches a shell the command's words."""
+"""`glidepath completion`: the script that teaches a shell the command's words, and the names that a server knows.
+
+Names come from the server that the line means. Whoever presses Tab wants no error: without an answer there are none.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
 from .session import ExampleCommand
+
+if TYPE_CHECKING:
+    from glidepath.client import Client
+
+NAMES_MAX = 200
+ANSWER_SECONDS = 2.0
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 @click.command(cls=ExampleCommand, example='eval "$(glidepath completion bash)"')
@@ -17,3 +31,34 @@ def completion(ctx: click.Context, shell: str) -> None:
     made = get_completion_class(shell)
     assert made is not None
     click.echo(made(ctx.find_root().command, {}, "glidepath", "_GLIDEPATH_COMPLETE").source())
+
+
+def _from_server(names: Callable[[Client, click.Context], Iterable[str]]) -> Complete:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            from glidepath.client import Client
+
+            where, space = ctx.params.get("address") or "", ctx.params.get("namespace") or ""
+            with Client(where, namespace=space, timeout=ANSWER_SECONDS) as client:
+                found = (name for name in names(client, ctx) if name.startswith(incomplete))
+                return list(islice(dict.fromkeys(found), NAMES_MAX))
+        except Exception:
+            return []
+
+    return complete
+
+
+dag_ids = _from_server(lambda client, _: (each.dag_id for each in client.list_dags()))
+pool_names = _from_server(lambda client, _: (each.pool_name for each in client.list_pools()))
+namespaces = _from_server(lambda client, _: client.list_namespaces())
+run_ids = _from_server(lambda client, _: ["last", *(each.dag_run_id for each in islice(client.list_dag_runs(), 50))])
+
+
+def _tasks(client: Client, ctx: click.Context) -> Iterable[str]:
+    from .run_group import find_run
+
+    run_id = find_run(client, ctx.params.get("run_id") or "")
+    return (each.task_id for each in client.list_task_instances(run_id))
+
+
+task_ids = _from_server(_tasks)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import advice, drawing, watch
+from . import advice, completion, drawing, watch
 from .exits import Exit
 from .output import (
     Column,
@@ -26,6 +28,7 @@ from .output import (
 )
 from .params import merge_params, needs_schema, split_pairs
 from .session import Moment, Session, command
+from .words import ours
 
 if TYPE_CHECKING:
     from glidepath import Dag
@@ -68,7 +71,7 @@ def _each_valid(dags: list[Dag], path: Path, check: Any) -> list[Any]:
             found.append(check(each))
         except (AuthoringError, InvalidRequest) as error:
             wrong = True
-            say(f"error: {each.source_file}: DAG '{each.dag_id}': {error}")
+            say(f"error: {each.source_file}: DAG '{each.dag_id}': {ours(str(error))}")
     if wrong:
         say(f"next:  correct these, then: glidepath dag validate {path}")
         raise click.exceptions.Exit(Exit.USAGE)
@@ -152,7 +155,7 @@ _ALIAS = click.option("--alias", default="", help="The version that this alias p
 
 
 @command(dag, "show", example="glidepath dag show training --alias production")
-@click.argument("dag_id")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
 @_VERSION
 @_ALIAS
 def dag_show(session: Session, dag_id: str, number: int | None, alias: str) -> None:
@@ -188,7 +191,7 @@ def dag_show(session: Session, dag_id: str, number: int | None, alias: str) -> N
 
 
 @command(dag, "versions", example="glidepath dag versions training")
-@click.argument("dag_id")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
 def dag_versions(session: Session, dag_id: str) -> None:
     """Versions of a DAG, newest first."""
     columns = [
@@ -202,7 +205,7 @@ def dag_versions(session: Session, dag_id: str) -> None:
 
 
 @command(dag, "diff", example="glidepath dag diff training 3 4\nglidepath dag diff training")
-@click.argument("dag_id")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
 @click.argument("before", type=click.IntRange(1), required=False)
 @click.argument("after", type=click.IntRange(1), required=False)
 def dag_diff(session: Session, dag_id: str, before: int | None, after: int | None) -> None:
@@ -211,23 +214,34 @@ def dag_diff(session: Session, dag_id: str, before: int | None, after: int | Non
     before = before or after - 1
     if before < 1:
         raise click.UsageError(f"{dag_id} has only one version; a diff needs two")
-    signs = {"added": "+", "removed": "-", "changed": "~"}
-    columns = [
-        ("", lambda each: signs.get(enum_name(each, "change"), "?")),
-        ("FIELD", lambda each: each.path),
-        ("BEFORE", lambda each: each.before),
-        ("AFTER", lambda each: each.after),
-    ]
-    print_list(
-        session.output,
-        session.client.diff_dag_versions(dag_id, before, after),
-        columns,
-        f"versions {before} and {after} of {dag_id} do not differ",
-    )
+    found = session.client.diff_dag_versions(dag_id, before, after)
+    if session.json:
+        print_json([proto_json(each) for each in found])
+    elif found:
+        print_table(["", "FIELD", "BEFORE", "AFTER"], diff_rows(found))
+    else:
+        say(f"versions {before} and {after} of {dag_id} do not differ")
+
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+_SOURCE = re.compile(r"tasks\.(.+)\.handler\.version")
+
+
+def diff_rows(found: Iterable[Any]) -> list[tuple[str, str, str, str]]:
+    """Differences as rows; tasks whose source alone changed share one, with the beginnings of the sources' hashes."""
+    rows: list[tuple[str, str, str, str]] = []
+    sources: dict[tuple[str, str], list[str]] = {}
+    for each in found:
+        task = _SOURCE.fullmatch(each.path)
+        if task and each.before and each.after:
+            sources.setdefault((each.before.strip('"')[:12], each.after.strip('"')[:12]), []).append(task[1])
+        else:
+            rows.append((_SIGNS.get(enum_name(each, "change"), "?"), each.path, each.before, each.after))
+    return rows + [("~", f"source of {', '.join(tasks)}", *hashes) for hashes, tasks in sources.items()]
 
 
 @command(dag, "alias", example="glidepath dag alias training production 4")
-@click.argument("dag_id")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
 @click.argument("alias")
 @click.argument("number", type=click.IntRange(1), metavar="VERSION")
 def dag_alias(session: Session, dag_id: str, alias: str, number: int) -> None:
@@ -236,21 +250,21 @@ def dag_alias(session: Session, dag_id: str, alias: str, number: int) -> None:
 
 
 @command(dag, "pause", example="glidepath dag pause training")
-@click.argument("dag_id")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
 def dag_pause(session: Session, dag_id: str) -> None:
     """Start no further attempt of any run of the DAG; running ones go on."""
     _print_dag(session, session.client.pause_dag(dag_id))
 
 
 @command(dag, "unpause", example="glidepath dag unpause training")
-@click.argument("dag_id")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
 def dag_unpause(session: Session, dag_id: str) -> None:
     """Let a paused DAG go on."""
     _print_dag(session, session.client.unpause_dag(dag_id))
 
 
 @command(dag, "graph", example="glidepath dag graph training\nglidepath dag graph dags/training.py --format mermaid")
-@click.argument("dag_id", metavar="DAG_ID|FILE.py")
+@click.argument("dag_id", metavar="DAG_ID|FILE.py", shell_complete=completion.dag_ids)
 @_VERSION
 @_ALIAS
 @click.option("--format", "kind", type=click.Choice(["text", "mermaid", "dot"]), default="text", show_default=True)
@@ -276,7 +290,7 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
 
 
 @command(dag, "trigger", example="glidepath dag trigger training --param day=2026-01-31 --param rate=0.1 --wait")
-@click.argument("dag_id")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
 @click.option(
     "-p",
     "--param",

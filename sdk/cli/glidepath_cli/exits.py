@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from . import words
+
 
 class Exit(IntEnum):
     """What a script can tell from the exit code alone."""
@@ -33,7 +35,7 @@ MEANINGS: dict[Exit, str] = {
 
 # By class name, so that reading the table imports no network library. The first class of the error's line counts.
 _CODES: dict[str, tuple[Exit, str]] = {
-    "NotFound": (Exit.NOT_FOUND, "look at what there is: glidepath dag list, glidepath run list, glidepath pool list"),
+    "NotFound": (Exit.NOT_FOUND, "look at what there is; the command's --help has an example"),
     "AlreadyExists": (Exit.CONFLICT, "choose another name or key, or use the one that exists"),
     "StateConflict": (Exit.CONFLICT, "look at the present state (glidepath run show, dag show), then decide"),
     "LimitExceeded": (Exit.CONFLICT, "ask for less at once, or wait and try again"),
@@ -56,6 +58,8 @@ def verdict(error: BaseException) -> tuple[Exit, str]:
         return Exit.TIMEOUT, "look whether it happened before you try again: glidepath run list, glidepath doctor"
     known = (_CODES[each.__name__] for each in type(error).__mro__ if each.__name__ in _CODES)
     code, step = next(known, (Exit.FAILED, "run it again with GLIDEPATH_DEBUG=1 to see where it failed"))
+    if code is Exit.NOT_FOUND:
+        step = words.where_to_look(str(error)) or step
     return code, getattr(error, "hint", "") or step
 
 

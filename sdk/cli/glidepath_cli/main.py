@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from . import exits
-from .admin_commands import audit, incidents, pool, token, workers
+from .admin_commands import audit, incidents, namespace, pool, token, workers
 from .completion import completion
 from .dag_commands import dag
 from .doctor import doctor
 from .run_commands import run
 from .server_verbs import db, server, up, worker
+from .session import Session
+from .words import ours
 
 _ENVIRONMENT = """\
   GLIDEPATH_ADDRESS                  host:port of the server
@@ -46,15 +48,20 @@ class Root(click.Group):
         except Exception as error:
             if isinstance(error, BrokenPipeError) or os.environ.get("GLIDEPATH_DEBUG"):
                 raise
-            raise click.exceptions.Exit(_tell(error)) from error
+            raise click.exceptions.Exit(_tell(error, ctx.obj)) from error
 
 
-def _tell(error: Exception) -> exits.Exit:
+def _tell(error: Exception, session: Session | None) -> exits.Exit:
     code, step = exits.verdict(error)
-    text = str(error) or type(error).__name__
+    text = ours(str(error) or type(error).__name__)
+    if code in (exits.Exit.UNREACHABLE, exits.Exit.AUTH) and session is not None and session.by_default:
+        step = (
+            "there is no .glidepath/ in this folder or above it: go where `glidepath up` runs, or start it here; "
+            "for another server give --address and GLIDEPATH_TOKEN"
+        )
     click.echo(f"error: {text}", err=True)
     if step and step not in text:
-        click.echo(f"next:  {step}", err=True)
+        click.echo(f"next:  {ours(step)}", err=True)
     return code
 
 
@@ -76,6 +83,7 @@ for _command in (
     doctor,
     workers,
     pool,
+    namespace,
     token,
     audit,
     incidents,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import advice, ends, run_logs, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
+from . import advice, completion, ends, run_logs, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
 from .output import (
     Column,
     enum_name,
@@ -41,7 +41,7 @@ def has_key(found: Any) -> bool:
 
 
 @command(run, "list", example="glidepath run list --dag training --state failed --limit 20")
-@click.option("--dag", "dag_id", default="", help="Only runs of this DAG.")
+@click.option("--dag", "dag_id", default="", shell_complete=completion.dag_ids, help="Only runs of this DAG.")
 @click.option(
     "--state",
     "states",
@@ -98,7 +98,9 @@ def run_watch(session: Session, run_id: str) -> None:
 
 
 @run_command("explain", example="glidepath run explain RUN_ID\nglidepath run explain RUN_ID --task train")
-@click.option("--task", "task_id", default="", help="Only this task, also when it is final.")
+@click.option(
+    "--task", "task_id", default="", shell_complete=completion.task_ids, help="Only this task, also when it is final."
+)
 def run_explain(session: Session, run_id: str, task_id: str) -> None:
     """Why each task that is not final waits, commands that do something about it, and the critical path."""
     found = session.client.explain_dag_run(run_id, task_id)
@@ -137,7 +139,7 @@ def _print_hints(explanations: Any) -> None:
 
 
 @run_command("output", example="glidepath run output RUN_ID train > scores.json")
-@click.argument("task_id")
+@click.argument("task_id", shell_complete=completion.task_ids)
 @click.option("--index", "map_index", type=click.IntRange(-1), default=-1, help="Of a mapped task.")
 def run_output(session: Session, run_id: str, task_id: str, map_index: int) -> None:
     """A task's output itself: JSON, text or bytes. With -o json, the message that carries it."""
@@ -165,7 +167,7 @@ _ATTEMPT: list[Column] = [
 
 
 @run_command("attempts", example="glidepath run attempts RUN_ID --task train")
-@click.option("--task", "task_id", default="", help="Only this task.")
+@click.option("--task", "task_id", default="", shell_complete=completion.task_ids, help="Only this task.")
 def run_attempts(session: Session, run_id: str, task_id: str) -> None:
     """Every attempt, oldest first, with why it ended."""
     print_list(

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import click
 
+from .completion import run_ids
 from .output import cell, enum_name, moment
 from .session import Session, command
 
@@ -19,14 +20,14 @@ LAST = "last"
 PREFIX_CHARACTERS_MIN = 6
 CANDIDATES_SHOWN_MAX = 10
 _ID_DIGITS = 32
+_EPILOG = (
+    f"RUN_ID is a run's id, its beginning ({PREFIX_CHARACTERS_MIN} characters or more), or `{LAST}`: the newest run."
+)
 
 
-@click.group()
+@click.group(epilog=_EPILOG)
 def run() -> None:
-    """Runs: what happened, what happens, what to do about it.
-
-    RUN_ID is a run's id, the beginning of it (6 characters or more), or `last`: the newest run.
-    """
+    """Runs: what happened, what happens, what to do about it."""
 
 
 def run_command(name: str, *, example: str, **attributes: Any) -> Callable[[Any], click.Command]:
@@ -37,7 +38,9 @@ def run_command(name: str, *, example: str, **attributes: Any) -> Callable[[Any]
         def found(session: Session, run_id: str, **parameters: Any) -> None:
             function(session, find_run(session.client, run_id), **parameters)
 
-        return command(run, name, example=example, **attributes)(click.argument("run_id")(found))
+        return command(run, name, example=example, epilog=_EPILOG, **attributes)(
+            click.argument("run_id", shell_complete=run_ids)(found)
+        )
 
     return decorate
 

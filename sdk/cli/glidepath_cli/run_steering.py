@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from . import advice, watch
+from . import advice, completion, watch
 from .output import enum_name, print_json, print_one, print_rows, proto_json, say
 from .run_group import run_command
 from .session import Session
@@ -17,7 +17,9 @@ _REASON = click.option("--reason", default="", help="Kept in the audit trail and
 @run_command(
     "cancel", example='glidepath run cancel RUN_ID --reason "wrong day"\nglidepath run cancel RUN_ID --task train'
 )
-@click.option("--task", "task_ids", multiple=True, help="Only this task; may be repeated.")
+@click.option(
+    "--task", "task_ids", multiple=True, shell_complete=completion.task_ids, help="Only this task; may be repeated."
+)
 @_REASON
 def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason: str) -> None:
     """End a run, or single tasks of it: nothing new starts, what runs is told to end."""
@@ -36,10 +38,12 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
             ("reason", found.reason),
         ],
     )
+    if enum_name(found, "state") == "running":
+        say(f"next:  glidepath run watch {run_id}")
 
 
 @run_command("clear", example="glidepath run clear RUN_ID train --downstream --wait")
-@click.argument("task_ids", nargs=-1, required=True)
+@click.argument("task_ids", nargs=-1, required=True, shell_complete=completion.task_ids)
 @click.option("--downstream", is_flag=True, help="Also everything that follows from them.")
 @click.option("--cancel-running", is_flag=True, help="Tell live attempts to end first.")
 @_REASON

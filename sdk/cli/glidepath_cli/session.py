@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .home import Home
 
 if TYPE_CHECKING:
     from glidepath.client import Client
@@ -18,6 +21,14 @@ class Session:
 
     def __init__(self, address: str, namespace: str, output: str) -> None:
         self.address, self.namespace, self.output = address, namespace, output
+        # For the top, which tells errors after this command's own context is gone.
+        if (context := click.get_current_context(silent=True)) is not None:
+            context.find_root().obj = self
+
+    @property
+    def by_default(self) -> bool:
+        """Nobody said where the server is, and no `glidepath up` left word of it."""
+        return not (self.address or os.environ.get("GLIDEPATH_ADDRESS") or Home.nearest())
 
     @property
     def json(self) -> bool:
@@ -33,6 +44,12 @@ class Session:
         if context is not None:
             context.call_on_close(client.close)
         return client
+
+
+def _namespaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from .completion import namespaces
+
+    return namespaces(ctx, param, incomplete)
 
 
 class ExampleCommand(click.Command):
@@ -77,7 +94,12 @@ def command(group: click.Group, name: str, *, example: str, **attributes: Any) -
                 metavar="HOST:PORT",
                 help="The server (default: GLIDEPATH_ADDRESS, else what `glidepath up` wrote).",
             ),
-            click.option("--namespace", default="", help="Default: GLIDEPATH_NAMESPACE, else the connection's."),
+            click.option(
+                "--namespace",
+                default="",
+                shell_complete=_namespaces,
+                help="Default: GLIDEPATH_NAMESPACE, else the connection's.",
+            ),
         ]
         for option in reversed(shared):
             run = option(run)

@@ -191,6 +191,7 @@ def test_a_run_is_named_by_its_beginning_or_as_the_last_one(home: Folder, waitin
     several = home.call("run", "show", waiting[:6])
     assert several.code == 2 and waiting in several.err and "alone" in several.err
     assert home.call("run", "show", NOWHERE).code == 3
+    assert "or `last`: the newest run" in home.call("run", "show", "--help").out
     for odd in ("", waiting[:5], "newest", waiting + "0"):
         wrong = home.call("run", "show", odd)
         assert wrong.code == 2 and "or last" in wrong.err
@@ -234,7 +235,8 @@ def test_what_a_watch_has_shown_stays_when_it_is_interrupted(home: Folder) -> No
     _, said = watching.communicate()
     live = home.call("run", "clear", run_id, "nap")
     assert live.code == 6 and "ask for --cancel-running" in live.err
-    assert home.call("run", "cancel", run_id).code == 0
+    cancelled = home.call("run", "cancel", run_id)
+    assert cancelled.code == 0 and cancelled.err == f"next:  glidepath run watch {run_id}\n"
     assert watching.returncode == 130
     assert f"glidepath run watch {run_id}" in said and f"glidepath run cancel {run_id}" in said
     erased = seen.decode().rpartition("\x1b[2K")[2]

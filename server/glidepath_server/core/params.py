@@ -90,7 +90,7 @@ class ParamsSchema:
             return [Violation(at, "a schema with a $ref that leads nowhere", f"every $ref inside the schema ({error})")]
 
     def _unknown(self, params: Mapping[str, Any], at: str) -> Iterator[Violation]:
-        if "additionalProperties" in self._schema or "patternProperties" in self._schema:
+        if self._schema.get("additionalProperties", False) is not False or "patternProperties" in self._schema:
             return
         known = list(self._schema.get("properties", {}))
         for name in params:

@@ -385,7 +385,7 @@ def _pool(at: str, name: str | None, slots: int | None, pools: Mapping[str, int]
             shown(name),
             f"a pool of this namespace; did you mean {close[0]}?"
             if close
-            else "a pool of this namespace; create it first (SetPool with its name and slots)",
+            else "a pool of this namespace; make it first: SetPool",
         )
     elif slots is not None and slots > pools[name]:
         yield Violation(f"{at}.pool_slots", str(slots), f"at most {pools[name]}, the slots of pool {name}")

@@ -40,6 +40,11 @@ def to_error(error: Any, method: str, address: str) -> RpcError:
     return kind(message, details.violations, code=code.name, method=method, reason=details.reason)
 
 
+def _cause(details: str) -> str:
+    """The cause at the end of what gRPC tells of a connection; the way to it is nobody's business."""
+    return details.rstrip("]").rpartition(": ")[2] or details
+
+
 def _message(code: grpc.StatusCode, details: str, method: str, address: str, by_server: bool) -> str:
     """The server's own words say what to do; what comes from the connection needs ours."""
     match code:
@@ -47,7 +52,7 @@ def _message(code: grpc.StatusCode, details: str, method: str, address: str, by_
             return f"{details}. Give a valid token: GLIDEPATH_TOKEN, GLIDEPATH_TOKEN_FILE or Client(token=...)"
         case grpc.StatusCode.UNAVAILABLE if not by_server:
             return (
-                f"cannot reach Glidepath at {address} ({details}). Check that the server runs there: `glidepath up` "
+                f"cannot reach Glidepath at {address} ({_cause(details)}). Check that the server runs there: `glidepath up` "
                 "starts one on this machine, GLIDEPATH_ADDRESS names another"
             )
         case grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -1,0 +1,75 @@
+"""From the words of the protocol, in which a server answers, to the words that are typed here. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+# What answers name, and the command that does it.
+COMMANDS = {
+    "SetPool": "glidepath pool set NAME SLOTS",
+    "ListPools": "glidepath pool list",
+    "DeletePool": "glidepath pool delete NAME",
+    "CreateNamespace": "glidepath namespace create NAME",
+    "ListNamespaces": "glidepath namespace list",
+    "CreateToken": "glidepath token create NAME --role ROLE",
+    "ListTokens": "glidepath token list",
+    "RevokeToken": "glidepath token revoke TOKEN_ID",
+    "ListWorkers": "glidepath workers",
+    "ListAuditEvents": "glidepath audit",
+    "ListIncidents": "glidepath incidents",
+    "ReleaseDagRun": "glidepath run release RUN_ID",
+    "RegisterDagVersion": "glidepath dag register PATH",
+    "GetDag": "glidepath dag show DAG_ID",
+    "ListDags": "glidepath dag list",
+    "ListDagVersions": "glidepath dag versions DAG_ID",
+    "GetDagVersion": "glidepath dag show DAG_ID --version VERSION",
+    "DiffDagVersions": "glidepath dag diff DAG_ID",
+    "SetDagAlias": "glidepath dag alias DAG_ID ALIAS VERSION",
+    "PauseDag": "glidepath dag pause DAG_ID",
+    "UnpauseDag": "glidepath dag unpause DAG_ID",
+    "TriggerDagRuns": "glidepath dag trigger DAG_ID",
+    "GetDagRun": "glidepath run show RUN_ID",
+    "ListDagRuns": "glidepath run list",
+    "ListTaskInstances": "glidepath run show RUN_ID",
+    "ListAttempts": "glidepath run show RUN_ID",
+    "WatchDagRun": "glidepath run watch RUN_ID",
+    "StreamLogs": "glidepath run logs RUN_ID",
+    "CancelDagRun": "glidepath run cancel RUN_ID",
+    "CancelTaskInstances": "glidepath run cancel RUN_ID --task TASK_ID",
+    "ClearTaskInstances": "glidepath run clear RUN_ID TASK_ID",
+    "RerunDagRun": "glidepath run rerun RUN_ID",
+    "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",
+    "ExplainDagRun": "glidepath run explain RUN_ID",
+}
+# The fields of a request as the options and arguments that fill them, the longest first.
+_FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(r"\bruns\[0\]\.params\.(?=\w)"), "--param "),
+    (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
+    (re.compile(r"\bruns\[0\]\.dag_id: "), ""),
+    (re.compile(r"\bruns\[0\]\.dag_version_number\b"), "--version"),
+    (re.compile(r"\bruns\[0\]\.(\w+)"), lambda found: "--" + found[1].replace("_", "-")),
+]
+_NAMES = re.compile(rf"\b({'|'.join(sorted(COMMANDS, key=len, reverse=True))})\b")
+# What is missing, by the words of the answer, and where to look for it.
+_LISTS = [
+    (re.compile(r"\btoken\b"), "glidepath token list"),
+    (re.compile(r"\bpool\b"), "glidepath pool list"),
+    (re.compile(r"\bversion\b|\balias\b"), "glidepath dag versions DAG_ID"),
+    (re.compile(r"\bDAG\b"), "glidepath dag list"),
+    (re.compile(r"\bnamespace\b"), "glidepath namespace list"),
+    (re.compile(r"\btask\b|\boutput\b|\battempt\b"), "glidepath run show RUN_ID"),
+    (re.compile(r"\brun\b"), "glidepath run list"),
+]
+
+
+def ours(text: str) -> str:
+    """The text in the words of this command."""
+    for pattern, words in _FIELDS:
+        text = pattern.sub(words, text)
+    return _NAMES.sub(lambda found: COMMANDS[found[1]], text)
+
+
+def where_to_look(text: str) -> str:
+    """The command that lists what this answer says is not there."""
+    return next((f"look at what there is: {listed}" for pattern, listed in _LISTS if pattern.search(text)), "")
