@@ -1,0 +1,1 @@
+"""One file per theme; each judge is a pure function from facts to a verdict."""

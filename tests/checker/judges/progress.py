@@ -1,0 +1,158 @@
+"""I12: a run that has not ended always owns something that moves it, or that says what it waits for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from tests.checker.facts import Attempt, Facts, Moment, Queued, Run, Version
+from tests.checker.judges.limits import limit_of, needs_of
+from tests.checker.machines import RUN_FINAL, rule_says
+from tests.checker.report import Break, Verdict, judged
+
+# What a loop of the server does by itself, or a sweep has to rescue, is done within this time.
+GRACE = timedelta(seconds=30)
+
+
+def judge_progress(facts: Facts) -> Verdict:
+    """I12, at each moment that was seen."""
+    waiting = 0
+    breaks: list[Break] = []
+    for moment in facts.moments:
+        look = _Look(facts, moment)
+        for run in moment.runs:
+            waiting += run.state not in RUN_FINAL
+            breaks += look.judge(run)
+        breaks += [*look.rows(), *look.events()]
+    return judged("I12", "runs seen that had not ended", waiting, breaks)
+
+
+class _Look:
+    """One moment, by run and task."""
+
+    def __init__(self, facts: Facts, moment: Moment) -> None:
+        self.facts, self.moment = facts, moment
+        self.queued: dict[str, dict[str, Queued]] = defaultdict(dict)
+        self.live: dict[str, dict[str, Attempt]] = defaultdict(dict)
+        for row in moment.queued:
+            self.queued[row.key.run_id][row.key.task_id] = row
+        for attempt in moment.live:
+            self.live[attempt.key.run_id][attempt.key.task_id] = attempt
+        self.active = Counter((r.namespace, r.dag_id) for r in moment.runs if r.admitted and r.state not in RUN_FINAL)
+
+    @cached_property
+    def trying(self) -> Counter[int]:
+        """How many rows may be claimed at once, by each limit that has a say."""
+        rows = (row for row in self.moment.queued if row.due and not row.parked_on)
+        return Counter(limit_id for row in rows for limit_id in needs_of(self.facts, self.moment, row.key))
+
+    def judge(self, run: Run) -> Iterator[Break]:
+        version = self.facts.version_by_id.get(run.version_id)
+        if version is None:
+            yield Break.of("a run is pinned to a version that is not there", run)
+        elif run.quarantined:
+            return  # waits for an operator, and an incident says so
+        elif run.state in RUN_FINAL:
+            yield from self._left_behind(run)
+        elif run.state == "queued":
+            yield from self._not_started(run)
+        else:
+            yield from self._tasks(run, version)
+
+    def _left_behind(self, run: Run) -> Iterator[Break]:
+        for row in [*self.queued[run.run_id].values(), *self.live[run.run_id].values()]:
+            yield Break.of("a run has ended, and this is left of it", run, row)
+
+    def _not_started(self, run: Run) -> Iterator[Break]:
+        if self._young(run.create_time):
+            return
+        if run.admitted:
+            yield Break.of("a run was admitted, and nobody starts it", run)
+            return
+        limit = limit_of(self.moment, run.namespace, "dag_runs", run.dag_id)
+        room = limit.room if limit else None
+        vacant = room is None or self.active[run.namespace, run.dag_id] < room
+        if vacant and not any(self._young(time) for time in self._run_ends(run)):
+            yield Break.of("a run waits for a place among the active runs of its DAG, and there is one", run)
+
+    def _run_ends(self, run: Run) -> Iterator[datetime]:
+        for event in self.facts.events:
+            other = self.facts.runs.get(event.run_id)
+            if (
+                event.run_state in RUN_FINAL
+                and other
+                and (other.namespace, other.dag_id) == (run.namespace, run.dag_id)
+            ):
+                yield event.time
+
+    def _young(self, time: datetime) -> bool:
+        return time > self.moment.now - GRACE
+
+    def _tasks(self, run: Run, version: Version) -> Iterator[Break]:
+        board = dict(zip((task.task_id for task in version.tasks), run.board, strict=False))
+        if "released" not in run.board and "restarting" not in run.board:
+            yield Break.of("a run goes on, and nothing of it is released", run)
+        for task in version.tasks:
+            state = board[task.task_id]
+            row, live = self.queued[run.run_id].get(task.task_id), self.live[run.run_id].get(task.task_id)
+            rows = [each for each in (row, live) if each is not None]
+            if state in ("released", "restarting"):
+                if not rows:
+                    yield Break.of(f"{task.task_id} is {state}, and neither queued nor live", run)
+                elif len(rows) > 1:
+                    yield Break.of(f"{task.task_id} is queued and live at once", run, *rows)
+                elif state == "restarting" and (live is None or live.cancel_requested_time is None):
+                    yield Break.of(f"{task.task_id} is to restart, and its attempt was not told to end", run, *rows)
+            elif rows:
+                yield Break.of(f"{task.task_id} is {state}, and yet queued or live", run, *rows)
+            elif state == "scheduled" and rule_says(task.rule, [board[each] for each in task.upstream]) != state:
+                yield Break.of(f"{task.task_id} waits, though its trigger rule has decided", run)
+
+    def rows(self) -> Iterator[Break]:
+        """What is queued is due, has a time to come, or a limit that is full."""
+        if self.moment is self.facts.last:
+            yield from self._orphans()
+        for row in self.moment.queued:
+            if not row.due and not self._young(row.available_time):
+                yield Break.of("its time came, and it is not due", row)
+            elif row.parked_on > 0 and not self._young(row.queue_time):
+                yield from self._parked(row)
+
+    def _orphans(self) -> Iterator[Break]:
+        ends = {session.session_id: session.end_time for session in self.facts.sessions}
+        for attempt in self.moment.live:
+            ended = ends.get(attempt.session_id, attempt.start_time)
+            if ended is not None and not self._young(ended):
+                yield Break.of("live in a session that has ended long ago", attempt)
+
+    def _parked(self, row: Queued) -> Iterator[Break]:
+        limit = next((each for each in self.moment.limits if each.limit_id == row.parked_on), None)
+        if limit is None:
+            yield Break.of("parked on a limit that is not there", row)
+            return
+        used = sum(holder.slots for holder in self.moment.holders if holder.limit_id == limit.limit_id)
+        free = None if limit.room is None else limit.room - used
+        needs = needs_of(self.facts, self.moment, row.key).get(limit.limit_id, 0)
+        if (
+            (free is None or free >= max(needs, 1))
+            and not self.trying[limit.limit_id]
+            and not self._freed_lately(limit.limit_id)
+        ):
+            yield Break.of("parked on a limit that has room", row, limit)
+
+    def _freed_lately(self, limit_id: int) -> bool:
+        return any(
+            attempt.end_time and self._young(attempt.end_time) and attempt.end_time <= self.moment.now
+            for attempt in self.facts.attempts
+            if limit_id in needs_of(self.facts, self.moment, attempt.key)
+        )
+
+    def events(self) -> Iterator[Break]:
+        aside = {run.run_id for run in self.moment.runs if run.quarantined}
+        for run_id, since in self.moment.waiting_events:
+            if run_id not in aside and not self._young(since):
+                yield Break.of(
+                    f"an event has waited for run {run_id[-8:]} since {since:%H:%M:%S}, and it is not stepped"
+                )

@@ -1,0 +1,98 @@
+"""The published rules, in the checker's own words: states, arrows, trigger rules, budgets.
+
+Written from docs/states.md and proto/glidepath/registry/v1/dag.proto, not from the code that is being checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+TASK_ARROWS = {
+    "scheduled": {
+        "release": "released",
+        "skip": "skipped",
+        "upstream_fail": "upstream_failed",
+        "cancel": "cancelled",
+    },
+    "released": {
+        "succeed": "success",
+        "fail": "failed",
+        "skip": "skipped",
+        "cancel": "cancelled",
+        "retry": "released",
+        "restart": "restarting",
+        "clear": "scheduled",
+    },
+    "restarting": {"restart": "restarting", "clear": "scheduled", "release": "released", "cancel": "cancelled"},
+    "success": {"clear": "scheduled"},
+    "failed": {"clear": "scheduled"},
+    "upstream_failed": {"clear": "scheduled"},
+    "skipped": {"clear": "scheduled"},
+    "cancelled": {"clear": "scheduled"},
+}
+TASK_FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
+TASK_BAD = frozenset({"failed", "upstream_failed", "cancelled"})
+
+ATTEMPT_ENDS = frozenset({"success", "failed", "timed_out", "lost", "deferred", "skipped", "cancelled", "returned"})
+ATTEMPT_ARROWS = {"running": {state: state for state in ATTEMPT_ENDS}}
+
+RUN_ARROWS = {
+    "queued": {"start": "running", "cancel": "cancelled"},
+    "running": {"succeed": "success", "fail": "failed", "cancel": "cancelled", "clear": "running"},
+    "success": {"clear": "running"},
+    "failed": {"clear": "running"},
+    "cancelled": {"clear": "running"},
+}
+RUN_FINAL = frozenset({"success", "failed", "cancelled"})
+
+# Which end of an attempt may stand behind which end of its task.
+ENDS_BEHIND = {
+    "success": {"success"},
+    "skipped": {"skipped"},
+    "failed": {"failed", "timed_out", "lost", "returned", "deferred"},
+    "cancelled": {"cancelled", "failed", "timed_out", "lost", "returned", "deferred"},
+}
+# What an operator does, as the audit trail names it.
+CLEARS = frozenset({"task_instance.clear", "dag_run.rerun"})
+CANCELS = frozenset({"dag_run.cancel", "task_instance.cancel"})
+# Take-backs of one task instance before it fails.
+REDELIVERIES_MAX = 5
+
+
+def task_may_go(was: str, now: str) -> bool:
+    """Whether one arrow leads from one state of a task to another."""
+    return now in TASK_ARROWS.get(was, {}).values()
+
+
+def run_may_go(was: str, now: str) -> bool:
+    """Whether a run can get from one state to another in one step, in which it may cross several arrows."""
+    if was == now:
+        return True
+    seen, stack = set(), [was]
+    while stack:
+        for state in RUN_ARROWS.get(stack.pop(), {}).values():
+            if state not in seen:
+                seen.add(state)
+                stack.append(state)
+    return now in seen
+
+
+def rule_says(rule: str, upstream: Iterable[str]) -> str:
+    """What a trigger rule makes of the states of the upstreams: released, skipped, upstream_failed, or scheduled for
+    wait."""
+    states = list(upstream)
+    waits = any(state not in TASK_FINAL for state in states)
+    bad = any(state in TASK_BAD for state in states)
+    if rule == "always":
+        return "released"
+    if rule == "one_failed":
+        return "released" if bad else "scheduled" if waits else "skipped"
+    if rule == "all_done":
+        return "scheduled" if waits else "released"
+    if rule not in ("all_success", "none_failed"):
+        raise ValueError(f"trigger rule {rule!r} is not one that the checker knows")
+    if bad:
+        return "upstream_failed"
+    if waits:
+        return "scheduled"
+    return "skipped" if rule == "all_success" and "skipped" in states else "released"

@@ -1,0 +1,276 @@
+"""Rows of a Glidepath database as facts: one read-only snapshot, in names instead of indexes.
+
+The number of the transaction that wrote a row is its system column `xmin`. It is the truth for tables whose rows are
+written once (events, ended attempts, audit, requests, run keys), and is read of no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from tests.checker.facts import (
+    LIVE,
+    Attempt,
+    AttemptKey,
+    Audit,
+    Facts,
+    Holder,
+    Limit,
+    Moment,
+    Queued,
+    Request,
+    Run,
+    RunEvent,
+    Session,
+    Task,
+    Version,
+)
+from tests.checker.journals import Journals, read_journals
+
+# The bytes of a board, as schema.sql and dag_run_event keep them.
+TASK_STATES = {
+    0: "scheduled",
+    1: "released",
+    2: "restarting",
+    10: "success",
+    11: "failed",
+    12: "upstream_failed",
+    13: "skipped",
+    14: "cancelled",
+}
+
+_EVENTS = """
+select dag_run_id, revision, event_time, run_state, task_indexes, states, note, xmin::text::bigint as transaction
+from dag_run_event order by xmin::text::bigint, dag_run_id, revision"""
+_HAS_OUTPUT = """
+exists (select from task_output o where (o.dag_run_id, o.task_index, o.map_index, o.attempt_number)
+        = (a.dag_run_id, a.task_index, a.map_index, a.attempt_number)) as has_output"""
+_ENDED = f"""
+select a.*, a.xmin::text::bigint as transaction, {_HAS_OUTPUT} from task_attempt a order by a.xmin::text::bigint"""
+_LIVE = f"select a.*, {_HAS_OUTPUT} from live_attempt a order by a.start_time"
+
+
+async def read_facts(
+    database_url: str, journals: Path | Journals | None = None, *, earlier: Sequence[Moment] = ()
+) -> Facts:
+    """Everything that there is to judge: the database now, journals, and moments that were seen on the way."""
+    told = read_journals(journals) if isinstance(journals, Path) else journals or Journals()
+    async with _snapshot(database_url) as reader:
+        moment = await reader.moment()
+        facts = await reader.history()
+        return Facts(
+            **facts,
+            moments=(*earlier, moment),
+            worker_entries=told.workers,
+            client_entries=told.clients,
+            ledger=told.ledger,
+            faults=told.faults,
+        )
+
+
+async def read_moment(database_url: str) -> Moment:
+    """What is queued, live and held now."""
+    async with _snapshot(database_url) as reader:
+        return await reader.moment()
+
+
+@asynccontextmanager
+async def _snapshot(database_url: str) -> AsyncIterator[_Reader]:
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            reader = _Reader(connection)
+            await reader.learn_versions()
+            yield reader
+    finally:
+        await connection.close()
+
+
+class _Reader:
+    """One snapshot. Versions come first: they say what the indexes of tasks mean."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+        self.versions: list[Version] = []
+        self.names: dict[UUID, tuple[str, ...]] = {}
+
+    async def learn_versions(self) -> None:
+        self.versions = [
+            _version(row) for row in await self._fetch("select * from dag_version order by dag_version_id")
+        ]
+        ids = {each.version_id: tuple(task.task_id for task in each.tasks) for each in self.versions}
+        for row in await self._fetch("select dag_run_id, dag_version_id from dag_run"):
+            self.names[row["dag_run_id"]] = ids.get(row["dag_version_id"], ())
+
+    async def _fetch(self, query: str) -> list[Any]:
+        return await self.connection.fetch(query)
+
+    def _task(self, run_id: UUID, index: int) -> str:
+        """A task's name; its index where nothing says what that means."""
+        names = self.names.get(run_id, ())
+        return names[index] if 0 <= index < len(names) else f"task {index}"
+
+    def _key(self, row: Any) -> AttemptKey:
+        return AttemptKey(
+            str(row["dag_run_id"]),
+            self._task(row["dag_run_id"], row["task_index"]),
+            row["map_index"],
+            row["attempt_number"],
+        )
+
+    # ---- what changes
+    async def moment(self) -> Moment:
+        now = await self.connection.fetchval("select clock_timestamp() + shift from clock")
+        waiting = await self._fetch("select dag_run_id, create_time from run_inbox order by inbox_id")
+        return Moment(
+            now=now,
+            runs=tuple(self._run(row) for row in await self._fetch("select * from dag_run order by dag_run_id")),
+            queued=tuple(self._queued(row) for row in await self._fetch("select * from task_queue order by order_key")),
+            live=tuple(self._attempt(row) for row in await self._fetch(_LIVE)),
+            limits=tuple(_limit(row) for row in await self._fetch("select * from concurrency_limit order by limit_id")),
+            holders=tuple(self._holder(row) for row in await self._fetch("select * from limit_holder")),
+            waiting_events=tuple((str(row["dag_run_id"]), row["create_time"]) for row in waiting),
+        )
+
+    def _run(self, row: Any) -> Run:
+        size = len(self.names.get(row["dag_run_id"], ()))
+        return Run(
+            run_id=str(row["dag_run_id"]),
+            version_id=row["dag_version_id"],
+            namespace=row["namespace"],
+            dag_id=row["dag_id"],
+            revision=row["revision"],
+            state=row["state"],
+            board=_states(row["board"][:size]),
+            create_time=row["create_time"],
+            intent=row["intent"],
+            admitted=row["admitted"],
+            quarantined=row["quarantined"],
+        )
+
+    def _queued(self, row: Any) -> Queued:
+        return Queued(self._key(row), row["queue_time"], row["available_time"], row["due"], row["parked_on"])
+
+    def _holder(self, row: Any) -> Holder:
+        name = self._task(row["dag_run_id"], row["task_index"])
+        return Holder(row["limit_id"], str(row["dag_run_id"]), name, row["map_index"], row["slots"])
+
+    def _attempt(self, row: Any) -> Attempt:
+        return Attempt(
+            key=self._key(row),
+            state=row.get("state", LIVE),
+            session_id=str(row["session_id"]),
+            queue_time=row["queue_time"],
+            start_time=row["start_time"],
+            end_time=row.get("end_time"),
+            transaction=row.get("transaction", 0),
+            cancel_requested_time=row.get("cancel_requested_time"),
+            has_output=row["has_output"],
+        )
+
+    # ---- what stays
+    async def history(self) -> dict[str, Any]:
+        shift: timedelta = await self.connection.fetchval("select shift from clock")
+        quarantines = await self._fetch("select dag_run_id from incident where kind = 'run_quarantined'")
+        return {
+            "versions": tuple(self.versions),
+            "events": tuple(self._event(row) for row in await self._fetch(_EVENTS)),
+            "attempts": tuple(self._attempt(row) for row in await self._fetch(_ENDED)),
+            "audits": tuple(_audit(row) for row in await self._fetch(_written_once("audit_event", "audit_event_id"))),
+            "requests": tuple(_request(row) for row in await self._fetch(_written_once("request", "create_time"))),
+            "sessions": tuple(_session(row) for row in await self._fetch("select * from worker_session")),
+            "run_keys": tuple(
+                (str(row["dag_run_id"]), row["transaction"])
+                for row in await self._fetch(_written_once("dag_run_key", "dag_run_id"))
+            ),
+            "quarantined": frozenset(str(row["dag_run_id"]) for row in quarantines),
+            "clock_shift_seconds": shift.total_seconds(),
+        }
+
+    def _event(self, row: Any) -> RunEvent:
+        run_id = row["dag_run_id"]
+        tasks = (self._task(run_id, index) for index in row["task_indexes"])
+        return RunEvent(
+            run_id=str(run_id),
+            revision=row["revision"],
+            time=row["event_time"],
+            transaction=row["transaction"],
+            run_state=row["run_state"],
+            changes=tuple(zip(tasks, _states(row["states"]), strict=True)),
+            note=row["note"],
+        )
+
+
+def _written_once(table: str, order: str) -> str:
+    return f"select *, xmin::text::bigint as transaction from {table} order by xmin::text::bigint, {order}"
+
+
+def _states(codes: Iterable[int]) -> tuple[str, ...]:
+    """Names of states; a code that nobody knows stays a number, which no arrow leads to."""
+    return tuple(TASK_STATES.get(code, f"code {code}") for code in codes)
+
+
+def _version(row: Any) -> Version:
+    spec = json.loads(row["spec"])
+    return Version(
+        version_id=row["dag_version_id"],
+        namespace=row["namespace"],
+        dag_id=row["dag_id"],
+        number=row["dag_version_number"],
+        tasks=tuple(map(_task, spec["tasks"])),
+        create_time=row["create_time"],
+        content_hash=row["content_hash"],
+        spec_hash=hashlib.sha256(row["spec"].encode()).hexdigest(),
+        run_timeout_seconds=spec.get("run_timeout_seconds"),
+    )
+
+
+def _task(spec: dict[str, Any]) -> Task:
+    policy, handler = spec["policy"], spec["handler"]
+    return Task(
+        task_id=spec["task_id"],
+        upstream=tuple(spec.get("upstream_task_ids", ())),
+        rule=spec["trigger_rule"],
+        retries_max=policy["retry"]["retries_max"],
+        losses_max=policy["retry"]["losses_max"],
+        timeout_seconds=policy.get("execution_timeout_seconds"),
+        grace_seconds=policy["cancel_grace_seconds"],
+        pool=policy.get("pool_name"),
+        pool_slots=policy.get("pool_slots", 1),
+        handler_name=handler["name"],
+        handler_version=handler.get("version", ""),
+    )
+
+
+def _limit(row: Any) -> Limit:
+    return Limit(row["limit_id"], row["namespace"], row["kind"], row["name"], row["capacity"], row["paused"])
+
+
+def _audit(row: Any) -> Audit:
+    return Audit(
+        row["audit_event_id"],
+        row["event_time"],
+        row["transaction"],
+        row["namespace"],
+        row["actor"],
+        row["action"],
+        row["target"],
+        json.loads(row["detail"]),
+    )
+
+
+def _request(row: Any) -> Request:
+    return Request(row["namespace"], row["request_id"], row["method"], row["transaction"], row["create_time"])
+
+
+def _session(row: Any) -> Session:
+    return Session(str(row["session_id"]), row["worker_identity"], row["state"], row["connect_time"], row["end_time"])

@@ -1,0 +1,157 @@
+"""Run events played again: the board of each run after each step, and which arrow was crossed when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, lru_cache
+
+from tests.checker.facts import Attempt, Facts, Run, RunEvent, Version
+from tests.checker.machines import CANCELS, CLEARS, TASK_FINAL, rule_says
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A task that got another state. `said` is what its trigger rule said then, of a task that was scheduled."""
+
+    event: RunEvent
+    task_id: str
+    was: str
+    now: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """At `event` the run (`tasks` empty) or some of its tasks were told to end, until `until` (exclusive; 0: for good).
+
+    `out` are the tasks that had been released by then.
+    """
+
+    event: RunEvent
+    tasks: frozenset[str]
+    until: int
+    out: frozenset[str]
+    cause: object
+
+    def covers(self, task_id: str) -> bool:
+        return not self.tasks or task_id in self.tasks
+
+    def holds_at(self, revision: int) -> bool:
+        return revision >= self.event.revision and (not self.until or revision < self.until)
+
+
+@dataclass
+class History:
+    """One run, replayed. `before` and `after` give the run's state around each revision, `board` that of the end."""
+
+    run: Run
+    version: Version
+    events: list[RunEvent]
+    arrows: list[Arrow] = field(default_factory=list)
+    board: dict[str, str] = field(default_factory=dict)
+    open_after: dict[int, int] = field(default_factory=dict)
+    """How many tasks were not final after a revision."""
+    bad_after: dict[int, bool] = field(default_factory=dict)
+    out_before: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Released tasks before a revision; kept for the steps in which an operator had a say."""
+
+    @cached_property
+    def revision_at(self) -> dict[datetime, int]:
+        return {event.time: event.revision for event in self.events}
+
+    @cached_property
+    def event_in(self) -> dict[int, RunEvent]:
+        """By transaction."""
+        return {event.transaction: event for event in self.events}
+
+    @cached_property
+    def clears(self) -> dict[str, list[int]]:
+        """Revisions at which a task began a new generation."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for arrow in self.arrows:
+            if arrow.now == "scheduled":
+                found[arrow.task_id].append(arrow.event.revision)
+        return found
+
+    def release_of(self, attempt: Attempt) -> int | None:
+        """The revision that released an attempt: it was queued at that step's time."""
+        return self.revision_at.get(attempt.queue_time)
+
+    def generation_of(self, attempt: Attempt) -> int | None:
+        released = self.release_of(attempt)
+        if released is None:
+            return None
+        return sum(revision <= released for revision in self.clears.get(attempt.key.task_id, ()))
+
+
+@lru_cache(maxsize=2)
+def histories(facts: Facts) -> dict[str, History]:
+    """Every run that is there, by id."""
+    events: dict[str, list[RunEvent]] = defaultdict(list)
+    for event in facts.events:
+        events[event.run_id].append(event)
+    found = {}
+    for run_id, run in facts.runs.items():
+        version = facts.version_by_id.get(run.version_id)
+        if version is not None:
+            told = {audit.transaction for audit in facts.audits_by_run.get(run_id, ())}
+            found[run_id] = _replay(History(run, version, sorted(events[run_id], key=lambda e: e.revision)), told)
+    return found
+
+
+def _replay(history: History, told: set[int]) -> History:
+    tasks = {task.task_id: task for task in history.version.tasks}
+    board = history.board = dict.fromkeys(tasks, "scheduled")
+    still_open, bad = len(board), 0
+    for event in history.events:
+        if event.transaction in told or "timeout" in event.note:
+            history.out_before[event.revision] = frozenset(
+                t for t, s in board.items() if s in ("released", "restarting")
+            )
+        for task_id, now in event.changes:
+            was = board.get(task_id, "unknown")
+            task = tasks.get(task_id)
+            said = rule_says(task.rule, [board[each] for each in task.upstream]) if task and was == "scheduled" else ""
+            history.arrows.append(Arrow(event, task_id, was, now, said))
+            board[task_id] = now
+            still_open += (was in TASK_FINAL) - (now in TASK_FINAL)
+            bad += _is_bad(now) - _is_bad(was)
+        history.open_after[event.revision] = still_open
+        history.bad_after[event.revision] = bad > 0
+    return history
+
+
+def _is_bad(state: str) -> bool:
+    return state in ("failed", "upstream_failed", "cancelled")
+
+
+def cancels(facts: Facts, history: History) -> list[Cancel]:
+    """What operators and run timeouts told a run, or tasks of it, to end."""
+    audits = facts.audits_by_run.get(history.run.run_id, [])
+    cleared = sorted(
+        event.revision
+        for audit in audits
+        if audit.action in CLEARS and (event := history.event_in.get(audit.transaction)) is not None
+    )
+    found = []
+    for audit in audits:
+        event = history.event_in.get(audit.transaction)
+        if audit.action in CANCELS and event is not None:
+            named = audit.detail.get("task_ids", ())
+            tasks = frozenset(named) if isinstance(named, list | tuple) else frozenset[str]()
+            found.append(_cancel(history, event, tasks, cleared, audit))
+    if history.version.run_timeout_seconds is not None:
+        found += [
+            _cancel(history, event, frozenset(), cleared, event)
+            for event in history.events
+            if "run timeout" in event.note
+        ]
+    return found
+
+
+def _cancel(history: History, event: RunEvent, tasks: frozenset[str], cleared: list[int], cause: object) -> Cancel:
+    until = next((revision for revision in cleared if revision > event.revision), 0)
+    out = frozenset(t for t in history.out_before.get(event.revision, ()) if not tasks or t in tasks)
+    return Cancel(event, tasks, until, out, cause)
