@@ -44,7 +44,7 @@ async def test_a_failure_asks_for_a_retry_within_30_days(database_url: str) -> N
         ("hello.queue_names", {"queue_names": ["a\0b"]}),
         ("hello.labels", {"labels": {"zone": "a\0b"}}),
         ("hello.handlers", {"handlers": [pb.HandlerOffer(name="a\0b")]}),
-        ("hello.handlers", {"handlers": [pb.HandlerOffer(name=HANDLER, versions=["v" * 201])]}),
+        ("hello.handlers", {"handlers": [pb.HandlerOffer(name=HANDLER, versions=["v" * 501])]}),
         ("hello.resources", {"resources": {"a\0b": 1}}),
         ("hello.resources['gpu']", {"resources": {"gpu": math.nan}}),
         ("hello.resources['gpu']", {"resources": {"gpu": math.inf}}),

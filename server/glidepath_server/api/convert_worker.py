@@ -23,6 +23,8 @@ from .convert_common import invalid
 PROTOCOL_VERSION_MIN = 1
 PROTOCOL_VERSION_MAX = 1
 NAME_CHARACTERS_MAX = 200
+# As long as a task may name what it needs.
+OFFER_CHARACTERS_MAX = 500
 ITEMS_MAX = 1000
 RESOURCE_AMOUNT_MAX = 1e15
 URI_CHARACTERS_MAX = 2000
@@ -87,8 +89,8 @@ def _check_offer(hello: worker_service_pb2.Hello) -> None:
     names += [("resources", name) for name in hello.resources]
     names += [("handlers", text) for each in hello.handlers for text in (each.name, *each.versions)]
     for field, name in names:
-        if "\0" in name or len(name) > NAME_CHARACTERS_MAX:
-            raise invalid(f"hello.{field}", repr(name[:64]), f"up to {NAME_CHARACTERS_MAX} characters without NUL")
+        if "\0" in name or len(name) > OFFER_CHARACTERS_MAX:
+            raise invalid(f"hello.{field}", repr(name[:64]), f"up to {OFFER_CHARACTERS_MAX} characters without NUL")
     for name, amount in hello.resources.items():
         if not 0 <= amount <= RESOURCE_AMOUNT_MAX:
             raise invalid(f"hello.resources[{name!r}]", f"{amount:g}", f"0 to {RESOURCE_AMOUNT_MAX:g}")

@@ -71,18 +71,19 @@ class Outgoing:
         self.ready.set()
 
     def _put(self, field: str, item: Any, size: int) -> None:
-        weight = size + ITEM_BYTES + ITEM_WEIGHT_BYTES
-        if self.answers_bytes + weight > ANSWERS_BYTES_MAX:
+        size += ITEM_BYTES
+        answers_bytes = self.answers_bytes + size + ITEM_WEIGHT_BYTES
+        if answers_bytes > ANSWERS_BYTES_MAX:
             self._overflow()
             return
-        self.answers_bytes += weight
-        self._items.append((field, item, size + ITEM_BYTES))
+        self.answers_bytes = answers_bytes
+        self._items.append((field, item, size))
         self.ready.set()
 
     def take(self) -> pb.WorkResponse:
         """The next frame; an empty one when nothing waits."""
         frame, self._latest = self._latest, pb.WorkResponse()
-        size, items = 0, self._items
+        size, answers, items = 0, 0, self._items
         while items and (not size or size + items[0][2] <= self._frame_bytes):
             field, item, item_size = items.popleft()
             size += item_size
@@ -90,9 +91,10 @@ class Outgoing:
             if field == "assignments":
                 self.assigned_bytes -= item_size - ITEM_BYTES
                 continue
+            answers += item_size + ITEM_WEIGHT_BYTES
             if field == "cancels":
                 self._cancelling.discard(item.task_token)
-            self.answers_bytes -= item_size + ITEM_WEIGHT_BYTES
+        self.answers_bytes -= answers
         if not items:
             self.ready.clear()
         return frame

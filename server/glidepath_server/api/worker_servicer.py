@@ -223,21 +223,28 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         )
 
     async def _reports(self, results: Iterable[task_pb2.AttemptResult], session: Session) -> list[Report]:
-        reports = []
-        keys = [(message, unseal(message.task_token, self._secret)) for message in results]
+        own: list[tuple[task_pb2.AttemptResult, AttemptKey]] = []
+        strange: list[tuple[task_pb2.AttemptResult, AttemptKey]] = []
+        for message in results:
+            token = message.task_token
+            key = unseal(token, self._secret)
+            if key is None:
+                session.fence(token, UNKNOWN_TOKEN)
+            else:
+                (own if token in session.held else strange).append((message, key))
         # What this session was given is of its namespace; what it was not, is looked up.
-        strange = {
-            key.dag_run_id for message, key in keys if key is not None and message.task_token not in session.held
-        }
-        foreign = await self._outside(strange, session.offer.namespace)
-        for message, key in keys:
-            if key is None or key.dag_run_id in foreign:
+        foreign = await self._outside({key.dag_run_id for _, key in strange}, session.offer.namespace)
+        for message, key in strange:
+            if key.dag_run_id in foreign:
                 session.fence(message.task_token, UNKNOWN_TOKEN)
-                continue
+            else:
+                own.append((message, key))
+        reports = []
+        for message, key in own:
             report, refused = report_in(message, key, self._settings.output_inline_bytes_max, session)
-            session.unaccepted.pop(message.task_token, None)
+            session.unaccepted.pop(report.token, None)
             if refused:
-                session.refused[message.task_token] = refused
+                session.refused[report.token] = refused
             reports.append(report)
         session.unanswered += len(reports)
         return reports

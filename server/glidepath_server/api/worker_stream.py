@@ -122,7 +122,7 @@ class Session:
     def acknowledge(self, acks: list[tuple[Report, Verdict]]) -> None:
         for report, verdict in acks:
             self.forget(report.token)
-            reason = self.refused.pop(report.token, "")
+            reason = self.refused.pop(report.token, "") if self.refused else ""
             if reason and verdict is Verdict.ACCEPTED:
                 verdict = Verdict.REJECTED
             self.outgoing.acknowledge(report.token, verdict_out(verdict), reason)
