@@ -184,6 +184,6 @@ BUGS = (
                 "for row in reversed((await store.take_inbox(connection, curious))[1:]):",
             ),
         ),
-        ("tests/store",),
+        ("tests/store/test_blame.py", "tests/store/test_patient_lane.py"),
     ),
 )
