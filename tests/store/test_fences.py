@@ -16,7 +16,7 @@ from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations import sessions as operations
 from glidepath_server.operations.step_types import Command, Report, RunWork, Verdict
-from glidepath_server.store import limits, sessions
+from glidepath_server.store import engine, limits, sessions
 from glidepath_server.store.sessions import WorkerFacts
 
 AN_HOUR = 3600.0
@@ -111,6 +111,13 @@ async def test_work_that_is_not_due_or_has_no_slot_is_not_claimed(room: StepRoom
     assert not await gets_work(room, session_id)
 
 
+@pytest.mark.parametrize("pool_slots", [None, 1])
+async def test_work_of_a_run_in_quarantine_is_not_claimed(room: StepRoom, pool_slots: int | None) -> None:
+    await room.store_dag(1, pool_slots=pool_slots)
+    await engine.quarantine(room.watcher, await room.start_run(1), "its board is damaged")
+    assert not await gets_work(room, await room.session())
+
+
 async def test_a_cap_that_a_replica_has_not_heard_of_holds(room: StepRoom) -> None:
     await room.store_dag(2)
     run_id = await room.create_run(2)
@@ -122,6 +129,31 @@ async def test_a_cap_that_a_replica_has_not_heard_of_holds(room: StepRoom) -> No
         assert (await side.step_and_commit(started)).assigned == []
         assert (await side.step_and_commit()).assigned == []
     assert sorted(await room.queued()) == [0, 1]
+
+
+async def test_a_pause_that_a_replica_has_not_heard_of_holds_beside_a_pool(room: StepRoom) -> None:
+    await room.store_dag(1, pool_slots=1)
+    await room.start_run(1)
+    async with room.side() as side:
+        await side.seat(await room.session())
+        async with room.watcher.transaction():
+            await limits.set_paused(room.watcher, room.tasks_limit, True)
+        assert (await side.step_and_commit()).assigned == []
+    assert await room.queued() == {0: room.tasks_limit}
+
+
+async def test_pausing_waits_for_a_claim_that_takes_a_slot_of_a_pool(room: StepRoom) -> None:
+    await room.store_dag(1, pool_slots=1)
+    await room.start_run(1)
+    async with room.side() as claimer, room.side() as pauser:
+        await claimer.seat(await room.session())
+        assert len((await claimer.step()).assigned) == 1
+        await pauser.begin()
+        pause = await pauser.waits(limits.set_paused(pauser.connection, room.tasks_limit, True))
+        await claimer.commit()
+        await pause
+        await pauser.commit()
+    assert await room.holders(room.tasks_limit) == [0]
 
 
 # ---- sessions
