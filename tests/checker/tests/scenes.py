@@ -34,7 +34,7 @@ def task(task_id: str, *upstream: str, rule: str = "ALL_SUCCESS", version: str =
         task_id=task_id,
         upstream_task_ids=upstream,
         handler=dag_pb2.Handler(name=HANDLER, version=version),
-        trigger_rule=dag_pb2.TriggerRule.Value(f"TRIGGER_RULE_{rule}"),
+        trigger_rule=f"TRIGGER_RULE_{rule}",
         inputs={name: literal(value) for name, value in body.items()},
         policy=dag_pb2.TaskPolicy(retry=retry, **fields),
     )
