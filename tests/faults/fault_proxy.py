@@ -1,151 +1,149 @@
-"""A TCP link that a test can harm: cut it, refuse new connections, swallow one direction, or make it slow.
+"""`python -m tests.faults.fault_proxy --listen HOST:PORT --to HOST:PORT [--frames]`: a bad network for one's worker.
 
-It carries bytes and knows nothing of what they mean. The link runs on an event loop in a thread of its own; its methods
-are for the test's thread, and what they did is done when they return.
+For tests of a worker in any language. Start it as a child process between the worker and a server (plaintext), read
+its first line, `listening HOST:PORT` (port 0 lets the system choose), and let the worker go there. Then write one
+command a line to its stdin and read one line of answer from its stdout: `ok`, with counts where there are some, or
+`error` and what is wrong. What a command asks for is done when its answer comes. The end of stdin ends the proxy and
+every connection through it. WAY is `up`, from the worker to the server, or `down`; where it may be left out, both.
+
+    The whole link, until `mend`:
+    cut                                 reset every connection, and each new one
+    hold [WAY]                          nothing arrives until `mend`, then all of it: a cut that TCP survives
+    delay SECONDS [WAY]                 each piece of data is so long under way
+    throttle BYTES_PER_SECOND [WAY]     no connection carries more; 0: as much as it can
+    mend                                all is well again, frame rules included
+
+    Present connections only, for good:
+    half-open [WAY]                     they stay, and nothing that is sent over them arrives, nor that they ended
+
+    The next piece of bytes that anybody sends that way (they break a connection; nothing false may come of it):
+    duplicate WAY                       it arrives twice
+    reorder WAY                         it arrives behind the one that follows it
+    truncate WAY BYTES                  so many bytes of it arrive, then its connection ends
+
+    With --frames, of the frames of glidepath.worker.v1.WorkerService/Work (KIND is a field of WorkRequest or
+    WorkResponse, such as `up results` or `down result_acks`; COUNT is how often, always when left out):
+    drop-frames WAY KIND [COUNT]
+    duplicate-frames WAY KIND [COUNT]
+    delay-frames SECONDS WAY KIND [COUNT]
+
+    count                               `ok connections 2 refused 0`, then with --frames `WAY.KIND N` of what was seen
+
+A worker that keeps the contract passes these, whatever its language: a result is accepted once though `down
+result_acks` are dropped once and the link is cut (the second answer says DUPLICATE); an attempt whose `down
+assignments` were dropped comes again under a higher number; after `half-open down` the worker says hello on another
+connection within two heartbeat intervals and goes on with what it holds; after `hold` for longer than the lease what it
+brings is answered FENCED, and the processes of that attempt are gone.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Coroutine
-from typing import Any
+import argparse
+import sys
+from collections.abc import Callable, Sequence
 
-CHUNK_BYTES = 64 * 1024
+from tests.faults.fault_link import BOTH, FaultLink
+from tests.faults.fault_relay import FaultRelay
 
-
-class Connection:
-    """One connection through the link. `swallows_down`: what the server sends is read and thrown away."""
-
-    def __init__(self, client: StreamWriter, server: StreamWriter) -> None:
-        self.client, self.server = client, server
-        self.swallows_down = False
-
-    def reset(self) -> None:
-        for side in (self.client, self.server):
-            side.transport.abort()
+SUMMARY, _, COMMANDS = (__doc__ or "").partition("\n")
 
 
-class FaultProxy:
-    """A link from `address` to the server at `target` ("host:port"). `connections` and `refused` count since the start.
+class Proxy:
+    """A link and, for frames, a relay behind it. `obey` does what a line says."""
 
-    `delay_seconds` is how long each piece of data is under way, in both directions; it may be set at any time.
-    """
+    def __init__(self, listen: str, to: str, frames: bool) -> None:
+        self.relay = FaultRelay(to) if frames else None
+        self.link = FaultLink(self.relay.address if self.relay else to, listen)
 
-    def __init__(self, target: str) -> None:
-        self.host, port = target.rsplit(":", 1)
-        self.port = int(port)
-        self.address = ""
-        self.connections = self.refused = 0
-        self.delay_seconds = 0.0
-        self._refuses = False
-        self._open: set[Connection] = set()
-        self._handlers: set[asyncio.Task[Any]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
-        self._thread.start()
-        self._listener = self._run(self._listen())
-
-    def cut(self) -> None:
-        """Reset every connection, and each new one until `mend`."""
-        self._call(self._cut)
-
-    def mend(self) -> None:
-        """Take connections again."""
-        self._call(lambda: setattr(self, "_refuses", False))
-
-    def silence_server(self) -> None:
-        """Half open: present connections stay, and nothing that the server sends over them arrives."""
-        self._call(lambda: [setattr(each, "swallows_down", True) for each in self._open])
+    def obey(self, line: str) -> str:
+        """The answer to a command."""
+        name, *words = line.split() or [""]
+        try:
+            return " ".join(["ok", *(self._command(name)(*words) or [])])
+        except (ValueError, TypeError, KeyError) as error:
+            return f"error in {line.strip()!r}: {error}"
 
     def close(self) -> None:
-        """End the link and its thread."""
-        self._run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self.link.close()
+        if self.relay:
+            self.relay.close()
 
-    # ---- on the loop
-    async def _listen(self) -> asyncio.Server:
-        listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        host, port = listener.sockets[0].getsockname()
-        self.address = f"{host}:{port}"
-        return listener
-
-    def _cut(self) -> None:
-        self._refuses = True
-        for each in self._open:
-            each.reset()
-
-    async def _close(self) -> None:
-        self._listener.close()
-        self._cut()
-        await asyncio.gather(*self._handlers, return_exceptions=True)
-
-    async def _serve(self, from_client: StreamReader, to_client: StreamWriter) -> None:
-        if self._refuses:
-            self.refused += 1
-            to_client.transport.abort()
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
-        try:
-            from_server, to_server = await asyncio.open_connection(self.host, self.port)
-        except OSError:
-            to_client.transport.abort()  # nobody listens there: the client hears what it would hear from there
-            return
-        connection = Connection(to_client, to_server)
-        self._open.add(connection)
-        self.connections += 1
-        try:
-            await self._carry_both(connection, from_client, from_server)
-        finally:
-            self._open.discard(connection)
-            connection.reset()
-
-    async def _carry_both(self, connection: Connection, from_client: StreamReader, from_server: StreamReader) -> None:
-        """Until either side ends."""
-        ways = {
-            asyncio.create_task(self._carry(from_client, connection.server, lambda: False)),
-            asyncio.create_task(self._carry(from_server, connection.client, lambda: connection.swallows_down)),
+    def _command(self, name: str) -> Callable[..., Sequence[str] | None]:
+        link = self.link
+        commands: dict[str, Callable[..., Sequence[str] | None]] = {
+            "cut": link.cut,
+            "mend": self._mend,
+            "hold": lambda *ways: link.hold(*_ways(ways)),
+            "half-open": lambda *ways: link.half_open(*_ways(ways)),
+            "delay": lambda seconds, *ways: link.delay(float(seconds), *_ways(ways)),
+            "throttle": lambda rate, *ways: link.throttle(float(rate), *_ways(ways)),
+            "duplicate": lambda way: link.duplicate(*_ways([way])),
+            "reorder": lambda way: link.reorder(*_ways([way])),
+            "truncate": lambda way, size: link.truncate(*_ways([way]), int(size)),
+            "count": self._count,
+            **self._frame_commands(),
         }
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        if name not in commands:
+            raise ValueError(f"there is no command {name!r}; expected one of {', '.join(commands)}")
+        return commands[name]
 
-    async def _carry(self, source: StreamReader, sink: StreamWriter, swallows: Callable[[], bool]) -> None:
-        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        delivering = asyncio.create_task(self._deliver(under_way, sink, swallows))
-        try:
-            while data := await source.read(CHUNK_BYTES):
-                under_way.put_nowait((self._loop.time() + self.delay_seconds, data))
-            under_way.put_nowait((0.0, b""))
-            await delivering
-        finally:
-            delivering.cancel()
+    def _frame_commands(self) -> dict[str, Callable[..., None]]:
+        relay = self.relay
+        if relay is None:
+            return {}
+        return {
+            "drop-frames": lambda way, kind, count=None: _add(relay.drop(way, kind, _count(count))),
+            "duplicate-frames": lambda way, kind, count=None: _add(relay.duplicate(way, kind, _count(count))),
+            "delay-frames": lambda seconds, way, kind, count=None: _add(
+                relay.delay(way, kind, float(seconds), _count(count))
+            ),
+        }
 
-    async def _deliver(
-        self, under_way: asyncio.Queue[tuple[float, bytes]], sink: StreamWriter, swallows: Callable[[], bool]
-    ) -> None:
-        while True:
-            due, data = await under_way.get()
-            if not data:
-                return
-            await asyncio.sleep(max(0.0, due - self._loop.time()))
-            if not swallows():
-                sink.write(data)
-                await sink.drain()
+    def _mend(self) -> None:
+        self.link.mend()
+        if self.relay:
+            self.relay.mend()
 
-    # ---- from the test's thread
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+    def _count(self) -> list[str]:
+        seen = sorted(self.relay.seen.items()) if self.relay else []
+        frames = [f"{way}.{kind} {number}" for (way, kind), number in seen]
+        return [f"connections {self.link.connections} refused {self.link.refused}", *frames]
 
-    def _call(self, function: Callable[[], object]) -> None:
-        async def run() -> None:
-            function()
 
-        self._run(run())
+def _add(_: object) -> None:
+    """The rule holds; its counts are asked for by `count`."""
+
+
+def _ways(words: Sequence[str]) -> Sequence[str]:
+    for word in words:
+        if word not in BOTH:
+            raise ValueError(f"{word!r} is no way; expected {' or '.join(BOTH)}")
+    return words
+
+
+def _count(word: str | None) -> int | None:
+    return None if word is None else int(word)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until stdin ends."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults.fault_proxy",
+        description=COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
+    parser.add_argument("--to", required=True, metavar="HOST:PORT", help="where the server listens")
+    parser.add_argument("--frames", action="store_true", help="understand frames: the commands named *-frames")
+    options = parser.parse_args(arguments)
+    proxy = Proxy(options.listen, options.to, options.frames)
+    try:
+        print("listening", proxy.link.address, flush=True)
+        for line in sys.stdin:
+            print(proxy.obey(line), flush=True)
+    finally:
+        proxy.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from fault_proxy import FaultProxy
+from fault_link import FaultLink
+from fault_relay import FaultRelay
 
 from glidepath import load_dags
 from glidepath.client import Client
@@ -19,15 +22,24 @@ from glidepath.errors import Unavailable
 from glidepath_proto.run.v1 import run_pb2
 
 WAIT_SECONDS = 40.0
+INTERVAL_SECONDS = 0.5
+PORTS = (20_000, 32_000)
 
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
-    """Look again and again, up to a deadline: the other side is another process."""
+    """Look again and again, up to a deadline: the other side is another process. One that does not answer says no."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not _is(true):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(0.02)
+
+
+def _is(true: Callable[[], bool]) -> bool:
+    try:
+        return true()
+    except Unavailable:
+        return False
 
 
 def pass_seconds(seconds: float) -> None:
@@ -46,12 +58,11 @@ class House:
         self.database_url, self.folder = database_url, folder
         self.address = free_address()
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.proxies: list[FaultProxy] = []
+        self.links: list[FaultLink | FaultRelay] = []
 
-    def server(
-        self, *, address: str = "", lease_ttl_seconds: float = 3, crash_point: str = ""
-    ) -> subprocess.Popen[bytes]:
-        """Start a replica; short leases, so that a lost worker is judged within the test."""
+    def server(self, *, address: str = "", **settings: object) -> subprocess.Popen[bytes]:
+        """Start a replica; short leases unless told otherwise, so that a lost worker is judged within the test."""
+        chosen = {"lease_ttl_seconds": 3, "heartbeat_interval_seconds": INTERVAL_SECONDS, **settings}
         return self._start(
             "glidepath_server",
             "--database-url",
@@ -63,9 +74,7 @@ class House:
             str(self.folder / "admin"),
             "--bootstrap-worker-token-file",
             str(self.folder / "worker"),
-            GLIDEPATH_LEASE_TTL_SECONDS=str(lease_ttl_seconds),
-            GLIDEPATH_HEARTBEAT_INTERVAL_SECONDS="0.5",
-            GLIDEPATH_CRASH_POINT=crash_point,
+            **{f"GLIDEPATH_{name.upper()}": str(value) for name, value in chosen.items()},
         )
 
     def worker(
@@ -96,10 +105,17 @@ class House:
             GLIDEPATH_TOKEN_FILE=str(self.folder / "worker"),
         )
 
-    def proxy(self) -> FaultProxy:
+    def link(self) -> FaultLink:
         """A link to the first server that the test can harm."""
-        self.proxies.append(FaultProxy(self.address))
-        return self.proxies[-1]
+        link = FaultLink(self.address)
+        self.links.append(link)
+        return link
+
+    def relay(self) -> FaultRelay:
+        """The same for frames of the worker contract."""
+        relay = FaultRelay(self.address)
+        self.links.append(relay)
+        return relay
 
     def client(self, address: str = "") -> Client:
         wait_until(lambda: (self.folder / "admin").exists() and bool((self.folder / "admin").read_text()), "a token")
@@ -107,7 +123,7 @@ class House:
 
     def wait_for_answers(self, client: Client) -> None:
         """Until the control plane takes calls."""
-        wait_until(lambda: _answers(client), "the server answers")
+        wait_until(lambda: client.get_server_info() is not None, "the server answers")
 
     def register(self, file: str) -> Client:
         """A client of the server, once it answers, with the DAGs of a file of this folder registered."""
@@ -160,8 +176,8 @@ class House:
         return process
 
     def close(self) -> None:
-        for proxy in self.proxies:
-            proxy.close()
+        for link in self.links:
+            link.close()
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
@@ -169,16 +185,24 @@ class House:
 
 
 def free_address() -> str:
-    """An address of this machine where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """An address of this machine where nobody listens, of those that the system gives to nobody by itself."""
+    while True:
+        address = ("127.0.0.1", random.randrange(*PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(address)
+            return f"{address[0]}:{address[1]}"
 
 
 def finished(client: Client, run_id: str) -> run_pb2.DagRun:
     """The run, once it has ended."""
-    wait_until(lambda: client.get_dag_run(run_id).HasField("end_time"), "the run has ended")
-    return client.get_dag_run(run_id)
+    run = run_pb2.DagRun()
+
+    def ended() -> bool:
+        run.CopyFrom(client.get_dag_run(run_id))
+        return run.HasField("end_time")
+
+    wait_until(ended, "the run has ended")
+    return run
 
 
 def attempts(client: Client, run_id: str, task_id: str) -> list[tuple[int, str]]:
@@ -206,11 +230,3 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def _answers(client: Client) -> bool:
-    try:
-        client.get_server_info()
-    except Unavailable:
-        return False
-    return True

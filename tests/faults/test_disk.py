@@ -70,7 +70,7 @@ def test_a_full_disk_fails_what_needs_it_and_nothing_else(house: House) -> None:
 
 def test_a_result_that_the_disk_does_not_take_is_told_after_a_cut(house: House) -> None:
     house.server(lease_ttl_seconds=6)
-    link = house.proxy()
+    link = house.link()
     state = house.folder / "w1"
     state.mkdir()
     worker = house.worker("w1", address=link.address, state_dir=str(state), before=on_a_small_disk(state))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 
-from fault_world import House, any_alive, attempts, finished, pass_seconds, wait_until
+from fault_world import INTERVAL_SECONDS, House, any_alive, attempts, finished, pass_seconds, wait_until
 
 from glidepath_proto.run.v1 import run_pb2
-
-INTERVAL_SECONDS = 0.5
 
 
 def test_a_cut_that_ends_before_the_lease_costs_no_attempt(house: House) -> None:
     house.server(lease_ttl_seconds=6)
-    link = house.proxy()
+    link = house.link()
     house.worker("w1", address=link.address)
     client, run_id = house.start_waiting()
     link.cut()
@@ -30,7 +28,7 @@ def test_a_cut_that_ends_before_the_lease_costs_no_attempt(house: House) -> None
 
 def test_what_a_worker_brings_after_its_lease_is_fenced(house: House) -> None:
     house.server()
-    link = house.proxy()
+    link = house.link()
     house.worker("w1", address=link.address)
     client, run_id = house.start_waiting()
     link.cut()
@@ -56,11 +54,11 @@ def test_what_a_worker_brings_after_its_lease_is_fenced(house: House) -> None:
 
 def test_a_worker_leaves_a_server_that_has_fallen_silent(house: House) -> None:
     house.server()
-    link = house.proxy()
+    link = house.link()
     house.worker("w1", address=link.address)
     client, run_id = house.start_waiting()
     before = link.connections
-    link.silence_server()
+    link.half_open("down")
     silent_at = time.monotonic()
     wait_until(lambda: link.connections > before, "the worker has said hello again")
     assert time.monotonic() - silent_at < 6 * INTERVAL_SECONDS
@@ -71,8 +69,8 @@ def test_a_worker_leaves_a_server_that_has_fallen_silent(house: House) -> None:
 
 def test_a_link_slower_than_the_heartbeats_keeps_the_lease(house: House) -> None:
     house.server()
-    link = house.proxy()
-    link.delay_seconds = 0.3
+    link = house.link()
+    link.delay(0.3)
     house.worker("w1", address=link.address)
     client, run_id = house.start_waiting()
     pass_seconds(3 + INTERVAL_SECONDS)  # more than the lease of the hello

@@ -12,6 +12,7 @@ from glidepath_proto.run.v1 import run_pb2
 
 GRACE_SECONDS, SLACK_SECONDS = 1.0, 5.0
 TTL_SECONDS = 6.0  # leaves room for the grace of an exclusive task
+DELAY_SECONDS = 0.4
 
 
 def start(house: House, dag_id: str) -> tuple[Client, str]:
@@ -47,21 +48,21 @@ def test_a_cancel_ends_a_tree_that_resists(house: House) -> None:
 
 def test_an_exclusive_task_starts_with_its_permit_and_not_with_its_assignment(house: House) -> None:
     house.server(lease_ttl_seconds=TTL_SECONDS)
-    link = house.proxy()
-    link.delay_seconds = 0.4
+    link = house.link()
+    link.delay(DELAY_SECONDS)
     house.worker("w1", address=link.address)
     client, run_id = start(house, "alone")
     (attempt,) = client.list_attempts(run_id)
     began = float((house.folder / "stubborn.1.began").read_text())
     # The assignment, that it was accepted, and the permit were each under way for so long.
-    assert began - attempt.start_time.ToMicroseconds() / 1e6 > 3 * link.delay_seconds
+    assert began - attempt.start_time.ToMicroseconds() / 1e6 > 3 * DELAY_SECONDS
     house.let_go("stubborn")
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
 
 
 def test_an_exclusive_tree_is_gone_before_its_lease_is_granted_again(house: House) -> None:
     house.server(lease_ttl_seconds=TTL_SECONDS)
-    link = house.proxy()
+    link = house.link()
     house.worker("w1", address=link.address)
     client, run_id = start(house, "alone")
     house.worker("w2")
