@@ -52,8 +52,8 @@ def _message(code: grpc.StatusCode, details: str, method: str, address: str, by_
             return f"{details}. Give a valid token: GLIDEPATH_TOKEN, GLIDEPATH_TOKEN_FILE or Client(token=...)"
         case grpc.StatusCode.UNAVAILABLE if not by_server:
             return (
-                f"cannot reach Glidepath at {address} ({_cause(details)}). Check that the server runs there: `glidepath up` "
-                "starts one on this machine, GLIDEPATH_ADDRESS names another"
+                f"cannot reach Glidepath at {address} ({_cause(details)}). Check that the server runs there: "
+                "`glidepath up` starts one on this machine, GLIDEPATH_ADDRESS names another"
             )
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return (
