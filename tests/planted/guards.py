@@ -1,0 +1,280 @@
+"""The guards of the engine's statements: expected states, row locks, fences; each with a test that notices its absence.
+
+What the order of locks by id guards against is not here: a deadlock needs two sessions or limits in the wrong order at
+the wrong moment, and what is left when `order by` is taken away is any order, the right one included.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bugs import Edit
+from planting import PACKAGE
+
+FENCES = "tests/store/test_fences.py::test_"
+MEETINGS = "tests/store/test_interleavings.py::test_"
+HAND_OVER = "tests/store/test_hand_over.py::test_"
+OLD_STREAMS = "tests/store/test_old_streams.py::test_"
+PAIR = "tests/store/test_every_pair.py::test_every_pair"
+STEP, CLAIMS, SESSIONS = "operations/step_runs.py", "operations/claims.py", "operations/sessions.py"
+
+
+class Guard(NamedTuple):
+    """Where it stands, what is taken away, and the test that fails then."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    noticed_by: str
+
+
+def sql(statement: str, old: str, new: str = "", *, of: str = "engine") -> Edit:
+    """An edit within one statement of the store's queries."""
+    file = f"store/queries/{of}.sql"
+    _, mark, rest = (PACKAGE / file).read_text().partition(f"-- name: {statement}\n")
+    text = mark + rest.partition("\n-- name: ")[0]
+    if text.count(old) != 1:
+        raise ValueError(f"{statement} has this {text.count(old)} times instead of once:\n{old}")
+    return Edit(file, text, text.replace(old, new))
+
+
+def code(file: str, old: str, new: str = "") -> Edit:
+    return Edit(file, old, new)
+
+
+_JUDGED_GENERATION = """
+      and (r.generation is null or exists (select from worker_session w where w.session_id = l.session_id
+                                           and w.generation = r.generation))"""
+_WITHDRAWN = """using unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
+where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index"""
+_WITHDRAWN_OR_STEPPED_OVER = """where q.ctid = any(array(
+    select t.ctid from task_queue t
+    join unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index) using (dag_run_id, task_index)
+    for update of t skip locked))"""
+_FITS = "fits = placed[1].queue_id not in busy and placed[2].session_id in open_sessions"
+
+GUARDS = (
+    # ---- accept
+    Guard(
+        "accept: of this attempt number",
+        (sql("accept", "l.attempt_number = r.attempt_number and "),),
+        FENCES + "a_late_result_says_nothing_about_a_later_attempt",
+    ),
+    Guard(
+        "accept: of the session that was judged",
+        (sql("accept", " and (r.judged is null or r.judged = l.session_id)"),),
+        FENCES + "a_verdict_on_a_session_spares_what_was_bound_to_another_one_since",
+    ),
+    Guard(
+        "accept: of the generation that was judged",
+        (sql("accept", _JUDGED_GENERATION),),
+        OLD_STREAMS + "a_verdict_of_before_the_hello_changes_nothing_after_it",
+    ),
+    Guard(
+        "accept: a worker's word before a verdict",
+        (code(STEP, "if known.judged is not None and report.judged is None:", "if False:"),),
+        FENCES + "of_two_ends_of_one_attempt_in_a_batch_the_workers_counts_once",
+    ),
+    # ---- lock and write the run
+    Guard(
+        "lock_runs: locks",
+        (sql("lock_runs", "for no key update skip locked"),),
+        MEETINGS + "a_run_that_another_replica_holds_is_missed_and_its_report_is_then_a_duplicate",
+    ),
+    Guard(
+        "lock_runs: does not wait",
+        (sql("lock_runs", " skip locked"),),
+        MEETINGS + "a_run_that_another_replica_holds_is_missed_and_its_report_is_then_a_duplicate",
+    ),
+    Guard(
+        "lock_run_waiting: locks",
+        (sql("lock_run_waiting", "for no key update"),),
+        PAIR + "[accept/withdraw@1-accept]",
+    ),
+    Guard(
+        "write_step: at the revision that was read",
+        (sql("write_step", " and r.revision = u.revision"),),
+        FENCES + "a_board_that_somebody_else_has_written_is_not_overwritten",
+    ),
+    Guard(
+        "write_step: all boards or none",
+        (code(STEP, "if written != len(changed):", "if False:"),),
+        FENCES + "a_board_that_somebody_else_has_written_is_not_overwritten",
+    ),
+    # ---- withdraw, clear
+    Guard(
+        "withdraw: waits for a claim",
+        (sql("withdraw", _WITHDRAWN, _WITHDRAWN_OR_STEPPED_OVER),),
+        MEETINGS + "what_is_claimed_before_a_cancel_is_told_to_end",
+    ),
+    Guard(
+        "withdraw: what is live instead is told to end",
+        (code(STEP, "        if wanted:\n            await self._cancel_live(connection, wanted)\n"),),
+        MEETINGS + "what_is_claimed_before_a_cancel_is_told_to_end",
+    ),
+    Guard(
+        "withdraw: a row that was let in leaves its place",
+        (code(STEP, '            self.claims.freed_by_class(row["class_id"], row["parked_on"])\n'),),
+        PAIR + "[withdraw/claim@8-limit_use]",
+    ),
+    Guard(
+        "clear: not what is live",
+        (code(STEP, "            self._refuse_clear_of_live(run_id, withdrawal)", "            pass"),),
+        MEETINGS + "a_clear_that_meets_a_claim_is_refused",
+    ),
+    Guard(
+        "clear: goes on from the highest attempt number",
+        (
+            code(
+                STEP,
+                "attempts = await store.attempts_made(connection, run_id, event.tasks)",
+                "attempts: dict[int, int] = {}",
+            ),
+        ),
+        PAIR + "[claim/clear@0-now]",
+    ),
+    # ---- who may get work
+    Guard(
+        "lock_sessions: waits for hello, expiry and goodbye",
+        (sql("lock_sessions", "for key share of s"),),
+        FENCES + "leaving_waits_for_a_claim_and_judges_what_it_gave",
+    ),
+    Guard(
+        "lock_sessions: open",
+        (sql("lock_sessions", "s.state = 'open' and "),),
+        MEETINGS + "a_session_that_is_being_judged_gets_no_work",
+    ),
+    Guard(
+        "lock_sessions: of this generation",
+        (sql("lock_sessions", "using (session_id, generation)", "using (session_id)"),),
+        MEETINGS + "a_claim_waits_for_hello_and_gives_nothing_to_the_old_generation",
+    ),
+    Guard(
+        "lock_sessions: heard",
+        (sql("lock_sessions", "s.heard_until > $3", "$3::timestamptz is not null"),),
+        FENCES + "a_worker_that_drains_or_was_not_heard_gets_no_work",
+    ),
+    Guard(
+        "lock_sessions: not draining",
+        (sql("lock_sessions", " and not s.draining"),),
+        FENCES + "a_worker_that_drains_or_was_not_heard_gets_no_work",
+    ),
+    Guard(
+        "hand_over: to sessions that were locked",
+        (code(CLAIMS, _FITS, "fits = placed[1].queue_id not in busy"),),
+        PAIR + "[accept/expire@0-lock_runs]",
+    ),
+    Guard(
+        "hand_over: past nobody",
+        (code(CLAIMS, _FITS, "fits = placed[2].session_id in open_sessions"),),
+        HAND_OVER + "what_waits_goes_before_what_is_released_now",
+    ),
+    # ---- claims and limits
+    Guard(
+        "hand_over: who sets a cap waits",
+        (sql("hand_over", "    for key share\n"),),
+        HAND_OVER + "pausing_waits_for_a_hand_off_and_counts_it",
+    ),
+    Guard(
+        "hand_over: no cap",
+        (sql("hand_over", " and c.capacity is null and not c.paused"),),
+        FENCES + "a_cap_that_a_replica_has_not_heard_of_holds",
+    ),
+    Guard(
+        "claim: locks its rows",
+        (sql("claim", "    for update of q skip locked\n"),),
+        MEETINGS + "a_claim_steps_over_what_is_being_withdrawn",
+    ),
+    Guard(
+        "claim: steps over what is locked",
+        (sql("claim", "of q skip locked", "of q"),),
+        MEETINGS + "a_claim_steps_over_what_is_being_withdrawn",
+    ),
+    Guard(
+        "claim: who sets a cap waits",
+        (sql("claim", "    for key share\n"),),
+        MEETINGS + "pausing_waits_for_a_claim_and_counts_it",
+    ),
+    Guard(
+        "claim: no cap",
+        (sql("claim", " and c.capacity is null\n      and not c.paused"),),
+        FENCES + "a_cap_that_a_replica_has_not_heard_of_holds",
+    ),
+    Guard(
+        "claim: not parked",
+        (sql("claim", " and q.parked_on = 0"),),
+        FENCES + "work_of_a_run_in_quarantine_is_not_claimed[None]",
+    ),
+    Guard(
+        "claim: due",
+        (sql("claim", " and q.due"),),
+        FENCES + "work_that_is_not_due_or_has_no_slot_is_not_claimed",
+    ),
+    Guard(
+        "candidates: locks its rows",
+        (sql("candidates", "\nfor update of q skip locked"),),
+        MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
+    ),
+    Guard(
+        "candidates: steps over what is locked",
+        (sql("candidates", " skip locked"),),
+        PAIR + "[park/withdraw@3-claim]",
+    ),
+    Guard(
+        "candidates: not parked",
+        (sql("candidates", " and q.parked_on = 0"),),
+        FENCES + "work_of_a_run_in_quarantine_is_not_claimed[1]",
+    ),
+    Guard(
+        "hold_uncapped: who sets a cap waits",
+        (sql("hold_uncapped", "\nfor key share"),),
+        FENCES + "pausing_waits_for_a_claim_that_takes_a_slot_of_a_pool",
+    ),
+    Guard(
+        "hold_uncapped: no cap",
+        (sql("hold_uncapped", " and c.capacity is null and not c.paused"),),
+        FENCES + "a_pause_that_a_replica_has_not_heard_of_holds_beside_a_pool",
+    ),
+    Guard(
+        "lock_limits: locks",
+        (sql("lock_limits", " for no key update"),),
+        MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
+    ),
+    Guard(
+        "lock_limits: apart from others that count",
+        (sql("lock_limits", " for no key update", " for key share"),),
+        MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
+    ),
+    Guard(
+        "lock_limits: freed ones too",
+        (
+            code(CLAIMS, "locked = (self.freed | named) - uncapped", "locked = named - uncapped"),
+            code(
+                CLAIMS,
+                "        use |= dict.fromkeys(uncapped, (None, 0))\n",
+                "        use |= dict.fromkeys(uncapped, (None, 0))\n"
+                "        use |= await store.limit_use(connection, self.freed)\n",
+            ),
+        ),
+        MEETINGS + "a_slot_that_is_freed_reaches_the_row_that_is_being_parked",
+    ),
+    Guard(
+        "limit_use: nothing while paused",
+        (sql("limit_use", "case when c.paused then 0 else c.capacity end as capacity", "c.capacity"),),
+        FENCES + "a_pause_that_a_replica_has_not_heard_of_holds_beside_a_pool",
+    ),
+    Guard(
+        "take_limited: holders",
+        (code(CLAIMS, "_holder_columns(taken, use), now)", "[[] for _ in range(5)], now)"),),
+        MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
+    ),
+    Guard(
+        "take_limited: takes over what was left behind",
+        (
+            sql(
+                "take_limited",
+                "\n    on conflict (limit_id, dag_run_id, task_index, map_index) do update set slots = excluded.slots",
+            ),
+        ),
+        MEETINGS + "a_holder_that_was_left_behind_is_taken_over_by_the_next_attempt",
+    ),
+)

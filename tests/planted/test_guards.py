@@ -1,0 +1,26 @@
+"""Each guard of the engine's statements is missed by a test when it is taken away."""
+
+from __future__ import annotations
+
+import pytest
+from bugs import Bug
+from guards import GUARDS, Guard
+from planting import PACKAGE, apply, ask
+
+
+def _name(guard: Guard) -> str:
+    return guard.name.replace(" ", "-")
+
+
+def test_every_guard_stands_where_the_table_says() -> None:
+    for guard in GUARDS:
+        for edit in guard.edits:
+            assert apply(edit, (PACKAGE / edit.file).read_text()), guard.name
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("guard", GUARDS, ids=_name)
+def test_a_guard_that_is_taken_away_is_missed(guard: Guard) -> None:
+    bug = Bug(guard.name, "", guard.edits, (guard.noticed_by,))
+    assert ask(bug, bug.asked), f"without this guard {guard.noticed_by} passes: {guard.name}"
