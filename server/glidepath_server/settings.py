@@ -79,6 +79,17 @@ class Settings:
         256, "calls at a time on one connection; times message_bytes_max, what it can make the server hold", least=1
     )
     calls_max: int = _setting(10_000, "concurrent calls of one listener; more are answered RESOURCE_EXHAUSTED", least=1)
+    calls_per_token_max: int = _setting(
+        2500,
+        "calls of one token open at a time, those that wait included; more are answered RESOURCE_EXHAUSTED",
+        least=1,
+    )
+    calls_running_per_token_max: int = _setting(
+        16, "unary calls of one user's token that run at a time; more wait, unread", least=1
+    )
+    worker_calls_running_per_token_max: int = _setting(
+        256, "the same for a worker's token, which a fleet may share", least=1
+    )
     keepalive_interval_seconds: float = _setting(30.0, "between two pings of the server on a quiet connection", least=1)
     keepalive_timeout_seconds: float = _setting(10.0, "a ping unanswered by then closes the connection", least=1)
     ping_interval_min_seconds: float = _setting(10.0, "clients that ping more often are sent away", least=0.1)

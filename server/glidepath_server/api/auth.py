@@ -27,6 +27,7 @@ from ..store import identity as store
 from ..store.database import Database, Pool
 from ..store.identity import ALL, TokenCheck
 from ..telemetry import get_logger
+from .budgets import Budgets
 from .handlers import Context, refusing_handler, wrap_handler
 from .streams import OpenStreams
 
@@ -48,6 +49,7 @@ INCLUDES: dict[str, frozenset[str]] = {
 ALL_NAMESPACES = frozenset(
     {"/glidepath.admin.v1.AdminService/CreateToken", "/glidepath.admin.v1.AdminService/ListAuditEvents"}
 )
+LONG_POLLS = frozenset({"/glidepath.worker.v1.WorkerService/Claim"})
 CACHED_TOKENS_MAX = 10_000
 
 _log = get_logger("api")
@@ -217,8 +219,15 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
     """Admits a call by its method's rule before anything of its request is read, and then holds the request's namespace
     against the caller's: a stranger costs no more than its headers."""
 
-    def __init__(self, authenticator: Authenticator, rules: Mapping[str, Rule], streams: OpenStreams) -> None:
-        self._authenticator, self._rules, self._streams = authenticator, rules, streams
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        rules: Mapping[str, Rule],
+        streams: OpenStreams,
+        budgets: Mapping[str, Budgets],
+    ) -> None:
+        """`budgets` are those of "worker" and of "user" tokens."""
+        self._authenticator, self._rules, self._streams, self._budgets = authenticator, rules, streams, budgets
 
     async def intercept_service(
         self,
@@ -232,17 +241,18 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         rule = self._rules.get(method)
         if rule is None:
             raise LookupError(f"{method} has a handler and no rule")
-        if rule.role is None:
-            return wrap_handler(handler, _for_anybody, reads=True)
+        streams = handler.request_streaming or handler.response_streaming
         try:
             identity = await self._admit(method, rule.role, dict(details.invocation_metadata or ()))
+            await self._take_place(method, identity, streams)
         except Exception as error:  # said by the outermost interceptor, which sees only what a handler raises
-            return refusing_handler(error)
-        streams = handler.request_streaming or handler.response_streaming
+            return refusing_handler(error, streams=handler.request_streaming)
         return wrap_handler(handler, partial(self._for, identity, method, streams), reads=True)
 
-    async def _admit(self, method: str, role: str, metadata: Mapping[str, str | bytes]) -> Identity:
+    async def _admit(self, method: str, role: str | None, metadata: Mapping[str, str | bytes]) -> Identity:
         """The caller, once known to have the role. Raises Unauthenticated and PermissionDenied."""
+        if role is None:
+            return ANYBODY
         identity = await self._authenticator.identify(metadata)
         if role not in INCLUDES.get(identity.role, ()):
             name = method.rpartition("/")[2]
@@ -252,19 +262,20 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             )
         return identity
 
+    async def _take_place(self, method: str, identity: Identity, streams: bool) -> None:
+        """Raises LimitExceeded. Without authentication there are no peers to tell apart."""
+        if self._authenticator.required:
+            budgets = self._budgets["worker" if identity.role == "worker" else "user"]
+            await budgets.enter(identity.token_id, runs=not streams and method not in LONG_POLLS)
+
     @asynccontextmanager
     async def _for(
         self, identity: Identity, method: str, streams: bool, request: Any, _context: Context
     ) -> AsyncIterator[None]:
         """Around a call of an admitted caller. Raises PermissionDenied and NotFound for its namespace."""
-        if request is not None and "namespace" in request.DESCRIPTOR.fields_by_name:
+        if request is not None and identity is not ANYBODY and "namespace" in request.DESCRIPTOR.fields_by_name:
             (namespace_or_all if method in ALL_NAMESPACES else namespace_for)(request, identity)
         # Never reset: each call has a task of its own, and with it a context of its own.
         _current.set(identity)
         async with self._streams.hold(method, identity.token_id) if streams else nullcontext():
             yield
-
-
-@asynccontextmanager
-async def _for_anybody(_request: Any, _context: Context) -> AsyncIterator[None]:
-    yield

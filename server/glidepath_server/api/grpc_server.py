@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha import reflection
 from ..core.errors import Unavailable
 from ..settings import Settings
 from .auth import Authenticator, AuthInterceptor, rules_of
+from .budgets import Budgets
 from .exposure import all_loopback, check_exposure, host_of
 from .status import StatusInterceptor
 from .streams import OpenStreams
@@ -78,7 +79,8 @@ class Listeners:
         self._settings, self._services = settings, services
         rules = rules_of(each.descriptor for each in services)
         self.streams = OpenStreams()
-        self._interceptors = [StatusInterceptor(), AuthInterceptor(authenticator, rules, self.streams)]
+        admission = AuthInterceptor(authenticator, rules, self.streams, _budgets(settings))
+        self._interceptors = [StatusInterceptor(), admission]
         self._health = health.aio.HealthServicer()
         self._servers: list[grpc.aio.Server] = []
         self.address = self.worker_address = ""
@@ -133,6 +135,13 @@ class Listeners:
         self.streams.end(lambda stream: not stream.method.startswith(draining), _stopping)
         await asyncio.gather(*stopping)
         self._servers.clear()
+
+
+def _budgets(settings: Settings) -> dict[str, Budgets]:
+    return {
+        "user": Budgets(settings.calls_per_token_max, settings.calls_running_per_token_max),
+        "worker": Budgets(settings.calls_per_token_max, settings.worker_calls_running_per_token_max),
+    }
 
 
 def _stopping() -> Unavailable:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Any
 
 import grpc
@@ -15,6 +16,8 @@ from ..core.errors import InvalidInput, Violation
 Context = grpc.aio.ServicerContext[Any, Any]
 Around = Callable[[Any, Context], AbstractAsyncContextManager[None]]
 """Entered before the handler with the request (None when requests are streamed); left with what the handler raised."""
+
+FIRST_MESSAGE_SECONDS_MAX = 1.0
 
 _FACTORIES = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -82,10 +85,17 @@ def answering_handler(handler: Any, answer: Callable[[Exception, Context], Calla
     )
 
 
-def refusing_handler(error: Exception) -> Any:
-    """Stands for a handler of any kind: raises the error without having read anything of the request."""
+def refusing_handler(error: Exception, *, streams: bool) -> Any:
+    """Stands for a handler of any kind: raises the error without having parsed anything of the request.
 
-    async def refuse(_requests: Any, _context: Context) -> AsyncIterator[Any]:
+    Of a stream of requests it waits for the first, for a moment: a client that is refused while it writes that is told
+    by its own library that the stream broke, and not why.
+    """
+
+    async def refuse(requests: AsyncIterator[Any], _context: Context) -> AsyncIterator[Any]:
+        if streams:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(anext(requests, None), FIRST_MESSAGE_SECONDS_MAX)
         raise error
         yield
 
