@@ -21,6 +21,7 @@ from glidepath_proto.run.v1 import run_pb2
 from tests.checker.journal_client import JournalClient
 from tests.checker.journals import note_fault
 
+ROOT = Path(__file__).parents[3]
 HANDLER = "test:body"
 WAIT_SECONDS = 40.0
 ACTOR = "first-admin"
@@ -90,13 +91,16 @@ class House:
             **options,
         )
 
-    def sdk_worker(self, identity: str, *, slots: int = 4) -> subprocess.Popen[bytes]:
-        """A worker of the Python SDK."""
+    def sdk_worker(self, identity: str, **options: object) -> subprocess.Popen[bytes]:
+        """A worker of the Python SDK with these options."""
         wait_until((self.folder / "worker").exists, "the worker's token")
-        token = {"GLIDEPATH_TOKEN_FILE": str(self.folder / "worker")}
-        state_dir = self.folder / identity
         return self._start(
-            "glidepath.worker", token, address=self.address, slots=slots, identity=identity, state_dir=state_dir
+            "glidepath.worker",
+            {"GLIDEPATH_TOKEN_FILE": str(self.folder / "worker")},
+            address=self.address,
+            identity=identity,
+            state_dir=self.folder / identity,
+            **options,
         )
 
     def client(self) -> JournalClient:
@@ -105,6 +109,11 @@ class House:
         client = JournalClient(self.address, token=token, journals=self.journals, actor=ACTOR)
         wait_until(lambda: _answers(client), "the server answers")
         return client
+
+    def stand_still(self, process: subprocess.Popen[bytes], what: str) -> None:
+        """SIGSTOP, noted before it is done."""
+        note_fault(self.journals, f"stop {what}")
+        process.send_signal(signal.SIGSTOP)
 
     def kill(self, process: subprocess.Popen[bytes], what: str) -> None:
         """kill -9, noted before it is done."""
@@ -121,7 +130,7 @@ class House:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GLIDEPATH_")}
         with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *words], stdout=log, stderr=log, env={**kept, **environment}
+                [sys.executable, "-m", module, *words], stdout=log, stderr=log, cwd=ROOT, env={**kept, **environment}
             )
         self.processes.append(process)
         return process

@@ -1,0 +1,166 @@
+"""A real server, real workers, real faults: told to the checker, every promise was tried and none is broken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scenes import ROOT, House, dag, finished, states, task, wait_until
+
+from glidepath import load_dags
+from glidepath.errors import AlreadyExists
+from tests.checker import check, read_facts, read_journals, read_moment
+from tests.checker.facts import Moment
+from tests.checker.journal_client import JournalClient
+
+MIXED = [
+    task("load"),
+    task("train", "load", fails=1, retries=1),
+    *(task(f"score_{number}", "load", seconds=0.1, pool_name="gpu") for number in range(5)),
+    task("maybe", "load", ends="skipped"),
+    task("after_maybe", "maybe"),
+    task("join", "train", "after_maybe", rule="NONE_FAILED"),
+    task("alarm", "train", rule="ONE_FAILED"),
+    task("clean", *(f"score_{number}" for number in range(5)), "alarm", rule="ALL_DONE"),
+]
+
+
+class Day:
+    """What happens to one system, in parts that each try some promises."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.moments: list[Moment] = []
+        self.server = house.server()
+        self.client: JournalClient = house.client()
+        self.client.set_pool("gpu", 2)
+
+    def look(self) -> None:
+        self.moments.append(asyncio.run(read_moment(self.house.database_url)))
+
+    def runs_with_retries_and_a_pool(self) -> None:
+        """Every request is sent again; the second body under its id is refused."""
+        self.client.register(dag("mixed", MIXED))
+        runs = []
+        for number in range(4):
+            for _ in range(2):
+                run = self.client.trigger("mixed", request_id=f"request-{number}")
+            runs.append(run.dag_run_id)
+            self.look()
+        with pytest.raises(AlreadyExists):
+            self.client.trigger("mixed", request_id="request-0", run_key="another")
+        while not all(self.client.get_dag_run(run_id).HasField("end_time") for run_id in runs):
+            self.look()
+        assert [finished(self.client, run_id) for run_id in runs] == ["success"] * 4
+
+    def a_cancel(self) -> None:
+        self.client.register(dag("slow", [task("hold", seconds=300), task("next", "hold")]))
+        run_id = self.client.trigger("slow").dag_run_id
+        wait_until(lambda: states(self.client, run_id)["hold"] == "running", "the task runs")
+        for _ in range(2):
+            self.client.cancel_dag_run(run_id, request_id="cancel-1")
+        assert finished(self.client, run_id) == "cancelled"
+
+    def a_clear_under_a_newer_version(self) -> None:
+        tasks = [task("bad", fails=1), task("after", "bad")]
+        self.client.register(dag("mended", tasks))
+        run_id = self.client.trigger("mended").dag_run_id
+        assert finished(self.client, run_id) == "failed"
+        self.client.register(dag("mended", [*tasks, task("more")]))
+        self.client.clear_task_instances(run_id, ["bad"], downstream=True)
+        assert finished(self.client, run_id) == "success"
+
+    def a_worker_that_was_thought_dead(self) -> None:
+        """It stands still until its lease has ended and another one has done its work; then it reports."""
+        doomed = self.house.journal_worker("doomed", queue="edge")
+        self.client.register(dag("edge", [task("held", seconds=1.5, queue_name="edge")]))
+        run_id = self.client.trigger("edge").dag_run_id
+        wait_until(lambda: states(self.client, run_id)["held"] == "running", "the task runs")
+        self.house.stand_still(doomed, "worker doomed")
+        self.house.journal_worker("heir", queue="edge")
+        assert finished(self.client, run_id) == "success"
+        doomed.send_signal(signal.SIGCONT)
+        wait_until(lambda: "FENCED" in (self.house.journals / "worker-doomed.jsonl").read_text(), "it is told")
+
+    def a_crash(self) -> None:
+        run_id = self.client.trigger("mixed").dag_run_id
+        self.house.kill(self.server, "server")
+        self.server = self.house.server()
+        self.client = self.house.client()
+        assert finished(self.client, run_id) == "success"
+
+    def bodies_of_the_sdk(self) -> None:
+        self.house.sdk_worker("python", slots=4, queue="sdk")
+        params = {"folder": str(self.house.journals)}
+        source = Path(__file__).with_name("ledger_dag.py").read_text()
+        runs = []
+        for number in (1, 2):
+            file = self.house.folder / f"v{number}" / "ledger_dag.py"
+            file.parent.mkdir()
+            file.write_text(source.replace("CODE = 1", f"CODE = {number}"))
+            self.client.register(load_dags(file).dags[0])
+            runs.append(self.client.trigger("ledger", params=params).dag_run_id)
+            assert finished(self.client, runs[-1]) == "success"
+        self.client.clear_task_instances(runs[0], ["first"], downstream=True)
+        assert finished(self.client, runs[0]) == "success"
+
+    def something_that_waits(self) -> None:
+        """For a worker that there is none of."""
+        self.client.register(dag("lonely", [task("alone", queue_name="nobody"), task("next", "alone")]))
+        self.client.trigger("lonely")
+
+
+@pytest.fixture
+def house(database_url: str, tmp_path: Path) -> Iterator[House]:
+    house = House(database_url, tmp_path)
+    try:
+        yield house
+    finally:
+        house.close()
+        print(house.log())
+
+
+def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
+    day = Day(house)
+    house.journal_worker("w1", slots=16)
+    house.journal_worker("w2", slots=16, twice=0.5)
+    day.runs_with_retries_and_a_pool()
+    day.a_cancel()
+    day.a_clear_under_a_newer_version()
+    day.a_worker_that_was_thought_dead()
+    day.a_crash()
+    day.bodies_of_the_sdk()
+    day.something_that_waits()
+    facts = asyncio.run(read_facts(house.database_url, house.journals, earlier=day.moments))
+    report = check(facts)
+    assert report.ok, f"\n{report}"
+    assert {entry.code for entry in facts.ledger} == {1, 2}
+
+    asked = ["--database", house.database_url, "--journals", house.journals, "-o", "json"]
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.checker", *asked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert json.loads(told.stdout)["ok"] is True
+
+
+def test_one_worker_runs_hundreds_of_attempts_a_second(house: House) -> None:
+    """No more is asked than a tenth of what an idle machine does, so that a busy one passes too."""
+    house.server()
+    client = house.client()
+    house.journal_worker("w1", slots=256)
+    wide = [task("first"), *(task(f"t{number}", "first") for number in range(200))]
+    client.register(dag("wide", wide))
+    runs = [client.trigger("wide").dag_run_id for _ in range(5)]
+    assert [finished(client, run_id) for run_id in runs] == ["success"] * 5
+    verdicts = [entry for entry in read_journals(house.journals).workers if entry.kind == "verdict"]
+    assert len(verdicts) == 1005
+    assert 1005 / (verdicts[-1].monotonic - verdicts[0].monotonic) > 100
+    facts = asyncio.run(read_facts(house.database_url, house.journals))
+    assert check(facts, expect={"I5": 2010, "I11": 1000}).ok
