@@ -17,6 +17,7 @@ from glidepath_server.core.states import AttemptState
 from glidepath_server.operations import sessions as operations
 from glidepath_server.operations.step_types import Command, Report, RunWork, Verdict
 from glidepath_server.store import engine, limits, sessions
+from glidepath_server.store.database import database_now
 from glidepath_server.store.sessions import WorkerFacts
 
 AN_HOUR = 3600.0
@@ -165,6 +166,18 @@ async def test_only_the_newest_stream_of_an_open_session_renews_it(room: StepRoo
     assert list(await renew(room.watcher, [session_id], [2], TTL_SECONDS)) == [session_id]
     await operations.leave(room.database.worker, session_id, 2)
     assert await renew(room.watcher, [session_id], [2], TTL_SECONDS) == {}
+
+
+async def test_a_session_that_has_ended_stays_as_it_ended(room: StepRoom) -> None:
+    session_id = await room.session()
+    assert await sessions.expire(room.watcher, [session_id]) == []  # renewed since it was found
+    await room.shift_clock(AN_HOUR)
+    await operations.expire(room.database.worker)
+    now = await database_now(room.watcher)
+    assert await sessions.raise_generation(room.watcher, session_id, now, TTL_SECONDS, OFFER) is None
+    assert await sessions.close(room.watcher, [session_id]) == []
+    assert await sessions.expire(room.watcher, [session_id]) == []
+    assert await room.watcher.fetchval("select state from worker_session") == "lost"
 
 
 async def test_a_worker_keeps_what_it_holds_and_nothing_else(room: StepRoom) -> None:
