@@ -277,4 +277,97 @@ GUARDS = (
         ),
         MEETINGS + "a_holder_that_was_left_behind_is_taken_over_by_the_next_attempt",
     ),
+    Guard(
+        "unpark: where a slot was freed",
+        (code(CLAIMS, "self.freed | _other_limits(parked)", "_other_limits(parked)"),),
+        MEETINGS + "a_slot_that_is_freed_reaches_the_row_that_is_being_parked",
+    ),
+    Guard(
+        "unpark: where a parked row does not wait",
+        (code(CLAIMS, "self.freed | _other_limits(parked)", "self.freed"),),
+        PAIR + "[park/park@11-commit]",
+    ),
+    Guard(
+        "unpark: steps over what is being withdrawn",
+        (sql("unpark", " for update skip locked"),),
+        PAIR + "[withdraw/free_slot-other_run@3-request_cancel]",
+    ),
+    # ---- sessions
+    Guard(
+        "lock_worker: one hello of a worker at a time",
+        (
+            sql(
+                "lock_worker",
+                "pg_advisory_xact_lock(hashtext($1), hashtext($2))",
+                "hashtext($1), hashtext($2)",
+                of="sessions",
+            ),
+        ),
+        PAIR + "[hello/restart@0-lock_worker]",
+    ),
+    Guard(
+        "lock_sessions_of_worker: locks",
+        (sql("lock_sessions_of_worker", "\nfor update", of="sessions"),),
+        MEETINGS + "hello_waits_for_a_claim_and_judges_what_it_gave[1-returned]",
+    ),
+    Guard(
+        "lock_sessions_of_worker: waits for a claim",
+        (sql("lock_sessions_of_worker", "\nfor update", "\nfor no key update", of="sessions"),),
+        MEETINGS + "hello_waits_for_a_claim_and_judges_what_it_gave[1-returned]",
+    ),
+    Guard(
+        "lock_sessions_of_worker: open ones",
+        (sql("lock_sessions_of_worker", " and state = 'open'", of="sessions"),),
+        FENCES + "a_verdict_on_a_session_spares_what_was_bound_to_another_one_since",
+    ),
+    Guard(
+        "raise_generation: raises it",
+        (sql("raise_generation", "generation = generation + 1", "generation = generation", of="sessions"),),
+        FENCES + "only_the_newest_stream_of_an_open_session_renews_it",
+    ),
+    Guard(
+        "raise_generation: of an open session",
+        (sql("raise_generation", " and state = 'open'", of="sessions"),),
+        FENCES + "a_session_that_has_ended_stays_as_it_ended",
+    ),
+    Guard(
+        "close_sessions: open ones",
+        (sql("close_sessions", " and state = 'open'", of="sessions"),),
+        FENCES + "a_session_that_has_ended_stays_as_it_ended",
+    ),
+    Guard(
+        "lock_session: goodbye waits for a claim",
+        (sql("lock_session", " for update", of="sessions"),),
+        FENCES + "leaving_waits_for_a_claim_and_judges_what_it_gave",
+    ),
+    Guard(
+        "renew: open sessions",
+        (sql("renew", "where s.state = 'open'", "where true", of="sessions"),),
+        FENCES + "only_the_newest_stream_of_an_open_session_renews_it",
+    ),
+    Guard(
+        "renew: of this generation",
+        (sql("renew", "using (session_id, generation)", "using (session_id)", of="sessions"),),
+        FENCES + "only_the_newest_stream_of_an_open_session_renews_it",
+    ),
+    Guard(
+        "renew: locks before it looks",
+        (sql("renew", "    for no key update of s\n", of="sessions"),),
+        FENCES + "a_renewal_that_waited_for_the_judge_renews_nothing",
+    ),
+    Guard(
+        "lock_expired: locks",
+        (sql("lock_expired", "\nfor update skip locked", of="sessions"),),
+        MEETINGS + "a_session_that_is_getting_work_is_judged_with_that_work",
+    ),
+    Guard(
+        "lock_expired: not what is getting work",
+        (sql("lock_expired", "\nfor update skip locked", "\nfor no key update skip locked", of="sessions"),),
+        MEETINGS + "a_session_that_is_getting_work_is_judged_with_that_work",
+    ),
+    Guard(
+        "expire: looks at state and lease once more",
+        (sql("expire", " and state = 'open' and lease_expire_time < glidepath_now()", of="sessions"),),
+        FENCES + "a_session_that_has_ended_stays_as_it_ended",
+    ),
 )

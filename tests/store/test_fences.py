@@ -168,6 +168,18 @@ async def test_only_the_newest_stream_of_an_open_session_renews_it(room: StepRoo
     assert await renew(room.watcher, [session_id], [2], TTL_SECONDS) == {}
 
 
+async def test_a_renewal_that_waited_for_the_judge_renews_nothing(room: StepRoom) -> None:
+    session_id = await room.session()
+    await room.shift_clock(AN_HOUR)
+    async with room.side() as judge, room.side() as renewer:
+        await judge.begin()
+        found = await sessions.lock_expired(judge.connection, 10)
+        assert await sessions.expire(judge.connection, found) == [session_id]
+        renewal = await renewer.waits(sessions.renew(renewer.connection, [session_id], [1], TTL_SECONDS))
+        await judge.commit()
+        assert await renewal == {}
+
+
 async def test_a_session_that_has_ended_stays_as_it_ended(room: StepRoom) -> None:
     session_id = await room.session()
     assert await sessions.expire(room.watcher, [session_id]) == []  # renewed since it was found
