@@ -221,13 +221,7 @@ class Agent:
             return self._fail(held, failures.INFRASTRUCTURE, type(error).__name__, str(error))
         held.place = FORKED
         self._forked[held.key] = held
-        options = {
-            "timeout": assignments.timeout_seconds(assignment),
-            "grace": assignments.grace_seconds(assignment),
-            "memory_bytes_max": assignment.memory_limit_mb * 1024 * 1024,
-            "exclusive": assignments.is_exclusive(assignment),
-        }
-        self.forks.start(held.key, options, spec)
+        self.forks.start(held.key, assignments.instance(assignment), assignments.fork_options(assignment), spec)
 
     # ------------------------------------------------------------------ ending work
 
@@ -354,11 +348,16 @@ class Agent:
         result = results.decide(held.token, report, limits, held.reason, returned=held.ending == "return")
         self._finish_or_store(held, result)
 
-    def forks_died(self) -> None:
-        """The forkserver was killed, and its bodies with it."""
-        for held in list(self._forked.values()):
-            message = "the process that ran it was killed together with the worker's forkserver"
-            self._fail(held, failures.INFRASTRUCTURE, "ForkserverDied", message)
+    def forks_died(self, keys: Sequence[int], alone: bool) -> None:
+        """A forkserver was killed with these bodies: whose doing it was is known when there was one alone in it."""
+        for held in [self._forked[key] for key in keys if key in self._forked]:
+            if alone and not held.ending:
+                message = "it ended the process that ran it: the forkserver was killed, and no other task was in it"
+                self._fail(held, failures.INFRASTRUCTURE, "ForkserverDied", message)
+                continue
+            if not held.ending:
+                held.ending, held.reason = "return", "a task ended the process that ran this one"
+            self._finish_ended(held)
 
     # ------------------------------------------------------------------ the inline runner's word
 

@@ -41,6 +41,22 @@ def grace_seconds(assignment: Assignment) -> float:
     return assignment.cancel_grace.ToTimedelta().total_seconds()
 
 
+def instance(assignment: Assignment) -> str:
+    """A name that all attempts of the task instance have, and no other."""
+    attempt = assignment.attempt
+    return f"{attempt.dag_run_id}/{attempt.task_id}/{attempt.map_index}"
+
+
+def fork_options(assignment: Assignment) -> dict[str, Any]:
+    """What the forkserver watches over."""
+    return {
+        "timeout": timeout_seconds(assignment),
+        "grace": grace_seconds(assignment),
+        "memory_bytes_max": assignment.memory_limit_mb * 1024 * 1024,
+        "exclusive": is_exclusive(assignment),
+    }
+
+
 def context_fields(assignment: Assignment) -> dict[str, Any]:
     """The fields of a `TaskContext`, dates as seconds since the epoch."""
     attempt = assignment.attempt

@@ -9,8 +9,8 @@ What may go wrong, and what then:
   that is killed therefore leaves no body behind that nobody would hear from.
 - The stream process hangs: nothing renews the lease, so exclusive attempts are ended in time by `_watch_leases`; the
   others go on, which is what their lease mode asks for.
-- This process dies: bodies are killed by the kernel (parent death signal), what they left behind becomes a child of
-  the stream process, which ends it, reports the attempts as failed by infrastructure and starts another forkserver.
+- This process dies: bodies are killed by the kernel (parent death signal), what they had started is ended by the
+  stream process, which hands the attempts back and starts another forkserver (see `forks`).
 - A body leaves processes behind: they become children of this process when its leader ends, and are ended. The end of
   an exclusive, cancelled or timed out attempt is not reported before they are gone; for other attempts the report
   does not wait, since nobody counts on their absence.

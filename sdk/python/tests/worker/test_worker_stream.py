@@ -381,33 +381,6 @@ def test_a_flood_of_lines_arrives_in_bounded_chunks(plane: ControlPlane, start_w
     assert dropped + sum(not text.startswith("[glidepath]") for text in lines) == 5000
 
 
-def test_a_dead_forkserver_is_replaced_and_its_bodies_are_gone(
-    plane: ControlPlane, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    worker = start_worker()
-    worker.write("jobs", TASKS)
-    token = plane.assign("shell", inputs={"command": "setsid sleep 600 & echo waiting $! $PPID; wait"})
-    apart, forkserver = (int(word) for word in plane.line(token, "waiting").split()[1:])
-    subprocess.run(["kill", "-9", str(forkserver)], check=True)
-    failure = failure_of(plane.result(token))
-    assert (failure.kind, failure.type) == (FailureKind.FAILURE_KIND_INFRASTRUCTURE, "ForkserverDied")
-    wait_until(lambda: not alive(apart))
-    assert plane.result(plane.assign("python:jobs:gives", inputs={"value": 1})).HasField("success")
-
-
-def test_a_forkserver_that_does_not_start_ends_the_worker(
-    plane: ControlPlane, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    code = "import os, sys\nif any('worker.forkserver' in each for each in sys.orig_argv):\n    os._exit(3)\n"
-    (tmp_path / "sitecustomize.py").write_text(code)
-    worker = WorkerProcess(plane, tmp_path, environment={"PYTHONPATH": f"{tmp_path}:{SDK}"})
-    try:
-        assert worker.wait() == 1
-        assert "forkserver does not start (it ended with 3)" in worker.log.read_text()
-    finally:
-        worker.end()
-
-
 def test_a_second_worker_cannot_take_the_same_state(plane: ControlPlane, start_worker: StartWorker) -> None:
     worker = start_worker()
     command = [sys.executable, "-m", "glidepath.worker", "--address", "127.0.0.1:1", "--state-dir", str(worker.state)]
