@@ -20,7 +20,10 @@ from tests.benchmarks.system import postgres  # noqa: E402
 from tests.hostile.arena import KINDS, Outcome, arena  # noqa: E402
 
 OUTPUT = ROOT / "build" / "hostile.json"
-HEAD = "kind              hop calm->beside ms  ratio  start calm->beside ms  ratio  server cores   RSS MiB      units  cuts"
+HEAD = (
+    "kind             hop calm, beside ms  ratio  start calm, beside ms  ratio  server cores  RSS MiB, peak"
+    "     units   cuts"
+)
 
 
 def line(each: Outcome) -> str:
@@ -35,7 +38,7 @@ def line(each: Outcome) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", help="all of them when none is given", metavar="KIND")
-    parser.add_argument("--seconds", type=float, default=4.0, help="beside each peer")
+    parser.add_argument("--seconds", type=float, default=6.0, help="beside each peer, in three rounds")
     parser.add_argument("--quiet-machine", action="store_true", help="leave out the yardsticks")
     given = parser.parse_args()
     outcomes: list[Outcome] = []

@@ -40,10 +40,15 @@ class Peer:
     cuts: int = 0
     cpu_seconds: float = 0.0
     begun: float = field(default_factory=time.monotonic)
+    cpu_begun: float = field(default_factory=time.process_time)
+
+    def begin(self) -> None:
+        """Time and budget count from here: what was prepared until now hurt nobody."""
+        self.begun, self.cpu_begun = time.monotonic(), time.process_time()
 
     def goes_on(self) -> bool:
         """Sleep until the budget allows more; False at the end."""
-        ahead = time.process_time() / BUDGET_CORES - (time.monotonic() - self.begun)
+        ahead = (time.process_time() - self.cpu_begun) / BUDGET_CORES - (time.monotonic() - self.begun)
         if ahead > 0:
             time.sleep(ahead)
         return time.monotonic() - self.begun < self.seconds
@@ -121,6 +126,7 @@ def bomb(peer: Peer) -> None:
     """Half a MiB that unpacks to 512 MiB."""
     press = zlib.compressobj(9, wbits=31)
     packed = b"".join([*(press.compress(bytes(MIB)) for _ in range(512)), press.flush()])
+    peer.begin()
     calls(RUN + "GetDagRun", packed, compressed=True, grpc_encoding="gzip")(peer)
 
 
@@ -351,7 +357,7 @@ def main() -> None:
     token = os.environ.get("HOSTILE_TOKEN", "") if known else ""
     peer = Peer(given.address, token, os.environ.get("HOSTILE_WORKER_TOKEN", "") if known else "", given.seconds)
     KINDS[given.kind](peer)
-    peer.cpu_seconds = time.process_time()
+    peer.cpu_seconds = time.process_time() - peer.cpu_begun
     told = {key: value for key, value in asdict(peer).items() if "token" not in key}
     print(json.dumps(told), flush=True)
     os._exit(0)  # without closing one connection after the other

@@ -23,7 +23,8 @@ def configure(log_format: str = "auto", log_level: str = "info", stream: TextIO 
     out = stream if stream is not None else sys.stderr
     console = log_format == "console" or (log_format == "auto" and out.isatty())
     final: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        # Tracebacks without the values of variables (structlog shows them where rich is installed): some are tokens.
+        [structlog.processors.format_exc_info, _mask, structlog.dev.ConsoleRenderer()]
         if console
         else [structlog.processors.format_exc_info, _mask, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
