@@ -6,11 +6,14 @@ written once (events, ended attempts, audit, requests, run keys), and is read of
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -56,6 +59,10 @@ exists (select from task_output o where (o.dag_run_id, o.task_index, o.map_index
         = (a.dag_run_id, a.task_index, a.map_index, a.attempt_number)) as has_output"""
 _ENDED = f"""
 select a.*, a.xmin::text::bigint as transaction, {_HAS_OUTPUT} from task_attempt a order by a.xmin::text::bigint"""
+# Runs that a moment is about.
+_OPEN = """r.state in ('queued', 'running')
+ or r.dag_run_id in (select dag_run_id from task_queue union all select dag_run_id from live_attempt
+                     union all select dag_run_id from limit_holder)"""
 _LIVE = f"select a.*, {_HAS_OUTPUT} from live_attempt a order by a.start_time"
 
 
@@ -78,17 +85,47 @@ async def read_facts(
 
 
 async def read_moment(database_url: str) -> Moment:
-    """What is queued, live and held now."""
-    async with _snapshot(database_url) as reader:
+    """What is queued, live and held now, with the runs that have not ended or own something of it."""
+    async with _snapshot(database_url, only=_OPEN) as reader:
         return await reader.moment()
 
 
+class Watch:
+    """Takes moments beside a test, in a thread of its own: `with Watch(url) as watch: ...`, then `watch.moments`.
+
+    A database that is away is asked again.
+    """
+
+    def __init__(self, database_url: str, *, every_seconds: float = 0.2) -> None:
+        self.moments: list[Moment] = []
+        self._url, self._every = database_url, every_seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._look()))
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    async def _look(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.moments.append(await read_moment(self._url))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                pass
+            await asyncio.to_thread(self._over.wait, self._every)
+
+
 @asynccontextmanager
-async def _snapshot(database_url: str) -> AsyncIterator[_Reader]:
+async def _snapshot(database_url: str, only: str = "true") -> AsyncIterator[_Reader]:
+    """A reader of one snapshot; `only` says which rows of dag_run, alias r, it is about."""
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            reader = _Reader(connection)
+            reader = _Reader(connection, only)
             await reader.learn_versions()
             yield reader
     finally:
@@ -98,8 +135,10 @@ async def _snapshot(database_url: str) -> AsyncIterator[_Reader]:
 class _Reader:
     """One snapshot. Versions come first: they say what the indexes of tasks mean."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, only: str) -> None:
         self.connection = connection
+        self.runs: list[Any] = []
+        self.only = only
         self.versions: list[Version] = []
         self.names: dict[UUID, tuple[str, ...]] = {}
 
@@ -108,7 +147,8 @@ class _Reader:
             _version(row) for row in await self._fetch("select * from dag_version order by dag_version_id")
         ]
         ids = {each.version_id: tuple(task.task_id for task in each.tasks) for each in self.versions}
-        for row in await self._fetch("select dag_run_id, dag_version_id from dag_run"):
+        self.runs = await self._fetch(f"select r.* from dag_run r where {self.only} order by r.dag_run_id")
+        for row in self.runs:
             self.names[row["dag_run_id"]] = ids.get(row["dag_version_id"], ())
 
     async def _fetch(self, query: str) -> list[Any]:
@@ -133,7 +173,7 @@ class _Reader:
         waiting = await self._fetch("select dag_run_id, create_time from run_inbox order by inbox_id")
         return Moment(
             now=now,
-            runs=tuple(self._run(row) for row in await self._fetch("select * from dag_run order by dag_run_id")),
+            runs=tuple(map(self._run, self.runs)),
             queued=tuple(self._queued(row) for row in await self._fetch("select * from task_queue order by order_key")),
             live=tuple(self._attempt(row) for row in await self._fetch(_LIVE)),
             limits=tuple(_limit(row) for row in await self._fetch("select * from concurrency_limit order by limit_id")),
@@ -219,18 +259,25 @@ def _states(codes: Iterable[int]) -> tuple[str, ...]:
     return tuple(TASK_STATES.get(code, f"code {code}") for code in codes)
 
 
+@lru_cache(maxsize=10_000)
+def _spec(text: str) -> tuple[tuple[Task, ...], float | None, str]:
+    """Tasks, timeout of the run, and hash of a stored definition."""
+    spec = json.loads(text)
+    return tuple(map(_task, spec["tasks"])), spec.get("run_timeout_seconds"), hashlib.sha256(text.encode()).hexdigest()
+
+
 def _version(row: Any) -> Version:
-    spec = json.loads(row["spec"])
+    tasks, run_timeout_seconds, spec_hash = _spec(row["spec"])
     return Version(
         version_id=row["dag_version_id"],
         namespace=row["namespace"],
         dag_id=row["dag_id"],
         number=row["dag_version_number"],
-        tasks=tuple(map(_task, spec["tasks"])),
+        tasks=tasks,
         create_time=row["create_time"],
         content_hash=row["content_hash"],
-        spec_hash=hashlib.sha256(row["spec"].encode()).hexdigest(),
-        run_timeout_seconds=spec.get("run_timeout_seconds"),
+        spec_hash=spec_hash,
+        run_timeout_seconds=run_timeout_seconds,
     )
 
 

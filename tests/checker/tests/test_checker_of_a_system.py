@@ -15,8 +15,7 @@ from scenes import ROOT, House, dag, finished, states, task, wait_until
 
 from glidepath import load_dags
 from glidepath.errors import AlreadyExists
-from tests.checker import check, read_facts, read_journals, read_moment
-from tests.checker.facts import Moment
+from tests.checker import Watch, check, read_facts, read_journals
 from tests.checker.journal_client import JournalClient
 
 MIXED = [
@@ -36,13 +35,9 @@ class Day:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.moments: list[Moment] = []
         self.server = house.server()
         self.client: JournalClient = house.client()
         self.client.set_pool("gpu", 2)
-
-    def look(self) -> None:
-        self.moments.append(asyncio.run(read_moment(self.house.database_url)))
 
     def runs_with_retries_and_a_pool(self) -> None:
         """Every request is sent again; the second body under its id is refused."""
@@ -52,11 +47,8 @@ class Day:
             for _ in range(2):
                 run = self.client.trigger("mixed", request_id=f"request-{number}")
             runs.append(run.dag_run_id)
-            self.look()
         with pytest.raises(AlreadyExists):
             self.client.trigger("mixed", request_id="request-0", run_key="another")
-        while not all(self.client.get_dag_run(run_id).HasField("end_time") for run_id in runs):
-            self.look()
         assert [finished(self.client, run_id) for run_id in runs] == ["success"] * 4
 
     def a_cancel(self) -> None:
@@ -79,7 +71,7 @@ class Day:
     def a_worker_that_was_thought_dead(self) -> None:
         """It stands still until its lease has ended and another one has done its work; then it reports."""
         doomed = self.house.journal_worker("doomed", queue="edge")
-        self.client.register(dag("edge", [task("held", seconds=1.5, queue_name="edge")]))
+        self.client.register(dag("edge", [task("held", seconds=1.5, queue_name="edge", pool_name="gpu")]))
         run_id = self.client.trigger("edge").dag_run_id
         wait_until(lambda: states(self.client, run_id)["held"] == "running", "the task runs")
         self.house.stand_still(doomed, "worker doomed")
@@ -130,19 +122,20 @@ def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
     day = Day(house)
     house.journal_worker("w1", slots=16)
     house.journal_worker("w2", slots=16, twice=0.5)
-    day.runs_with_retries_and_a_pool()
-    day.a_cancel()
-    day.a_clear_under_a_newer_version()
-    day.a_worker_that_was_thought_dead()
-    day.a_crash()
-    day.bodies_of_the_sdk()
-    day.something_that_waits()
-    facts = asyncio.run(read_facts(house.database_url, house.journals, earlier=day.moments))
+    with Watch(house.database_url) as watch:
+        day.runs_with_retries_and_a_pool()
+        day.a_cancel()
+        day.a_clear_under_a_newer_version()
+        day.a_worker_that_was_thought_dead()
+        day.a_crash()
+        day.bodies_of_the_sdk()
+        day.something_that_waits()
+    facts = asyncio.run(read_facts(house.database_url, house.journals, earlier=watch.moments))
     report = check(facts)
     assert report.ok, f"\n{report}"
     assert {entry.code for entry in facts.ledger} == {1, 2}
 
-    asked = ["--database", house.database_url, "--journals", house.journals, "-o", "json"]
+    asked = ["--database", house.database_url, "--journals", str(house.journals), "-o", "json"]
     told = subprocess.run(
         [sys.executable, "-m", "tests.checker", *asked], cwd=ROOT, capture_output=True, text=True, check=False
     )
