@@ -30,7 +30,8 @@ from glidepath_server.store.database import Database, Pool, transaction
 from glidepath_server.store.sessions import WorkerFacts, key_of
 from glidepath_server.store.trigger import Selector
 
-TTL_SECONDS = 60.0
+# Longer than all meetings take: the world is built once, and its session is heard until then.
+TTL_SECONDS = 3600.0
 NARROW_SLOTS, ROOMY_SLOTS = 2, 1
 # What was put back so often has left so many dead rows that every scan grows slow.
 RESTORED_PER_VACUUM = 20
