@@ -50,6 +50,9 @@ _WITHDRAWN_OR_STEPPED_OVER = """where q.ctid = any(array(
     select t.ctid from task_queue t
     join unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index) using (dag_run_id, task_index)
     for update of t skip locked))"""
+_NOT_HELD = """
+  and not exists (select from limit_holder h where h.limit_id = $1 and h.dag_run_id = l.dag_run_id
+                  and h.task_index = l.task_index and h.map_index = l.map_index)"""
 _FITS = "fits = placed[1].queue_id not in busy and placed[2].session_id in open_sessions"
 
 GUARDS = (
@@ -369,5 +372,78 @@ GUARDS = (
         "expire: looks at state and lease once more",
         (sql("expire", " and state = 'open' and lease_expire_time < glidepath_now()", of="sessions"),),
         FENCES + "a_session_that_has_ended_stays_as_it_ended",
+    ),
+    Guard(
+        "rebind: in an open session",
+        (sql("rebind", " and state = 'open' for key share", " for key share", of="sessions"),),
+        FENCES + "a_session_that_has_ended_binds_nothing",
+    ),
+    Guard(
+        "rebind: who ends the session waits",
+        (sql("rebind", " for key share", of="sessions"),),
+        PAIR + "[hello/restart-lost@7-live_of_worker]",
+    ),
+    Guard(
+        "rebind: of this attempt number",
+        (sql("rebind", "\n  and l.attempt_number = u.attempt_number", of="sessions"),),
+        FENCES + "a_worker_keeps_what_it_holds_and_nothing_else",
+    ),
+    Guard(
+        "rebind: under the run's lock",
+        (sql("lock_runs_waiting", " for no key update", of="sessions"),),
+        FENCES + "hello_binds_under_the_locks_of_the_runs",
+    ),
+    Guard(
+        "live_of_worker: not of another open session",
+        (
+            sql(
+                "live_of_worker",
+                " and (s.session_id = $3 or s.state <> 'open')",
+                " and $3::uuid is not null",
+                of="sessions",
+            ),
+        ),
+        PAIR + "[restart/hello@6-live_of_worker]",
+    ),
+    Guard(
+        "hello: names the generation of its list",
+        (code(SESSIONS, "judged_generation=greeting.generation if same else None", "judged_generation=None"),),
+        PAIR + "[hello/hello@1-lock_sessions_of_worker]",
+    ),
+    Guard(
+        "orphans: of sessions that have ended",
+        (sql("orphans", " or s.state <> 'open'", of="sessions"),),
+        FENCES + "what_a_judge_that_died_left_unjudged_is_found_by_the_next_one",
+    ),
+    # ---- changing a limit
+    Guard(
+        "lock_for_change: locks",
+        (sql("lock_for_change", " for update", of="limits"),),
+        MEETINGS + "pausing_waits_for_a_claim_and_counts_it",
+    ),
+    Guard(
+        "lock_for_change: waits for claims without a limit",
+        (sql("lock_for_change", " for update", " for no key update", of="limits"),),
+        MEETINGS + "pausing_waits_for_a_claim_and_counts_it",
+    ),
+    Guard(
+        "hold_what_runs: counts what runs",
+        (code("store/limits.py", 'await connection.execute(_SQL["hold_what_runs"], limit_id)', "pass"),),
+        MEETINGS + "pausing_waits_for_a_claim_and_counts_it",
+    ),
+    Guard(
+        "hold_what_runs: waits for no accept",
+        (sql("hold_what_runs", _NOT_HELD, of="limits"),),
+        MEETINGS + "a_cap_is_changed_while_attempts_end_without_deadlock",
+    ),
+    Guard(
+        "drop_ended_holders: of what has ended",
+        (code("store/limits.py", '    await connection.execute(_SQL["drop_ended_holders"], limit_id)\n'),),
+        MEETINGS + "an_attempt_that_ends_while_a_cap_is_set_keeps_no_slot",
+    ),
+    Guard(
+        "undo: credits of a step that failed",
+        (code(CLAIMS, "            puller.free += count\n", "            pass\n"),),
+        "tests/store/test_blame.py::test_work_of_a_version_that_cannot_be_read_is_its_own_runs_fault",
     ),
 )

@@ -69,6 +69,7 @@ async def test_work_of_a_version_that_cannot_be_read_is_its_own_runs_fault(room:
     engine.runs_created(good[2:])
     await turn(engine)
     assert {each.key.dag_run_id for each in worker.assigned} == {bystander, *good}
+    assert worker.free == 10 - len(worker.assigned)  # what the failed claim took was given back
     assert await quarantined(room) == {bad}
 
 

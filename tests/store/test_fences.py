@@ -217,3 +217,25 @@ async def test_leaving_waits_for_a_claim_and_judges_what_it_gave(room: StepRoom)
         await room.until_waiting("%worker_session%", leaving)
         await claimer.commit()
     assert [verdict.key for verdict in await leaving] == [assigned.key]
+
+
+async def test_hello_binds_under_the_locks_of_the_runs(room: StepRoom) -> None:
+    """It takes live rows in whatever order: only a run's lock keeps it apart from an accept that takes several."""
+    _, key = await claimed(room)
+    async with room.side() as stepper:
+        await stepper.step({key.dag_run_id: RunWork(inbox=True)})
+        greeting = asyncio.ensure_future(hello(room, key))
+        await room.until_waiting("%dag_run%for no key update%", greeting)
+        await stepper.commit()
+    assert (await greeting).bound == {key}
+
+
+async def test_what_a_judge_that_died_left_unjudged_is_found_by_the_next_one(room: StepRoom) -> None:
+    session_id, key = await claimed(room)
+    assert await sessions.orphans(room.watcher, 10) == []
+    await room.shift_clock(AN_HOUR)
+    assert await sessions.expire(room.watcher, [session_id]) == [session_id]  # and no word more
+    verdicts = operations.lost(await sessions.orphans(room.watcher, 10), "its session ended")
+    assert [(verdict.key, verdict.judged) for verdict in verdicts] == [(key, session_id)]
+    await told(room, *verdicts)
+    assert (await room.live(), await room.history()) == ([], ["lost"])
