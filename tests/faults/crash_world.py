@@ -6,7 +6,6 @@ answered, a dead server is started again, one that stands still wakes up after i
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import threading
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import asyncpg
 from fault_world import House, finished, wait_until
 
 from glidepath import load_dags
@@ -214,13 +212,6 @@ def _begun(folder: Path, name: str) -> int:
 
 
 def _sql(house: House, statement: str, *arguments: object) -> Any:
-    """One value of a statement, on a connection of its own."""
-
-    async def ask() -> Any:
-        connection = await asyncpg.connect(house.database_url)
-        try:
-            return await connection.fetchval(statement, *arguments)
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
+    """The first value of a statement, if it has one."""
+    rows = house.rows(statement, *arguments)
+    return rows[0][0] if rows else None

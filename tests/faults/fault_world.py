@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import asyncpg
 from fault_link import FaultLink
 from fault_relay import FaultRelay
 
@@ -105,9 +107,9 @@ class House:
             GLIDEPATH_TOKEN_FILE=str(self.folder / "worker"),
         )
 
-    def link(self) -> FaultLink:
-        """A link to the first server that the test can harm."""
-        link = FaultLink(self.address)
+    def link(self, to: str = "") -> FaultLink:
+        """A link to the first server, or elsewhere, that the test can harm."""
+        link = FaultLink(to or self.address)
         self.links.append(link)
         return link
 
@@ -125,12 +127,13 @@ class House:
         """Until the control plane takes calls."""
         wait_until(lambda: client.get_server_info() is not None, "the server answers")
 
-    def register(self, file: str) -> Client:
-        """A client of the server, once it answers, with the DAGs of a file of this folder registered."""
+    def register(self, file: str, dag_id: str = "") -> Client:
+        """A client of the server, once it answers, with one or all DAGs of a file of this folder registered."""
         client = self.client()
         self.wait_for_answers(client)
         for each in load_dags(Path(__file__).with_name(file)).dags:
-            client.register(each)
+            if dag_id in ("", each.dag_id):
+                client.register(each)
         return client
 
     def start_waiting(self) -> tuple[Client, str]:
@@ -138,6 +141,13 @@ class House:
         client = self.register("waiting_dag.py")
         run_id = client.trigger("waiting", params={"folder": str(self.folder)}).dag_run_id
         wait_until(lambda: self.ledger("a") == [1] and self.ledger("b") == [1], "both tasks have begun")
+        return client, run_id
+
+    def start_stubborn(self, dag_id: str) -> tuple[Client, str]:
+        """A client and a run of that DAG in stubborn_dag.py whose task has begun."""
+        client = self.register("stubborn_dag.py", dag_id)
+        run_id = client.trigger(dag_id, params={"folder": str(self.folder)}).dag_run_id
+        wait_until(lambda: self.ledger("stubborn") == [1], "the task has begun")
         return client, run_id
 
     # ---- what the tasks of the fault DAGs write and wait for
@@ -153,10 +163,31 @@ class House:
         path = self.folder / f"{name}.ledger"
         return [[int(word) for word in line.split()] for line in path.read_text().splitlines()] if path.exists() else []
 
+    def overlap(self) -> str:
+        """What a later attempt of the stubborn task found alive of an earlier one; empty when it found nothing."""
+        path = self.folder / "stubborn.overlap"
+        return path.read_text() if path.exists() else ""
+
+    def journal(self, identity: str) -> int:
+        """Bytes of results that a worker has told and has no answer to."""
+        return sum(each.stat().st_size for each in (self.folder / identity / "journal").iterdir())
+
     def let_go(self, *names: str) -> None:
         """These may end: "a" means every attempt of task a, "a.1" its first attempt."""
         for name in names:
             (self.folder / f"{name}.go").touch()
+
+    def rows(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """What the database says, on a connection of its own."""
+
+        async def ask() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.database_url)
+            try:
+                return await connection.fetch(statement, *arguments)
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
 
     def log(self, process: subprocess.Popen[bytes]) -> str:
         """What a process has written so far."""
@@ -218,6 +249,25 @@ def children(pid: int) -> list[int]:
     """The processes that a process has started and that run."""
     found = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for each in found for child in each.read_text().split()]
+
+
+def freeze(root: int) -> list[int]:
+    """Stop a process and everything below it; which they are."""
+    stopped: list[int] = []
+    while found := [pid for pid in _tree(root) if pid not in stopped]:
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        stopped += found
+    return stopped
+
+
+def thaw(stopped: Iterable[int]) -> None:
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _tree(root: int) -> list[int]:
+    return [root, *(pid for child in children(root) for pid in _tree(child))]
 
 
 def any_alive(pids: Iterable[int]) -> bool:

@@ -13,10 +13,14 @@ TURNS = 3000
 
 
 def resist() -> list[int]:
-    """Ignore TERM, here and in what is started here: a child, and an orphan in a session of its own."""
+    """Ignore TERM, here and in what is started here: a child, and an orphan in a session of its own.
+
+    All of them hold the pipes by which the worker hears what they print.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen(["sleep", "300"])
-    orphan = subprocess.run(["sh", "-c", "setsid sleep 300 >&- 2>&- & echo $!"], capture_output=True, check=True)
+    command = "setsid sleep 300 >&2 & echo $!"
+    orphan = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, check=True)
     return [os.getpid(), child.pid, int(orphan.stdout)]
 
 

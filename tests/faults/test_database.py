@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_world import House, attempts, children, finished, pass_seconds, wait_until
+from fault_world import House, attempts, children, finished, freeze, pass_seconds, thaw, wait_until
 
 from glidepath.client import Client
 from glidepath.errors import GlidepathError
@@ -68,10 +68,10 @@ def test_a_frozen_postgres_costs_no_attempt(own_house: House, postgres: Embedded
     client, run_id = house.start_waiting()
     pass_seconds(LEASE_SECONDS)  # the judge is awake by now
     hung.send_signal(signal.SIGSTOP)
-    frozen = freeze(postgres)
+    assert postgres.pid is not None
+    frozen = freeze(postgres.pid)
     pass_seconds(FROZEN_SECONDS)
-    for pid in frozen:
-        os.kill(pid, signal.SIGCONT)
+    thaw(frozen)
     wait_until(lambda: answers(client), "the server has found the database again")
     pass_seconds(LEASE_SECONDS / 2)
     hung.send_signal(signal.SIGCONT)
@@ -79,16 +79,6 @@ def test_a_frozen_postgres_costs_no_attempt(own_house: House, postgres: Embedded
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     assert house.ledger("a") == [1] and house.ledger("b") == [1]
     assert attempts(client, run_id, "held") == attempts(client, run_id, "held_2") == [(1, "SUCCESS")]
-
-
-def freeze(postgres: EmbeddedPostgres) -> list[int]:
-    """Stop every process of a cluster; which they are."""
-    assert postgres.pid is not None
-    os.kill(postgres.pid, signal.SIGSTOP)  # first: it makes no more backends
-    backends = children(postgres.pid)
-    for pid in backends:
-        os.kill(pid, signal.SIGSTOP)
-    return [*backends, postgres.pid]
 
 
 def answers(client: Client) -> bool:

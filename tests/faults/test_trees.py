@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from fault_world import House, any_alive, attempts, finished, wait_until
 
-from glidepath.client import Client
 from glidepath_proto.run.v1 import run_pb2
 
 GRACE_SECONDS, SLACK_SECONDS = 1.0, 5.0
@@ -15,18 +13,10 @@ TTL_SECONDS = 6.0  # leaves room for the grace of an exclusive task
 DELAY_SECONDS = 0.4
 
 
-def start(house: House, dag_id: str) -> tuple[Client, str]:
-    """A client and a run of that DAG in stubborn_dag.py whose task has begun."""
-    client = house.register("stubborn_dag.py")
-    run_id = client.trigger(dag_id, params={"folder": str(house.folder)}).dag_run_id
-    wait_until(lambda: house.ledger("stubborn") == [1], "the task has begun")
-    return client, run_id
-
-
 def test_a_timeout_ends_a_tree_that_resists(house: House) -> None:
     house.server(lease_ttl_seconds=TTL_SECONDS)
     house.worker("w1")
-    client, run_id = start(house, "timed")
+    client, run_id = house.start_stubborn("timed")
     within = 1 + GRACE_SECONDS + SLACK_SECONDS
     wait_until(lambda: not any_alive(house.pids("stubborn", 1)), "the whole tree has ended", within)
     assert finished(client, run_id).state == run_pb2.RUN_STATE_FAILED
@@ -38,7 +28,7 @@ def test_a_timeout_ends_a_tree_that_resists(house: House) -> None:
 def test_a_cancel_ends_a_tree_that_resists(house: House) -> None:
     house.server(lease_ttl_seconds=TTL_SECONDS)
     house.worker("w1")
-    client, run_id = start(house, "stubborn")
+    client, run_id = house.start_stubborn("stubborn")
     client.cancel_dag_run(run_id, reason="enough")
     pids = house.pids("stubborn", 1)
     wait_until(lambda: not any_alive(pids), "the whole tree has ended", GRACE_SECONDS + SLACK_SECONDS)
@@ -51,7 +41,7 @@ def test_an_exclusive_task_starts_with_its_permit_and_not_with_its_assignment(ho
     link = house.link()
     link.delay(DELAY_SECONDS)
     house.worker("w1", address=link.address)
-    client, run_id = start(house, "alone")
+    client, run_id = house.start_stubborn("alone")
     (attempt,) = client.list_attempts(run_id)
     began = float((house.folder / "stubborn.1.began").read_text())
     # The assignment, that it was accepted, and the permit were each under way for so long.
@@ -64,7 +54,7 @@ def test_an_exclusive_tree_is_gone_before_its_lease_is_granted_again(house: Hous
     house.server(lease_ttl_seconds=TTL_SECONDS)
     link = house.link()
     house.worker("w1", address=link.address)
-    client, run_id = start(house, "alone")
+    client, run_id = house.start_stubborn("alone")
     house.worker("w2")
     link.cut()
     wait_until(lambda: not any_alive(house.pids("stubborn", 1)), "the whole tree has ended")
@@ -73,7 +63,7 @@ def test_an_exclusive_tree_is_gone_before_its_lease_is_granted_again(house: Hous
     lost, _ = client.list_attempts(run_id)
     assert lost.state == run_pb2.ATTEMPT_STATE_LOST
     assert gone_at < lost.end_time.ToMicroseconds() / 1e6
-    assert overlap(house.folder) == ""
+    assert house.overlap() == ""
     link.mend()
     house.let_go("stubborn")
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
@@ -83,17 +73,11 @@ def test_an_exclusive_tree_is_gone_before_its_lease_is_granted_again(house: Hous
 def test_an_exclusive_tree_is_gone_before_its_killed_worker_is_back(house: House) -> None:
     house.server(lease_ttl_seconds=TTL_SECONDS)
     worker = house.worker("w1")
-    client, run_id = start(house, "alone")
+    client, run_id = house.start_stubborn("alone")
     worker.kill()
     worker.wait()
     house.worker("w1")
     wait_until(lambda: house.ledger("stubborn") == [1, 2], "the next one has begun it")
-    assert overlap(house.folder) == ""
+    assert house.overlap() == ""
     house.let_go("stubborn")
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
-
-
-def overlap(folder: Path) -> str:
-    """What a later attempt found alive of an earlier one; empty when it found nothing."""
-    path = folder / "stubborn.overlap"
-    return path.read_text() if path.exists() else ""

@@ -26,6 +26,7 @@ def held(folder: str, name: str) -> int:
     attempt = current().attempt_number
     with Path(folder, f"{name}.ledger").open("a") as ledger:
         ledger.write(f"{attempt} {os.getpid()}\n")
+    print(f"{name} has begun")
     wait_for(Path(folder, f"{name}.go"), Path(folder, f"{name}.{attempt}.go"))
     return attempt
 

@@ -30,11 +30,17 @@ def open_channel(connection: Connection) -> grpc.Channel:
     return grpc.secure_channel(connection.address, _credentials(connection.tls), channel_options(connection))
 
 
-def open_async_channel(connection: Connection) -> grpc.aio.Channel:
-    """A channel for the running event loop. Connects with the first call."""
+def open_async_channel(connection: Connection, *, anew: bool = False) -> grpc.aio.Channel:
+    """A channel for the running event loop. Connects with the first call.
+
+    `anew`: over a connection that no other channel has; gRPC would give it one that was in use a moment ago.
+    """
+    options = channel_options(connection)
+    if anew:
+        options = [*options, ("grpc.use_local_subchannel_pool", 1)]
     if connection.tls is None:
-        return grpc.aio.insecure_channel(connection.address, channel_options(connection))
-    return grpc.aio.secure_channel(connection.address, _credentials(connection.tls), channel_options(connection))
+        return grpc.aio.insecure_channel(connection.address, options)
+    return grpc.aio.secure_channel(connection.address, _credentials(connection.tls), options)
 
 
 def call_metadata(connection: Connection) -> tuple[tuple[str, str], ...]:

@@ -132,7 +132,8 @@ class Stream:
 
     async def _converse(self, connection: Connection) -> bool:
         """One stream from hello to its end. Whether it was welcome."""
-        async with open_async_channel(connection) as channel:
+        # Anew, because the connection may be why the last stream ended: deaf one way, it would swallow the next hello.
+        async with open_async_channel(connection, anew=True) as channel:
             self.stub = WorkerServiceStub(channel)
             call = self.stub.Work(metadata=call_metadata(connection))
             hello_sent_at = boottime()
