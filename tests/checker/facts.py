@@ -353,6 +353,13 @@ class Facts:
         return {attempt.key: attempt for attempt in self.all_attempts}
 
     @cached_property
+    def ledger_by_key(self) -> dict[AttemptKey, list[LedgerEntry]]:
+        found: dict[AttemptKey, list[LedgerEntry]] = {}
+        for line in self.ledger:
+            found.setdefault(line.key, []).append(line)
+        return found
+
+    @cached_property
     def audits_by_run(self) -> dict[str, list[Audit]]:
         found: dict[str, list[Audit]] = {}
         for audit in self.audits:

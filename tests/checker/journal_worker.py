@@ -40,6 +40,8 @@ class Manners:
     late_seconds: float = 5.0
     twice: float = 0.0
     """Share of results that are sent again when they have been answered."""
+    stubborn: float = 0.0
+    """Share of results that are sent though the answer to hello said that their attempts are over."""
     deaf: float = 0.0
     """Share of cancels that are passed over: the body goes on to its end."""
     lost: float = 0.0
@@ -225,7 +227,7 @@ class JournalWorker:
         self._note("hello", word=str(welcome.generation))
         for token in welcome.fenced_task_tokens:
             held = self.held.get(token)
-            if held is not None:
+            if held is not None and not (held.outcome and self.chance.random() < self.manners.stubborn):
                 self._note("verdict", held.key, word="FENCED")
                 self._drop(token)
 

@@ -95,7 +95,7 @@ def _excused(facts: Facts, attempt: Attempt, since: datetime, until: datetime) -
 def _bodies(facts: Facts, attempt: Attempt, cancel: Cancel, latest: datetime) -> Iterator[Break]:
     if facts.clock_shift_seconds:
         return
-    lines = [line for line in facts.ledger if line.key == attempt.key and line.wall > latest.timestamp()]
+    lines = [line for line in facts.ledger_by_key.get(attempt.key, ()) if line.wall > latest.timestamp()]
     if lines:
         seen = datetime.fromtimestamp(lines[0].wall, tz=latest.tzinfo)
         if not _excused(facts, attempt, cancel.event.time, seen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from tests.checker.facts import Attempt, Facts, Moment, Queued, Run, Version
 from tests.checker.judges.limits import limit_of, needs_of
@@ -27,6 +27,16 @@ def judge_progress(facts: Facts) -> Verdict:
             breaks += look.judge(run)
         breaks += [*look.rows(), *look.events()]
     return judged("I12", "runs seen that had not ended", waiting, breaks)
+
+
+@lru_cache(maxsize=2)
+def _run_ends(facts: Facts) -> dict[str, list[datetime]]:
+    """When runs of each DAG ended."""
+    found: dict[str, list[datetime]] = defaultdict(list)
+    for event in facts.events:
+        if event.run_state in RUN_FINAL and event.run_id in facts.runs:
+            found[facts.runs[event.run_id].dag_id].append(event.time)
+    return found
 
 
 class _Look:
@@ -74,18 +84,8 @@ class _Look:
         limit = limit_of(self.moment, run.namespace, "dag_runs", run.dag_id)
         room = limit.room if limit else None
         vacant = room is None or self.active[run.namespace, run.dag_id] < room
-        if vacant and not any(self._young(time) for time in self._run_ends(run)):
+        if vacant and not any(map(self._young, _run_ends(self.facts)[run.dag_id])):
             yield Break.of("a run waits for a place among the active runs of its DAG, and there is one", run)
-
-    def _run_ends(self, run: Run) -> Iterator[datetime]:
-        for event in self.facts.events:
-            other = self.facts.runs.get(event.run_id)
-            if (
-                event.run_state in RUN_FINAL
-                and other
-                and (other.namespace, other.dag_id) == (run.namespace, run.dag_id)
-            ):
-                yield event.time
 
     def _young(self, time: datetime) -> bool:
         return time > self.moment.now - GRACE

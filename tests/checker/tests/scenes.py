@@ -110,6 +110,11 @@ class House:
         wait_until(lambda: _answers(client), "the server answers")
         return client
 
+    def said(self, worker: str, word: str) -> bool:
+        """Whether the journal of a worker has this word."""
+        journal = self.journals / f"worker-{worker}.jsonl"
+        return journal.exists() and f'"{word}"' in journal.read_text()
+
     def stand_still(self, process: subprocess.Popen[bytes], what: str) -> None:
         """SIGSTOP, noted before it is done."""
         note_fault(self.journals, f"stop {what}")

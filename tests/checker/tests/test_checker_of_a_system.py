@@ -69,16 +69,17 @@ class Day:
         assert finished(self.client, run_id) == "success"
 
     def a_worker_that_was_thought_dead(self) -> None:
-        """It stands still until its lease has ended and another one has done its work; then it reports."""
-        doomed = self.house.journal_worker("doomed", queue="edge")
-        self.client.register(dag("edge", [task("held", seconds=1.5, queue_name="edge", pool_name="gpu")]))
+        """It stands still until its lease has ended and another one is at its work; then it reports."""
+        doomed = self.house.journal_worker("doomed", queue="edge", stubborn=1)
+        self.client.register(dag("edge", [task("held", seconds=2, queue_name="edge", pool_name="gpu")]))
         run_id = self.client.trigger("edge").dag_run_id
-        wait_until(lambda: states(self.client, run_id)["held"] == "running", "the task runs")
+        wait_until(lambda: self.house.said("doomed", "started"), "the task runs")
         self.house.stand_still(doomed, "worker doomed")
         self.house.journal_worker("heir", queue="edge")
-        assert finished(self.client, run_id) == "success"
+        wait_until(lambda: self.house.said("heir", "started"), "the heir has its task")
         doomed.send_signal(signal.SIGCONT)
-        wait_until(lambda: "FENCED" in (self.house.journals / "worker-doomed.jsonl").read_text(), "it is told")
+        wait_until(lambda: self.house.said("doomed", "FENCED"), "it is told")
+        assert finished(self.client, run_id) == "success"
 
     def a_crash(self) -> None:
         run_id = self.client.trigger("mixed").dag_run_id
