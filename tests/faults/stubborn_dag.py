@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,7 +26,15 @@ def resist() -> list[int]:
 
 
 def still_running(pids: list[str]) -> list[str]:
-    return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    return [pid for pid in pids if runs(pid)]
+
+
+def runs(pid: str) -> bool:
+    """Whether a process is there that has not ended; nobody may be there to reap it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @task
@@ -63,3 +72,25 @@ def timed_dag(folder: str) -> None:
 @dag(dag_id="alone")
 def alone_dag(folder: str) -> None:
     stubborn.options(cancel_grace="2s", lease_mode="exclusive")(folder)
+
+
+@task
+def greedy(folder: str) -> None:
+    """Writes its processes to greedy.ledger; a grandchild in a session of its own, which ignores TERM, eats memory."""
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True)\n"
+        "sys.stdin.read(1); eaten = [bytearray(b'x' * 2**20) for _ in range(256)]; signal.pause()"
+    )
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(["setsid", sys.executable, "-c", code], stdin=pipe, stdout=pipe)
+    assert child.stdin and child.stdout
+    eater = int(child.stdout.readline())
+    Path(folder, "greedy.ledger").write_text(f"{current().attempt_number} {os.getpid()} {eater}\n")
+    child.stdin.write(b"x")
+    child.stdin.flush()
+    time.sleep(300)
+
+
+@dag(dag_id="greedy")
+def greedy_dag(folder: str) -> None:
+    greedy.options(memory_limit_mb=128)(folder)
