@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from glidepath_server.core.critical_path import AttemptTimes, critical_path
 from glidepath_server.core.graph import Graph, TriggerRule
 from glidepath_server.core.retry import RetryPolicy
+from glidepath_server.core.states import TaskState
 
 ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -31,8 +32,11 @@ def graph_of(upstream: dict[str, list[str]], rules: dict[str, TriggerRule] | Non
     )
 
 
-def path(graph: Graph, attempts: list[AttemptTimes], now: float = 1000) -> list[tuple[str, float, float]]:
-    steps = critical_path(graph, attempts, at(now))
+def path(
+    graph: Graph, attempts: list[AttemptTimes], now: float = 1000, **states: TaskState
+) -> list[tuple[str, float, float]]:
+    board = [states.get(task_id, TaskState.SUCCESS) for task_id in graph.task_ids]
+    steps = critical_path(graph, board, attempts, at(now))
     return [(graph.task_ids[s.task], s.waited.total_seconds(), s.worked.total_seconds()) for s in steps]
 
 
@@ -67,7 +71,22 @@ def test_what_has_not_ended_counts_until_now() -> None:
 def test_the_path_goes_through_a_task_that_was_skipped() -> None:
     graph = graph_of({"a": [], "skipped": ["a"], "b": ["skipped"]}, {"b": TriggerRule.NONE_FAILED})
     attempts = [AttemptTimes(0, at(0), at(0), at(4)), AttemptTimes(2, at(4), at(5), at(6))]
-    assert path(graph, attempts) == [("a", 0, 4), ("b", 1, 1)]
+    assert path(graph, attempts, skipped=TaskState.SKIPPED) == [("a", 0, 4), ("b", 1, 1)]
+
+
+def test_the_path_goes_through_a_task_to_the_failure_that_decided_it() -> None:
+    graph = graph_of(
+        {"well": [], "fails": [], "slow": [], "doomed": ["well", "fails", "slow"], "alert": ["doomed"]},
+        {"alert": TriggerRule.ALL_DONE},
+    )
+    attempts = [
+        AttemptTimes(0, at(0), at(0), at(1)),
+        AttemptTimes(1, at(0), at(0), at(2)),
+        AttemptTimes(2, at(0), at(0), at(9)),
+        AttemptTimes(4, at(2), at(3), at(99)),
+    ]
+    ends = {"fails": TaskState.FAILED, "doomed": TaskState.UPSTREAM_FAILED}
+    assert path(graph, attempts, **ends) == [("fails", 0, 2), ("alert", 1, 96)]
 
 
 def test_a_task_that_starts_with_the_run_was_let_go_by_nobody() -> None:

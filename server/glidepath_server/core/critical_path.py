@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from .board import BAD
 from .graph import Graph, TriggerRule
+from .states import TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,22 @@ class _Span:
     worked: timedelta = timedelta()
 
 
-def critical_path(graph: Graph, attempts: Iterable[AttemptTimes], now: datetime) -> list[Step]:
+def critical_path(graph: Graph, states: Sequence[int], attempts: Iterable[AttemptTimes], now: datetime) -> list[Step]:
     """From the run's start to its last end. Followed backwards: each task was let go by the upstream that ended last.
 
     An attempt that has not started or ended counts until `now`. A task that no attempt touched (skipped,
-    upstream_failed) takes no time, so the path goes through it to the upstream that ended last before it.
+    upstream_failed) takes no time, so the path goes through it to whatever decided it. `states` are the board's state
+    bytes. Every edge is looked at twice at most, however long the path.
     """
     spans = _spans(attempts, now)
     if not spans:
         return []
+    deciders = _deciders(graph, states, spans)
     path: list[int] = []
     task: int | None = max(spans, key=lambda index: (spans[index].last, index))
     while task is not None:
         path.append(task)
-        task = _let_go_by(graph, spans, task)
+        task = _let_go_by(graph, deciders, spans, task)
     return [Step(index, spans[index].waited, spans[index].worked) for index in reversed(path)]
 
 
@@ -66,25 +70,32 @@ def _spans(attempts: Iterable[AttemptTimes], now: datetime) -> dict[int, _Span]:
     return spans
 
 
-def _let_go_by(graph: Graph, spans: Mapping[int, _Span], task: int) -> int | None:
+def _deciders(graph: Graph, states: Sequence[int], spans: Mapping[int, _Span]) -> list[int | None]:
+    """Per task the task whose attempts decided when it ended: itself, or of one without attempts the upstream that
+    failed first, or else the one that ended last. None: nothing before it had attempts."""
+
+    def end(task: int) -> tuple[datetime, int]:
+        return spans[task].last, task
+
+    found: list[int | None] = []
+    for task, upstream in enumerate(graph.upstream):
+        if task in spans:
+            found.append(task)
+            continue
+        failed = states[task] == TaskState.UPSTREAM_FAILED
+        before = (found[each] for each in upstream if not failed or states[each] in BAD)
+        choose = min if failed else max
+        found.append(choose((each for each in before if each is not None), key=end, default=None))
+    return found
+
+
+def _let_go_by(graph: Graph, deciders: Sequence[int | None], spans: Mapping[int, _Span], task: int) -> int | None:
     """The task among what is upstream that ended last before `task` was released; None: it began with the run.
 
     Times of workers whose clocks are wrong may leave nobody that ended before; then whoever ended last stands for it.
     """
     if graph.rules[task] is TriggerRule.ALWAYS:
         return None
-    ended = list(_nearest_with_attempts(graph, spans, task))
-    before = [index for index in ended if spans[index].last <= spans[task].first]
+    ended = [each for upstream in graph.upstream[task] if (each := deciders[upstream]) is not None]
+    before = [each for each in ended if spans[each].last <= spans[task].first]
     return max(before or ended, key=lambda index: (spans[index].last, index), default=None)
-
-
-def _nearest_with_attempts(graph: Graph, spans: Mapping[int, _Span], task: int) -> Iterator[int]:
-    seen = set(graph.upstream[task])
-    stack = list(seen)
-    while stack:
-        index = stack.pop()
-        if index in spans:
-            yield index
-        else:
-            stack += [further for further in graph.upstream[index] if further not in seen]
-            seen.update(graph.upstream[index])

@@ -31,7 +31,7 @@ async def explain_run(
         facts = await _facts(connection, reader.plans, run, rows)
         times = await store.attempt_times(connection, dag_run_id, run.unpacked(plan.graph.size))
     views = task_instance_views(plan.graph, states, rows, tasks)
-    path = critical_path(plan.graph, times, run.end_time or facts.now)
+    path = critical_path(plan.graph, states, times, run.end_time or facts.now)
     return plan, explain(plan.graph, states, views, rows, facts), path
 
 
