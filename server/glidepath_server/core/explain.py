@@ -103,16 +103,20 @@ def explain(
     graph: Graph, states: Sequence[int], views: Sequence[TaskInstanceView], rows: RunRows, facts: Facts
 ) -> list[Explanation]:
     """One explanation per view, in order."""
-    return [Explanation(v.task, v.map_index, v.state, *_why(graph, states, v, rows, facts)) for v in views]
+    causes: dict[int, int] = {}
+    return [Explanation(v.task, v.map_index, v.state, *_why(graph, states, v, rows, facts, causes)) for v in views]
 
 
 _Why = tuple[Wait, str, str]
 
 
-def _why(graph: Graph, states: Sequence[int], view: TaskInstanceView, rows: RunRows, facts: Facts) -> _Why:
+def _why(
+    graph: Graph, states: Sequence[int], view: TaskInstanceView, rows: RunRows, facts: Facts, causes: dict[int, int]
+) -> _Why:
     if states[view.task] in FINAL:
         cause = f"; {view.reason}" if view.reason else ""
-        return Wait.NONE, f"ended: {view.state.value}{cause}", _look(graph, states, view.task, facts.run.dag_run_id)
+        hint = _look(graph, states, view.task, facts.run.dag_run_id, causes)
+        return Wait.NONE, f"ended: {view.state.value}{cause}", hint
     if view.state is ViewState.RUNNING:
         return _running(view, rows, facts)
     if facts.run.quarantined:
@@ -261,15 +265,22 @@ def _worker_command(needs: TaskClass) -> str:
     return shlex.join(words)
 
 
-def _look(graph: Graph, states: Sequence[int], task: int, dag_run_id: str) -> str:
-    """Where the cause of a bad end can be read: at the task itself, or at the upstream that failed first."""
+def _look(graph: Graph, states: Sequence[int], task: int, dag_run_id: str, causes: dict[int, int]) -> str:
+    """Where the cause of a bad end can be read: at the task itself, or at the upstream that failed first.
+
+    `causes` keeps what was found, so that a long chain is walked once for all of its tasks.
+    """
     if states[task] not in BAD:
         return ""
-    while states[task] == TaskState.UPSTREAM_FAILED:
-        bad = [index for index in graph.upstream[task] if states[index] in BAD]
-        if not bad:
+    walked = []
+    while task not in causes and states[task] == TaskState.UPSTREAM_FAILED:
+        bad = next((index for index in graph.upstream[task] if states[index] in BAD), None)
+        if bad is None:
             break
-        task = bad[0]
+        walked.append(task)
+        task = bad
+    task = causes.get(task, task)
+    causes.update(dict.fromkeys(walked, task))
     return f"glidepath run logs {dag_run_id} --task {shlex.quote(graph.task_ids[task])}"
 
 
