@@ -20,7 +20,7 @@ and for what was heard as soon as it is heard: so a process that is killed leave
 | | refused | `answer` is the status code: nothing was done |
 | | unanswered | nobody knows |
 | task | start, beat, end | the body itself: `pid`, `code` (version number that its source was made as, 0: unknown) |
-| fault | the deed | such as "kill server", "crash postgres" |
+| fault | the deed | such as "kill server", "crash postgres"; "stop server" stands until "continue server" |
 """
 
 from __future__ import annotations

@@ -47,8 +47,10 @@ def test_what_survived_a_fault_passes() -> None:
     assert (verdict.outcome, verdict.occurred) == (PASS, 4)
 
 
-def test_without_a_fault_nothing_has_survived() -> None:
+def test_without_a_crash_nothing_has_survived() -> None:
     assert judge_durability(asked().facts(faults=())).outcome == NOT_TESTED
+    stopped = replace(asked().faults[0], what="stop server")
+    assert judge_durability(asked().facts(faults=(stopped,))).outcome == NOT_TESTED
 
 
 def test_a_run_that_was_acknowledged_and_is_gone() -> None:

@@ -116,10 +116,22 @@ def test_a_worker_that_was_cut_off_is_excused() -> None:
     assert judge_cancels(replace(facts, worker_entries=(*facts.worker_entries, cut))).outcome == PASS
 
 
-def test_a_fault_in_that_time_is_an_excuse() -> None:
-    story = cancelled(seconds=16)
-    story.seconds -= 10
-    story.fault()
+def test_after_a_fault_the_time_begins_anew() -> None:
+    """15 s to recover and 15 s of grace after the fault."""
+    for seconds, outcome in ((35, PASS), (45, FAIL)):
+        story = cancelled(seconds=seconds)
+        story.seconds = 10
+        story.fault()
+        assert judge_cancels(story.facts()).outcome == outcome
+
+
+def test_what_is_stopped_stands_still_until_it_goes_on() -> None:
+    story = cancelled(seconds=200)
+    story.seconds = 5
+    story.fault("stop server")
+    assert judge_cancels(story.facts()).outcome == FAIL
+    story.seconds = 190
+    story.fault("continue server")
     assert judge_cancels(story.facts()).outcome == PASS
 
 

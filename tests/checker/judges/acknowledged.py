@@ -19,17 +19,19 @@ ACTIONS = {
     "RerunDagRun": "dag_run.rerun",
     "RegisterDagVersion": "dag_version.register",
 }
+CRASHES = ("kill", "crash")
 RETENTION_SECONDS = 7 * 86_400.0
 
 
 # ---- I6
 def judge_durability(facts: Facts) -> Verdict:
-    """I6: what was acknowledged survives the faults that came after it."""
-    last_fault = max((fault.monotonic for fault in facts.faults), default=0.0)
+    """I6: what was acknowledged survives the crashes that came after it."""
+    crashes = [fault.monotonic for fault in facts.faults if fault.what.startswith(CRASHES)]
+    last_crash = max(crashes, default=0.0)
     acknowledged = [each for each in facts.client_entries if each.kind == "answered" and each.method in ACTIONS]
     accepted = [each for each in facts.worker_entries if each.kind == "verdict" and each.word == "ACCEPTED"]
     times = [each.monotonic for each in acknowledged] + [each.monotonic for each in accepted]
-    survived = sum(time < last_fault for time in times)
+    survived = sum(time < last_crash for time in times)
     breaks = [each for entry in acknowledged for each in _lost(facts, entry)]
     ended = {attempt.key for attempt in facts.attempts}
     breaks += [
@@ -37,7 +39,7 @@ def judge_durability(facts: Facts) -> Verdict:
         for entry in accepted
         if entry.key not in ended
     ]
-    return judged("I6", "acknowledgements that a fault came after", survived, breaks)
+    return judged("I6", "acknowledgements that a crash came after", survived, breaks)
 
 
 def _lost(facts: Facts, entry: ClientEntry) -> Iterator[Break]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from functools import lru_cache
 
 from tests.checker.facts import Attempt, Facts, LedgerEntry
 from tests.checker.replay import Cancel, History, cancels, histories
 from tests.checker.report import Break, Verdict, judged
 
 SLACK_SECONDS = 5.0
+# After a fault: until a server is up, workers are back, and leases that ended meanwhile are judged.
+RECOVERY_SECONDS = 15.0
 
 
 def judge_cancels(facts: Facts) -> Verdict:
@@ -59,17 +61,20 @@ def _answered(facts: Facts, history: History, cancel: Cancel) -> float | None:
 
 
 def _ran_on(facts: Facts, history: History, cancel: Cancel, attempts: list[Attempt]) -> Iterator[Break]:
-    """What was live has ended in time, its body included, unless its worker was cut off or a fault came between."""
+    """What was live has ended in time, its body included; what kept its worker from hearing of it begins it anew."""
     for attempt in attempts:
         released = history.release_of(attempt)
         if released is None or released >= cancel.event.revision or not _outlived(history, cancel, attempt):
             continue
         grace = history.version.task(attempt.key.task_id).grace_seconds + SLACK_SECONDS
-        latest = cancel.event.time + timedelta(seconds=grace)
-        ended = attempt.end_time or (facts.last.now if facts.last else latest)
-        if attempt.state != "lost" and ended > latest and not _excused(facts, attempt, cancel.event.time, ended):
+        latest = _latest(facts, attempt, cancel.event.time.timestamp(), grace)
+        ended = attempt.end_time or (facts.last.now if facts.last else cancel.event.time)
+        if attempt.state != "lost" and ended.timestamp() > latest:
             yield Break.of(f"went on for more than {grace:g} s after the cancel", *_shown(cancel), attempt)
-        yield from _bodies(facts, attempt, cancel, latest)
+        if not facts.clock_shift_seconds:
+            lines = [line for line in facts.ledger_by_key.get(attempt.key, ()) if line.wall > latest]
+            if lines:
+                yield Break.of("its body was alive after the cancel's grace", *_shown(cancel), attempt, lines[0])
 
 
 def _outlived(history: History, cancel: Cancel, attempt: Attempt) -> bool:
@@ -80,26 +85,35 @@ def _outlived(history: History, cancel: Cancel, attempt: Attempt) -> bool:
     return ended.revision > cancel.event.revision if ended else attempt.end_time > cancel.event.time
 
 
-def _excused(facts: Facts, attempt: Attempt, since: datetime, until: datetime) -> bool:
-    """Whether its worker may not have heard of it in that time: a fault, a cut, or a session that ended."""
-    start, end = since.timestamp(), until.timestamp()
-    if any(start - SLACK_SECONDS <= fault.wall <= end for fault in facts.faults):
-        return True
-    cuts = (e.wall for e in facts.worker_entries if e.kind == "cut" and e.session_id == attempt.session_id)
-    if any(start - SLACK_SECONDS <= wall <= end for wall in cuts):
-        return True
-    session = next((each for each in facts.sessions if each.session_id == attempt.session_id), None)
-    return session is None or (session.end_time is not None and session.end_time <= until)
+def _latest(facts: Facts, attempt: Attempt, since: float, grace: float) -> float:
+    """Until when an attempt may go on, in seconds since 1970."""
+    latest = since + grace
+    for start, end in sorted([*_faults(facts), *_cuts(facts, attempt)]):
+        if since - SLACK_SECONDS <= end and start <= latest:
+            latest = max(latest, end + RECOVERY_SECONDS + grace)
+    return latest
 
 
-def _bodies(facts: Facts, attempt: Attempt, cancel: Cancel, latest: datetime) -> Iterator[Break]:
-    if facts.clock_shift_seconds:
-        return
-    lines = [line for line in facts.ledger_by_key.get(attempt.key, ()) if line.wall > latest.timestamp()]
-    if lines:
-        seen = datetime.fromtimestamp(lines[0].wall, tz=latest.tzinfo)
-        if not _excused(facts, attempt, cancel.event.time, seen):
-            yield Break.of("its body was alive after the cancel's grace", *_shown(cancel), attempt, lines[0])
+def _cuts(facts: Facts, attempt: Attempt) -> Iterator[tuple[float, float]]:
+    """When the attempt's worker had no stream: from the end of one, or of the session."""
+    for entry in facts.worker_entries:
+        if entry.kind == "cut" and entry.session_id == attempt.session_id:
+            yield entry.wall, entry.wall
+    for session in facts.sessions:
+        if session.session_id == attempt.session_id and session.end_time is not None:
+            yield session.end_time.timestamp(), session.end_time.timestamp()
+
+
+@lru_cache(maxsize=2)
+def _faults(facts: Facts) -> list[tuple[float, float]]:
+    """From when to when: what was stopped stands still until it is told to continue."""
+    found, stopped = [], dict[str, float]()
+    for fault in facts.faults:
+        verb, _, whom = fault.what.partition(" ")
+        if verb == "stop":
+            stopped[whom] = fault.wall
+        found.append((stopped.pop(whom, fault.wall) if verb == "continue" else fault.wall, fault.wall))
+    return found
 
 
 def _over_time(facts: Facts) -> Iterator[Break]:

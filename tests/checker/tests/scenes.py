@@ -110,15 +110,20 @@ class House:
         wait_until(lambda: _answers(client), "the server answers")
         return client
 
-    def said(self, worker: str, word: str) -> bool:
-        """Whether the journal of a worker has this word."""
+    def said(self, worker: str, word: str, *, times: int = 1) -> bool:
+        """Whether the journal of a worker has this word so often."""
         journal = self.journals / f"worker-{worker}.jsonl"
-        return journal.exists() and f'"{word}"' in journal.read_text()
+        return journal.exists() and journal.read_text().count(f'"{word}"') >= times
 
     def stand_still(self, process: subprocess.Popen[bytes], what: str) -> None:
         """SIGSTOP, noted before it is done."""
         note_fault(self.journals, f"stop {what}")
         process.send_signal(signal.SIGSTOP)
+
+    def go_on(self, process: subprocess.Popen[bytes], what: str) -> None:
+        """SIGCONT, noted when it is done."""
+        process.send_signal(signal.SIGCONT)
+        note_fault(self.journals, f"continue {what}")
 
     def kill(self, process: subprocess.Popen[bytes], what: str) -> None:
         """kill -9, noted before it is done."""

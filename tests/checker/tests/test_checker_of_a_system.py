@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from scenes import ROOT, House, dag, finished, states, task, wait_until
 
 from glidepath import load_dags
 from glidepath.errors import AlreadyExists
+from glidepath_proto.run.v1 import run_pb2
 from tests.checker import Watch, check, read_facts, read_journals
 from tests.checker.journal_client import JournalClient
 
@@ -60,26 +60,32 @@ class Day:
         assert finished(self.client, run_id) == "cancelled"
 
     def a_clear_under_a_newer_version(self) -> None:
-        tasks = [task("bad", fails=1), task("after", "bad")]
-        self.client.register(dag("mended", tasks))
+        self.client.register(dag("mended", [task("bad", fails=1), task("after", "bad")]))
         run_id = self.client.trigger("mended").dag_run_id
         assert finished(self.client, run_id) == "failed"
-        self.client.register(dag("mended", [*tasks, task("more")]))
+        self.client.register(dag("mended", [task("bad", fails=1, version="2"), task("after", "bad", version="2")]))
         self.client.clear_task_instances(run_id, ["bad"], downstream=True)
         assert finished(self.client, run_id) == "success"
 
     def a_worker_that_was_thought_dead(self) -> None:
-        """It stands still until its lease has ended and another one is at its work; then it reports."""
+        """A try fails; at the second the worker stands still until its lease has ended and another one is at its work.
+        Then it reports. The third attempt fails as the first one did, and there is no further try."""
         doomed = self.house.journal_worker("doomed", queue="edge", stubborn=1)
-        self.client.register(dag("edge", [task("held", seconds=2, queue_name="edge", pool_name="gpu")]))
+        held = task("held", seconds=1, fails=9, retries=1, queue_name="edge", pool_name="gpu")
+        self.client.register(dag("edge", [held]))
         run_id = self.client.trigger("edge").dag_run_id
-        wait_until(lambda: self.house.said("doomed", "started"), "the task runs")
+        wait_until(lambda: self.house.said("doomed", "started", times=2), "its second attempt runs")
         self.house.stand_still(doomed, "worker doomed")
+        wait_until(lambda: self.attempts(run_id) == ["FAILED", "LOST"], "its lease has ended")
         self.house.journal_worker("heir", queue="edge")
         wait_until(lambda: self.house.said("heir", "started"), "the heir has its task")
-        doomed.send_signal(signal.SIGCONT)
+        self.house.go_on(doomed, "worker doomed")
         wait_until(lambda: self.house.said("doomed", "FENCED"), "it is told")
-        assert finished(self.client, run_id) == "success"
+        assert finished(self.client, run_id) == "failed"
+
+    def attempts(self, run_id: str) -> list[str]:
+        name = run_pb2.AttemptState.Name
+        return [name(each.state).removeprefix("ATTEMPT_STATE_") for each in self.client.list_attempts(run_id)]
 
     def a_crash(self) -> None:
         run_id = self.client.trigger("mixed").dag_run_id
