@@ -14,6 +14,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _DATE_FORMATS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "year", "month", "day", "hour", "unix"})
 _DATES = frozenset({"logical_date", "data_interval_start", "data_interval_end"})
 _PLAIN = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "run_id", "run_key", "dag_id", "task_id", "attempt_number"})
+# No id is longer, so of a longer name only the beginning is looked at.
+ID_CHARACTERS_MAX = 200
 KNOWN_NAMES = (
     "ds, ds_nodash, ts, ts_nodash, logical_date, data_interval_start, data_interval_end, params.NAME, "
     "outputs.TASK.KEY, map_item, run_id, run_key, dag_id, task_id, attempt_number"
@@ -57,9 +59,12 @@ def unknown_name(name: str) -> str | None:
 
 def output_of(name: str, task_ids: Collection[str]) -> str | None:
     """The task whose output a name takes: ids hold dots too, so the longest that fits. None when no id fits."""
-    head, *rest = name.split(".")
+    head, _, rest = name.partition(".")
     if head != "outputs":
         return None
-    return next(
-        (task_id for length in range(len(rest), 0, -1) if (task_id := ".".join(rest[:length])) in task_ids), None
-    )
+    end = len(rest) if len(rest) <= ID_CHARACTERS_MAX else rest.rfind(".", 0, ID_CHARACTERS_MAX + 1)
+    while end > 0:
+        if rest[:end] in task_ids:
+            return rest[:end]
+        end = rest.rfind(".", 0, end)
+    return None

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 from .errors import Violation
+from .templates import ID_CHARACTERS_MAX
 
 DURATION_SECONDS_MAX = 366 * 86_400
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-ID_WORDS = "1 to 200 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
+ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{ID_CHARACTERS_MAX - 1}}}")
+ID_WORDS = f"1 to {ID_CHARACTERS_MAX} of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
 
 
 def check_id(at: str, value: str) -> Iterator[Violation]:
