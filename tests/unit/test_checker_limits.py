@@ -131,10 +131,25 @@ def test_a_run_that_waits_for_a_place_that_is_free() -> None:
     assert judge_progress(facts).outcome == PASS
 
 
+def test_a_run_that_was_admitted_lately_may_be_old() -> None:
+    """Its place came free when another run of its DAG ended."""
+    story = Story(Task("a"))
+    old = replace(story.look().runs[0], run_id="run-00000002")
+    story.pass_seconds(300)
+    story.step("running", "a released")
+    story.run("a")
+    story.step("success", "a success")
+    runs = (*story.look().runs, old)
+    assert judge_progress(seen(story, runs=runs)).outcome == PASS
+    assert smallest(judge_progress(seen(story, runs=runs, now=story.now + LONG))).endswith("nobody starts it")
+
+
 def test_a_row_whose_time_has_come() -> None:
     story = pooled()
     story.waiting["b"] = replace(story.waiting["b"], due=False, parked_on=0)
     assert judge_progress(story.facts()).outcome == PASS
+    to_come = replace(story.waiting["b"], available_time=story.now + 2 * LONG)
+    assert judge_progress(seen(story, now=story.now + LONG, queued=(to_come,))).outcome == PASS
     assert smallest(judge_progress(later(story))) == "its time came, and it is not due"
 
 

@@ -76,19 +76,21 @@ class _Look:
             yield Break.of("a run has ended, and this is left of it", run, row)
 
     def _not_started(self, run: Run) -> Iterator[Break]:
-        if self._young(run.create_time):
-            return
-        if run.admitted:
-            yield Break.of("a run was admitted, and nobody starts it", run)
+        """A run may have become admitted as lately as a run of its DAG has ended."""
+        if not self._overdue(run.create_time) or any(map(self._lately, _run_ends(self.facts)[run.dag_id])):
             return
         limit = limit_of(self.moment, run.namespace, "dag_runs", run.dag_id)
         room = limit.room if limit else None
-        vacant = room is None or self.active[run.namespace, run.dag_id] < room
-        if vacant and not any(map(self._young, _run_ends(self.facts)[run.dag_id])):
+        if run.admitted:
+            yield Break.of("a run was admitted, and nobody starts it", run)
+        elif room is None or self.active[run.namespace, run.dag_id] < room:
             yield Break.of("a run waits for a place among the active runs of its DAG, and there is one", run)
 
-    def _young(self, time: datetime) -> bool:
-        return time > self.moment.now - GRACE
+    def _overdue(self, time: datetime) -> bool:
+        return time <= self.moment.now - GRACE
+
+    def _lately(self, time: datetime) -> bool:
+        return self.moment.now - GRACE < time <= self.moment.now
 
     def _tasks(self, run: Run, version: Version) -> Iterator[Break]:
         board = dict(zip((task.task_id for task in version.tasks), run.board, strict=False))
@@ -115,16 +117,16 @@ class _Look:
         if self.moment is self.facts.last:
             yield from self._orphans()
         for row in self.moment.queued:
-            if not row.due and not self._young(row.available_time):
+            if not row.due and self._overdue(row.available_time):
                 yield Break.of("its time came, and it is not due", row)
-            elif row.parked_on > 0 and not self._young(row.queue_time):
+            elif row.parked_on > 0 and self._overdue(row.queue_time):
                 yield from self._parked(row)
 
     def _orphans(self) -> Iterator[Break]:
         ends = {session.session_id: session.end_time for session in self.facts.sessions}
         for attempt in self.moment.live:
             ended = ends.get(attempt.session_id, attempt.start_time)
-            if ended is not None and not self._young(ended):
+            if ended is not None and self._overdue(ended):
                 yield Break.of("live in a session that has ended long ago", attempt)
 
     def _parked(self, row: Queued) -> Iterator[Break]:
@@ -144,7 +146,7 @@ class _Look:
 
     def _freed_lately(self, limit_id: int) -> bool:
         return any(
-            attempt.end_time and self._young(attempt.end_time) and attempt.end_time <= self.moment.now
+            attempt.end_time is not None and self._lately(attempt.end_time)
             for attempt in self.facts.attempts
             if limit_id in needs_of(self.facts, self.moment, attempt.key)
         )
@@ -152,7 +154,7 @@ class _Look:
     def events(self) -> Iterator[Break]:
         aside = {run.run_id for run in self.moment.runs if run.quarantined}
         for run_id, since in self.moment.waiting_events:
-            if run_id not in aside and not self._young(since):
+            if run_id not in aside and self._overdue(since):
                 yield Break.of(
                     f"an event has waited for run {run_id[-8:]} since {since:%H:%M:%S}, and it is not stepped"
                 )
