@@ -26,7 +26,16 @@ from uuid import UUID
 from ..core.advance import Release, Withdraw, advance
 from ..core.board import Board
 from ..core.errors import StateConflict
-from ..core.events import AttemptEnded, AttemptKey, Event, TasksCleared, Withdrawn, event_from_json, event_to_json
+from ..core.events import (
+    AttemptEnded,
+    AttemptKey,
+    Event,
+    RunTimedOut,
+    TasksCleared,
+    Withdrawn,
+    event_from_json,
+    event_to_json,
+)
 from ..core.failure import Failure, FailureKind
 from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
 from ..store import engine as store
@@ -104,7 +113,7 @@ class Step:
             plan.graph.size, row["board"], RunState(row["state"]), RunIntent(row["intent"]), row["reason"]
         )
         board.tally = self.replica.take_tally(run_id, revision)
-        self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"], board.state)
+        self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"], row["overdue"], board.state)
         self.events[run_id] = []
 
     # ---- 2. accept
@@ -139,9 +148,12 @@ class Step:
         if curious:
             for row in reversed(await store.take_inbox(connection, curious)):
                 self.events[row["dag_run_id"]].insert(0, event_from_json(row["event"]))
-        for run_id in self.runs:
+        for run_id, run in self.runs.items():
             work = self.batch[run_id]
             self.events[run_id] += work.events
+            if not run.overdue:
+                # The word of a timer that saw another life of the run: it has ended and was cleared since.
+                self.events[run_id] = [each for each in self.events[run_id] if not isinstance(each, RunTimedOut)]
             if work.command is not None:
                 self.events[run_id].append(await self._completed(connection, run_id, work.command.event))
                 if work.command.within is not None:

@@ -115,6 +115,8 @@ class LockedRun:
     board: Board
     revision: int
     quarantined: bool
+    # Its timeout has passed.
+    overdue: bool
     # The run's state before this step.
     was: RunState
     effects: Effects = field(default_factory=Effects)
