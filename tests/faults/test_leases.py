@@ -48,7 +48,8 @@ def test_what_a_frozen_worker_brings_is_fenced_and_what_it_runs_is_ended(house: 
     assert client.output(stubborn, "stubborn") == 2
 
 
-@pytest.mark.parametrize("way", ["up", pytest.param("down", marks=pytest.mark.prove)])
+@pytest.mark.prove
+@pytest.mark.parametrize("way", ["up", "down"])
 def test_a_link_that_is_cut_one_way_ends_the_lease_in_time(house: House, way: str) -> None:
     house.server(lease_ttl_seconds=ALONE_TTL_SECONDS)
     link = house.link()
@@ -84,6 +85,7 @@ def test_a_server_that_is_deaf_on_one_stream_ends_it_with_the_lease(house: House
     assert attempts(client, run_id, "held") == [(1, "LOST"), (2, "SUCCESS")]
 
 
+@pytest.mark.prove
 def test_a_server_away_for_longer_than_a_lease_costs_no_attempt(house: House) -> None:
     """Hold mode: the tasks go on, and their results count, since nobody could judge meanwhile."""
     server = house.server(lease_ttl_seconds=TTL_SECONDS)

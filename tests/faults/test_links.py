@@ -76,3 +76,20 @@ def test_a_link_slower_than_the_heartbeats_keeps_the_lease(house: House) -> None
     house.let_go("a", "b")
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     assert house.ledger("a") == [1] and house.ledger("b") == [1]
+
+
+def test_bytes_that_are_swapped_doubled_and_cut_off_change_nothing(house: House) -> None:
+    house.server(lease_ttl_seconds=6)
+    link = house.link()
+    house.worker("w1", address=link.address)
+    client, run_id = house.start_waiting()
+    for way in ("up", "down"):
+        before = link.connections
+        link.reorder(way)
+        link.duplicate(way)
+        link.truncate(way, 5)
+        wait_until(lambda before=before: link.connections > before, f"the worker has connected anew after harm {way}")
+    house.let_go("a", "b")
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    assert house.ledger("a") == [1] and house.ledger("b") == [1]
+    assert client.output(run_id, "after") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from fault_world import House, attempts, finished, wait_until
 
 from glidepath_proto.run.v1 import run_pb2
@@ -51,6 +52,7 @@ def test_a_task_that_kills_its_parent_fails_and_harms_no_other(house: House) -> 
     assert worker.poll() is None
 
 
+@pytest.mark.prove
 def test_a_task_that_kills_its_worker_fails_when_its_losses_are_used(house: House) -> None:
     house.server()
     client = house.register("poison_dag.py")
