@@ -12,6 +12,9 @@ from contextlib import contextmanager
 import pytest
 from scale_shapes import SHAPES, WORK, Case
 
+from glidepath_server.core import validation
+from glidepath_server.core.definition import Handler
+from glidepath_server.core.draft import DagDraft, PolicyDraft, TaskDraft
 from glidepath_server.core.templates import output_of
 
 SMALL, LARGE = 1_000, 10_000
@@ -79,3 +82,19 @@ def test_a_long_name_in_a_template_is_not_read_once_per_dot() -> None:
 
     assert output_of("outputs." + ".".join("a" * 30_000), Ids()) is None  # type: ignore[arg-type]
     assert len(looked_at) == 100 and max(map(len, looked_at)) < 200
+
+
+def test_names_near_to_wrong_ones_are_looked_for_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def near(name: str, names: list[str], n: int) -> list[str]:
+        asked.append(name)
+        return names[:n]
+
+    monkeypatch.setattr(validation.difflib, "get_close_matches", near)
+    wrong = [PolicyDraft(pool_name=f"pol{number // 2}") for number in range(1_000)]
+    tasks = tuple(TaskDraft(f"t{number}", Handler("test:task"), policy=each) for number, each in enumerate(wrong))
+    found = validation.stored_violations(DagDraft("dag", tasks), pools={"pool": 1}, sources=())
+    assert len(found) == validation.VIOLATIONS_MAX
+    assert len(asked) == len(set(asked)) == validation.SUGGESTIONS_MAX
+    assert all("did you mean pool?" in each.expected for each in found[: 2 * validation.SUGGESTIONS_MAX])

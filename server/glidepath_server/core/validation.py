@@ -364,26 +364,32 @@ def _entries(at: str, entries: Mapping[str, object]) -> Iterator[Violation]:
 
 # ---- stored things
 def _stored(draft: DagDraft, pools: Mapping[str, int], sources: frozenset[str]) -> Iterator[Violation]:
-    yield from _pool("defaults", draft.defaults.pool_name, draft.defaults.pool_slots, pools)
+    near: dict[str, str] = {}
+    yield from _pool("defaults", draft.defaults.pool_name, draft.defaults.pool_slots, pools, near)
     for task in draft.tasks[:TASKS_MAX]:
         at, own = f"tasks.{task.task_id}", task.policy
         if own.pool_name is not None or own.pool_slots is not None:  # else the line for the defaults says it
             slots = draft.defaults.pool_slots if own.pool_slots is None else own.pool_slots
-            yield from _pool(f"{at}.policy", resolve_policy(task, draft).pool_name, slots, pools)
+            yield from _pool(f"{at}.policy", resolve_policy(task, draft).pool_name, slots, pools, near)
         version = task.handler.version
         if version and task.handler.name.startswith(PYTHON_PREFIX) and version not in sources:
             yield Violation(f"{at}.handler.version", shown(version), "the hash of a stored source bundle")
 
 
-def _pool(at: str, name: str | None, slots: int | None, pools: Mapping[str, int]) -> Iterator[Violation]:
+def _pool(
+    at: str, name: str | None, slots: int | None, pools: Mapping[str, int], near: dict[str, str]
+) -> Iterator[Violation]:
+    """`near` keeps what is near to the first few names that are wrong."""
     if not name:
         return
     if name not in pools:
-        close = difflib.get_close_matches(name[:200], sorted(pools), n=1)
+        if name not in near and len(near) < SUGGESTIONS_MAX:
+            near[name] = "".join(difflib.get_close_matches(name[:200], sorted(pools), n=1))
+        close = near.get(name)
         yield Violation(
             f"{at}.pool_name",
             shown(name),
-            f"a pool of this namespace; did you mean {close[0]}?"
+            f"a pool of this namespace; did you mean {close}?"
             if close
             else "a pool of this namespace; make it first: SetPool",
         )
