@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from replica_room import Worker, pending, replica, turn
 from step_room import StepRoom
 
+from glidepath_server import crash_points
 from glidepath_server.core.events import AttemptKey
 from glidepath_server.core.states import AttemptState
 from glidepath_server.loops import timers
@@ -120,3 +122,17 @@ async def test_the_timeout_of_a_run_in_quarantine_waits_for_its_release(room: St
     await round_of_timeouts()
     await turn(engine)
     assert await run_states(room) == {run_id: "failed"}
+
+
+async def test_a_quarantine_that_meets_an_absent_database_is_tried_again(
+    room: StepRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, engine, worker = await one_attempt(room)
+    await room.watcher.execute("update dag_run set board = board || board")
+    monkeypatch.setattr(crash_points, "armed", crash_points.parse("quarantine.before_commit=fail"))
+    engine.submit([Report(key, AttemptState.SUCCESS, origin=worker)])
+    await turn(engine)
+    assert await quarantined(room) == {key.dag_run_id}
+    # Nobody is to blame for the data: the worker has its answer, as if the first try had gone well.
+    assert (worker.verdicts, await room.live(), await inbox(room)) == ([Verdict.ACCEPTED], [], 1)
+    assert not engine.held_back

@@ -263,23 +263,28 @@ class Engine:
             profile.hopeful.clear()
 
     async def quarantine(self, run_id: UUID, work: RunWork, error: BaseException) -> None:
-        """Set a run aside with what has come for it. What not even its inbox takes is kept here for its release."""
+        """Set a run aside with what has come for it. What not even its inbox takes is kept here for its release.
+
+        Raises what may go well later (is_retryable); then nothing was changed, and nothing is kept here.
+        """
         reason = f"{type(error).__name__}: {error}"
         log.error("run_quarantined", dag_run_id=str(run_id), reason=reason, exc_info=error)
         try:
             async with transaction(self.database.engine, "quarantine") as connection:
                 acks = await quarantine_run(connection, run_id, work, reason)
         except Exception as second:
+            if is_retryable(second):
+                raise
             log.error("quarantine_failed", dag_run_id=str(run_id), reason=repr(second))
             await self._quarantine_bare(run_id, work, reason)
             return
         self.settle(StepOutcome(acks=acks))
 
     async def _quarantine_bare(self, run_id: UUID, work: RunWork, reason: str) -> None:
-        if len(self.held_back) < HELD_BACK_MAX:
-            self.held_back.setdefault(run_id, RunWork()).absorb(work)
         async with transaction(self.database.engine, "quarantine_bare") as connection:
             await store.quarantine(connection, run_id, reason)
+        if len(self.held_back) < HELD_BACK_MAX:
+            self.held_back.setdefault(run_id, RunWork()).absorb(work)
 
     # ---- after the commit
     def settle(self, outcome: StepOutcome) -> None:

@@ -124,17 +124,28 @@ class Lane:
             self.engine.lose_hope()
             await self._batch(batch, claiming=False)
             for run_id in error.run_ids - batch.keys():
-                await self.engine.quarantine(run_id, RunWork(), error.__cause__ or error)
+                await self._set_aside(run_id, RunWork(), error.__cause__ or error)
         elif len(batch) > 1:
             log.warning("batch_split", lane=self.number, runs=len(batch), error=repr(error))
             for run_id, work in batch.items():
                 await self._batch({run_id: work}, claiming=False)
         elif batch:
             ((run_id, work),) = batch.items()
-            await self.engine.quarantine(run_id, work, error)
+            await self._set_aside(run_id, work, error)
         else:
             log.error("claim_failed", lane=self.number, error=repr(error), exc_info=error)
             self.engine.lose_hope()
+            await self._back_off()
+
+    async def _set_aside(self, run_id: UUID, work: RunWork, error: BaseException) -> None:
+        """Quarantine a run; when the database cannot do that now, its work comes again, and with it the blame."""
+        try:
+            await self.engine.quarantine(run_id, work, error)
+        except Exception as second:
+            if not is_retryable(second):
+                raise
+            log.warning("step_retried", lane=self.number, error=repr(second))
+            self.engine.lane(run_id).again({run_id: work})
             await self._back_off()
 
     async def _back_off(self) -> None:
