@@ -217,3 +217,18 @@ async def test_a_report_that_cannot_be_committed_in_time_is_said_to_be_unavailab
         await holder.close()
         answer = await workers.call("Report", session=worker.ref, results=[success(held.task_token)])
         assert answer.result_acks[0].verdict in (pb.VERDICT_ACCEPTED, pb.VERDICT_DUPLICATE)
+
+
+async def test_what_ended_elsewhere_is_forgotten_with_the_next_heartbeat(database_url: str) -> None:
+    async with open_room(database_url, **CALM) as room, open_workers(room) as workers:
+        worker = await caller(workers)
+        claim = asyncio.create_task(worker.claim(2))
+        session = await until_attached(room)
+        await start(room)
+        (held,) = await claim
+        await worker.beat(held.task_token)
+        assert set(session.held) == {held.task_token}
+        async with open_room(database_url, **CALM) as other, open_workers(other) as elsewhere:
+            await elsewhere.call("Report", session=worker.ref, results=[success(held.task_token)])
+        await worker.beat()
+        assert not session.held

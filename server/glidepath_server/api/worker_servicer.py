@@ -340,9 +340,11 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         await self._renew(session)
         held = {token: unseal(token, self._secret) for token in request.held_task_tokens}
         await self._take_back(session, set(held.values()))
+        known = list(session.held)  # all of it was committed before the rows are read
         async with self._database.worker.acquire() as connection:
             rows = await sessions.wanted_cancels(connection, [session.session_id])
             live = {sessions.key_of(row) for row in await sessions.live_of_sessions(connection, [session.session_id])}
+        session.forget_ended(known, live)
         response = pb.HeartbeatResponse(lease_ttl=seconds_to_wire(self._settings.lease_ttl_seconds))
         size = 0
         for row in rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from itertools import islice
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 from ..clock import monotonic
 from ..core.events import AttemptKey
 from ..core.matching import Offer
+from ..core.task_token import unseal
 from ..operations.step_types import Assigned, CancelOrder, Report, Verdict
 from .assignments import Assignments
 from .convert_worker import verdict_out
@@ -72,6 +73,12 @@ class UnarySession(Session):
         super().forget(token)
         if token in self.waiting:
             self._take(token)
+
+    def forget_ended(self, tokens: Iterable[bytes], live: Container[AttemptKey]) -> None:
+        """Forget those of the tokens whose attempts are not live: another replica may have been told of their ends."""
+        for token in tokens:
+            if unseal(token, self.assignments.secret) not in live:
+                self.forget(token)
 
     def take_assignments(self, count: int) -> list[task_pb2.Assignment]:
         """The oldest that wait, as many as one answer can carry; at least one, if there is one."""
