@@ -185,6 +185,14 @@ def test_a_queue_name_that_looks_misspelt_gets_a_hint() -> None:
     assert released(waiting(), sessions=sessions)[2].endswith("  # queue gpus is served: is gpu a misspelling?")
 
 
+def test_what_no_queue_can_be_called_is_not_pasted_into_a_shell() -> None:
+    """A worker says what it serves in its own words, and a hint is for the shell of somebody with other rights."""
+    needs = replace(NEEDS, queue_name="training-on-gpus")
+    sessions = (SessionFacts("w", replace(OFFER, queue_names=frozenset({"training-on-gpus\nreboot #"}))),)
+    hint = released(waiting(), classes={7: needs}, sessions=sessions)[2]
+    assert hint == "glidepath worker --queue training-on-gpus --label zone=eu --resource gpu=2"
+
+
 def test_a_draining_worker_takes_nothing() -> None:
     assert released(waiting(), sessions=(SessionFacts("w", OFFER, draining=True),))[1].endswith("w: is draining")
 

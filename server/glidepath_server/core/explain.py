@@ -22,6 +22,7 @@ from .graph import Graph, TriggerRule
 from .matching import Offer, TaskClass, mismatch
 from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names
 from .states import RUN_FINAL, RunIntent, RunState, TaskState
+from .value_checks import ID
 
 HOLDERS_SHOWN_MAX = 3
 
@@ -245,7 +246,8 @@ def _closeness(offer: Offer, needs: TaskClass) -> int:
 
 
 def _worker_hint(needs: TaskClass, sessions: Sequence[SessionFacts]) -> str:
-    served = sorted({name for session in sessions for name in session.offer.queue_names})
+    # A worker serves what it says; only what a task may name as well is a spelling of it, and fit for a shell.
+    served = sorted({name for session in sessions for name in session.offer.queue_names if ID.fullmatch(name)})
     close = [] if needs.queue_name in served else difflib.get_close_matches(needs.queue_name, served, n=1)
     doubt = f"  # queue {close[0]} is served: is {needs.queue_name} a misspelling?" if close else ""
     return _worker_command(needs) + doubt
