@@ -96,7 +96,7 @@ async def test_limits_are_said(database_url: str) -> None:
         assert f"at most {1024 * KIB} are taken" in said
 
 
-async def test_uploads_share_a_budget_and_give_it_back(database_url: str) -> None:
+async def test_uploads_of_a_token_share_a_budget_and_give_it_back(database_url: str) -> None:
     async with holding(database_url, artifact_bytes_max=100 * KIB) as (room, workers, token):
         calls = []
         for _ in range(4):
@@ -115,6 +115,8 @@ async def test_uploads_share_a_budget_and_give_it_back(database_url: str) -> Non
         code, said = await refusal(put(workers, token, b"x"))
         assert code is grpc.StatusCode.UNAVAILABLE
         assert f"at most {400 * KIB} are taken at a time" in said
+        async with open_workers(room) as others:  # with a token of their own
+            await put(others, token, b"x")
         calls[0].cancel()
         for call in calls[1:]:
             await call.done_writing()

@@ -1,14 +1,16 @@
 """Artifacts on their way in, and what workers fetch: artifacts and registered sources.
 
 The name of an artifact is its digest, which is known at its end. Until then it lies in a spool of this replica, on disk
-beyond its first bytes: a slow worker holds neither memory nor a transaction. What all uploads together may have in the
-spool is bounded; one that finds no room is told to come again.
+beyond its first bytes: a slow worker holds neither memory nor a transaction. What the uploads of one token may have in
+the spool is bounded, so that one caller which never ends its own keeps no other out, and so is what all may have
+together; an upload that finds no room is told to come again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
@@ -18,8 +20,9 @@ from ..store import worker_feed
 from ..store.database import Database, transaction
 from .convert_worker import clean
 
-# The largest artifacts for which there is room in the spool at a time.
-LARGEST_UPLOADS_MAX = 4
+# The largest artifacts for which there is room in the spool at a time: those of one token, those of all.
+OWN_UPLOADS_MAX = 4
+ALL_UPLOADS_MAX = 8
 MESSAGE_BYTES_MAX = 1024 * 1024
 MEMORY_BYTES_MAX = 64 * 1024
 
@@ -29,27 +32,39 @@ class Artifacts:
 
     def __init__(self, database: Database, bytes_max: int) -> None:
         self._database, self.bytes_max = database, bytes_max
-        self.spooled_bytes, self.spooled_bytes_max = 0, LARGEST_UPLOADS_MAX * bytes_max
+        # Bytes in the spool by token; a token without any is not kept.
+        self._spooled: Counter[str] = Counter()
+
+    @property
+    def spooled_bytes(self) -> int:
+        return self._spooled.total()
 
     @contextmanager
-    def upload(self) -> Iterator[Upload]:
-        """An upload, to be filled and stored; it leaves the spool at the end."""
+    def upload(self, token_id: str) -> Iterator[Upload]:
+        """An upload by this token, to be filled and stored; it leaves the spool at the end."""
         with SpooledTemporaryFile(max_size=MEMORY_BYTES_MAX) as file:
-            upload = Upload(self, file)
+            upload = Upload(self, token_id, file)
             try:
                 yield upload
             finally:
-                self.reserve(-upload.size)
+                self._give_back(token_id, upload.size)
 
-    def reserve(self, count: int) -> None:
-        """Room in the spool, given back by a negative count. Raises Unavailable."""
-        if self.spooled_bytes + count > self.spooled_bytes_max:
-            raise Unavailable(
-                f"uploads under way have {self.spooled_bytes} bytes, at most {self.spooled_bytes_max} are taken at a "
-                "time",
-                hint="try again when some have ended",
-            )
-        self.spooled_bytes += count
+    def reserve(self, token_id: str, count: int) -> None:
+        """Room in the spool. Raises Unavailable."""
+        own, every = self._spooled[token_id], self.spooled_bytes
+        for whose, used, largest in (("of this token", own, OWN_UPLOADS_MAX), ("of all", every, ALL_UPLOADS_MAX)):
+            if used + count > largest * self.bytes_max:
+                raise Unavailable(
+                    f"the uploads {whose} under way have {used} bytes, at most {largest * self.bytes_max} are taken at "
+                    "a time",
+                    hint="try again when some have ended",
+                )
+        self._spooled[token_id] += count
+
+    def _give_back(self, token_id: str, count: int) -> None:
+        self._spooled[token_id] -= count
+        if not self._spooled[token_id]:
+            del self._spooled[token_id]
 
     async def store(self, upload: Upload, namespace: str, content_type: str) -> str:
         """Make an upload an artifact; its digest. Storing the same bytes again changes nothing."""
@@ -91,8 +106,8 @@ class Artifacts:
 class Upload:
     """One artifact that is arriving."""
 
-    def __init__(self, artifacts: Artifacts, file: SpooledTemporaryFile[bytes]) -> None:
-        self._artifacts, self._file = artifacts, file
+    def __init__(self, artifacts: Artifacts, token_id: str, file: SpooledTemporaryFile[bytes]) -> None:
+        self._artifacts, self._token_id, self._file = artifacts, token_id, file
         self.digest, self.size = hashlib.sha256(), 0
 
     async def add(self, chunk: bytes) -> None:
@@ -108,7 +123,7 @@ class Upload:
                 f"the artifact has more than {self._artifacts.bytes_max} bytes",
                 hint="store it elsewhere and return its URI",
             )
-        self._artifacts.reserve(len(chunk))
+        self._artifacts.reserve(self._token_id, len(chunk))
         self.size += len(chunk)
         # In a thread, which ends before the file is closed: a slow disk delays this upload and nothing else.
         writing = asyncio.ensure_future(asyncio.to_thread(self._write, chunk))

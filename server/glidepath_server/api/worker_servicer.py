@@ -418,7 +418,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         first = await anext(aiter(request_iterator), None)
         key = await self._live(first.task_token if first is not None else b"")
         assert first is not None
-        with self.artifacts.upload() as upload:
+        with self.artifacts.upload(current_identity().token_id) as upload:
             await upload.add(first.chunk)
             async for part in request_iterator:
                 await upload.add(part.chunk)
