@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -123,3 +125,41 @@ async def test_uploads_of_a_token_share_a_budget_and_give_it_back(database_url: 
             await call
         await until(empty, SOON_SECONDS)
         await put(workers, token, b"x")
+
+
+async def store_source(room: Room, archive: bytes) -> str:
+    await room.rows(
+        "insert into source_bundle (namespace, content_hash, archive, create_time) "
+        "values ('default', 'hash', $1, glidepath_now())",
+        archive,
+    )
+    return "hash"
+
+
+@pytest.mark.parametrize("size", [0, 1, 256 * KIB, 256 * KIB + 1])
+async def test_a_source_comes_whole(database_url: str, size: int) -> None:
+    async with open_room(database_url, **CALM) as room, open_workers(room) as workers:
+        archive = bytes(number % 251 for number in range(size))
+        request = pb.GetSourceRequest(content_hash=await store_source(room, archive))
+        chunks = [each.chunk async for each in workers.stub.GetSource(request, metadata=workers.metadata)]
+        assert (b"".join(chunks), max(map(len, chunks)) <= 256 * KIB) == (archive, True)
+
+
+def resident() -> int:
+    """Bytes of memory that this process has; the driver's are not among those that Python traces."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_sources_that_nobody_reads_on_are_not_held_in_memory(database_url: str) -> None:
+    async with open_room(database_url, **CALM) as room, open_workers(room) as workers:
+        size, count = 3000 * KIB, 40
+        request = pb.GetSourceRequest(content_hash=await store_source(room, os.urandom(size)))
+        before = resident()
+        calls = [workers.stub.GetSource(request, metadata=workers.metadata) for _ in range(count)]
+        for call in calls:
+            await call.initial_metadata()  # its first chunk is on its way
+        held = resident() - before
+        for call in calls:
+            call.cancel()
+        assert held < count * size / 2

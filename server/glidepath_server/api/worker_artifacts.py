@@ -91,16 +91,21 @@ class Artifacts:
             index += 1
 
     async def read_source(self, namespace: str, content_hash: str) -> AsyncIterator[bytes]:
-        """The archive of registered source. Raises NotFound."""
-        async with self._database.worker.acquire() as connection:
-            archive = await worker_feed.source_bundle(connection, namespace, clean(content_hash))
-        if archive is None:
-            raise NotFound(
-                f"there is no source {content_hash[:80]!r} in namespace {namespace}",
-                hint="register the DAG version with its source",
-            )
-        for start in range(0, len(archive) or 1, worker_feed.CHUNK_BYTES):
-            yield archive[start : start + worker_feed.CHUNK_BYTES]
+        """The archive of registered source, read as it is sent: a slow reader holds one part of it. Raises NotFound."""
+        start = 0
+        while True:
+            async with self._database.worker.acquire() as connection:
+                part = await worker_feed.source_part(connection, namespace, clean(content_hash), start)
+            if part is None:
+                raise NotFound(
+                    f"there is no source {content_hash[:80]!r} in namespace {namespace}",
+                    hint="register the DAG version with its source",
+                )
+            if part or not start:
+                yield part
+            start += len(part)
+            if len(part) < worker_feed.CHUNK_BYTES:
+                return
 
 
 class Upload:

@@ -65,9 +65,10 @@ async def artifact_chunk(connection: Connection, namespace: str, sha256: str, in
     return chunk
 
 
-async def source_bundle(connection: Connection, namespace: str, content_hash: str) -> bytes | None:
-    archive: bytes | None = await connection.fetchval(_SQL["source_bundle"], namespace, content_hash)
-    return archive
+async def source_part(connection: Connection, namespace: str, content_hash: str, start: int) -> bytes | None:
+    """At most CHUNK_BYTES of an archive from `start` on, fewer at its end; None when there is no such archive."""
+    part: bytes | None = await connection.fetchval(_SQL["source_part"], namespace, content_hash, start, CHUNK_BYTES)
+    return part
 
 
 async def session(connection: Connection, session_id: UUID) -> tuple[Any, Offer] | None:

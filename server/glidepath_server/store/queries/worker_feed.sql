@@ -48,8 +48,10 @@ select $1, $2, * from unnest($3::integer[], $4::bytea[]) on conflict do nothing;
 -- name: artifact_chunk
 select body from artifact_chunk where namespace = $1 and sha256 = $2 and chunk_index = $3;
 
--- name: source_bundle
-select archive from source_bundle where namespace = $1 and content_hash = $2;
+-- name: source_part
+-- $4 bytes of the archive behind the first $3.
+select substring(archive from $3::integer + 1 for $4::integer) from source_bundle
+where namespace = $1 and content_hash = $2;
 
 -- name: session
 select session_id, namespace, worker_identity, incarnation, generation, state, queue_names, labels, resources, handlers
