@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from glidepath.client.connection import Connection, Tls
+from glidepath.client.connection import Connection, ConnectionSettingsError, Tls
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -109,7 +109,10 @@ SERVICE_CONFIG: dict[str, Any] = {
 
 def _credentials(tls: Tls) -> grpc.ChannelCredentials:
     def content(path: str) -> bytes | None:
-        return Path(path).read_bytes() if path else None
+        try:
+            return Path(path).read_bytes() if path else None
+        except OSError as error:
+            raise ConnectionSettingsError(f"TLS: cannot read {path}: {error.strerror}") from error
 
     return grpc.ssl_channel_credentials(
         root_certificates=content(tls.ca_file),

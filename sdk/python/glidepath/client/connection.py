@@ -29,6 +29,9 @@ NAMESPACE_DEFAULT = "default"
 
 
 _TOKEN = re.compile(r"[!-~]+")
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s/:\[\]]+):(\d{1,5})")
+# Names in gRPC's own notation are gRPC's to read.
+_SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
 
 
 class ConnectionSettingsError(GlidepathError, ValueError):
@@ -69,7 +72,9 @@ def find_connection(
     worker: bool = False,
 ) -> Connection:
     """Fill in what the arguments leave empty. `folder` is where the search for `.glidepath/` starts."""
-    address = address or environ.get("GLIDEPATH_ADDRESS", "")
+    address = _one_address(address, "address") or _one_address(
+        environ.get("GLIDEPATH_ADDRESS", ""), "GLIDEPATH_ADDRESS"
+    )
     token = _one_token(token, "token") if token else _environment_token(environ)
     namespace = namespace or environ.get("GLIDEPATH_NAMESPACE", "")
     found = Connection()
@@ -127,6 +132,14 @@ def _connection_file(environ: Mapping[str, str], folder: Path) -> Path | None:
     home = environ.get("GLIDEPATH_HOME", "")
     homes = [Path(home)] if home else [each / ".glidepath" for each in (folder, *folder.parents)]
     return next((path for each in homes if (path := each / "connection.json").is_file()), None)
+
+
+def _one_address(text: str, where: str) -> str:
+    """The address, "" for none."""
+    found = _HOST_AND_PORT.fullmatch(text)
+    if text and not text.startswith(_SCHEMES) and not (found and 0 < int(found[2]) < 1 << 16):
+        raise ConnectionSettingsError(f"{where}: got {text!r}, expected HOST:PORT, such as {ADDRESS_DEFAULT}")
+    return text
 
 
 def _read_token(path: Path, named_by: str) -> str:

@@ -40,9 +40,23 @@ def to_error(error: Any, method: str, address: str) -> RpcError:
     return kind(message, details.violations, code=code.name, method=method, reason=details.reason)
 
 
+# What gRPC tells of a connection that does not come about, in words for whoever set it up. The first that is found.
+_CAUSES = (
+    ("CERTIFICATE_VERIFY_FAILED", "no authority of GLIDEPATH_CA_FILE vouches for its certificate"),
+    ("Hostname Verification Check", "its certificate is made out to another name"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS; without GLIDEPATH_CA_FILE it is spoken to in plain text"),
+    ("HTTP/2", "what listens there is no Glidepath server"),
+    ("Misformatted domain name", "no host can have that name"),
+    ("Domain name not found", "no host is known by that name"),
+    ("Connection refused", "nothing listens there"),
+    ("all addresses; last error: UNAVAILABLE", "it closes connections; it may want TLS: GLIDEPATH_CA_FILE"),
+)
+
+
 def _cause(details: str) -> str:
-    """The cause at the end of what gRPC tells of a connection; the way to it is nobody's business."""
-    return details.rstrip("]").rpartition(": ")[2] or details
+    """Why there is no connection: the way to it is nobody's business."""
+    known = (words for sign, words in _CAUSES if sign in details)
+    return next(known, details.rstrip("]").rpartition(": ")[2] or details)
 
 
 def _message(code: grpc.StatusCode, details: str, method: str, address: str, by_server: bool) -> str:

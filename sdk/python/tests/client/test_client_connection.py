@@ -141,3 +141,20 @@ def test_a_token_in_plain_text_to_another_host_is_warned_of() -> None:
 
 def test_a_token_is_not_shown() -> None:
     assert "secret" not in repr(Connection("a:1", "secret"))
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "localhost:", "h:0", "h:65536", "http://h:7711", "no host:7711", "::1"]
+)
+def test_what_is_no_address_is_named(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConnectionSettingsError, match=r"^address: got .*expected HOST:PORT"):
+        find_connection(address, environ={}, folder=tmp_path)
+    with pytest.raises(ConnectionSettingsError, match=r"^GLIDEPATH_ADDRESS: got .*expected HOST:PORT"):
+        find_connection(environ={"GLIDEPATH_ADDRESS": address}, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "address", ["h:1", "[::1]:7711", "a-b.c:65535", "unix:/run/x", "dns:///h:7711", "ipv6:[::1]:1"]
+)
+def test_addresses_are_taken_as_they_are(tmp_path: Path, address: str) -> None:
+    assert find_connection(address, environ={}, folder=tmp_path).address == address

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from glidepath import AsyncClient, Client, Unavailable
-from glidepath.client import Tls
+from glidepath.client import ConnectionSettingsError, Tls
 
 NAME = "glidepath.test"
 
@@ -83,3 +83,31 @@ def test_a_server_of_another_name_gets_no_token(secured: tuple[str, bool], certi
     with Client(address, token="secret", tls=tls) as client, pytest.raises(Unavailable):
         client.get_server_info()
     assert server.calls == []
+
+
+@pytest.mark.parametrize(
+    ("tls", "cause"),
+    [
+        (lambda own: Tls(ca_file=own), "its certificate is made out to another name"),
+        (lambda own: Tls(), "no authority of GLIDEPATH_CA_FILE vouches for its certificate"),
+        (lambda own: False, "it may want TLS"),
+    ],
+    ids=["name", "authority", "plain"],
+)
+def test_what_is_wrong_with_tls_is_said_without_the_words_of_its_library(
+    secured: tuple[str, bool], certificate: Path, tls: Any, cause: str
+) -> None:
+    with Client(secured[0], tls=tls(str(certificate / "cert.pem"))) as client, pytest.raises(Unavailable) as caught:
+        client.get_server_info()
+    assert cause in str(caught.value)
+
+
+def test_tls_to_a_server_in_plain_text_says_so(certificate: Path, server: Any) -> None:
+    own = Tls(ca_file=str(certificate / "cert.pem"))
+    with Client(server.address, tls=own) as client, pytest.raises(Unavailable, match="it does not speak TLS"):
+        client.get_server_info()
+
+
+def test_a_file_of_tls_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionSettingsError, match=r"cannot read .*/none\.pem: No such file"):
+        Client("127.0.0.1:1", tls=Tls(ca_file=str(tmp_path / "none.pem")))
