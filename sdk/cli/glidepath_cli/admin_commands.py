@@ -10,7 +10,7 @@ import click
 
 from . import completion
 from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, print_table, proto_json, say
-from .session import Moment, Session, command
+from .session import NUMBER, Moment, Session, command
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -40,7 +40,7 @@ _POOL: list[Column] = [
 
 @command(pool, "set", example="glidepath pool set gpu 4")
 @click.argument("pool_name", shell_complete=completion.pool_names)
-@click.argument("slots", type=click.IntRange(0))
+@click.argument("slots", type=click.IntRange(0, 2**31 - 1))
 def pool_set(session: Session, pool_name: str, slots: int) -> None:
     """Create a pool or change its slots. Lowering ends nothing that runs; 0 admits nothing."""
     found = session.client.set_pool(pool_name, slots)
@@ -57,10 +57,14 @@ def pool_list(session: Session) -> None:
 @click.argument("pool_name", shell_complete=completion.pool_names)
 def pool_delete(session: Session, pool_name: str) -> None:
     """Delete a pool that no DAG version names and no attempt uses."""
+    known = [each.pool_name for each in session.client.list_pools()]
     answer = session.client.delete_pool(pool_name)
     if session.json:
         print_json(proto_json(answer))
-    say(f"pool {pool_name} is deleted")
+    if pool_name in known:
+        say(f"pool {pool_name} is deleted")
+    else:
+        say(f"there was no pool {pool_name} (there is: {', '.join(known) or 'none'}); nothing changed")
 
 
 @command(namespace, "create", example="glidepath namespace create research")
@@ -133,8 +137,13 @@ _TOKEN: list[Column] = [
 
 @command(token, "list", example="glidepath token list -o json")
 def token_list(session: Session) -> None:
-    """Tokens, without their secrets."""
-    print_list(session.output, session.client.list_tokens(), _TOKEN, "no tokens")
+    """Tokens that yours may end, without their secrets; with --namespace those that hold this one."""
+    found = [
+        each
+        for each in session.client.list_tokens()
+        if session.namespace in ("", each.namespace) or each.namespace == "*"
+    ]
+    print_list(session.output, found, _TOKEN, "no tokens")
 
 
 @command(token, "revoke", example="glidepath token revoke TOKEN_ID")
@@ -177,7 +186,7 @@ def _first(items: Any, limit: int) -> list[Any]:
     return [each for _, each in zip(range(limit), items, strict=False)]
 
 
-_LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Newest ones to print.")
+_LIMIT = click.option("--limit", type=NUMBER, default=50, show_default=True, help="Newest ones to print.")
 
 
 @command(_top, "audit", example="glidepath audit --limit 20")

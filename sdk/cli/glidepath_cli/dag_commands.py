@@ -27,7 +27,7 @@ from .output import (
     say,
 )
 from .params import merge_params, needs_schema, split_pairs
-from .session import Moment, Session, command
+from .session import NUMBER, Moment, Session, command
 from .words import ours
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def load(path: Path, wanted: tuple[str, ...] = ()) -> list[Dag]:
     if not loaded.dags and not loaded.errors:
         say(f"error: {path} has no DAG: no .py file there uses @dag of glidepath")
     if loaded.errors or missing or not loaded.dags:
-        say("next:  correct what is named; nothing was registered")
+        say("next:  correct what is named, then the same command again; nothing was done")
         raise click.exceptions.Exit(Exit.USAGE)
     return [each for each in loaded.dags if not wanted or each.dag_id in wanted]
 
@@ -65,15 +65,16 @@ def _each_valid(dags: list[Dag], path: Path, check: Any) -> list[Any]:
     """`check` of every DAG; all that is wrong is said before leaving."""
     from glidepath import AuthoringError, InvalidRequest
 
-    found, wrong = [], False
+    found, wrong, asked_server = [], False, ""
     for each in dags:
         try:
             found.append(check(each))
         except (AuthoringError, InvalidRequest) as error:
             wrong = True
+            asked_server = " --server" if getattr(error, "code", "") else asked_server
             say(f"error: {each.source_file}: DAG '{each.dag_id}': {ours(str(error))}")
     if wrong:
-        say(f"next:  correct these, then: glidepath dag validate {path}")
+        say(f"next:  correct these, then: glidepath dag validate {path}{asked_server}")
         raise click.exceptions.Exit(Exit.USAGE)
     return found
 
@@ -150,7 +151,7 @@ def dag_list(session: Session, tag: str) -> None:
     )
 
 
-_VERSION = click.option("--version", "number", type=click.IntRange(1), default=None, help="Default: the latest.")
+_VERSION = click.option("--version", "number", type=NUMBER, default=None, help="Default: the latest.")
 _ALIAS = click.option("--alias", default="", help="The version that this alias points at.")
 
 
@@ -206,8 +207,8 @@ def dag_versions(session: Session, dag_id: str) -> None:
 
 @command(dag, "diff", example="glidepath dag diff training 3 4\nglidepath dag diff training")
 @click.argument("dag_id", shell_complete=completion.dag_ids)
-@click.argument("before", type=click.IntRange(1), required=False)
-@click.argument("after", type=click.IntRange(1), required=False)
+@click.argument("before", type=NUMBER, required=False)
+@click.argument("after", type=NUMBER, required=False)
 def dag_diff(session: Session, dag_id: str, before: int | None, after: int | None) -> None:
     """What differs between two versions, field by field (default: the latest and the one before)."""
     after = after or session.client.get_dag(dag_id).latest_version_number
@@ -219,6 +220,8 @@ def dag_diff(session: Session, dag_id: str, before: int | None, after: int | Non
         print_json([proto_json(each) for each in found])
     elif found:
         print_table(["", "FIELD", "BEFORE", "AFTER"], diff_rows(found))
+        if all(_SOURCE.fullmatch(each.path) for each in found):
+            say("source changed; nothing else did: tasks, what follows what, options and params are the same")
     else:
         say(f"versions {before} and {after} of {dag_id} do not differ")
 
@@ -236,14 +239,14 @@ def diff_rows(found: Iterable[Any]) -> list[tuple[str, str, str, str]]:
         if task and each.before and each.after:
             sources.setdefault((each.before.strip('"')[:12], each.after.strip('"')[:12]), []).append(task[1])
         else:
-            rows.append((_SIGNS.get(enum_name(each, "change"), "?"), each.path, each.before, each.after))
+            rows.append((_SIGNS.get(enum_name(each, "change"), "?"), ours(each.path), each.before, each.after))
     return rows + [("~", f"source of {', '.join(tasks)}", *hashes) for hashes, tasks in sources.items()]
 
 
 @command(dag, "alias", example="glidepath dag alias training production 4")
 @click.argument("dag_id", shell_complete=completion.dag_ids)
 @click.argument("alias")
-@click.argument("number", type=click.IntRange(1), metavar="VERSION")
+@click.argument("number", type=NUMBER, metavar="VERSION")
 def dag_alias(session: Session, dag_id: str, alias: str, number: int) -> None:
     """Point an alias at a version; new runs by this alias take it."""
     _print_dag(session, session.client.set_dag_alias(dag_id, alias, number))

@@ -16,6 +16,7 @@ from .exits import Exit
 from .home import Home
 from .output import moment, print_json, print_table, say, span
 from .session import Session, command
+from .words import ours
 
 if TYPE_CHECKING:
     from glidepath.client import Client
@@ -44,13 +45,16 @@ def doctor(session: Session) -> None:
     """Check connection, versions, workers, clocks and the disk. Exit code 1 when a check fails, 5 without a server."""
     from glidepath.errors import GlidepathError, Unavailable
 
-    checks = []
+    checks: list[Check] = []
     code = Exit.OK
     try:
-        checks += list(_server_checks(session.client))
+        checks.extend(_server_checks(session.client))  # what was found before an error stays
     except GlidepathError as error:
         code = Exit.UNREACHABLE if isinstance(error, Unavailable) else Exit.FAILED
-        checks.append(Check("connection", "fail", str(error), "start one here: glidepath up"))
+        what = {"NotFound": "namespace", "PermissionDenied": "token", "Unauthenticated": "token"}
+        name = what.get(type(error).__name__, "connection")
+        step = session.verdict(error)[1]
+        checks.append(Check(name, "fail", ours(str(error)), "" if "glidepath doctor" in step else step))
     checks.append(_disk((Home.nearest() or Home(Path.cwd())).path))
     if session.json:
         print_json([asdict(each) for each in checks])
@@ -75,14 +79,8 @@ def _server_checks(client: Client) -> Iterator[Check]:
 
 
 def _access_checks(client: Client, info: Any) -> Iterator[Check]:
-    from glidepath.errors import PermissionDenied, Unauthenticated
-
-    try:
-        workers = list(client.list_workers())
-        incidents = list(client.list_incidents(page_size=1))
-    except (PermissionDenied, Unauthenticated) as error:
-        yield Check("token", "fail", str(error), "set GLIDEPATH_TOKEN or GLIDEPATH_TOKEN_FILE to one that may read")
-        return
+    workers = list(client.list_workers())
+    incidents = list(client.list_incidents(page_size=1))
     how = "admitted" if info.authentication_required else "not needed here"
     yield Check("token", "ok", f"{how}; namespace {client.connection.namespace}")
     working = [each for each in workers if each.state == "open"]

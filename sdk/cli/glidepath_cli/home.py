@@ -90,6 +90,17 @@ class Home:
             lock.flush()
             yield
 
+    def is_up(self) -> bool:
+        """Whether a `glidepath up` owns the folder now."""
+        try:
+            with open(self.path / "up.lock") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
     def write_connection(self, address: str, namespace: str) -> None:
         """What clients find, written whole or not at all."""
         content = {"address": address, "token_file": self.admin_token.name, "namespace": namespace}

@@ -52,16 +52,11 @@ class Root(click.Group):
 
 
 def _tell(error: Exception, session: Session | None) -> exits.Exit:
-    code, step = exits.verdict(error)
+    code, step = session.verdict(error) if session is not None else exits.verdict(error)
     text = ours(str(error) or type(error).__name__)
-    if code in (exits.Exit.UNREACHABLE, exits.Exit.AUTH) and session is not None and session.by_default:
-        step = (
-            "there is no .glidepath/ in this folder or above it: go where `glidepath up` runs, or start it here; "
-            "for another server give --address and GLIDEPATH_TOKEN"
-        )
     click.echo(f"error: {text}", err=True)
     if step and step not in text:
-        click.echo(f"next:  {ours(step)}", err=True)
+        click.echo(f"next:  {step}", err=True)
     return code
 
 

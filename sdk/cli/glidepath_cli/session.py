@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import exits
+from .exits import Exit
 from .home import Home
+from .words import ours
 
 if TYPE_CHECKING:
     from glidepath.client import Client
@@ -25,10 +28,30 @@ class Session:
         if (context := click.get_current_context(silent=True)) is not None:
             context.find_root().obj = self
 
-    @property
-    def by_default(self) -> bool:
-        """Nobody said where the server is, and no `glidepath up` left word of it."""
-        return not (self.address or os.environ.get("GLIDEPATH_ADDRESS") or Home.nearest())
+    def verdict(self, error: BaseException) -> tuple[Exit, str]:
+        """The exit code and the next step for an error of this command."""
+        code, step = exits.verdict(error)
+        if code in (Exit.UNREACHABLE, Exit.AUTH) and not (self.address or os.environ.get("GLIDEPATH_ADDRESS")):
+            step = self._step_at_home(code) or step
+        return code, ours(step)
+
+    @staticmethod
+    def _step_at_home(code: Exit) -> str:
+        """What to do when nobody named a server: `glidepath up` is meant."""
+        home, named = Home.nearest(), os.environ.get("GLIDEPATH_HOME")
+        if home is None:
+            missing = (
+                f"GLIDEPATH_HOME is {named}, and there is no such folder"
+                if named
+                else "there is no .glidepath/ in this folder or above it"
+            )
+            return (
+                f"{missing}: go where `glidepath up` runs, or start it here; "
+                "for another server give --address and GLIDEPATH_TOKEN"
+            )
+        return (
+            "" if code is Exit.AUTH or home.is_up() else f"nothing runs for {home.path}: start it again: glidepath up"
+        )
 
     @property
     def json(self) -> bool:
@@ -37,6 +60,7 @@ class Session:
     @functools.cached_property
     def client(self) -> Client:
         """The client, opened when first needed and closed with the command."""
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what it knows of a connection comes with the error
         from glidepath.client import Client
 
         client = Client(self.address, namespace=self.namespace)
@@ -106,6 +130,10 @@ def command(group: click.Group, name: str, *, example: str, **attributes: Any) -
         return local_command(group, name, example=example, **attributes)(run)
 
     return decorate
+
+
+NUMBER = click.IntRange(1, 2**31 - 1)
+"""A count or a version, as the protocol can carry it."""
 
 
 class Moment(click.ParamType[str]):

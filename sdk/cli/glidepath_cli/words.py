@@ -42,8 +42,37 @@ COMMANDS = {
     "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",
     "ExplainDagRun": "glidepath run explain RUN_ID",
 }
+# Fields of a task as the options of `@task` that fill them; the others have one name in both.
+_OPTIONS = {
+    "policy.queue_name": "queue",
+    "policy.pool_name": "pool",
+    "policy.execution_timeout": "timeout",
+    "policy.retry.retries_max": "retries",
+    "policy.retry.delay": "retry_delay",
+    "policy.retry.delays": "retry_delay",
+    "policy.retry.backoff": "retry_backoff",
+    "policy.retry.delay_max": "retry_delay_max",
+    "policy.retry.losses_max": "losses_max",
+}
+
+
+def _option(found: re.Match[str]) -> str:
+    """`tasks.train.policy.pool_name` as "task train: pool"."""
+    task_id, field = found[1], found[2]
+    return f"task {task_id}: {_OPTIONS.get(field, field.removeprefix('policy.'))}"
+
+
 # The fields of a request as the options and arguments that fill them, the longest first.
 _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(r"\btasks\.([^\s:]+?)\.(policy(?:\.\w+)+|trigger_rule|upstream_task_ids)\b"), _option),
+    (re.compile(r"^address: got\b"), "--address: got"),
+    (re.compile(r"\bpool_name: got\b"), "POOL_NAME: got"),
+    (re.compile(r"\bslots: got\b"), "SLOTS: got"),
+    (re.compile(r"\bnew_namespace: got\b"), "NAME: got"),
+    (re.compile(r"\bexpire_time: got\b"), "--expires: got"),
+    (re.compile(r"\baliases\[\d+\]: got\b"), "--alias: got"),
+    (re.compile(r" \(send (the metadata )?authorization: Bearer [^)]*\)"), ""),
+    (re.compile(r"\. Give a valid token: .*Client\(token=\.\.\.\)"), ""),
     (re.compile(r"\bruns\[0\]\.params\.(?=\w)"), "--param "),
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
     (re.compile(r"\bruns\[0\]\.dag_id: "), ""),
@@ -51,8 +80,11 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\bruns\[0\]\.(\w+)"), lambda found: "--" + found[1].replace("_", "-")),
 ]
 _NAMES = re.compile(rf"\b({'|'.join(sorted(COMMANDS, key=len, reverse=True))})\b")
+_MORE = re.compile(r" \(and \d+ more\)")
 # What is missing, by the words of the answer, and where to look for it.
 _LISTS = [
+    (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no version\b"), "glidepath dag versions {name}"),
+    (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no alias\b"), "glidepath dag show {name}"),
     (re.compile(r"\btoken\b"), "glidepath token list"),
     (re.compile(r"\bpool\b"), "glidepath pool list"),
     (re.compile(r"\bversion\b|\balias\b"), "glidepath dag versions DAG_ID"),
@@ -64,7 +96,10 @@ _LISTS = [
 
 
 def ours(text: str) -> str:
-    """The text in the words of this command."""
+    """The text in the words of this command. Of several things that are wrong, each has its line."""
+    first, *rest = text.splitlines() or [""]
+    if rest and _MORE.search(first):
+        text = "\n".join([f"{len(rest) + 1} things are wrong:", f"  {_MORE.sub('', first)}", *rest])
     for pattern, words in _FIELDS:
         text = pattern.sub(words, text)
     return _NAMES.sub(lambda found: COMMANDS[found[1]], text)
@@ -72,4 +107,7 @@ def ours(text: str) -> str:
 
 def where_to_look(text: str) -> str:
     """The command that lists what this answer says is not there."""
-    return next((f"look at what there is: {listed}" for pattern, listed in _LISTS if pattern.search(text)), "")
+    for pattern, listed in _LISTS:
+        if found := pattern.search(text):
+            return f"look at what there is: {listed.format(**found.groupdict())}"
+    return ""
