@@ -10,13 +10,24 @@ from typing import Any
 import uvloop
 
 from . import __version__, telemetry
-from .core.errors import GlidepathError
+from .core.errors import GlidepathError, InvalidInput, StateConflict, Unavailable
 from .settings import Settings
 from .wiring import serve
 
+EXIT_CODES: dict[int, tuple[str, tuple[type[GlidepathError], ...]]] = {
+    0: ("stopped by SIGTERM or SIGINT", ()),
+    1: ("could not start or go on for another reason", ()),
+    2: ("wrong arguments or settings", (InvalidInput,)),
+    5: ("Postgres does not answer", (Unavailable,)),
+    6: (
+        "something is in the way: the address is in use, the schema does not fit, a token file cannot be written",
+        (StateConflict,),
+    ),
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 stopped by a signal, 1 could not start (the message says why), 2 usage."""
+    """Runs until a signal. What kept it from that is said in a line, and by the exit code: see `EXIT_CODES`."""
     asked = _parser().parse_args(arguments)
     try:
         settings = Settings.load(**_overrides(asked))
@@ -24,14 +35,21 @@ def main(arguments: list[str] | None = None) -> int:
         uvloop.run(serve(settings, token_files=_token_files(asked)))
     except GlidepathError as error:
         print(f"glidepath_server: {error}", file=sys.stderr)
-        return 1
+        return exit_code(error)
     return 0
+
+
+def exit_code(error: GlidepathError) -> int:
+    """The exit code of a server that could not start, or go on, because of this."""
+    return next((code for code, (_, kinds) in EXIT_CODES.items() if isinstance(error, kinds)), 1)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m glidepath_server",
         description="Run Glidepath's control plane. Every setting can also be given as GLIDEPATH_<NAME>.",
+        epilog="exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, (meaning, _) in EXIT_CODES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--database-url", metavar="URL", help="postgresql://user@host:port/database")

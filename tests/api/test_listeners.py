@@ -22,7 +22,7 @@ from glidepath_proto.admin.v1 import admin_service_pb2 as pb
 from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_server.api.exposure import check_exposure, is_loopback
 from glidepath_server.api.grpc_server import options
-from glidepath_server.core.errors import InvalidInput, Unavailable
+from glidepath_server.core.errors import InvalidInput, StateConflict
 
 pytestmark = pytest.mark.asyncio
 Code = grpc.StatusCode
@@ -91,7 +91,7 @@ async def test_an_address_that_is_none_is_refused(address: str) -> None:
 
 
 async def test_an_address_in_use_is_refused_and_nothing_stays_open(api: Api, database_url: str) -> None:
-    with pytest.raises(Unavailable, match=f"cannot listen on {api.address}"):
+    with pytest.raises(StateConflict, match=f"cannot listen on {api.address}: Address already in use"):
         async with running(database_url, address=api.address):
             pass
     settings = api.server.settings
@@ -181,9 +181,15 @@ async def test_a_renewed_certificate_is_served_without_a_restart(database_url: s
             assert (await server_info(channel)).schema_revision
 
 
+async def test_an_address_of_another_host_is_refused(database_url: str) -> None:
+    with pytest.raises(InvalidInput, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign requested address"):
+        async with running(database_url, address="192.0.2.1:0", insecure_plaintext=True):
+            pass
+
+
 async def test_a_missing_certificate_is_named(database_url: str, tmp_path: Path) -> None:
     overrides = {"tls_certificate_file": str(tmp_path / "none.pem"), "tls_key_file": str(tmp_path / "none.key")}
-    with pytest.raises(Unavailable, match=r"cannot read .*none\.pem"):
+    with pytest.raises(InvalidInput, match=r"cannot read .*none\.pem"):
         async with running(database_url, **overrides):
             pass
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -81,20 +82,33 @@ async def test_a_second_signal_ends_it_at_once(database_url: str, number: signal
             assert await asyncio.wait_for(started.wait(), STOP_SECONDS) != 0
 
 
-async def test_what_is_in_the_way_of_a_start_is_said_in_a_line_without_a_traceback(
-    database_url: str, postgres_url: str
+async def test_what_is_in_the_way_of_a_start_is_said_in_a_line_with_its_exit_code(
+    database_url: str, postgres_url: str, tmp_path: Path
 ) -> None:
-    for arguments, said in (
-        (("--database-url", postgres_url), "run glidepath db upgrade"),  # a database without the schema
-        (("--database-url", database_url, "--address", "0.0.0.0:0"), "GLIDEPATH_TLS_CERTIFICATE_FILE"),
-        (("--database-url", database_url, "--auth", "off", "--worker-address", "0.0.0.0:0"), "GLIDEPATH_AUTH=required"),
-        (("--database-url", "postgresql://nobody@127.0.0.1:1/none"), "Postgres does not answer"),
-        ((), "GLIDEPATH_DATABASE_URL"),
-    ):
-        async with process(*arguments) as started:
-            _, text = await started.communicate()
-            assert started.returncode == 1
-            assert said in text.decode() and "Traceback" not in text.decode()
+    (tmp_path / "file").touch()
+    no_file = str(tmp_path / "file" / "token")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        in_use = f"127.0.0.1:{taken.getsockname()[1]}"
+        for arguments, code, said in (
+            (("--database-url", postgres_url), 6, "run glidepath db upgrade"),  # a database without the schema
+            (("--database-url", database_url, "--address", "0.0.0.0:0"), 2, "GLIDEPATH_TLS_CERTIFICATE_FILE"),
+            (
+                ("--database-url", database_url, "--auth", "off", "--worker-address", "0.0.0.0:0"),
+                2,
+                "GLIDEPATH_AUTH=required",
+            ),
+            (("--database-url", database_url, "--auto-upgrade", "--address", in_use), 6, "Address already in use"),
+            (("--database-url", database_url, "--bootstrap-token-file", no_file), 6, no_file),
+            (("--database-url", "postgresql://nobody@127.0.0.1:1/none"), 5, "Postgres does not answer"),
+            (("--database-url", "postgresql://me:secret@host:port/none"), 2, "database_url: got"),
+            (("--database-url", "secret"), 2, "database_url: got"),
+            ((), 2, "GLIDEPATH_DATABASE_URL"),
+            (("--odd",), 2, "--odd"),
+        ):
+            async with process(*arguments) as started:
+                _, text = await started.communicate()
+                assert (started.returncode, said in text.decode()) == (code, True), text.decode()
+                assert "Traceback" not in text.decode() and "secret" not in text.decode()
 
 
 async def test_a_killed_server_leaves_a_database_that_the_next_one_serves(database_url: str) -> None:

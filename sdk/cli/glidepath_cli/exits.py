@@ -23,7 +23,7 @@ class Exit(IntEnum):
 
 MEANINGS: dict[Exit, str] = {
     Exit.OK: "done",
-    Exit.FAILED: "a run failed or was cancelled, or a check of doctor failed",
+    Exit.FAILED: "a run failed or was cancelled, a check of doctor failed, or something could not start",
     Exit.USAGE: "wrong arguments, settings or DAG files; nothing was done",
     Exit.NOT_FOUND: "the server has no such thing in this namespace",
     Exit.AUTH: "the token is missing, not valid, or may not do this",

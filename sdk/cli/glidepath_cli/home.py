@@ -23,6 +23,15 @@ class UpRuns(click.ClickException):
     exit_code = int(Exit.CONFLICT)
 
 
+class HomeUnusable(click.ClickException):
+    """The folder cannot be made or written."""
+
+    exit_code = int(Exit.USAGE)
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}.\nnext:  go to a folder that can be written, or name one in GLIDEPATH_HOME")
+
+
 @dataclass(frozen=True)
 class Home:
     """Paths inside of the folder."""
@@ -68,6 +77,13 @@ class Home:
         return self.path / "logs" / f"{name}.log"
 
     def make(self) -> None:
+        """Make the folder. `HomeUnusable` when it cannot be made."""
+        try:
+            self._make()
+        except OSError as error:
+            raise HomeUnusable(f"{self.path} cannot be made or written: {error.strerror}") from error
+
+    def _make(self) -> None:
         # Root's Postgres runs as another user, who has to pass through; only the owner can list the folder.
         self.path.mkdir(mode=0o700 if os.geteuid() else 0o711, parents=True, exist_ok=True)
         (self.path / "logs").mkdir(mode=0o700, exist_ok=True)

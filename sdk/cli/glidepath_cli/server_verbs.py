@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib.util
 import os
 import socket
@@ -48,10 +49,10 @@ _DATABASE_URL = click.option(
 )
 
 
-class NotStarted(click.ClickException):
-    """A part of `up` cannot start."""
-
-    exit_code = int(Exit.FAILED)
+def _not_started(why: str, code: int) -> click.exceptions.Exit:
+    """Say why a part of `up` cannot start; the end to raise."""
+    say(f"error: {why}")
+    return click.exceptions.Exit(code)
 
 
 def need_server() -> None:
@@ -116,6 +117,10 @@ def up(port: int, slots: int | None, no_worker: bool) -> None:
 
     Its data is in .glidepath/ of the current folder (or GLIDEPATH_HOME). It prints where everything is; delete that
     to forget everything.
+
+    Exit codes: 0 after Ctrl-C or SIGTERM; 2 for a wrong setting or a folder that cannot be written; 5 when Postgres
+    does not start; 6 when the port is in use, or `up` runs already for the folder; 7 when the server does not answer
+    in 120 s.
     """
     need_server()
     home = Home.here()
@@ -162,7 +167,10 @@ class _Up:
             status = child.ended()
             if status is not None or time.monotonic() > deadline:
                 why = "does not answer" if status is None else f"ended ({describe(status)})"
-                raise NotStarted(f"the server {why}; its log ends\n{child.tail()}\nnext:  read {child.log}")
+                raise _not_started(
+                    f"the server {why}; its log ends\n{child.tail()}\nnext:  read {child.log}",
+                    Exit.TIMEOUT if status is None else status if status > 0 else Exit.FAILED,
+                )
             self.signals.wait(0.1)
         if not self.signals.stops:
             self.home.write_connection(address, NAMESPACE)
@@ -291,7 +299,10 @@ def _free_port(wanted: int) -> int:
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError as error:
-            raise NotStarted(f"port {wanted}: {error.strerror}.\nnext:  --port 0 takes one that is free") from None
+            raise _not_started(
+                f"port {wanted}: {error.strerror}.\nnext:  --port 0 takes one that is free",
+                Exit.CONFLICT if error.errno == errno.EADDRINUSE else Exit.USAGE,
+            ) from None
         port: int = probe.getsockname()[1]
         return port
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cli_world import Folder, Up, wait_until_gone
 
+from conftest import forget_database
 from glidepath_cli.home import Home
 
 Start = Callable[..., Up]
@@ -88,10 +89,36 @@ def test_children_of_an_up_that_is_killed_end_and_the_next_one_starts(folder: Fo
 def test_a_port_in_use_is_said_before_anything_starts(running: Folder, folder: Folder) -> None:
     address = json.loads((running.path / ".glidepath" / "connection.json").read_text())["address"]
     answer = folder.call("up", "--port", address.rpartition(":")[2])
-    assert answer.code == 1 and "--port 0" in answer.err
+    assert answer.code == 6 and "--port 0" in answer.err
     assert not (folder.path / ".glidepath" / "postgres").exists()
 
 
 def test_home_may_be_elsewhere(folder: Folder) -> None:
     answer = folder.call("db", "status", GLIDEPATH_HOME=str(folder.path / "nowhere"))
     assert answer.code == 2 and "glidepath up" in answer.err
+
+
+def test_a_home_that_cannot_be_made_is_a_usage_error(folder: Folder) -> None:
+    (folder.path / "file").touch()
+    answer = folder.call("up", "--port", "0", GLIDEPATH_HOME=str(folder.path / "file"))
+    assert answer.code == 2 and f"{folder.path}/file cannot be made" in answer.err and "GLIDEPATH_HOME" in answer.err
+
+
+def test_a_setting_that_the_server_refuses_ends_up_with_its_words(folder: Folder) -> None:
+    answer = folder.call("up", "--port", "0", GLIDEPATH_LOG_LEVEL="loud")
+    forget_database(folder)
+    assert answer.code == 2 and "log_level: got 'loud'" in answer.err and "next:  read " in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--database-url", "odd"], 2), (["--database-url", "postgresql://me@127.0.0.1:1/none"], 5), (["--odd"], 2)],
+)
+def test_a_server_that_cannot_start_says_why_by_its_exit_code(folder: Folder, arguments: list[str], code: int) -> None:
+    answer = folder.call("server", *arguments)
+    assert answer.code == code and "Traceback" not in answer.err
+
+
+def test_help_of_up_and_of_server_tells_their_exit_codes(folder: Folder) -> None:
+    assert "Exit codes: 0 after Ctrl-C" in folder.call("up", "--help").out
+    assert "6  something is in the way: the address is in use" in folder.call("server", "--help").out

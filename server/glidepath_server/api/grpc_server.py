@@ -8,6 +8,8 @@ read from there.
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from ..core.errors import Unavailable
+from ..core.errors import GlidepathError, InvalidInput, StateConflict, Unavailable
 from ..settings import Settings
 from .auth import Authenticator, AuthInterceptor, rules_of
 from .budgets import Budgets
@@ -86,7 +88,10 @@ class Listeners:
         self.address = self.worker_address = ""
 
     async def start(self) -> None:
-        """Open the listeners; `address` and `worker_address` then carry the real ports. Raises Unavailable."""
+        """Open the listeners; `address` and `worker_address` then carry the real ports.
+
+        Raises StateConflict for an address in use, InvalidInput for one that is not this host's and for files of TLS.
+        """
         apart = bool(self._settings.worker_address)
         users = [each for each in self._services if not (apart and each.for_workers)]
         self.address = self.worker_address = self._listen(self._settings.address, users)
@@ -155,11 +160,25 @@ def _bind(server: grpc.aio.Server, address: str, settings: Settings) -> str:
         else:
             port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise Unavailable(f"cannot listen on {address}: {error}", hint="is another server running there?") from error
+        raise _unlistenable(address) from error
     if address.startswith("unix:"):
         return address
     host = host_of(address)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _unlistenable(address: str) -> GlidepathError:
+    """Why gRPC could not listen there, which it does not say: asked by trying the same."""
+    host, _, port = address.rpartition(":")
+    host, why = host.strip("[]"), OSError(0, "it cannot be bound")
+    try:
+        socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        why = error
+    message = f"cannot listen on {address}: {why.strerror}"
+    if why.errno == errno.EADDRINUSE:
+        return StateConflict(message, hint="another server may run there; choose another port or end it")
+    return InvalidInput(message, hint="choose an address of this host and a port that this user may take")
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials:
@@ -170,7 +189,7 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials:
     try:
         seen, first = _stamps(files), _configuration(files)
     except OSError as error:
-        raise Unavailable(
+        raise InvalidInput(
             f"cannot read {error.filename}: {error.strerror}", hint="check the tls_*_file settings"
         ) from error
 

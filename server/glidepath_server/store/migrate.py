@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from ..core.errors import StateConflict, Unavailable
+from ..core.errors import InvalidInput, StateConflict, Unavailable, Violation
 
 # Held while a replica migrates, so that replicas that start together wait instead of racing.
 _LOCK_KEY = 0x676C6964657061
@@ -129,3 +129,9 @@ async def _connect(url: str) -> Any:
         raise Unavailable(
             f"Postgres does not answer: {error}", hint="check the database URL and that it runs"
         ) from error
+    except (asyncpg.InterfaceError, ValueError, OverflowError) as error:
+        # Nothing of the URL is shown: a mistake in it can make its password look like any other part.
+        violation = Violation(
+            "database_url", "text that is no URL of a Postgres", "postgresql://user@host:port/database"
+        )
+        raise InvalidInput(str(violation), hint="check GLIDEPATH_DATABASE_URL", violations=[violation]) from error
