@@ -5,6 +5,8 @@ Names come from the server that the line means. Whoever presses Tab wants no err
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -35,6 +37,8 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 def _from_server(names: Callable[[Client, click.Context], Iterable[str]]) -> Complete:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             from glidepath.client import Client
 

@@ -20,7 +20,7 @@ from .output import (
     say,
 )
 from .run_group import run, run_command
-from .session import Session, command
+from .session import NUMBER, Session, command
 
 __all__ = ["run"]
 
@@ -49,7 +49,7 @@ def has_key(found: Any) -> bool:
     type=click.Choice(["queued", "running", "success", "failed", "cancelled"]),
     help="May be repeated.",
 )
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--limit", type=NUMBER, default=50, show_default=True)
 def run_list(session: Session, dag_id: str, states: tuple[str, ...], limit: int) -> None:
     """Runs, newest first."""
     pages = session.client.list_dag_runs(dag_id, states=states, page_size=min(limit, 500))
@@ -140,7 +140,7 @@ def _print_hints(explanations: Any) -> None:
 
 @run_command("output", example="glidepath run output RUN_ID train > scores.json")
 @click.argument("task_id", shell_complete=completion.task_ids)
-@click.option("--index", "map_index", type=click.IntRange(-1), default=-1, help="Of a mapped task.")
+@click.option("--index", "map_index", type=click.IntRange(-1, NUMBER.max), default=-1, help="Of a mapped task.")
 def run_output(session: Session, run_id: str, task_id: str, map_index: int) -> None:
     """A task's output itself: JSON, text or bytes. With -o json, the message that carries it."""
     from glidepath.payloads import decode

@@ -11,12 +11,12 @@ import click
 from . import completion, ends, tree
 from .output import print_json_line, printable, say
 from .run_group import run_command
-from .session import Session
+from .session import NUMBER, Session
 
 
 @run_command("logs", example="glidepath run logs RUN_ID --task train --follow\nglidepath run logs last")
 @click.option("--task", "task_id", default="", shell_complete=completion.task_ids, help="Only this task.")
-@click.option("--attempt", "attempt_number", type=click.IntRange(1), default=None, help="Only this attempt.")
+@click.option("--attempt", "attempt_number", type=NUMBER, default=None, help="Only this attempt.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is final.")
 @click.option("--time/--no-time", "with_time", default=False, help="Write when each line was said.")
 def run_logs(

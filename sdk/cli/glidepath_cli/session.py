@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,11 @@ class Session:
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what it knows of a connection comes with the error
         from glidepath.client import Client
 
-        client = Client(self.address, namespace=self.namespace)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            client = Client(self.address, namespace=self.namespace)
+        for each in said:
+            click.echo(f"warning: {each.message}", err=True)
         context = click.get_current_context(silent=True)
         if context is not None:
             context.call_on_close(client.close)

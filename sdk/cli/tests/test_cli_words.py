@@ -185,6 +185,9 @@ def test_a_diff_of_two_sources_says_that_nothing_else_changed(running: Folder) -
         ["dag", "show", "x", "--version", "99999999999"],
         ["dag", "diff", "x", "1", "99999999999"],
         ["audit", "--limit", "99999999999"],
+        ["run", "logs", "last", "--attempt", "99999999999"],
+        ["run", "output", "last", "a", "--index", "99999999999"],
+        ["run", "list", "--limit", "99999999999"],
     ],
     ids=" ".join,
 )
@@ -242,11 +245,10 @@ def test_without_a_folder_of_up_it_says_that_there_is_none(folder: Folder) -> No
     assert "ipv4" not in answer.err
 
 
-def complete(folder: Folder, words: str) -> list[str]:
+def complete(folder: Folder, words: str, **variables: str) -> list[str]:
     """What pressing Tab behind these words offers."""
-    asked = folder.call(
-        _GLIDEPATH_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split(" ")) - 1)
-    )
+    place = str(len(words.split(" ")) - 1)
+    asked = folder.call(_GLIDEPATH_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=place, **variables)
     assert asked.err == ""
     return [each.partition(",")[2] for each in asked.out.split()]
 
@@ -261,3 +263,13 @@ def test_tab_offers_what_the_server_knows_and_nothing_without_one(running: Folde
     assert run["dagRunId"] in complete(running, "glidepath run show ")
     assert complete(running, f"glidepath run output {run['dagRunId']} ") == ["a"]
     assert complete(folder, "glidepath dag trigger wor") == []
+    nobody = {"GLIDEPATH_ADDRESS": "nobody.invalid:7711", "GLIDEPATH_TOKEN": "t"}
+    assert complete(folder, "glidepath dag trigger wor", **nobody) == []
+    assert complete(folder, "glidepath dag trigger wor", GLIDEPATH_ADDRESS="wrong") == []
+
+
+def test_a_token_that_crosses_the_network_readable_is_warned_of_in_a_line(folder: Folder) -> None:
+    answer = folder.call("dag", "list", "--address", "nobody.invalid:7711", GLIDEPATH_TOKEN="t")
+    warning, error, _ = answer.err.splitlines()
+    assert warning.startswith("warning: the token for nobody.invalid:7711 is sent unencrypted")
+    assert answer.code == 5 and "(no host is known by that name)" in error
