@@ -53,10 +53,11 @@ _CAUSES = (
 )
 
 
-def _cause(details: str) -> str:
-    """Why there is no connection: the way to it is nobody's business."""
-    known = (words for sign, words in _CAUSES if sign in details)
-    return next(known, details.rstrip("]").rpartition(": ")[2] or details)
+def cause(details: str) -> str:
+    """Why there is no connection, of what gRPC tells, whose way to it is nobody's business. Else the details as they are."""
+    known = next((words for sign, words in _CAUSES if sign in details), "")
+    is_way = details.startswith(("failed to connect", "DNS resolution failed"))
+    return known or (details.rstrip("]").rpartition(": ")[2] if is_way else details)
 
 
 def _message(code: grpc.StatusCode, details: str, method: str, address: str, by_server: bool) -> str:
@@ -66,7 +67,7 @@ def _message(code: grpc.StatusCode, details: str, method: str, address: str, by_
             return f"{details}. Give a valid token: GLIDEPATH_TOKEN, GLIDEPATH_TOKEN_FILE or Client(token=...)"
         case grpc.StatusCode.UNAVAILABLE if not by_server:
             return (
-                f"cannot reach Glidepath at {address} ({_cause(details)}). Check that the server runs there: "
+                f"cannot reach Glidepath at {address} ({cause(details)}). Check that the server runs there: "
                 "`glidepath up` starts one on this machine, GLIDEPATH_ADDRESS names another"
             )
         case grpc.StatusCode.DEADLINE_EXCEEDED:

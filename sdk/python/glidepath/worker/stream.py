@@ -28,6 +28,7 @@ import grpc.aio
 
 from glidepath.client.channel import call_metadata, open_async_channel
 from glidepath.client.connection import Connection
+from glidepath.client.status import cause
 from glidepath.errors import GlidepathError
 from glidepath.worker.backoff import Backoff
 from glidepath.worker.leases import Lease, boottime
@@ -105,7 +106,9 @@ class Stream:
                     raise _not_admitted(connection, error) from error
                 if error.code() is grpc.StatusCode.ALREADY_EXISTS:
                     self._evicted(error)
-                logger.warning("stream to %s ended: %s %s", connection.address, error.code().name, error.details())
+                logger.warning(
+                    "stream to %s ended: %s", connection.address, cause(error.details() or error.code().name)
+                )
             except Exception:  # whatever it was, what is held here is worth another stream
                 logger.exception("stream to %s broke", connection.address)
             if not self._leaving.is_set():

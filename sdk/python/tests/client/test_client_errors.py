@@ -23,7 +23,7 @@ from glidepath import (
     Unavailable,
     Violation,
 )
-from glidepath.client.status import Details, read_details
+from glidepath.client.status import Details, cause, read_details
 from glidepath_proto.admin.v1 import admin_service_pb2
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_service_pb2
@@ -157,3 +157,20 @@ def test_a_server_that_does_not_answer_in_time_is_unavailable(server: Any) -> No
     server.on("GetServerInfo", never)
     with Client(server.address, timeout=0.2) as client, pytest.raises(Unavailable, match="did not answer in time"):
         client.get_server_info()
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        (
+            "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:7711: No route to host",
+            "No route to host",
+        ),
+        ("DNS resolution failed for h:1: [C-ares status is not OK: Timeout]", "Timeout"),
+        ("the server is stopping: call again (another replica: this one)", None),
+        ("Socket closed", None),
+        ("", None),
+    ],
+)
+def test_of_a_connection_that_does_not_come_about_the_cause_alone_is_told(details: str, said: str | None) -> None:
+    assert cause(details) == (details if said is None else said)
