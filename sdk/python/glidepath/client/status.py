@@ -54,7 +54,7 @@ _CAUSES = (
 
 
 def cause(details: str) -> str:
-    """Why there is no connection, of what gRPC tells, whose way to it is nobody's business. Else the details as they are."""
+    """Why there is no connection, without gRPC's way to it; other details as they are."""
     known = next((words for sign, words in _CAUSES if sign in details), "")
     is_way = details.startswith(("failed to connect", "DNS resolution failed"))
     return known or (details.rstrip("]").rpartition(": ")[2] if is_way else details)
