@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from glidepath_cli.home import Home
 
 COMMAND = [sys.executable, "-c", "from glidepath_cli.main import main; main()"]
 STOP_SECONDS = 60
@@ -64,6 +67,13 @@ class Folder:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+
+def forget_database(folder: Folder) -> None:
+    """Started by root, Postgres may have put its data where pytest does not clean up."""
+    home = Home(folder.path / ".glidepath")
+    if (home.postgres / "postgres.json").exists():
+        shutil.rmtree(home.database)
 
 
 class Up:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cli_world import Folder, Up
-
-from glidepath_cli.home import Home
+from cli_world import Folder, Up, forget_database
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
-
-
-def forget_database(folder: Folder) -> None:
-    """Started by root, Postgres may have put its data where pytest does not clean up."""
-    home = Home(folder.path / ".glidepath")
-    if (home.postgres / "postgres.json").exists():
-        shutil.rmtree(home.database)
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def test_dags_have_versions_that_can_be_compared_and_aliases_that_move(sales: Fo
     assert "unchanged" in sales.call("dag", "register", str(file)).out
     differences = sales.call("dag", "diff", "growing", "-o", "json").json
     assert any(each["path"].endswith("retries_max") for each in differences), differences
-    assert "retries_max" in sales.call("dag", "diff", "growing", "1", "2").out
+    assert "task a: retries" in sales.call("dag", "diff", "growing", "1", "2").out
     assert [each["dagVersionNumber"] for each in sales.call("dag", "versions", "growing", "-o", "json").json] == [2, 1]
     assert sales.call("dag", "alias", "growing", "stable", "1", "-o", "json").json["aliases"] == {"stable": 1}
     shown = sales.call("dag", "show", "growing", "--alias", "stable", "-o", "json").json

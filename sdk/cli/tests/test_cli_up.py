@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_world import Folder, Up, wait_until_gone
+from cli_world import Folder, Up, forget_database, wait_until_gone
 
-from conftest import forget_database
 from glidepath_cli.home import Home
 
 Start = Callable[..., Up]
