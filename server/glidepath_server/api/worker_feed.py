@@ -130,7 +130,7 @@ class Feed:
             except Exception as error:
                 if not is_retryable(error):
                     # It would be refused for ever, and come back with every hello: rather a gap in the log.
-                    log.exception("feed_dropped", chunks=len(batch.chunks))
+                    log.exception("feed_dropped", count=len(batch.chunks))
                     return True
                 log.warning("feed_retried", error=repr(error))
                 if self._closing.is_set():
