@@ -12,6 +12,7 @@ LOG_EVENTS: dict[str, str] = {
     "database_unavailable": "a call was answered UNAVAILABLE because the database did not answer",
     "health_changed": "the server began or ceased to be ready",
     "lane_failed": "a step failed outside its transaction; the lane goes on",
+    "assignment_broken": "an assignment could not be built for its worker; it is taken back",
     "feed_dropped": "logs or progress that the database refuses for good were dropped",
     "feed_retried": "logs or progress could not be written yet; they are tried again",
     "listen_failed": "the connection for wake-ups was lost; polls stand behind it until it is back",
