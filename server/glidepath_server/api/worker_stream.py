@@ -96,7 +96,7 @@ class Session:
                 continue
             except Exception:
                 # Nobody else knows of it. Another replica may do better; how often is bounded like every take-back.
-                log.exception("assignment_broken", dag_run_id=str(each.key.dag_run_id), task_index=each.key.task)
+                log.exception("assignment_broken", dag_run_id=str(each.key.dag_run_id))
                 self._end(each.key, AttemptState.RETURNED, "the server could not make the assignment")
                 continue
             self.held[message.task_token] = message.cancel_grace.seconds + message.cancel_grace.nanos / 1e9
