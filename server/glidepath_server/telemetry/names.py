@@ -39,6 +39,7 @@ LOG_FIELDS: dict[str, str] = {
     "address": "host:port for users",
     "channel": "channel of wake-ups in the database",
     "count": "how many rows",
+    "what": "which kind of rows",
     "dag_run_id": "the run",
     "error": "type and text of an exception",
     "exc_info": "an exception; written as a traceback in the field `exception`",
