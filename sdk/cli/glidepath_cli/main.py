@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from .admin_commands import audit, incidents, namespace, pool, token, workers
 from .completion import completion
 from .dag_commands import dag
 from .doctor import doctor
+from .output import say
 from .run_commands import run
 from .server_verbs import db, server, up, worker
 from .session import Session
@@ -46,17 +48,19 @@ class Root(click.Group):
         except (KeyboardInterrupt, click.Abort):
             raise click.exceptions.Exit(exits.Exit.INTERRUPTED) from None
         except Exception as error:
-            if isinstance(error, BrokenPipeError) or os.environ.get("GLIDEPATH_DEBUG"):
+            if isinstance(error, BrokenPipeError):
                 raise
+            if os.environ.get("GLIDEPATH_DEBUG"):
+                traceback.print_exc()
             raise click.exceptions.Exit(_tell(error, ctx.obj)) from error
 
 
 def _tell(error: Exception, session: Session | None) -> exits.Exit:
     code, step = session.verdict(error) if session is not None else exits.verdict(error)
     text = ours(str(error) or type(error).__name__)
-    click.echo(f"error: {text}", err=True)
+    say(f"error: {text}")
     if step and step not in text:
-        click.echo(f"next:  {step}", err=True)
+        say(f"next:  {step}")
     return code
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .words import sent_to
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from rich.console import Console
@@ -44,12 +46,27 @@ STYLES = {
 _WIDE = 10_000
 """Columns of a table that goes into a pipe: nothing is cut."""
 
+_CUT = frozenset({"REASON", "DETAIL"})
+"""Columns that a terminal shows in what is left of one line; a pipe, `-o json` and `show` have all of it."""
+_WHOLE = ("ID", "RUN", "DAG", "TIME", "STATE", "AGE", "TOOK", "STARTED", "CONNECTED", "LEASE", "ACTION", "ACTOR")
+"""Beginnings of headers whose cells stay in one piece."""
+
 Column = tuple[str, Callable[[Any], object]]
+
+
+_options = ""
+"""With which options this invocation says where it goes."""
+
+
+def keep_options(options: str) -> None:
+    """Let every command that is named from now on have these options, as it is typed next."""
+    global _options
+    _options = options
 
 
 def say(text: str) -> None:
     """Talk: never on stdout."""
-    click.echo(text, err=True)
+    click.echo(sent_to(text, _options), err=True)
 
 
 def console(*, err: bool = False) -> Console:
@@ -112,9 +129,16 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in headers:
-        table.add_column(header, no_wrap=header.startswith(("ID", "RUN", "TIME", "STATE")), overflow="fold")
+        if header in _CUT:
+            table.add_column(header, no_wrap=True, overflow="ellipsis")
+        else:
+            table.add_column(header, no_wrap=header.startswith(_WHOLE), overflow="fold")
+    cuts = [header in _CUT and console().is_terminal for header in headers]
     for row in rows:
-        table.add_row(*(styled(cell(value)) for value in row))
+        cells = [cell(value) for value in row]
+        table.add_row(
+            *(styled(text.partition("\n")[0] if cut else text) for text, cut in zip(cells, cuts, strict=True))
+        )
     _print(table)
 
 

@@ -18,6 +18,7 @@ from .output import (
     print_table,
     proto_json,
     say,
+    span,
 )
 from .run_group import run, run_command
 from .session import NUMBER, Session, command
@@ -29,7 +30,7 @@ _RUN: list[Column] = [
     ("DAG", lambda each: f"{each.dag_id} v{each.dag_version_number}"),
     ("STATE", lambda each: enum_name(each, "state")),
     ("KEY", lambda each: each.run_key if has_key(each) else ""),
-    ("CREATED", lambda each: moment(each, "create_time")),
+    ("AGE", lambda each: span((watch.now() - (moment(each, "create_time") or watch.now())).total_seconds())),
     ("TOOK", lambda each: tree.elapsed(each, watch.now())),
     ("REASON", lambda each: each.reason),
 ]

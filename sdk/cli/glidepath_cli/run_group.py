@@ -1,9 +1,10 @@
-"""The group `glidepath run`, and how its commands take a run: by its id, by the beginning of it, or as the last one."""
+"""The group `glidepath run`, and how its commands take a run: by its id, by a part of it, or as the last one."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -20,8 +21,9 @@ LAST = "last"
 PREFIX_CHARACTERS_MIN = 6
 CANDIDATES_SHOWN_MAX = 10
 _ID_DIGITS = 32
+ENDS_LOOKED_AT_MAX = 500
 _EPILOG = (
-    f"RUN_ID is a run's id, its beginning ({PREFIX_CHARACTERS_MIN} characters or more), or `{LAST}`: the newest run."
+    f"RUN_ID is a run's id, {PREFIX_CHARACTERS_MIN} or more of its first or last digits, or `{LAST}`: the newest run."
 )
 
 
@@ -52,8 +54,8 @@ def find_run(client: Client, text: str) -> str:
     digits = text.replace("-", "").lower()
     if not PREFIX_CHARACTERS_MIN <= len(digits) <= _ID_DIGITS or set(digits) - set("0123456789abcdef"):
         raise click.UsageError(
-            f"{text!r} is no run: expected a run's id, its first {PREFIX_CHARACTERS_MIN} characters or more, or "
-            f"{LAST}; see glidepath run list"
+            f"{text!r} is no run: expected a run's id, its first or last {PREFIX_CHARACTERS_MIN} characters or "
+            f"more, or {LAST}; see glidepath run list"
         )
     return str(UUID(digits)) if len(digits) == _ID_DIGITS else _only(client, text)
 
@@ -70,11 +72,18 @@ def _only(client: Client, prefix: str) -> str:
     from glidepath.errors import NotFound
 
     pages = client.list_dag_runs(run_id_prefix=prefix, page_size=CANDIDATES_SHOWN_MAX + 1)
-    found = [each for _, each in zip(range(CANDIDATES_SHOWN_MAX + 1), pages, strict=False)]
+    found = list(islice(pages, CANDIDATES_SHOWN_MAX + 1))
+    if not found:  # ids begin with the time: it is their ends that differ
+        newest = islice(client.list_dag_runs(page_size=ENDS_LOOKED_AT_MAX), ENDS_LOOKED_AT_MAX)
+        found = [each for each in newest if each.dag_run_id.endswith(prefix.lower())]
     if not found:
-        raise NotFound(f"there is no run whose id begins with {prefix}")
+        raise NotFound(
+            f"there is no run whose id begins with {prefix}, and none of the newest {ENDS_LOOKED_AT_MAX} ends with it"
+        )
     if len(found) > 1:
-        raise click.UsageError("\n".join([f"several runs begin with {prefix}; write more of the id:", *_lines(found)]))
+        raise click.UsageError(
+            "\n".join([f"several runs begin with {prefix}; write more of the id, or its end:", *_lines(found)])
+        )
     run_id: str = found[0].dag_run_id
     return run_id
 

@@ -34,7 +34,7 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
             ("run", found.dag_run_id),
             ("dag", f"{found.dag_id} v{found.dag_version_number}"),
             ("state", enum_name(found, "state")),
-            ("cancel requested", found.cancel_requested),
+            ("cancelling", list(task_ids) if task_ids else found.cancel_requested),
             ("reason", found.reason),
         ],
     )
@@ -85,10 +85,14 @@ def run_rerun(session: Session, run_id: str, reason: str, wait: bool, timeout: f
 @run_command("release", example="glidepath run release RUN_ID")
 def run_release(session: Session, run_id: str) -> None:
     """Let a quarantined run go on, after its incident was looked at."""
+    quarantined = session.client.get_dag_run(run_id).quarantined
     answer = session.client.release_dag_run(run_id)
     if session.json:
         print_json(proto_json(answer))
-    say(f"run {run_id} goes on; follow it: glidepath run watch {run_id}")
+    if quarantined:
+        say(f"run {run_id} goes on; follow it: glidepath run watch {run_id}")
+    else:
+        say(f"run {run_id} is not quarantined, so nothing held it; why it waits: glidepath run explain {run_id}")
 
 
 def _go_on(session: Session, answer: Any, wait: bool, timeout: float | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import warnings
 from collections.abc import Callable
 from datetime import date, datetime
@@ -14,6 +15,7 @@ import click
 from . import exits
 from .exits import Exit
 from .home import Home
+from .output import keep_options
 from .words import ours
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Session:
 
     def __init__(self, address: str, namespace: str, output: str) -> None:
         self.address, self.namespace, self.output = address, namespace, output
+        given = {"--address": address, "--namespace": namespace}
+        keep_options("".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value))
         # For the top, which tells errors after this command's own context is gone.
         if (context := click.get_current_context(silent=True)) is not None:
             context.find_root().obj = self

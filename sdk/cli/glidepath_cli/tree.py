@@ -169,8 +169,8 @@ def headline(run: Any, instances: Iterable[Any], now: datetime) -> Row:
     parts = [f"{counts[state]} {state}" for state in _WORST_FIRST if counts[state]]
     if run.cancel_requested and enum_name(run, "state") == "running":
         parts.insert(0, "cancelling")
-    if run.reason:
-        parts.insert(0, run.reason)
+    if run.reason and counts["failed"] <= 1:  # of several that failed, each says why in its own line
+        parts.append(run.reason)
     return Row(
         "",
         f"{run.dag_id} v{run.dag_version_number} {run.dag_run_id}",

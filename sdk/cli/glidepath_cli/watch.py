@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .session import Session
 
+FAILURES_SHOWN_MAX = 10
 STILL_SECONDS = 10.0
 """When nothing of a run has moved for so long and nothing runs, the reader hears where to see why."""
 
@@ -172,8 +173,10 @@ def _follow_live(client: Client, run_id: str, view: RunView, target: Any) -> Non
 def finish(client: Client, run_id: str, view: RunView) -> Exit:
     """What is worth saying about a run that ended, on stderr: failures, the critical path. Gives the exit code."""
     failed = [each for each in view.instances.values() if enum_name(each, "state") == "failed"]
-    for each in failed[:5]:
+    for each in failed[:FAILURES_SHOWN_MAX]:
         say(f"{tree.label(each)} failed: {printable(ends.why(each))}")
+    if len(failed) > FAILURES_SHOWN_MAX:
+        say(f"and {len(failed) - FAILURES_SHOWN_MAX} more; see all: glidepath run attempts {run_id}")
     path = client.explain_dag_run(run_id).critical_path
     if path:
         say("critical path (what the run's length was made of):")
@@ -182,7 +185,8 @@ def finish(client: Client, run_id: str, view: RunView) -> Exit:
             err=True,
         )
     state = enum_name(view.run, "state")
-    say(f"run {run_id} {state}" + (f": {printable(view.run.reason)}" if view.run.reason else ""))
+    reason = printable(view.run.reason) if len(failed) <= 1 else ""  # of several, each has been said
+    say(f"run {run_id} {state}" + (f": {reason}" if reason else ""))
     if state == "success":
         return Exit.OK
     for step in advice.after_failure(client, view.run):

@@ -85,6 +85,7 @@ _MORE = re.compile(r" \(and \d+ more\)")
 _LISTS = [
     (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no version\b"), "glidepath dag versions {name}"),
     (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no alias\b"), "glidepath dag show {name}"),
+    (re.compile(r"\bhas no task\b"), "glidepath run show RUN_ID"),
     (re.compile(r"\btoken\b"), "glidepath token list"),
     (re.compile(r"\bpool\b"), "glidepath pool list"),
     (re.compile(r"\bversion\b|\balias\b"), "glidepath dag versions DAG_ID"),
@@ -93,6 +94,17 @@ _LISTS = [
     (re.compile(r"\btask\b|\boutput\b|\battempt\b"), "glidepath run show RUN_ID"),
     (re.compile(r"\brun\b"), "glidepath run list"),
 ]
+
+
+# A command that talks to a server, as far as its verb.
+_COMMAND = re.compile(
+    r"\bglidepath (?:(?:dag|run|pool|namespace|token) [a-z]+|workers|worker|audit|incidents|doctor)\b(?! -)"
+)
+
+
+def sent_to(text: str, options: str) -> str:
+    """The text whose commands go where this one went; `options` begin with a space, or are empty."""
+    return _COMMAND.sub(lambda found: found[0] + options, text) if options else text
 
 
 def ours(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from cli_world import Answer, Folder
 
 from glidepath_cli.dag_commands import diff_rows
-from glidepath_cli.words import COMMANDS, ours, where_to_look
+from glidepath_cli.words import COMMANDS, ours, sent_to, where_to_look
 from glidepath_proto.admin.v1 import admin_service_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2
 from glidepath_proto.registry.v1.registry_service_pb2 import DagDifference
@@ -273,3 +273,44 @@ def test_a_token_that_crosses_the_network_readable_is_warned_of_in_a_line(folder
     warning, error, _ = answer.err.splitlines()
     assert warning.startswith("warning: the token for nobody.invalid:7711 is sent unencrypted")
     assert answer.code == 5 and "(no host is known by that name)" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("glidepath run watch 1", "glidepath run watch --namespace a 1"),
+        (
+            "look: glidepath dag list, glidepath workers",
+            "look: glidepath dag list --namespace a, glidepath workers --namespace a",
+        ),
+        ("glidepath up starts one", "glidepath up starts one"),
+        ("glidepath run logs --namespace b 1", "glidepath run logs --namespace b 1"),
+    ],
+)
+def test_a_command_that_is_named_goes_where_this_one_went(text: str, expected: str) -> None:
+    assert sent_to(text, " --namespace a") == expected
+
+
+def test_hints_keep_the_namespace_that_was_given(running: Folder) -> None:
+    running.call("namespace", "create", "hints")
+    empty = running.call("run", "list", "--namespace", "hints")
+    assert "glidepath dag trigger --namespace hints DAG_ID" in empty.err
+
+
+def test_debug_adds_the_traceback_and_changes_nothing_else(running: Folder) -> None:
+    plain = running.call("dag", "show", "nosuch")
+    traced = running.call("dag", "show", "nosuch", GLIDEPATH_DEBUG="1")
+    assert (traced.code, traced.out) == (plain.code, plain.out)
+    assert "Traceback" in traced.err and traced.err.endswith(plain.err) and "Traceback" not in plain.err
+
+
+def test_a_run_is_found_by_the_end_of_its_id_and_releasing_a_healthy_one_says_so(running: Folder) -> None:
+    (running.path / "worded.py").write_text(DAG)
+    running.call("pool", "set", "words", "1")
+    running.call("dag", "register", "worded.py")
+    run_id = running.call("dag", "trigger", "worded", "-o", "json").json["dagRunId"]
+    shown = running.call("run", "show", run_id[-8:], "-o", "json")
+    assert shown.json["dagRun"]["dagRunId"] == run_id
+    assert "is not quarantined" in running.call("run", "release", run_id).err
+    nobody = running.call("run", "show", "ffffffff")
+    assert nobody.code == 3 and "none of the newest 500 ends with it" in nobody.err

@@ -88,7 +88,10 @@ def namespace_for(request: Any, identity: Identity) -> str:
             hint="use a token of that namespace",
         )
     if asked not in identity.known_namespaces:
-        raise NotFound(f"namespace {asked!r} does not exist", hint="ListNamespaces lists them; check the spelling")
+        raise NotFound(
+            f"namespace {asked!r} does not exist",
+            hint="check the spelling; ListNamespaces lists them, CreateNamespace makes one",
+        )
     return asked
 
 

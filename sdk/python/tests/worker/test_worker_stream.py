@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import grpc
+import pytest
 from control_plane import ControlPlane
 from test_worker_bodies import alive, failure_of, wait_until
 
@@ -83,13 +84,22 @@ def test_hello_says_what_the_worker_is(plane: ControlPlane, start_worker: StartW
     assert not hello.held_task_tokens and not hello.finished_task_tokens
 
 
-def test_a_refusal_is_the_end_before_the_first_welcome(plane: ControlPlane, tmp_path: Path) -> None:
-    plane.refuse_with = (grpc.StatusCode.FAILED_PRECONDITION, "this server speaks protocol 3 to 4")
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (grpc.StatusCode.FAILED_PRECONDITION, "this server speaks protocol 3 to 4"),
+        (grpc.StatusCode.NOT_FOUND, "namespace 'nosuch' does not exist"),
+    ],
+)
+def test_a_refusal_is_the_end_before_the_first_welcome(
+    plane: ControlPlane, tmp_path: Path, code: grpc.StatusCode, why: str
+) -> None:
+    plane.refuse_with = (code, why)
     command = [sys.executable, "-m", "glidepath.worker", "--address", f"127.0.0.1:{plane.port}"]
     command += ["--identity", "w", "--state-dir", str(tmp_path / "state")]
     ended = subprocess.run(command, cwd=SDK, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
-    assert "protocol 3 to 4" in ended.stderr
+    assert why in ended.stderr
 
 
 def test_a_refused_token_is_answered_with_where_to_get_one(plane: ControlPlane, tmp_path: Path) -> None:
