@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from .errors import Violation
+from .schema_rules import ParamsValidator
 
 PARAMS_BYTES_MAX = 64 * 1024
 VALUE_SHOWN_MAX = 120
@@ -67,7 +67,7 @@ class ParamsSchema:
     def __init__(self, schema_text: str) -> None:
         self._schema: dict[str, Any] = json.loads(schema_text) if schema_text else {}
         # An empty registry: a $ref to somewhere else is an error, never a download.
-        self._validator = Draft202012Validator(self._schema, registry=Registry()) if self._schema else None
+        self._validator = ParamsValidator(self._schema, registry=Registry()) if self._schema else None
 
     def complete(self, text: str, at: str = "params") -> str:
         """Canonical JSON of `text` with defaults filled in. Raises InvalidParams; `at` prefixes each path."""

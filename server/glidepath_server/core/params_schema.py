@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from .errors import Violation
 from .json_text import from_json, to_json
+from .schema_rules import ParamsValidator, compile_pattern, patterns_in
 
 PARAMS_SCHEMA_BYTES_MAX = 256 * 1024
 PARAMS_SCHEMA_DEPTH_MAX = 32
@@ -38,7 +39,7 @@ def check_params_schema(text: str, at: str = "params_schema") -> list[Violation]
     except SchemaError as error:
         path = "".join(f".{part}" for part in error.absolute_path)
         return [Violation(at + path, _cut(to_json(error.instance)), f"{_SCHEMA}: {_cut(error.message)}")]
-    return _references(schema, at) or list(_defaults(schema, at))
+    return list(_patterns(schema, at)) or _references(schema, at) or list(_defaults(schema, at))
 
 
 def known_params(text: str) -> frozenset[str] | None:
@@ -55,6 +56,25 @@ def known_params(text: str) -> frozenset[str] | None:
     return frozenset(properties) if isinstance(properties, dict) else None
 
 
+def _patterns(schema: dict[str, Any], at: str) -> Iterator[Violation]:
+    """Expressions that take more than linear time, and rules that would ask them of every name."""
+    for path, pattern in patterns_in(schema):
+        try:
+            compile_pattern(pattern)
+        except ValueError as error:
+            yield Violation(at + path, _cut(repr(pattern)), f"an expression of RE2, without look-around ({error})")
+    if any(path.endswith(".patternProperties") for path, _ in patterns_in(schema)) and _has(
+        schema, "unevaluatedProperties"
+    ):
+        yield Violation(at, "unevaluatedProperties beside patternProperties", "additionalProperties instead")
+
+
+def _has(schema: Any, key: str) -> bool:
+    if isinstance(schema, Mapping):
+        return key in schema or any(_has(value, key) for value in schema.values())
+    return isinstance(schema, list) and any(_has(value, key) for value in schema)
+
+
 def _references(schema: dict[str, Any], at: str) -> list[Violation]:
     """References are followed inside the schema only: what stands elsewhere may change, or be gone."""
     resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
@@ -65,7 +85,7 @@ def _references(schema: dict[str, Any], at: str) -> list[Violation]:
         except (Unresolvable, ValueError):
             found.append(Violation(at, f"$ref {reference[:120]!r}", "a $ref to a place in the same schema"))
     try:
-        Draft202012Validator(schema, registry=Registry()).is_valid({})
+        ParamsValidator(schema, registry=Registry()).is_valid({})
     except Unresolvable:
         pass
     except RecursionError:
@@ -87,7 +107,7 @@ def _named_references(schema: Any) -> Iterator[str]:
 
 def _defaults(schema: dict[str, Any], at: str) -> Iterator[Violation]:
     """Defaults that break their own schema, also those of properties inside objects."""
-    validator = Draft202012Validator(schema, registry=Registry())
+    validator = ParamsValidator(schema, registry=Registry())
     stack: list[tuple[str, Any]] = [(at, schema)]
     while stack:
         path, part = stack.pop()
