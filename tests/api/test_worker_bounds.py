@@ -12,7 +12,7 @@ import pytest
 from runs_room import SOON_SECONDS, Room, dag, open_room
 from serving import CHANNEL_OPTIONS, until
 from test_worker_permits import TIMES
-from worker_room import LIVE, Stream, Workers, hello, line, open_workers, slots, success, until_rows
+from worker_room import LIVE, Stream, Workers, hello, line, open_stream, open_workers, slots, success, until_rows
 
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 from glidepath_proto.worker.v1 import worker_service_pb2_grpc
@@ -137,11 +137,7 @@ async def test_chunks_without_text_are_held_back_too(database_url: str) -> None:
 
 
 async def test_credits_beyond_reason_are_ignored(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=2**31 - 1) as stream,
-    ):
+    async with open_stream(database_url, credits=2**31 - 1, **CALM) as (room, stream):
         await stream.send(credits=[*slots(2**31 - 1), *slots(-5)])
         await round_trip(stream)
         assert session_of(room).free == 10_000

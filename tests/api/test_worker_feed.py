@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from runs_room import SOON_SECONDS, Room, dag, open_room
 from serving import until
-from worker_room import Stream, failure, line, open_workers, success, until_rows
+from worker_room import Stream, failure, line, open_stream, open_workers, success, until_rows
 
 from glidepath_proto.worker.v1 import task_pb2
 
@@ -39,11 +39,7 @@ async def again(stream: Stream, token: bytes) -> Any:
 
 
 async def test_a_retry_gets_the_checkpoint_that_came_before_a_word_without_one(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=9) as stream,
-    ):
+    async with open_stream(database_url, credits=9, **CALM) as (room, stream):
         await start(room)
         first = (await take(stream)).task_token
         await stream.send(progress=[progress(first, 10, b"here"), progress(first, 20)])
@@ -52,11 +48,7 @@ async def test_a_retry_gets_the_checkpoint_that_came_before_a_word_without_one(d
 
 
 async def test_the_word_of_an_older_attempt_hides_nothing(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=9) as stream,
-    ):
+    async with open_stream(database_url, credits=9, **CALM) as (room, stream):
         await start(room)
         first = (await take(stream)).task_token
         second = (await again(stream, first)).task_token
@@ -85,11 +77,7 @@ async def test_a_checkpoint_over_the_limit_is_left_out_whole_and_the_log_says_so
 
 
 async def test_what_was_cleared_starts_without_a_checkpoint_and_so_do_its_retries(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=9) as stream,
-    ):
+    async with open_stream(database_url, credits=9, **CALM) as (room, stream):
         run_id = await start(room)
         first = (await take(stream)).task_token
         await stream.send(progress=[progress(first, 10, b"stale")])
@@ -111,11 +99,7 @@ async def test_what_was_cleared_starts_without_a_checkpoint_and_so_do_its_retrie
 
 
 async def test_lines_whose_transaction_was_lost_are_written_by_the_next(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=1) as stream,
-    ):
+    async with open_stream(database_url, credits=1, **CALM) as (room, stream):
         await start(room)
         token = (await take(stream)).task_token
         holder = await asyncpg.connect(database_url)

@@ -11,7 +11,7 @@ from serving import until
 from test_worker_feed import progress
 from test_worker_permits import TIMES
 from test_worker_unary import pass_time, start
-from worker_room import LIVE, hello, line, open_workers, slots, success, until_rows
+from worker_room import LIVE, hello, line, open_stream, open_workers, slots, success, until_rows
 
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 from glidepath_server import crash_points
@@ -75,11 +75,7 @@ async def test_a_goodbye_on_an_older_stream_ends_and_drains_nothing(database_url
 
 
 async def test_what_was_taken_back_is_granted_anew_by_the_worker_alone(database_url: str) -> None:
-    async with (
-        open_room(database_url, **TIMES) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=1) as stream,
-    ):
+    async with open_stream(database_url, credits=1, **TIMES) as (room, stream):
         stream.echoes = False
         await start(room)
         (lost,) = await stream.take("assignments")
@@ -93,11 +89,7 @@ async def test_what_was_taken_back_is_granted_anew_by_the_worker_alone(database_
 
 
 async def test_credits_of_a_worker_that_drains_are_ignored(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=1) as stream,
-    ):
+    async with open_stream(database_url, credits=1, **CALM) as (room, stream):
         await stream.send(draining=True)
         await stream.send(credits=slots(1), accepted_task_tokens=[b"nobody's"])
         await stream.take("result_acks")

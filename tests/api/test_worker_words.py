@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from runs_room import HANDLER, dag, open_room, rest
-from worker_room import failure, hello, line, open_workers, success, until_rows
+from worker_room import failure, hello, line, open_stream, open_workers, success, until_rows
 
 from glidepath_proto.worker.v1 import task_pb2
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
@@ -20,11 +20,7 @@ DAYS_30 = 30 * 86_400
 
 
 async def test_a_failure_asks_for_a_retry_within_30_days(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=1) as stream,
-    ):
+    async with open_stream(database_url, credits=1, **CALM) as (room, stream):
         await room.register(dag("churn", {"only": []}))
         run_id = await room.start("churn")
         (assignment,) = await stream.take("assignments")
@@ -62,11 +58,7 @@ async def test_an_offer_that_cannot_be_stored_is_refused_by_its_field(
 
 
 async def test_a_log_line_of_no_year_can_be_read(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=1) as stream,
-    ):
+    async with open_stream(database_url, credits=1, **CALM) as (room, stream):
         await room.register(dag("churn", {"only": []}))
         run_id = await room.start("churn")
         (assignment,) = await stream.take("assignments")
@@ -86,11 +78,7 @@ async def test_a_log_line_of_no_year_can_be_read(database_url: str) -> None:
 
 
 async def test_a_reference_that_would_be_cut_is_rejected(database_url: str) -> None:
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=1) as stream,
-    ):
+    async with open_stream(database_url, credits=1, **CALM) as (room, stream):
         await room.register(dag("churn", {"only": []}))
         await room.start("churn")
         (assignment,) = await stream.take("assignments")
@@ -112,11 +100,7 @@ async def test_an_assignment_that_fails_to_be_made_is_given_out_again(
         return build(self, *arguments)
 
     monkeypatch.setattr(Assignments, "build", build_but_once)
-    async with (
-        open_room(database_url, **CALM) as room,
-        open_workers(room) as workers,
-        workers.stream(credits=1) as stream,
-    ):
+    async with open_stream(database_url, credits=1, **CALM) as (room, stream):
         await room.register(dag("churn", {"only": []}))
         await room.start("churn")
         (assignment,) = await stream.take("assignments")

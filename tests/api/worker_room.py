@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
-from runs_room import HANDLER, SOON_SECONDS, Room
+from runs_room import HANDLER, SOON_SECONDS, Room, open_room
 from serving import bearer, open_channel, until
 
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
@@ -158,6 +158,17 @@ async def open_workers(room: Room, *, namespace: str = "*") -> AsyncIterator[Wor
     """Workers with a token and a connection of their own."""
     async with open_channel(room.api.address) as channel:
         yield Workers(room, channel, await room.api.token("worker", namespace=namespace))
+
+
+@asynccontextmanager
+async def open_stream(database_url: str, *, credits: int = 0, **settings: Any) -> AsyncIterator[tuple[Room, Stream]]:
+    """A server with these settings, and one worker's stream with these credits."""
+    async with (
+        open_room(database_url, **settings) as room,
+        open_workers(room) as workers,
+        workers.stream(credits=credits) as stream,
+    ):
+        yield room, stream
 
 
 async def until_rows(room: Room, query: str, expected: Any) -> None:

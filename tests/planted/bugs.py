@@ -34,6 +34,10 @@ class Bug:
 ENGINE_SQL = "store/queries/engine.sql"
 SESSIONS_SQL = "store/queries/sessions.sql"
 STEP = "operations/step_runs.py"
+NEWEST_VERSION = (
+    "(select v.dag_version_id from dag_version v where v.namespace = r.namespace and v.dag_id = r.dag_id "
+    "order by v.dag_version_number desc limit 1) as dag_version_id"
+)
 
 BUGS = (
     Bug(
@@ -129,15 +133,20 @@ BUGS = (
     Bug(
         "a run takes its DAG's newest version instead of its own",
         "I15",
-        (
+        tuple(
             Edit(
                 ENGINE_SQL,
-                "-- The runs of a batch that nobody else holds, ordered by id, with the step's one `now`.\n"
-                "select r.dag_run_id, r.dag_version_id,",
-                "-- The runs of a batch that nobody else holds, ordered by id, with the step's one `now`.\n"
-                "select r.dag_run_id, (select v.dag_version_id from dag_version v where v.namespace = r.namespace\n"
-                "       and v.dag_id = r.dag_id order by v.version_number desc limit 1) as dag_version_id,",
-            ),
+                f"-- name: {statement}\n{comment}\nselect r.dag_run_id, r.dag_version_id,",
+                f"-- name: {statement}\nselect r.dag_run_id, {NEWEST_VERSION},",
+            )
+            for statement, comment in (
+                (
+                    "lock_runs",
+                    "-- The runs of a batch that nobody else holds, ordered by id, with the step's one `now`.",
+                ),
+                ("lock_run_waiting", "-- One run, waiting for whoever holds it (lock_timeout is set by the caller)."),
+                ("run_facts", "-- What of a run never changes."),
+            )
         ),
         ("tests/faults/test_pinned_code.py",),
     ),
