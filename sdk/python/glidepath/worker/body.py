@@ -116,7 +116,7 @@ def encode(value: Any) -> tuple[str, bytes]:
             f"the task returned {type(value).__name__}, which is not a JSON value ({error}); return None, a bool, "
             "number, str, list, dict with str keys or bytes, or store a file with current().put_artifact(path) and "
             "return the reference"
-        ) from error
+        ) from None  # how it is no JSON stands in the message; where that was found is nothing of the task's
 
 
 def printed(line: str, shown: str) -> bytes:
