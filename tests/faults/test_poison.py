@@ -7,9 +7,11 @@ import threading
 import pytest
 from fault_world import House, attempts, finished, wait_until
 
+from glidepath.client import Client
 from glidepath_proto.run.v1 import run_pb2
 
 LOSSES_MAX = 3
+Budget = run_pb2.DeadLetter.Budget
 
 
 class Keeper:
@@ -35,6 +37,11 @@ class Keeper:
                 self._worker = self._house.worker(self._identity)
 
 
+def dead_letters(client: Client, dag_id: str) -> list[tuple[str, str, int, int]]:
+    found = client.list_dead_letters(dag_id)
+    return [(each.dag_run_id, each.task_id, each.attempt_number, each.budget) for each in found]
+
+
 def test_a_task_that_kills_its_parent_fails_and_harms_no_other(house: House) -> None:
     house.server()
     worker = house.worker("w1")
@@ -45,6 +52,7 @@ def test_a_task_that_kills_its_parent_fails_and_harms_no_other(house: House) -> 
     run = finished(client, run_id)
     assert run.state == run_pb2.RUN_STATE_FAILED
     assert "poison" in run.reason and "ended the process" in run.reason
+    assert dead_letters(client, "poisoned") == [(run_id, "poison", 2, Budget.BUDGET_TRIES)]
     assert house.ledger("poison") == [1, 2]
     assert house.ledger("a") == house.ledger("b") == [1, 2]
     assert attempts(client, run_id, "bystander") == [(1, "RETURNED"), (2, "SUCCESS")]
@@ -61,6 +69,7 @@ def test_a_task_that_kills_its_worker_fails_when_its_losses_are_used(house: Hous
         run = finished(client, run_id)
     assert run.state == run_pb2.RUN_STATE_FAILED
     assert f"lost with its worker {LOSSES_MAX + 1} times" in run.reason
+    assert dead_letters(client, "inline_poisoned") == [(run_id, "inline_poison", LOSSES_MAX + 1, Budget.BUDGET_LOSSES)]
     assert house.ledger("poison") == [1, 2, 3, 4]
     assert attempts(client, run_id, "inline_poison") == [(number, "LOST") for number in range(1, LOSSES_MAX + 2)]
     for number, name in enumerate("abcd", 1):

@@ -79,6 +79,7 @@ RUN_RPCS = {
     "TriggerDagRuns": Rpc(OPERATOR, {"runs": [DAG]}),
     "GetDagRun": Rpc(VIEWER, RUN),
     "ListDagRuns": Rpc(VIEWER, DAG),
+    "ListDeadLetters": Rpc(VIEWER, DAG),
     "ListTaskInstances": Rpc(VIEWER, RUN),
     "ListAttempts": Rpc(VIEWER, RUN),
     "WatchDagRun": Rpc(VIEWER, RUN),

@@ -1,4 +1,4 @@
-"""Operating a server: pools, tokens, workers, the audit trail, incidents."""
+"""Operating a server: pools, tokens, workers, the audit trail, incidents, dead letters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import completion
+from . import completion, tree
 from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, print_table, proto_json, say
 from .session import NUMBER, Moment, Session, command
 
@@ -218,3 +218,23 @@ def incidents(session: Session, limit: int) -> None:
     print_list(
         session.output, _first(session.client.list_incidents(page_size=min(limit, 500)), limit), columns, "no incidents"
     )
+
+
+@command(_top, "dead-letters", example="glidepath dead-letters --dag churn")
+@click.option("--dag", "dag_id", default="", shell_complete=completion.dag_ids, help="Only of this DAG.")
+@_LIMIT
+def dead_letters(session: Session, dag_id: str, limit: int) -> None:
+    """Tasks that were given up and not run again since, newest first."""
+    columns = [
+        ("TIME", lambda each: moment(each, "time")),
+        ("DAG", lambda each: each.dag_id),
+        ("RUN", lambda each: each.dag_run_id),
+        ("TASK", tree.label),
+        ("ATTEMPT", lambda each: each.attempt_number),
+        ("USED UP", lambda each: enum_name(each, "budget")),
+        ("REASON", lambda each: each.reason),
+    ]
+    found = _first(session.client.list_dead_letters(dag_id, page_size=min(limit, 500)), limit)
+    print_list(session.output, found, columns, "no dead letters")
+    if found and not session.json:
+        say(f"what is mended runs again with: glidepath run rerun {found[0].dag_run_id}")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import exits
-from .admin_commands import audit, incidents, namespace, pool, token, workers
+from .admin_commands import audit, dead_letters, incidents, namespace, pool, token, workers
 from .completion import completion
 from .dag_commands import dag
 from .doctor import doctor
@@ -86,6 +86,7 @@ for _command in (
     token,
     audit,
     incidents,
+    dead_letters,
     worker,
     server,
     db,

@@ -31,6 +31,7 @@ COMMANDS = {
     "TriggerDagRuns": "glidepath dag trigger DAG_ID",
     "GetDagRun": "glidepath run show RUN_ID",
     "ListDagRuns": "glidepath run list",
+    "ListDeadLetters": "glidepath dead-letters",
     "ListTaskInstances": "glidepath run show RUN_ID",
     "ListAttempts": "glidepath run show RUN_ID",
     "WatchDagRun": "glidepath run watch RUN_ID",
@@ -98,7 +99,8 @@ _LISTS = [
 
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
-    r"\bglidepath (?:(?:dag|run|pool|namespace|token) [a-z]+|workers|worker|audit|incidents|doctor)\b(?! -)"
+    r"\bglidepath (?:(?:dag|run|pool|namespace|token) [a-z]+"
+    r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 
 

@@ -25,7 +25,7 @@ from ..core.states import AttemptState, RunIntent, RunState
 from ..operations.follow_runs import Line
 from ..operations.plans import Plan
 from ..operations.trigger_dag_runs import RunRequest, Triggered
-from ..store.runs_read import LogPlace, Output, Run
+from ..store.runs_read import DeadLetter, LogPlace, Output, Run
 from ..store.trigger import Selector
 from .convert_common import from_timestamp, invalid, to_timestamp
 
@@ -106,6 +106,19 @@ def place_in(cursor: str) -> LogPlace:
 
 
 # ---- out
+def dead_letter_out(letter: DeadLetter) -> run_pb2.DeadLetter:
+    return run_pb2.DeadLetter(
+        dag_run_id=str(letter.dag_run_id),
+        dag_id=letter.dag_id,
+        task_id=letter.task_id,
+        map_index=letter.map_index,
+        attempt_number=letter.attempt_number,
+        budget=f"BUDGET_{letter.budget.upper()}",
+        reason=letter.reason,
+        time=to_timestamp(letter.dead_time),
+    )
+
+
 def triggered_out(runs: Sequence[Triggered]) -> bytes:
     """The serialised answer of TriggerDagRuns."""
     return run_service_pb2.TriggerDagRunsResponse(

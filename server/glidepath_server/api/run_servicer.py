@@ -25,6 +25,7 @@ from .convert_common import body_of, invalid, to_uuid
 from .convert_run import (
     attempt_out,
     cursor_out,
+    dead_letter_out,
     explanation_out,
     ids_in,
     line_out,
@@ -45,6 +46,7 @@ from .paging import Page, page_token
 ANSWER_BYTES_MAX = 1024 * 1024
 TASK_INSTANCES_DEFAULT = 1_000
 TASK_INSTANCES_MAX = 2_000
+_NEWEST = 2**63 - 1
 _OLDEST = datetime(1, 1, 1, tzinfo=UTC)
 Message = TypeVar("Message", run_pb2.TaskInstance, run_pb2.Attempt)
 
@@ -114,6 +116,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         if len(found) < len(shown):
             token = page_token(_keys_of(rows[len(found) - 1]), scope)
         return pb.ListAttemptsResponse(attempts=found, next_page_token=token)
+
+    async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: Context) -> pb.ListDeadLettersResponse:
+        namespace = namespace_for(request, current_identity())
+        dag_id = text_in("dag_id", request.dag_id)
+        page = Page(request, ("ListDeadLetters", namespace, dag_id), int)
+        found = await self._reader.dead_letters(namespace, dag_id, page.first(_NEWEST), page.limit)
+        letters, token = page.cut(found, lambda letter: [letter.dead_letter_id])
+        return pb.ListDeadLettersResponse(dead_letters=map(dead_letter_out, letters), next_page_token=token)
 
     async def GetTaskOutput(self, request: pb.GetTaskOutputRequest, context: Context) -> pb.GetTaskOutputResponse:
         namespace = namespace_for(request, current_identity())

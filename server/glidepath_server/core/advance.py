@@ -31,7 +31,7 @@ from .events import (
 )
 from .failure import Failure, FailureKind
 from .graph import Graph, TriggerRule
-from .retry import GiveUp, Retry, decide_retry
+from .retry import Budget, GiveUp, Retry, decide_retry
 from .states import (
     RUN_FINAL,
     AttemptState,
@@ -52,7 +52,8 @@ REDELIVERIES_MAX = 5
 
 _SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
 _OUT = frozenset({_RELEASED, _RESTARTING})
-_BAD_BY_THEMSELVES = {int(TaskState.FAILED): "failed", int(TaskState.CANCELLED): "cancelled"}
+_FAILED = int(TaskState.FAILED)
+_BAD_BY_THEMSELVES = {_FAILED: "failed", int(TaskState.CANCELLED): "cancelled"}
 _UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
 
 
@@ -76,9 +77,22 @@ class Withdraw(NamedTuple):
     reason: str
 
 
+class DeadLetter(NamedTuple):
+    """A task instance that was given up with this attempt: a person must look."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    budget: Budget
+    reason: str
+
+
 @dataclass(slots=True)
 class Effects:
-    """What the step must write. `changes` are (task, map index, new state), in the order they happened."""
+    """What the step must write. `changes` are (task, map index, new state), in the order they happened.
+
+    `answered` are tasks whose dead letters of earlier steps are done with: somebody has cleared them.
+    """
 
     releases: list[Release] = field(default_factory=list)
     withdrawals: list[Withdraw] = field(default_factory=list)
@@ -86,12 +100,16 @@ class Effects:
     run_state: RunState | None = None
     reason: str = ""
     notes: list[str] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
 
     def merge(self, later: Effects) -> None:
         """Append what a second pass of the same step decided."""
         self.releases += later.releases
         self.changes += later.changes
         self.notes += later.notes
+        self.dead_letters += later.dead_letters
+        self.answered += later.answered
         if later.run_state is not None:
             self.run_state, self.reason = later.run_state, later.reason
 
@@ -222,6 +240,9 @@ class _Step:
         again = _again(self.graph, event, self.now)
         if isinstance(again, GiveUp):
             self.note(f"{self.graph.task_ids[event.task]}: {again.reason}")
+            self.effects.dead_letters.append(
+                DeadLetter(event.task, event.map_index, event.attempt_number, again.budget, again.reason)
+            )
             self.end(event.task, TaskEvent.FAIL)
         else:
             if self.states[event.task] != _RELEASED:
@@ -297,6 +318,7 @@ class _Step:
     def _reopened(self, tasks: list[int]) -> None:
         """Back to scheduled, then judged anew, upstream first. Where ends are taken back, the tally is made afresh."""
         ends = any(self.states[task] in FINAL for task in tasks)
+        self._answer([task for task in tasks if self.states[task] == _FAILED])
         for task in tasks:
             self.move(task, TaskEvent.CLEAR)
         if ends:
@@ -306,6 +328,12 @@ class _Step:
                 ended: list[int] = []
                 self.judge(task, ended)
                 self.spread(ended)
+
+    def _answer(self, tasks: list[int]) -> None:
+        """Tasks that were given up run again: their dead letters are gone, also those of this very step."""
+        cleared = set(tasks)
+        self.effects.dead_letters = [each for each in self.effects.dead_letters if each.task not in cleared]
+        self.effects.answered += tasks
 
     # ---- the run's end
     def settle(self) -> None:
@@ -340,11 +368,11 @@ def _again(graph: Graph, event: AttemptEnded, now: datetime) -> Release | GiveUp
     if event.outcome is AttemptState.LOST:
         losses += 1
         if losses > policy.losses_max:
-            return GiveUp(f"lost with its worker {losses} times: {event.reason or 'lease ended'}")
+            return GiveUp(f"lost with its worker {losses} times: {event.reason or 'lease ended'}", Budget.LOSSES)
     elif event.outcome is AttemptState.RETURNED:
         redeliveries += 1
         if redeliveries > REDELIVERIES_MAX:
-            return GiveUp(f"handed back {redeliveries} times: {event.reason}")
+            return GiveUp(f"handed back {redeliveries} times: {event.reason}", Budget.REDELIVERIES)
     else:
         tries += 1
         decision = decide_retry(policy, event.failure or _UNKNOWN_FAILURE, tries, now)

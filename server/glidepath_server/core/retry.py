@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from .failure import Failure, FailureKind
 
 # The longest wait that a failure may ask for.
 RETRY_AFTER_SECONDS_MAX = 30 * 86_400.0
 NEVER_RETRIED = frozenset({FailureKind.BAD_INPUT})
+
+
+class Budget(StrEnum):
+    """What a task instance that is given up has used up; `none`: its failure allows no further attempt."""
+
+    TRIES = "tries"
+    LOSSES = "losses"
+    REDELIVERIES = "redeliveries"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +54,19 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The task instance has failed; `reason` is for a person."""
+    """The task instance has failed, for want of `budget`; `reason` is for a person."""
 
     reason: str
+    budget: Budget
 
 
 def decide_retry(policy: RetryPolicy, failure: Failure, tries: int, now: datetime) -> Retry | GiveUp:
     """Say what follows a failed attempt. `tries` counts this one. A longer retry-after of the failure wins."""
     if failure.kind in NEVER_RETRIED:
-        return GiveUp(f"{failure.kind.value} is never retried: {failure.summary()}")
+        return GiveUp(f"{failure.kind.value} is never retried: {failure.summary()}", Budget.NONE)
     if failure.retryable is False:
-        return GiveUp(f"marked as not retryable: {failure.summary()}")
+        return GiveUp(f"marked as not retryable: {failure.summary()}", Budget.NONE)
     if tries > policy.retries_max:
-        return GiveUp(f"attempts used: {tries} of {policy.retries_max + 1}: {failure.summary()}")
+        return GiveUp(f"attempts used: {tries} of {policy.retries_max + 1}: {failure.summary()}", Budget.TRIES)
     asked = min(failure.retry_after_seconds, RETRY_AFTER_SECONDS_MAX)
     return Retry(now + timedelta(seconds=max(policy.delay(tries), asked)))

@@ -46,9 +46,21 @@ class RunReader:
         """Newest first, from one id to below another. Raises NotFound for a DAG that does not exist."""
         async with self.database.api.acquire() as connection:
             found = await store.list_runs(connection, namespace, dag_id, states, first, below, limit)
-            if not found and dag_id and not await store.dag_exists(connection, namespace, dag_id):
-                raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
+            if not found and dag_id:
+                await self._check_dag(connection, namespace, dag_id)
         return found
+
+    async def dead_letters(self, namespace: str, dag_id: str, below: int, limit: int) -> list[store.DeadLetter]:
+        """Newest first, below an id. Raises NotFound for a DAG that does not exist."""
+        async with self.database.api.acquire() as connection:
+            found = await store.dead_letters(connection, namespace, dag_id, below, limit)
+            if not found and dag_id:
+                await self._check_dag(connection, namespace, dag_id)
+        return found
+
+    async def _check_dag(self, connection: Connection, namespace: str, dag_id: str) -> None:
+        if not await store.dag_exists(connection, namespace, dag_id):
+            raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
 
     async def task_instances(
         self, namespace: str, dag_run_id: UUID, first: int, limit: int

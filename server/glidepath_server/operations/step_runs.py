@@ -275,6 +275,7 @@ class Step:
         written = await store.write_step(connection, boards, events, self._queue_columns(queued), self.now)
         if written != len(changed):
             raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
+        await _write_dead_letters(connection, changed, self.now)
         for run in changed:
             self._note_written(run)
         self.outcome.timers = any(release.at is not None for _, release in queued)
@@ -335,6 +336,24 @@ async def write_outputs(connection: Connection, reports: list[Report]) -> None:
     rows = [(*report.key, *report.output) for report in reports if report.output is not None]
     if rows:
         await store.write_outputs(connection, list(zip(*rows, strict=True)))
+
+
+async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:
+    """What the runs gave up joins the list; what was cleared leaves it."""
+    answered = [(run.dag_run_id, task) for run in runs for task in run.effects.answered]
+    if answered:
+        await store.answer_dead_letters(connection, *zip(*answered, strict=True))
+    letters = [
+        (
+            run.dag_run_id,
+            *(letter.task, letter.map_index, letter.attempt_number, letter.budget.value, letter.reason[:2000]),
+            *(run.plan.namespace, run.plan.dag_id, run.plan.graph.task_ids[letter.task]),
+        )
+        for run in runs
+        for letter in run.effects.dead_letters
+    ]
+    if letters:
+        await store.write_dead_letters(connection, list(zip(*letters, strict=True)), now)
 
 
 def ended_event(report: Report, row: store.Row) -> AttemptEnded:

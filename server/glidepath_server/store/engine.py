@@ -99,6 +99,15 @@ async def write_step(
     return len(rows)
 
 
+async def answer_dead_letters(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> None:
+    await connection.execute(_SQL["answer_dead_letters"], run_ids, tasks)
+
+
+async def write_dead_letters(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> None:
+    """`columns`: run, task, map index, attempt, budget, reason, namespace, DAG id, task id."""
+    await connection.execute(_SQL["write_dead_letters"], *columns, now)
+
+
 async def write_outputs(connection: Connection, columns: Sequence[Sequence[Any]]) -> None:
     await connection.execute(_SQL["write_outputs"], *columns)
 

@@ -74,6 +74,21 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A task instance that was given up and not cleared since."""
+
+    dead_letter_id: int
+    dag_run_id: UUID
+    dag_id: str
+    task_id: str
+    map_index: int
+    attempt_number: int
+    budget: str
+    reason: str
+    dead_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LogPlace:
     """Where a reader of logs is: the chunk, and how many of its lines it has."""
 
@@ -123,6 +138,16 @@ async def list_runs(
 
 def _run(row: Any) -> Run:
     return Run(**{**row, "state": RunState(row["state"]), "intent": RunIntent(row["intent"])})
+
+
+async def dead_letters(connection: Connection, namespace: str, dag_id: str, below: int, limit: int) -> list[DeadLetter]:
+    """Newest first, below an id. Empty DAG id: all."""
+    arguments = [namespace, below, limit]
+    if dag_id:
+        rows = await connection.fetch(_SQL["dead_letters_of_dag"], *arguments, dag_id)
+    else:
+        rows = await connection.fetch(_SQL["dead_letters"], *arguments)
+    return [DeadLetter(**row) for row in rows]
 
 
 async def dag_exists(connection: Connection, namespace: str, dag_id: str) -> bool:

@@ -65,6 +65,11 @@ class RunMethods(Api):
         return _RUNS.call(self, "GetDagRun", "dag_run", dag_run_id=run_id)
 
     @iterated
+    def list_dead_letters(self, dag_id: str = "", *, page_size: int = 0) -> Pages[run_pb2.DeadLetter]:
+        """Task instances that were given up and not cleared since, newest first; of one DAG or of all."""
+        return _RUNS.pages(self, "ListDeadLetters", "dead_letters", dag_id=dag_id, page_size=page_size)
+
+    @iterated
     def list_dag_runs(
         self, dag_id: str = "", *, states: Sequence[str] = (), run_id_prefix: str = "", page_size: int = 0
     ) -> Pages[run_pb2.DagRun]:

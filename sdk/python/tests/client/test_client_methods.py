@@ -53,6 +53,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "get_task_output": ("r", "t"),
     "output": ("r", "t"),
     "explain_dag_run": ("r",),
+    "list_dead_letters": (),
     "get_server_info": (),
     "create_namespace": ("ml",),
     "list_namespaces": (),

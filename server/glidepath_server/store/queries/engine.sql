@@ -158,6 +158,16 @@ with boards as (
 )
 select dag_run_id from boards;
 
+-- name: answer_dead_letters
+delete from dead_letter d using unnest($1::uuid[], $2::integer[]) as c (dag_run_id, task_index)
+where d.dag_run_id = c.dag_run_id and d.task_index = c.task_index;
+
+-- name: write_dead_letters
+insert into dead_letter (dag_run_id, task_index, map_index, attempt_number, budget, reason, namespace, dag_id, task_id,
+                         dead_time)
+select l.*, $10 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[],
+                            $8::text[], $9::text[]) as l;
+
 -- name: write_outputs
 insert into task_output (dag_run_id, task_index, map_index, attempt_number, content_type, body, uri, size_bytes, sha256)
 select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::bytea[], $7::text[],

@@ -142,6 +142,17 @@ select d.paused, l.capacity as runs_active_max,
 from dag d join concurrency_limit l on l.limit_id = d.runs_limit_id
 where d.namespace = $1 and d.dag_id = $2;
 
+-- name: dead_letters
+-- Newest first, below the id $2.
+select dead_letter_id, dag_run_id, dag_id, task_id, map_index, attempt_number, budget, reason, dead_time
+from dead_letter where namespace = $1 and dead_letter_id < $2
+order by dead_letter_id desc limit $3;
+
+-- name: dead_letters_of_dag
+select dead_letter_id, dag_run_id, dag_id, task_id, map_index, attempt_number, budget, reason, dead_time
+from dead_letter where namespace = $1 and dead_letter_id < $2 and dag_id = $4
+order by dead_letter_id desc limit $3;
+
 -- name: run_incident
 select message from incident where dag_run_id = $1 order by incident_id desc limit 1;
 

@@ -203,6 +203,38 @@ class Attempt(_message.Message):
     reason: str
     def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ..., state: _Optional[_Union[AttemptState, str]] = ..., worker_identity: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., has_output: bool = ..., reason: _Optional[str] = ...) -> None: ...
 
+class DeadLetter(_message.Message):
+    __slots__ = ("dag_run_id", "dag_id", "task_id", "map_index", "attempt_number", "budget", "reason", "time")
+    class Budget(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        BUDGET_UNSPECIFIED: _ClassVar[DeadLetter.Budget]
+        BUDGET_NONE: _ClassVar[DeadLetter.Budget]
+        BUDGET_TRIES: _ClassVar[DeadLetter.Budget]
+        BUDGET_LOSSES: _ClassVar[DeadLetter.Budget]
+        BUDGET_REDELIVERIES: _ClassVar[DeadLetter.Budget]
+    BUDGET_UNSPECIFIED: DeadLetter.Budget
+    BUDGET_NONE: DeadLetter.Budget
+    BUDGET_TRIES: DeadLetter.Budget
+    BUDGET_LOSSES: DeadLetter.Budget
+    BUDGET_REDELIVERIES: DeadLetter.Budget
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    dag_run_id: str
+    dag_id: str
+    task_id: str
+    map_index: int
+    attempt_number: int
+    budget: DeadLetter.Budget
+    reason: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ..., budget: _Optional[_Union[DeadLetter.Budget, str]] = ..., reason: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class Explanation(_message.Message):
     __slots__ = ("task_id", "map_index", "state", "wait", "message", "hint")
     class Wait(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -84,6 +84,11 @@ class RunServiceStub(object):
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunRequest.SerializeToString,
                 response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/glidepath.run.v1.RunService/ListDeadLetters',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
         self.GetTaskOutput = channel.unary_unary(
                 '/glidepath.run.v1.RunService/GetTaskOutput',
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.GetTaskOutputRequest.SerializeToString,
@@ -178,6 +183,14 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeadLetters(self, request, context):
+        """Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
+        off the list.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTaskOutput(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -251,6 +264,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.RerunDagRun,
                     request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunRequest.FromString,
                     response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersResponse.SerializeToString,
             ),
             'GetTaskOutput': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTaskOutput,
@@ -538,6 +556,33 @@ class RunService(object):
             '/glidepath.run.v1.RunService/RerunDagRun',
             glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunRequest.SerializeToString,
             glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/ListDeadLetters',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -294,6 +294,65 @@ func (AttemptState) EnumDescriptor() ([]byte, []int) {
 	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3}
 }
 
+// What it used up.
+type DeadLetter_Budget int32
+
+const (
+	DeadLetter_BUDGET_UNSPECIFIED DeadLetter_Budget = 0
+	// Its failure allows no further attempt.
+	DeadLetter_BUDGET_NONE  DeadLetter_Budget = 1
+	DeadLetter_BUDGET_TRIES DeadLetter_Budget = 2
+	// Attempts that were lost with their worker.
+	DeadLetter_BUDGET_LOSSES DeadLetter_Budget = 3
+	// Attempts that were handed back.
+	DeadLetter_BUDGET_REDELIVERIES DeadLetter_Budget = 4
+)
+
+// Enum value maps for DeadLetter_Budget.
+var (
+	DeadLetter_Budget_name = map[int32]string{
+		0: "BUDGET_UNSPECIFIED",
+		1: "BUDGET_NONE",
+		2: "BUDGET_TRIES",
+		3: "BUDGET_LOSSES",
+		4: "BUDGET_REDELIVERIES",
+	}
+	DeadLetter_Budget_value = map[string]int32{
+		"BUDGET_UNSPECIFIED":  0,
+		"BUDGET_NONE":         1,
+		"BUDGET_TRIES":        2,
+		"BUDGET_LOSSES":       3,
+		"BUDGET_REDELIVERIES": 4,
+	}
+)
+
+func (x DeadLetter_Budget) Enum() *DeadLetter_Budget {
+	p := new(DeadLetter_Budget)
+	*p = x
+	return p
+}
+
+func (x DeadLetter_Budget) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeadLetter_Budget) Descriptor() protoreflect.EnumDescriptor {
+	return file_glidepath_run_v1_run_proto_enumTypes[4].Descriptor()
+}
+
+func (DeadLetter_Budget) Type() protoreflect.EnumType {
+	return &file_glidepath_run_v1_run_proto_enumTypes[4]
+}
+
+func (x DeadLetter_Budget) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeadLetter_Budget.Descriptor instead.
+func (DeadLetter_Budget) EnumDescriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3, 0}
+}
+
 type Explanation_Wait int32
 
 const (
@@ -349,11 +408,11 @@ func (x Explanation_Wait) String() string {
 }
 
 func (Explanation_Wait) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_run_v1_run_proto_enumTypes[4].Descriptor()
+	return file_glidepath_run_v1_run_proto_enumTypes[5].Descriptor()
 }
 
 func (Explanation_Wait) Type() protoreflect.EnumType {
-	return &file_glidepath_run_v1_run_proto_enumTypes[4]
+	return &file_glidepath_run_v1_run_proto_enumTypes[5]
 }
 
 func (x Explanation_Wait) Number() protoreflect.EnumNumber {
@@ -362,7 +421,7 @@ func (x Explanation_Wait) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Explanation_Wait.Descriptor instead.
 func (Explanation_Wait) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3, 0}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4, 0}
 }
 
 type DagRun struct {
@@ -864,6 +923,109 @@ func (x *Attempt) GetReason() string {
 	return ""
 }
 
+// A task instance that was given up: a person must look.
+type DeadLetter struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DagRunId string                 `protobuf:"bytes,1,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	DagId    string                 `protobuf:"bytes,2,opt,name=dag_id,json=dagId,proto3" json:"dag_id,omitempty"`
+	TaskId   string                 `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	MapIndex int32                  `protobuf:"varint,4,opt,name=map_index,json=mapIndex,proto3" json:"map_index,omitempty"`
+	// The attempt after which it was given up.
+	AttemptNumber int32             `protobuf:"varint,5,opt,name=attempt_number,json=attemptNumber,proto3" json:"attempt_number,omitempty"`
+	Budget        DeadLetter_Budget `protobuf:"varint,6,opt,name=budget,proto3,enum=glidepath.run.v1.DeadLetter_Budget" json:"budget,omitempty"`
+	// One sentence for a person.
+	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetter) Reset() {
+	*x = DeadLetter{}
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetter) ProtoMessage() {}
+
+func (x *DeadLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
+func (*DeadLetter) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DeadLetter) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetDagId() string {
+	if x != nil {
+		return x.DagId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetMapIndex() int32 {
+	if x != nil {
+		return x.MapIndex
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetAttemptNumber() int32 {
+	if x != nil {
+		return x.AttemptNumber
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetBudget() DeadLetter_Budget {
+	if x != nil {
+		return x.Budget
+	}
+	return DeadLetter_BUDGET_UNSPECIFIED
+}
+
+func (x *DeadLetter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 // Why a task instance is where it is, from the code that decided.
 type Explanation struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -882,7 +1044,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1056,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1069,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Explanation) GetTaskId() string {
@@ -967,7 +1129,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1141,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1154,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LogLine) GetTaskId() string {
@@ -1049,7 +1211,7 @@ type TaskOutput struct {
 
 func (x *TaskOutput) Reset() {
 	*x = TaskOutput{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1223,7 @@ func (x *TaskOutput) String() string {
 func (*TaskOutput) ProtoMessage() {}
 
 func (x *TaskOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1236,7 @@ func (x *TaskOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskOutput.ProtoReflect.Descriptor instead.
 func (*TaskOutput) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TaskOutput) GetTaskId() string {
@@ -1120,7 +1282,7 @@ type CriticalPathStep struct {
 
 func (x *CriticalPathStep) Reset() {
 	*x = CriticalPathStep{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1294,7 @@ func (x *CriticalPathStep) String() string {
 func (*CriticalPathStep) ProtoMessage() {}
 
 func (x *CriticalPathStep) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1307,7 @@ func (x *CriticalPathStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CriticalPathStep.ProtoReflect.Descriptor instead.
 func (*CriticalPathStep) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CriticalPathStep) GetTaskId() string {
@@ -1246,7 +1408,24 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\n" +
 	"has_output\x18\n" +
 	" \x01(\bR\thasOutput\x12\x16\n" +
-	"\x06reason\x18\v \x01(\tR\x06reason\"\x97\x03\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\"\x94\x03\n" +
+	"\n" +
+	"DeadLetter\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x01 \x01(\tR\bdagRunId\x12\x15\n" +
+	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12\x17\n" +
+	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12\x1b\n" +
+	"\tmap_index\x18\x04 \x01(\x05R\bmapIndex\x12%\n" +
+	"\x0eattempt_number\x18\x05 \x01(\x05R\rattemptNumber\x12;\n" +
+	"\x06budget\x18\x06 \x01(\x0e2#.glidepath.run.v1.DeadLetter.BudgetR\x06budget\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12.\n" +
+	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"o\n" +
+	"\x06Budget\x12\x16\n" +
+	"\x12BUDGET_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vBUDGET_NONE\x10\x01\x12\x10\n" +
+	"\fBUDGET_TRIES\x10\x02\x12\x11\n" +
+	"\rBUDGET_LOSSES\x10\x03\x12\x17\n" +
+	"\x13BUDGET_REDELIVERIES\x10\x04\"\x97\x03\n" +
 	"\vExplanation\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x121\n" +
@@ -1338,59 +1517,63 @@ func file_glidepath_run_v1_run_proto_rawDescGZIP() []byte {
 	return file_glidepath_run_v1_run_proto_rawDescData
 }
 
-var file_glidepath_run_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_glidepath_run_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_glidepath_run_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_glidepath_run_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_glidepath_run_v1_run_proto_goTypes = []any{
 	(RunState)(0),                 // 0: glidepath.run.v1.RunState
 	(RunType)(0),                  // 1: glidepath.run.v1.RunType
 	(TaskState)(0),                // 2: glidepath.run.v1.TaskState
 	(AttemptState)(0),             // 3: glidepath.run.v1.AttemptState
-	(Explanation_Wait)(0),         // 4: glidepath.run.v1.Explanation.Wait
-	(*DagRun)(nil),                // 5: glidepath.run.v1.DagRun
-	(*TaskInstance)(nil),          // 6: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),               // 7: glidepath.run.v1.Attempt
-	(*Explanation)(nil),           // 8: glidepath.run.v1.Explanation
-	(*LogLine)(nil),               // 9: glidepath.run.v1.LogLine
-	(*TaskOutput)(nil),            // 10: glidepath.run.v1.TaskOutput
-	(*CriticalPathStep)(nil),      // 11: glidepath.run.v1.CriticalPathStep
-	nil,                           // 12: glidepath.run.v1.DagRun.TaskCountsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*v1.Failure)(nil),            // 14: glidepath.common.v1.Failure
-	(*v1.Payload)(nil),            // 15: glidepath.common.v1.Payload
-	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(DeadLetter_Budget)(0),        // 4: glidepath.run.v1.DeadLetter.Budget
+	(Explanation_Wait)(0),         // 5: glidepath.run.v1.Explanation.Wait
+	(*DagRun)(nil),                // 6: glidepath.run.v1.DagRun
+	(*TaskInstance)(nil),          // 7: glidepath.run.v1.TaskInstance
+	(*Attempt)(nil),               // 8: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),            // 9: glidepath.run.v1.DeadLetter
+	(*Explanation)(nil),           // 10: glidepath.run.v1.Explanation
+	(*LogLine)(nil),               // 11: glidepath.run.v1.LogLine
+	(*TaskOutput)(nil),            // 12: glidepath.run.v1.TaskOutput
+	(*CriticalPathStep)(nil),      // 13: glidepath.run.v1.CriticalPathStep
+	nil,                           // 14: glidepath.run.v1.DagRun.TaskCountsEntry
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*v1.Failure)(nil),            // 16: glidepath.common.v1.Failure
+	(*v1.Payload)(nil),            // 17: glidepath.common.v1.Payload
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
 }
 var file_glidepath_run_v1_run_proto_depIdxs = []int32{
 	1,  // 0: glidepath.run.v1.DagRun.run_type:type_name -> glidepath.run.v1.RunType
 	0,  // 1: glidepath.run.v1.DagRun.state:type_name -> glidepath.run.v1.RunState
-	13, // 2: glidepath.run.v1.DagRun.logical_date:type_name -> google.protobuf.Timestamp
-	13, // 3: glidepath.run.v1.DagRun.data_interval_start:type_name -> google.protobuf.Timestamp
-	13, // 4: glidepath.run.v1.DagRun.data_interval_end:type_name -> google.protobuf.Timestamp
-	13, // 5: glidepath.run.v1.DagRun.create_time:type_name -> google.protobuf.Timestamp
-	13, // 6: glidepath.run.v1.DagRun.start_time:type_name -> google.protobuf.Timestamp
-	13, // 7: glidepath.run.v1.DagRun.end_time:type_name -> google.protobuf.Timestamp
-	12, // 8: glidepath.run.v1.DagRun.task_counts:type_name -> glidepath.run.v1.DagRun.TaskCountsEntry
+	15, // 2: glidepath.run.v1.DagRun.logical_date:type_name -> google.protobuf.Timestamp
+	15, // 3: glidepath.run.v1.DagRun.data_interval_start:type_name -> google.protobuf.Timestamp
+	15, // 4: glidepath.run.v1.DagRun.data_interval_end:type_name -> google.protobuf.Timestamp
+	15, // 5: glidepath.run.v1.DagRun.create_time:type_name -> google.protobuf.Timestamp
+	15, // 6: glidepath.run.v1.DagRun.start_time:type_name -> google.protobuf.Timestamp
+	15, // 7: glidepath.run.v1.DagRun.end_time:type_name -> google.protobuf.Timestamp
+	14, // 8: glidepath.run.v1.DagRun.task_counts:type_name -> glidepath.run.v1.DagRun.TaskCountsEntry
 	2,  // 9: glidepath.run.v1.TaskInstance.state:type_name -> glidepath.run.v1.TaskState
-	13, // 10: glidepath.run.v1.TaskInstance.queue_time:type_name -> google.protobuf.Timestamp
-	13, // 11: glidepath.run.v1.TaskInstance.start_time:type_name -> google.protobuf.Timestamp
-	13, // 12: glidepath.run.v1.TaskInstance.end_time:type_name -> google.protobuf.Timestamp
-	13, // 13: glidepath.run.v1.TaskInstance.available_time:type_name -> google.protobuf.Timestamp
-	14, // 14: glidepath.run.v1.TaskInstance.failure:type_name -> glidepath.common.v1.Failure
+	15, // 10: glidepath.run.v1.TaskInstance.queue_time:type_name -> google.protobuf.Timestamp
+	15, // 11: glidepath.run.v1.TaskInstance.start_time:type_name -> google.protobuf.Timestamp
+	15, // 12: glidepath.run.v1.TaskInstance.end_time:type_name -> google.protobuf.Timestamp
+	15, // 13: glidepath.run.v1.TaskInstance.available_time:type_name -> google.protobuf.Timestamp
+	16, // 14: glidepath.run.v1.TaskInstance.failure:type_name -> glidepath.common.v1.Failure
 	3,  // 15: glidepath.run.v1.Attempt.state:type_name -> glidepath.run.v1.AttemptState
-	13, // 16: glidepath.run.v1.Attempt.queue_time:type_name -> google.protobuf.Timestamp
-	13, // 17: glidepath.run.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
-	13, // 18: glidepath.run.v1.Attempt.end_time:type_name -> google.protobuf.Timestamp
-	14, // 19: glidepath.run.v1.Attempt.failure:type_name -> glidepath.common.v1.Failure
-	2,  // 20: glidepath.run.v1.Explanation.state:type_name -> glidepath.run.v1.TaskState
-	4,  // 21: glidepath.run.v1.Explanation.wait:type_name -> glidepath.run.v1.Explanation.Wait
-	13, // 22: glidepath.run.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	15, // 23: glidepath.run.v1.TaskOutput.output:type_name -> glidepath.common.v1.Payload
-	16, // 24: glidepath.run.v1.CriticalPathStep.waited:type_name -> google.protobuf.Duration
-	16, // 25: glidepath.run.v1.CriticalPathStep.worked:type_name -> google.protobuf.Duration
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	15, // 16: glidepath.run.v1.Attempt.queue_time:type_name -> google.protobuf.Timestamp
+	15, // 17: glidepath.run.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
+	15, // 18: glidepath.run.v1.Attempt.end_time:type_name -> google.protobuf.Timestamp
+	16, // 19: glidepath.run.v1.Attempt.failure:type_name -> glidepath.common.v1.Failure
+	4,  // 20: glidepath.run.v1.DeadLetter.budget:type_name -> glidepath.run.v1.DeadLetter.Budget
+	15, // 21: glidepath.run.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	2,  // 22: glidepath.run.v1.Explanation.state:type_name -> glidepath.run.v1.TaskState
+	5,  // 23: glidepath.run.v1.Explanation.wait:type_name -> glidepath.run.v1.Explanation.Wait
+	15, // 24: glidepath.run.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	17, // 25: glidepath.run.v1.TaskOutput.output:type_name -> glidepath.common.v1.Payload
+	18, // 26: glidepath.run.v1.CriticalPathStep.waited:type_name -> google.protobuf.Duration
+	18, // 27: glidepath.run.v1.CriticalPathStep.worked:type_name -> google.protobuf.Duration
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_proto_init() }
@@ -1403,8 +1586,8 @@ func file_glidepath_run_v1_run_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_proto_rawDesc), len(file_glidepath_run_v1_run_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   8,
+			NumEnums:      6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

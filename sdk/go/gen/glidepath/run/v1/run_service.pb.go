@@ -1440,6 +1440,128 @@ func (x *RerunDagRunResponse) GetClearedTaskIds() []string {
 	return nil
 }
 
+type ListDeadLettersRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Empty: all DAGs.
+	DagId string `protobuf:"bytes,2,opt,name=dag_id,json=dagId,proto3" json:"dag_id,omitempty"`
+	// 1-500, default 100.
+	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersRequest) Reset() {
+	*x = ListDeadLettersRequest{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersRequest) ProtoMessage() {}
+
+func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListDeadLettersRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ListDeadLettersRequest) GetDagId() string {
+	if x != nil {
+		return x.DagId
+	}
+	return ""
+}
+
+func (x *ListDeadLettersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDeadLettersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListDeadLettersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeadLetters   []*DeadLetter          `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersResponse) Reset() {
+	*x = ListDeadLettersResponse{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersResponse) ProtoMessage() {}
+
+func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return nil
+}
+
+func (x *ListDeadLettersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type GetTaskOutputRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1452,7 +1574,7 @@ type GetTaskOutputRequest struct {
 
 func (x *GetTaskOutputRequest) Reset() {
 	*x = GetTaskOutputRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1586,7 @@ func (x *GetTaskOutputRequest) String() string {
 func (*GetTaskOutputRequest) ProtoMessage() {}
 
 func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1599,7 @@ func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{22}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetTaskOutputRequest) GetNamespace() string {
@@ -1517,7 +1639,7 @@ type GetTaskOutputResponse struct {
 
 func (x *GetTaskOutputResponse) Reset() {
 	*x = GetTaskOutputResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1651,7 @@ func (x *GetTaskOutputResponse) String() string {
 func (*GetTaskOutputResponse) ProtoMessage() {}
 
 func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1664,7 @@ func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{23}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetTaskOutputResponse) GetTaskOutput() *TaskOutput {
@@ -1569,7 +1691,7 @@ type StreamLogsRequest struct {
 
 func (x *StreamLogsRequest) Reset() {
 	*x = StreamLogsRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1703,7 @@ func (x *StreamLogsRequest) String() string {
 func (*StreamLogsRequest) ProtoMessage() {}
 
 func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1716,7 @@ func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsRequest.ProtoReflect.Descriptor instead.
 func (*StreamLogsRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{24}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StreamLogsRequest) GetNamespace() string {
@@ -1649,7 +1771,7 @@ type StreamLogsResponse struct {
 
 func (x *StreamLogsResponse) Reset() {
 	*x = StreamLogsResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1783,7 @@ func (x *StreamLogsResponse) String() string {
 func (*StreamLogsResponse) ProtoMessage() {}
 
 func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1796,7 @@ func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsResponse.ProtoReflect.Descriptor instead.
 func (*StreamLogsResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{25}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *StreamLogsResponse) GetLines() []*LogLine {
@@ -1703,7 +1825,7 @@ type ExplainDagRunRequest struct {
 
 func (x *ExplainDagRunRequest) Reset() {
 	*x = ExplainDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +1837,7 @@ func (x *ExplainDagRunRequest) String() string {
 func (*ExplainDagRunRequest) ProtoMessage() {}
 
 func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +1850,7 @@ func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunRequest.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExplainDagRunRequest) GetNamespace() string {
@@ -1762,7 +1884,7 @@ type ExplainDagRunResponse struct {
 
 func (x *ExplainDagRunResponse) Reset() {
 	*x = ExplainDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1896,7 @@ func (x *ExplainDagRunResponse) String() string {
 func (*ExplainDagRunResponse) ProtoMessage() {}
 
 func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +1909,7 @@ func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunResponse.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExplainDagRunResponse) GetExplanations() []*Explanation {
@@ -1923,7 +2045,16 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\"r\n" +
 	"\x13RerunDagRunResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12(\n" +
-	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\x88\x01\n" +
+	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\x89\x01\n" +
+	"\x16ListDeadLettersRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
+	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\x82\x01\n" +
+	"\x17ListDeadLettersResponse\x12?\n" +
+	"\fdead_letters\x18\x01 \x03(\v2\x1c.glidepath.run.v1.DeadLetterR\vdeadLetters\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x88\x01\n" +
 	"\x14GetTaskOutputRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -1951,7 +2082,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\"\xa3\x01\n" +
 	"\x15ExplainDagRunResponse\x12A\n" +
 	"\fexplanations\x18\x01 \x03(\v2\x1d.glidepath.run.v1.ExplanationR\fexplanations\x12G\n" +
-	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\x93\v\n" +
+	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\x86\f\n" +
 	"\n" +
 	"RunService\x12k\n" +
 	"\x0eTriggerDagRuns\x12'.glidepath.run.v1.TriggerDagRunsRequest\x1a(.glidepath.run.v1.TriggerDagRunsResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12_\n" +
@@ -1963,7 +2094,8 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\fCancelDagRun\x12%.glidepath.run.v1.CancelDagRunRequest\x1a&.glidepath.run.v1.CancelDagRunResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12}\n" +
 	"\x13CancelTaskInstances\x12,.glidepath.run.v1.CancelTaskInstancesRequest\x1a-.glidepath.run.v1.CancelTaskInstancesResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12w\n" +
 	"\x12ClearTaskInstances\x12+.glidepath.run.v1.ClearTaskInstancesRequest\x1a,.glidepath.run.v1.ClearTaskInstancesResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12b\n" +
-	"\vRerunDagRun\x12$.glidepath.run.v1.RerunDagRunRequest\x1a%.glidepath.run.v1.RerunDagRunResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12k\n" +
+	"\vRerunDagRun\x12$.glidepath.run.v1.RerunDagRunRequest\x1a%.glidepath.run.v1.RerunDagRunResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12q\n" +
+	"\x0fListDeadLetters\x12(.glidepath.run.v1.ListDeadLettersRequest\x1a).glidepath.run.v1.ListDeadLettersResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12k\n" +
 	"\rGetTaskOutput\x12&.glidepath.run.v1.GetTaskOutputRequest\x1a'.glidepath.run.v1.GetTaskOutputResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12d\n" +
 	"\n" +
 	"StreamLogs\x12#.glidepath.run.v1.StreamLogsRequest\x1a$.glidepath.run.v1.StreamLogsResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x010\x01\x12k\n" +
@@ -1981,7 +2113,7 @@ func file_glidepath_run_v1_run_service_proto_rawDescGZIP() []byte {
 	return file_glidepath_run_v1_run_service_proto_rawDescData
 }
 
-var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*DagRunRequest)(nil),               // 0: glidepath.run.v1.DagRunRequest
 	(*TriggerDagRunsRequest)(nil),       // 1: glidepath.run.v1.TriggerDagRunsRequest
@@ -2005,74 +2137,80 @@ var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*ClearTaskInstancesResponse)(nil),  // 19: glidepath.run.v1.ClearTaskInstancesResponse
 	(*RerunDagRunRequest)(nil),          // 20: glidepath.run.v1.RerunDagRunRequest
 	(*RerunDagRunResponse)(nil),         // 21: glidepath.run.v1.RerunDagRunResponse
-	(*GetTaskOutputRequest)(nil),        // 22: glidepath.run.v1.GetTaskOutputRequest
-	(*GetTaskOutputResponse)(nil),       // 23: glidepath.run.v1.GetTaskOutputResponse
-	(*StreamLogsRequest)(nil),           // 24: glidepath.run.v1.StreamLogsRequest
-	(*StreamLogsResponse)(nil),          // 25: glidepath.run.v1.StreamLogsResponse
-	(*ExplainDagRunRequest)(nil),        // 26: glidepath.run.v1.ExplainDagRunRequest
-	(*ExplainDagRunResponse)(nil),       // 27: glidepath.run.v1.ExplainDagRunResponse
-	(*timestamppb.Timestamp)(nil),       // 28: google.protobuf.Timestamp
-	(*DagRun)(nil),                      // 29: glidepath.run.v1.DagRun
-	(RunState)(0),                       // 30: glidepath.run.v1.RunState
-	(*TaskInstance)(nil),                // 31: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),                     // 32: glidepath.run.v1.Attempt
-	(*TaskOutput)(nil),                  // 33: glidepath.run.v1.TaskOutput
-	(*LogLine)(nil),                     // 34: glidepath.run.v1.LogLine
-	(*Explanation)(nil),                 // 35: glidepath.run.v1.Explanation
-	(*CriticalPathStep)(nil),            // 36: glidepath.run.v1.CriticalPathStep
+	(*ListDeadLettersRequest)(nil),      // 22: glidepath.run.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),     // 23: glidepath.run.v1.ListDeadLettersResponse
+	(*GetTaskOutputRequest)(nil),        // 24: glidepath.run.v1.GetTaskOutputRequest
+	(*GetTaskOutputResponse)(nil),       // 25: glidepath.run.v1.GetTaskOutputResponse
+	(*StreamLogsRequest)(nil),           // 26: glidepath.run.v1.StreamLogsRequest
+	(*StreamLogsResponse)(nil),          // 27: glidepath.run.v1.StreamLogsResponse
+	(*ExplainDagRunRequest)(nil),        // 28: glidepath.run.v1.ExplainDagRunRequest
+	(*ExplainDagRunResponse)(nil),       // 29: glidepath.run.v1.ExplainDagRunResponse
+	(*timestamppb.Timestamp)(nil),       // 30: google.protobuf.Timestamp
+	(*DagRun)(nil),                      // 31: glidepath.run.v1.DagRun
+	(RunState)(0),                       // 32: glidepath.run.v1.RunState
+	(*TaskInstance)(nil),                // 33: glidepath.run.v1.TaskInstance
+	(*Attempt)(nil),                     // 34: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),                  // 35: glidepath.run.v1.DeadLetter
+	(*TaskOutput)(nil),                  // 36: glidepath.run.v1.TaskOutput
+	(*LogLine)(nil),                     // 37: glidepath.run.v1.LogLine
+	(*Explanation)(nil),                 // 38: glidepath.run.v1.Explanation
+	(*CriticalPathStep)(nil),            // 39: glidepath.run.v1.CriticalPathStep
 }
 var file_glidepath_run_v1_run_service_proto_depIdxs = []int32{
-	28, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
-	28, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
-	28, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
+	30, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
+	30, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
+	30, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
 	0,  // 3: glidepath.run.v1.TriggerDagRunsRequest.runs:type_name -> glidepath.run.v1.DagRunRequest
 	2,  // 4: glidepath.run.v1.TriggerDagRunsResponse.runs:type_name -> glidepath.run.v1.TriggeredDagRun
-	29, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	30, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
-	29, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
-	31, // 8: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	32, // 9: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
-	29, // 10: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	31, // 11: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	29, // 12: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	29, // 13: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	29, // 14: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	29, // 15: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	33, // 16: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
-	34, // 17: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
-	35, // 18: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
-	36, // 19: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
-	1,  // 20: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
-	4,  // 21: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
-	6,  // 22: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
-	8,  // 23: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
-	10, // 24: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
-	12, // 25: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
-	14, // 26: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
-	16, // 27: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
-	18, // 28: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
-	20, // 29: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
-	22, // 30: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
-	24, // 31: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
-	26, // 32: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
-	3,  // 33: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
-	5,  // 34: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
-	7,  // 35: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
-	9,  // 36: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
-	11, // 37: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
-	13, // 38: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
-	15, // 39: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
-	17, // 40: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
-	19, // 41: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
-	21, // 42: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
-	23, // 43: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
-	25, // 44: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
-	27, // 45: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
-	33, // [33:46] is the sub-list for method output_type
-	20, // [20:33] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	31, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	32, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
+	31, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
+	33, // 8: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	34, // 9: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
+	31, // 10: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	33, // 11: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	31, // 12: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	31, // 13: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	31, // 14: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	31, // 15: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	35, // 16: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
+	36, // 17: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
+	37, // 18: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
+	38, // 19: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
+	39, // 20: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
+	1,  // 21: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
+	4,  // 22: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
+	6,  // 23: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
+	8,  // 24: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
+	10, // 25: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
+	12, // 26: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
+	14, // 27: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
+	16, // 28: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
+	18, // 29: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
+	20, // 30: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
+	22, // 31: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
+	24, // 32: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
+	26, // 33: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
+	28, // 34: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
+	3,  // 35: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
+	5,  // 36: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
+	7,  // 37: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
+	9,  // 38: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
+	11, // 39: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
+	13, // 40: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
+	15, // 41: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
+	17, // 42: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
+	19, // 43: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
+	21, // 44: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
+	23, // 45: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
+	25, // 46: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
+	27, // 47: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
+	29, // 48: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
+	35, // [35:49] is the sub-list for method output_type
+	21, // [21:35] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_service_proto_init() }
@@ -2091,7 +2229,7 @@ func file_glidepath_run_v1_run_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_service_proto_rawDesc), len(file_glidepath_run_v1_run_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

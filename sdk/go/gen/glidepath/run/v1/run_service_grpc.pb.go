@@ -31,6 +31,7 @@ const (
 	RunService_CancelTaskInstances_FullMethodName = "/glidepath.run.v1.RunService/CancelTaskInstances"
 	RunService_ClearTaskInstances_FullMethodName  = "/glidepath.run.v1.RunService/ClearTaskInstances"
 	RunService_RerunDagRun_FullMethodName         = "/glidepath.run.v1.RunService/RerunDagRun"
+	RunService_ListDeadLetters_FullMethodName     = "/glidepath.run.v1.RunService/ListDeadLetters"
 	RunService_GetTaskOutput_FullMethodName       = "/glidepath.run.v1.RunService/GetTaskOutput"
 	RunService_StreamLogs_FullMethodName          = "/glidepath.run.v1.RunService/StreamLogs"
 	RunService_ExplainDagRun_FullMethodName       = "/glidepath.run.v1.RunService/ExplainDagRun"
@@ -64,6 +65,9 @@ type RunServiceClient interface {
 	ClearTaskInstances(ctx context.Context, in *ClearTaskInstancesRequest, opts ...grpc.CallOption) (*ClearTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(ctx context.Context, in *RerunDagRunRequest, opts ...grpc.CallOption) (*RerunDagRunResponse, error)
+	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
+	// off the list.
+	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
 	GetTaskOutput(ctx context.Context, in *GetTaskOutputRequest, opts ...grpc.CallOption) (*GetTaskOutputResponse, error)
 	// Streams log lines of a run or one of its task instances in the order the server received them; with `follow` it
 	// stays open until the run is final. `after` resumes behind the cursor of the last message seen.
@@ -189,6 +193,16 @@ func (c *runServiceClient) RerunDagRun(ctx context.Context, in *RerunDagRunReque
 	return out, nil
 }
 
+func (c *runServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLettersResponse)
+	err := c.cc.Invoke(ctx, RunService_ListDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) GetTaskOutput(ctx context.Context, in *GetTaskOutputRequest, opts ...grpc.CallOption) (*GetTaskOutputResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetTaskOutputResponse)
@@ -256,6 +270,9 @@ type RunServiceServer interface {
 	ClearTaskInstances(context.Context, *ClearTaskInstancesRequest) (*ClearTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(context.Context, *RerunDagRunRequest) (*RerunDagRunResponse, error)
+	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
+	// off the list.
+	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
 	GetTaskOutput(context.Context, *GetTaskOutputRequest) (*GetTaskOutputResponse, error)
 	// Streams log lines of a run or one of its task instances in the order the server received them; with `follow` it
 	// stays open until the run is final. `after` resumes behind the cursor of the last message seen.
@@ -301,6 +318,9 @@ func (UnimplementedRunServiceServer) ClearTaskInstances(context.Context, *ClearT
 }
 func (UnimplementedRunServiceServer) RerunDagRun(context.Context, *RerunDagRunRequest) (*RerunDagRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RerunDagRun not implemented")
+}
+func (UnimplementedRunServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
 }
 func (UnimplementedRunServiceServer) GetTaskOutput(context.Context, *GetTaskOutputRequest) (*GetTaskOutputResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetTaskOutput not implemented")
@@ -505,6 +525,24 @@ func _RunService_RerunDagRun_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).ListDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_ListDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).ListDeadLetters(ctx, req.(*ListDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_GetTaskOutput_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetTaskOutputRequest)
 	if err := dec(in); err != nil {
@@ -594,6 +632,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RerunDagRun",
 			Handler:    _RunService_RerunDagRun_Handler,
+		},
+		{
+			MethodName: "ListDeadLetters",
+			Handler:    _RunService_ListDeadLetters_Handler,
 		},
 		{
 			MethodName: "GetTaskOutput",
