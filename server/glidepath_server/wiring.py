@@ -99,9 +99,7 @@ class Server:
 
     async def _write_tokens(self) -> None:
         for role, path in self._token_files.items():
-            async with transaction(self.database.api, "token_file") as connection:
-                written = await ensure_token_file(connection, path, name=f"first-{role}", role=role)
-            if written:
+            if await ensure_token_file(self.database.api, path, name=f"first-{role}", role=role):
                 _log.info("token_written", role=role, path=str(path))
 
     async def _start_engine(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from pathlib import Path
 
 import pytest
 from serving import Api, bearer, running
 
+from glidepath_server import crash_points
 from glidepath_server.api.auth import Authenticator
 from glidepath_server.core.errors import StateConflict
 from glidepath_server.operations.first_token import ensure_token_file
@@ -18,8 +20,7 @@ pytestmark = pytest.mark.asyncio
 
 
 async def ensure(api: Api, path: Path, role: str = "admin") -> bool:
-    async with transaction(api.database.api, "test") as connection:
-        return await ensure_token_file(connection, path, name=f"first-{role}", role=role)
+    return await ensure_token_file(api.database.api, path, name=f"first-{role}", role=role)
 
 
 async def test_a_server_writes_its_first_tokens_and_keeps_them_over_restarts(database_url: str, tmp_path: Path) -> None:
@@ -34,6 +35,27 @@ async def test_a_server_writes_its_first_tokens_and_keeps_them_over_restarts(dat
                 assert (found.role, found.namespace, found.name) == (role, "*", f"first-{role}")
             seen.append([path.read_text() for path in files.values()])
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("point", ["token_file.before_commit=fail", "token_file.after_commit=fail"])
+async def test_a_start_that_breaks_off_leaves_no_file_that_the_next_one_refuses(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    path = tmp_path / "token"
+    for arrival in (1, 2):
+        monkeypatch.setattr(crash_points, "armed", crash_points.parse(f"{point}@{arrival}"))
+        with pytest.raises(crash_points.Failed):
+            await ensure(api, path)
+        await ensure(api, path)
+        assert [each.name for each in tmp_path.iterdir()] == ["token"] and not await ensure(api, path)
+        path.unlink()
+
+
+async def test_replicas_that_start_together_agree_on_a_token(api: Api, tmp_path: Path) -> None:
+    made = await asyncio.gather(*(ensure(api, tmp_path / "token") for _ in range(4)))
+    assert made.count(True) == 1
+    async with api.database.api.acquire() as connection:
+        assert await connection.fetchval("select count(*) from api_token") == 1
 
 
 async def test_a_file_of_another_database_is_not_overwritten(api: Api, tmp_path: Path) -> None:

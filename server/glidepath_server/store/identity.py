@@ -92,6 +92,10 @@ async def list_namespaces(connection: Connection, after: str, limit: int) -> lis
     return [row[0] for row in await connection.fetch(_SQL["list_namespaces"], after, limit)]
 
 
+async def lock_first_tokens(connection: Connection) -> None:
+    await connection.execute(_SQL["lock_first_tokens"])
+
+
 async def server_key(connection: Connection, name: str, candidate: bytes) -> bytes:
     """The secret that all replicas share under `name`; `candidate` becomes it when there is none."""
     await connection.execute(_SQL["insert_server_key"], name, candidate)

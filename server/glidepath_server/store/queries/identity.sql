@@ -10,6 +10,10 @@ insert into namespace (namespace) values ($1) on conflict do nothing returning n
 -- name: list_namespaces
 select namespace from namespace where namespace > $1 order by namespace limit $2;
 
+-- name: lock_first_tokens
+-- Replicas that start together make their first tokens one after the other, until the commit.
+select pg_advisory_xact_lock(hashtext('first_tokens'), 0);
+
 -- name: server_key
 select secret from server_key where name = $1;
 
