@@ -1,9 +1,11 @@
 """Named places, at commit boundaries and before words to workers, where a test makes this process die, stop or fail.
 
-`GLIDEPATH_CRASH_POINT="NAME=MODE"` or `"NAME=MODE@N"` arms one place of a process, at the Nth arrival (default 1):
+`GLIDEPATH_CRASH_POINT="NAME=MODE"` or `"NAME=MODE@N"` arms a place of a process, at the Nth arrival (default 1); several
+are separated by commas, and each strikes once:
 
     kill    SIGKILL to this process, as a crash or the kernel's out-of-memory killer does
-    stop    SIGSTOP: the process stands still as a whole until somebody sends SIGCONT
+    stop    SIGSTOP: the process stands still as a whole until somebody sends SIGCONT. In a transaction the line on
+            stderr names the Postgres backend that serves it, for those who end backends meanwhile.
     fail    `Failed`, which is a ConnectionError: what a lost Postgres backend looks like at this place. Before a commit
             nothing has happened, after one the outcome is unknown to the caller.
 
@@ -16,7 +18,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 VARIABLE = "GLIDEPATH_CRASH_POINT"
 MODES = ("kill", "stop", "fail")
@@ -57,27 +61,36 @@ class Failed(ConnectionError):
     """The failure of an armed place."""
 
 
+class Backed(Protocol):
+    """A connection to Postgres."""
+
+    def get_server_pid(self) -> int: ...
+
+
 @dataclass
 class Armed:
-    """One place, what happens there, and the arrivals still to let pass."""
+    """One place, what happens there, and the arrivals still to let pass; below zero it has struck."""
 
     name: str
     mode: str
     left: int
 
-    def strike(self) -> None:
+    def arrive(self, backend: Backed | None) -> None:
         self.left -= 1
         if self.left == 0:
-            print(f"crash point {self.name}: {self.mode}", file=sys.stderr, flush=True)
+            served = f" backend {backend.get_server_pid()}" if backend is not None else ""
+            print(f"crash point {self.name}: {self.mode}{served}", file=sys.stderr, flush=True)
             if self.mode == "fail":
                 raise Failed(f"crash point {self.name}")
             os.kill(os.getpid(), signal.SIGKILL if self.mode == "kill" else signal.SIGSTOP)
 
 
-def parse(text: str) -> Armed | None:
-    """The armed place that a text describes; None for an empty one. ValueError names what is known."""
-    if not text:
-        return None
+def parse(text: str) -> Collection[Armed]:
+    """The armed places that a text describes; none for an empty one. ValueError names what is known."""
+    return [_parse_one(each.strip()) for each in text.split(",")] if text else []
+
+
+def _parse_one(text: str) -> Armed:
     name, _, rest = text.partition("=")
     mode, _, count = rest.partition("@")
     if name not in POINTS:
@@ -90,7 +103,8 @@ def parse(text: str) -> Armed | None:
 armed = parse(os.environ.get(VARIABLE, ""))
 
 
-def reach(*names: str) -> None:
-    """This process is at the place that has these names."""
-    if armed is not None and armed.name in names:
-        armed.strike()
+def reach(*names: str, backend: Backed | None = None) -> None:
+    """This process is at the place that has these names; `backend` is the connection of its transaction."""
+    for each in armed:
+        if each.name in names:
+            each.arrive(backend)

@@ -119,13 +119,13 @@ BUGS = (
         (
             Edit(
                 "loops/engine.py",
-                "                committing = True\n                reach(",
+                "                committing = True\n            return outcome",
                 "                for report, verdict in outcome.acks:\n"
                 "                    if report.origin is not None:\n"
                 "                        report.origin.acknowledge([(report, verdict)])\n"
                 "                outcome.acks.clear()\n"
                 "                await asyncio.sleep(0.1)\n"
-                "                committing = True\n                reach(",
+                "                committing = True\n            return outcome",
             ),
         ),
         ("tests/faults/test_crash_points.py",),

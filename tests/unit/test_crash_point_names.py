@@ -16,7 +16,7 @@ SOURCES = [
 
 
 def test_nothing_is_armed_unless_asked_for() -> None:
-    assert crash_points.parse("") is None and crash_points.armed is None
+    assert not crash_points.parse("") and not crash_points.armed
 
 
 def test_the_third_arrival_fails_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,6 +27,15 @@ def test_the_third_arrival_fails_and_no_other(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(crash_points.Failed, match=r"crash point step\.after_commit"):
         crash_points.reach("step.after_commit")
     crash_points.reach("step.after_commit")
+
+
+def test_each_of_several_strikes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    armed = crash_points.parse("step.after_commit=fail,claim.after_commit=fail")
+    monkeypatch.setattr(crash_points, "armed", armed)
+    for struck in ("step", "claim"):
+        with pytest.raises(crash_points.Failed, match=f"crash point {struck}"):
+            crash_points.reach("step.after_commit", "claim.after_commit")
+    crash_points.reach("step.after_commit", "claim.after_commit")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +54,7 @@ def test_a_wrong_text_is_refused(text: str, why: str) -> None:
 
 
 def test_every_transaction_has_a_declared_name_and_every_name_is_passed() -> None:
-    named = {name for text in SOURCES for name in re.findall(r'transaction\([\w.]+, "(\w+)"\)', text)}
+    named = {name for text in SOURCES for name in re.findall(r'transaction\([\w.]+, "(\w+)"[,)]', text)}
     spelt = {name for text in SOURCES for name in re.findall(r'reach\("(\w+)\.', text)}
     parts = {name for text in SOURCES for name in re.findall(r'yield "(\w+)"', text)} & crash_points.STEP_PARTS
     words = {point.partition(".")[0] for point in crash_points.WORDS}

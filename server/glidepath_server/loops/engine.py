@@ -236,11 +236,9 @@ class Engine:
         over, committing = asyncio.Event(), False
         self._in_flight.add(over)
         try:
-            async with transaction(self.database.engine, "step") as connection:
+            async with transaction(self.database.engine, "step", step.parts) as connection:
                 outcome = await step.run(connection)
                 committing = True
-                reach(*(f"{part}.before_commit" for part in step.parts()))
-            reach(*(f"{part}.after_commit" for part in step.parts()))
             return outcome
         except BaseException as error:
             step.undo()

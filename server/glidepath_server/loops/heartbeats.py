@@ -65,10 +65,10 @@ class Heartbeats:
 
     async def _renew(self, pullers: Iterable[Heard]) -> Collection[UUID]:
         """Those of them whose sessions go on."""
-        reach("renewal.before_commit")
         async with self.engine.database.worker.acquire() as connection:
+            reach("renewal.before_commit", backend=connection)
             renewed = await sessions.renew(connection, *_names(pullers), self.engine.settings.lease_ttl_seconds)
-        reach("renewal.after_commit")
+            reach("renewal.after_commit", backend=connection)
         return renewed.keys()
 
     async def watch(self) -> float | None:

@@ -11,7 +11,7 @@ pools are apart on purpose: a dashboard under load must not take the connections
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -128,16 +128,22 @@ def is_retryable(error: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def transaction(pool: asyncpg.Pool, name: str) -> AsyncIterator[Connection]:
+async def transaction(
+    pool: asyncpg.Pool, name: str, parts: Callable[[], Iterable[str]] = tuple
+) -> AsyncIterator[Connection]:
     """A connection inside one transaction: committed at the end, rolled back on any exception.
 
-    `name` is that of its crash points.
+    `name` is that of its crash points; those of `parts`, which are asked for at its end, are at the same places.
     """
     async with pool.acquire() as connection:
         async with connection.transaction():
             yield connection
-            reach(f"{name}.before_commit")
-        reach(f"{name}.after_commit")
+            reach(*_places("before_commit", name, *parts()), backend=connection)
+        reach(*_places("after_commit", name, *parts()), backend=connection)
+
+
+def _places(place: str, *names: str) -> Iterable[str]:
+    return (f"{name}.{place}" for name in names)
 
 
 async def database_now(connection: Connection) -> datetime:
