@@ -29,6 +29,8 @@ from tests.checker.facts import AttemptKey
 from tests.checker.journals import Journal
 
 RECONNECT_SECONDS = 0.1
+# The answer to hello, on a connection of its own, is awaited for so long; then another one is tried.
+WELCOME_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class JournalWorker:
         self.silent = False
         self.ended = 0
         self._lease_ttl, self._sent_at, self._deadline = 0.0, dict[bytes, float](), 0.0
+        self._quiet_until, self._silence_max = 0.0, 0.0
         self._stopping, self._out, self._waiting = asyncio.Event(), pb.WorkRequest(), asyncio.Event()
         self._call: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,15 +133,14 @@ class JournalWorker:
     # ---- life
     async def run(self) -> None:
         """Connect, work, connect again, until told to stop."""
-        habits = [self._start(each) for each in (self._watch_lease(), *self._habits())]
-        async with grpc.aio.insecure_channel(self.address, [("grpc.enable_http_proxy", 0)]) as channel:
-            stub: Any = worker_service_pb2_grpc.WorkerServiceStub(channel)
-            while not self._stopping.is_set():
-                with suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
-                    await self._stream(stub)
-                self._note("cut")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), RECONNECT_SECONDS)
+        habits = [self._start(each) for each in (self._watch_lease(), self._watch_silence(), *self._habits())]
+        while not self._stopping.is_set():
+            with suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+                await self._connect()
+            self._quiet_until = 0.0
+            self._note("cut")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RECONNECT_SECONDS)
         for task in [*habits, *self._tasks]:
             task.cancel()
         await asyncio.gather(*habits, *self._tasks, return_exceptions=True)
@@ -180,6 +182,15 @@ class JournalWorker:
                 self._deadline = 0.0
                 self._note("lease_ended")
 
+    async def _watch_silence(self) -> None:
+        """Leave a server that has not been heard for two of its intervals: it may be gone, or the connection dead."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(0.1)
+            if self._quiet_until and loop.time() > self._quiet_until:
+                self._quiet_until = 0.0
+                self.cut()
+
     def _start(self, coroutine: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
@@ -190,6 +201,13 @@ class JournalWorker:
         self.journal.note(kind, key=key, session_id=self.session_id, **more)
 
     # ---- one stream
+    async def _connect(self) -> None:
+        """A stream on a connection of its own: one that is dead and does not know must not be met again."""
+        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(self.address, options) as channel:
+            self._quiet_until = asyncio.get_running_loop().time() + WELCOME_SECONDS
+            await self._stream(worker_service_pb2_grpc.WorkerServiceStub(channel))
+
     async def _stream(self, stub: Any) -> None:
         self._call = stub.Work(metadata=self.metadata)
         self._out, self._sent_at = pb.WorkRequest(), {}
@@ -205,6 +223,7 @@ class JournalWorker:
                 self._report(token)
             self._offer(self.slots - len(self.held))
             while (frame := await self._call.read()) is not grpc.aio.EOF:
+                self._quiet_until = asyncio.get_running_loop().time() + self._silence_max
                 self._heard(frame)
         finally:
             writer.cancel()
@@ -224,6 +243,7 @@ class JournalWorker:
         self.session_id = welcome.session_id
         self._lease_ttl = welcome.lease_ttl.ToNanoseconds() / 1e9
         self._deadline = asyncio.get_running_loop().time() + self._lease_ttl
+        self._silence_max = 2 * welcome.heartbeat_interval.ToNanoseconds() / 1e9
         self._note("hello", word=str(welcome.generation))
         for token in welcome.fenced_task_tokens:
             held = self.held.get(token)

@@ -245,7 +245,7 @@ class FaultLink:
         self._handlers.add(task)
         task.add_done_callback(self._handlers.discard)
         try:
-            from_server, to_server = await asyncio.open_connection(*self._target)
+            from_server, to_server = await self._dial()
         except OSError:
             to_client.transport.abort()  # nobody listens there: the client hears what it would hear from there
             return
@@ -262,6 +262,10 @@ class FaultLink:
         finally:
             self._open.discard(connection)
             connection.reset()
+
+    async def _dial(self) -> tuple[StreamReader, StreamWriter]:
+        """A connection to whoever serves; OSError when nobody does."""
+        return await asyncio.open_connection(*self._target)
 
     # ---- from the test's thread
     def _each(self, ways: tuple[str, ...], change: Callable[[Way], object]) -> None:
