@@ -128,6 +128,7 @@ class JournalWorker:
         self._quiet_until, self._silence_max = 0.0, 0.0
         self._stopping, self._out, self._waiting = asyncio.Event(), pb.WorkRequest(), asyncio.Event()
         self._call: Any = None
+        self._streaming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- life
@@ -135,8 +136,9 @@ class JournalWorker:
         """Connect, work, connect again, until told to stop."""
         habits = [self._start(each) for each in (self._watch_lease(), self._watch_silence(), *self._habits())]
         while not self._stopping.is_set():
+            self._streaming = asyncio.ensure_future(self._connect())
             with suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
-                await self._connect()
+                await self._streaming
             self._quiet_until = 0.0
             self._note("cut")
             with suppress(TimeoutError):
@@ -152,8 +154,9 @@ class JournalWorker:
 
     def cut(self) -> None:
         """End the stream; a new one is opened soon."""
-        if self._call is not None:
-            self._call.cancel()
+        if self._streaming is not None:
+            # Not only the call: one that is cancelled before it has a connection never tells those who write to it.
+            self._streaming.cancel()
 
     def _habits(self) -> Iterable[Any]:
         if self.manners.silent_every_seconds:
