@@ -4,7 +4,6 @@ BIN := .venv/bin
 TESTS := $(wildcard tests sdk/python/tests sdk/cli/tests)
 # Each process of pytest has a Postgres of its own; the tests of one file stay together.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
-PROOFS := $(wildcard tests/unit tests/store tests/simulation tests/faults tests/hostile tests/chaos tests/planted)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check bench prove fix proto clean
@@ -33,9 +32,9 @@ bench: ## Measure the figures of the README on this machine
 	@$(PYTHON) bootstrap.py
 	@$(BIN)/python tests/benchmarks/run.py $(BENCH_OPTIONS)
 
-prove: ## Search longer for a broken promise than `make test` does: pure rules, simulations, faults
+prove: ## Search longer for a broken promise than `make test` does, and write docs/proof.md
 	@$(PYTHON) bootstrap.py
-	@$(BIN)/python -m pytest $(PROOFS) -m "prove or not prove" --hypothesis-profile=prove $(PYTEST_OPTIONS)
+	@$(BIN)/python -m tools.prove $(PROVE_OPTIONS)
 
 fix: ## Let ruff mend what it can: import order, layout
 	@$(PYTHON) bootstrap.py

@@ -1,6 +1,6 @@
 """`make bench`: the figures of the README, measured on this machine.
 
-    python tests/benchmarks/run.py [--only NAME ...] [--quick]
+    python tests/benchmarks/run.py [--only NAME ...] [--quick] [--output PATH]
 
 Prints a table and writes build/bench.json: {"machine", "yardsticks", "results"}. Every figure is the best of three
 (one with --quick, with smaller amounts). A measure that fails is named, its figures are left out, and the exit code
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +26,7 @@ from system import INLINE_SLOTS, postgres, system  # noqa: E402
 
 from glidepath.errors import GlidepathError  # noqa: E402
 from tools.children import ChildFailed  # noqa: E402
+from tools.machine import machine  # noqa: E402
 
 OUTPUT = ROOT / "build" / "bench.json"
 REPEATS = 3
@@ -38,7 +37,7 @@ YARDSTICKS = "yardsticks"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = parse(arguments)
-    bench = Bench(quick=asked.quick)
+    bench = Bench(quick=asked.quick, output=asked.output)
     chosen = asked.only or [YARDSTICKS, *MEASURES]
     with postgres() as database_url:
         if YARDSTICKS in chosen:
@@ -53,14 +52,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure Glidepath on this machine.")
     parser.add_argument("--only", action="append", choices=[YARDSTICKS, *MEASURES], help="may be repeated")
     parser.add_argument("--quick", action="store_true", help="once each, with smaller amounts")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON goes (default build/bench.json)")
     return parser.parse_args(arguments)
 
 
 class Bench:
     """Collects figures; each is printed and written as soon as it is known, so that a broken bench leaves some."""
 
-    def __init__(self, quick: bool) -> None:
+    def __init__(self, quick: bool, output: Path) -> None:
         self.quick = quick
+        self._output = output
         self.failed: list[str] = []
         self._until = time.monotonic() + SECONDS_MAX
         self._figures: dict[str, Figures] = {"yardsticks": {}, "results": {}}
@@ -97,33 +98,15 @@ class Bench:
         print(f"{name}: FAILED: {error}", file=sys.stderr, flush=True)
 
     def _write(self) -> None:
-        OUTPUT.parent.mkdir(exist_ok=True)
-        OUTPUT.write_text(json.dumps({"machine": machine(), "quick": self.quick, **self._figures}, indent=2) + "\n")
+        self._output.parent.mkdir(parents=True, exist_ok=True)
+        found = {"machine": machine(), "quick": self.quick, **self._figures}
+        self._output.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def better(one: Figures, other: Figures) -> Figures:
     """Of each figure the higher one, or the lower one where it is a time."""
     choose = {name: min if name.endswith(("_ms", "_seconds")) else max for name in other}
     return {name: choose[name](one.get(name, value), value) for name, value in other.items()}
-
-
-def machine() -> dict[str, str | int]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cpus": len(os.sched_getaffinity(0)),
-        "cpu": cpu_name(),
-        "memory_mib": memory // 2**20,
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-    }
-
-
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

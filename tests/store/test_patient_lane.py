@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from replica_room import pending, replica, turn
+from replica_room import Worker, pending, replica, turn
 from step_room import SOON_SECONDS, StepRoom
 
 from glidepath_server.core.errors import Unavailable
 from glidepath_server.core.events import RunCancelled
+from glidepath_server.core.states import AttemptState
 from glidepath_server.loops import lanes
 from glidepath_server.loops.engine import Engine
+from glidepath_server.operations.step_types import Report, RunWork, StepOutcome, Verdict
 
 HOLD = "select from dag_run where dag_run_id = $1 for no key update"
 
@@ -96,3 +98,25 @@ async def test_a_command_on_a_run_that_is_gone_is_answered(room: StepRoom, monke
         with pytest.raises(Unavailable, match="not there any more"):
             await engine.command(gone, RunCancelled("stop"))
     await engine.stop()
+
+
+async def test_who_was_not_told_after_the_commit_is_told_by_the_lane(
+    room: StepRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.store_dag(1)
+    await room.start_run(1)
+    key = await room.claim_one(await room.session())
+    engine, worker = await replica(room, engine_lanes=1), Worker(await room.session("another"), deaf=True)
+    engine.patient.wait_for(key.dag_run_id, RunWork(reports=[Report(key, AttemptState.SUCCESS, origin=worker)]))
+    settle = engine.settle
+
+    def failing(outcome: StepOutcome) -> None:
+        monkeypatch.setattr(engine, "settle", settle)
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(engine, "settle", failing)
+    await engine.patient._turn()
+    assert (await room.history(), worker.verdicts) == (["success"], [])
+    worker.deaf = False
+    await turn(engine)
+    assert worker.verdicts == [Verdict.DUPLICATE]

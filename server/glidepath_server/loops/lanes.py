@@ -208,17 +208,16 @@ class PatientLane:
         del self._works[run_id]
         try:
             outcome = await self.engine.step({run_id: work}, wait_seconds=LOCK_WAIT_SECONDS, claiming=False)
+            if outcome.missed:
+                self._answer_gone(work)
+                outcome.missed.clear()
+            self.engine.settle(outcome)
         except Exception as error:
-            # Held by another, or any other trouble: back through the lane, which knows what to do about it.
+            # Held by another, or any other trouble, also after the commit (reports are duplicates then, and answered):
+            # back through the lane, which knows what to do about it.
             log.warning("step_retried", lane="patient", error=repr(error))
             work.missed = 0
             self.engine.lane(run_id).again({run_id: work})
-            return
-        if outcome.missed:
-            self._answer_gone(work)
-            outcome.missed.clear()
-        work.missed = 0
-        self.engine.settle(outcome)
 
     def _answer_gone(self, work: RunWork) -> None:
         """The run is not there any more: its attempts are not live, so nothing is accepted."""
