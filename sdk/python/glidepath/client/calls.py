@@ -172,7 +172,7 @@ class AsyncCaller:
 
     @functools.cached_property
     def _channel(self) -> grpc.aio.Channel:
-        return open_async_channel(self.connection)
+        return open_async_channel(self.connection, anew=True)
 
     async def _call(self, call: Call[T]) -> T:
         invoke = self._channel.unary_unary(

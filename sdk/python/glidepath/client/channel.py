@@ -15,6 +15,9 @@ import grpc.aio
 from glidepath.client.connection import Connection, ConnectionSettingsError, Tls
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+# gRPC shares connections of a process: whoever closes a client because its connection is dead would get that one again
+# while any other client still has it.
+OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 
 Options = Sequence[tuple[str, Any]]
 
@@ -24,10 +27,11 @@ class PlainTextToken(UserWarning):
 
 
 def open_channel(connection: Connection) -> grpc.Channel:
-    """A channel for synchronous calls. Connects with the first call."""
+    """A channel for synchronous calls. Connects with the first call, over a connection that no other channel has."""
+    options = [*channel_options(connection), OWN_CONNECTION]
     if connection.tls is None:
-        return grpc.insecure_channel(connection.address, channel_options(connection))
-    return grpc.secure_channel(connection.address, _credentials(connection.tls), channel_options(connection))
+        return grpc.insecure_channel(connection.address, options)
+    return grpc.secure_channel(connection.address, _credentials(connection.tls), options)
 
 
 def open_async_channel(connection: Connection, *, anew: bool = False) -> grpc.aio.Channel:
@@ -37,7 +41,7 @@ def open_async_channel(connection: Connection, *, anew: bool = False) -> grpc.ai
     """
     options = channel_options(connection)
     if anew:
-        options = [*options, ("grpc.use_local_subchannel_pool", 1)]
+        options = [*options, OWN_CONNECTION]
     if connection.tls is None:
         return grpc.aio.insecure_channel(connection.address, options)
     return grpc.aio.secure_channel(connection.address, _credentials(connection.tls), options)
