@@ -3,6 +3,9 @@
 A body can kill the forkserver that made it, and with it all others. Whose doing it was cannot be told, so all of them
 are handed back, and remembered: when one comes again it gets a forkserver of its own. If that one dies too, its body
 was alone in it, and is at fault; the others are safe from it, and come to their ends.
+
+An exclusive body that would have to end at once, because nobody could renew the lease for a while, is kept back until
+the lease is renewed: the server gives work as soon as it has renewed, the worker hears of that a heartbeat later.
 """
 
 from __future__ import annotations
@@ -15,12 +18,16 @@ from functools import partial
 from typing import Any, Protocol
 
 from glidepath.worker import processes
+from glidepath.worker.forkserver import CANCELLED
+from glidepath.worker.leases import boottime
 from glidepath.worker.subprocesses import Connected, Started
 
 MODULE = "glidepath.worker.forkserver"
 STILLBORN_MAX = 3
 SUSPECTS_MAX = 1000
 TREES_GONE_SECONDS = 2.0
+# What a lease must have left over and above the grace; a registration is refused when renewals in time leave less.
+LEASE_LEFT_SECONDS = 2.0
 
 
 class ForkEvents(Protocol):
@@ -49,6 +56,7 @@ class Forks:
         self._stillborn = 0
         self._names: dict[int, str] = {}
         self._suspects: dict[str, None] = {}
+        self._kept_back: dict[int, tuple[str, Mapping[str, Any], bytes]] = {}
         self._apart: dict[int, Connected] = {}
         self._leaving: list[Connected] = []
         self._pipe = Connected(started, self._on_frames, self._on_closed)
@@ -59,10 +67,14 @@ class Forks:
         return self._pipe.process.pid
 
     def start(self, key: int, name: str, options: Mapping[str, Any], spec: bytes) -> None:
-        """Fork a body. `options`: timeout, grace (seconds), memory_bytes_max (0: none), exclusive.
+        """Fork a body, at once or when the lease allows it. `options`: timeout, grace (seconds), memory_bytes_max
+        (0: none), exclusive.
 
         `name` is equal for all attempts of a task instance.
         """
+        if options["exclusive"] and not self._has_left(options["grace"] + LEASE_LEFT_SECONDS):
+            self._kept_back[key] = (name, options, spec)
+            return
         self._names[key] = name
         if name in self._suspects:
             self._apart[key] = self._start_apart(key)
@@ -70,7 +82,10 @@ class Forks:
 
     def cancel(self, key: int, grace: float) -> None:
         """End a body's tree."""
-        self._tell_its(key, "cancel", key, grace)
+        if self._kept_back.pop(key, None) is not None:
+            self._events.fork_ended(key, _never_began())
+        else:
+            self._tell_its(key, "cancel", key, grace)
 
     def answer(self, key: int, answer: bytes) -> None:
         """Answer what a body asked."""
@@ -81,6 +96,12 @@ class Forks:
         self._lease_end = lease_end
         for pipe in (self._pipe, *self._apart.values()):
             _tell(pipe, "renew", lease_end)
+        kept_back, self._kept_back = self._kept_back, {}
+        for key, body in kept_back.items():
+            self.start(key, *body)
+
+    def _has_left(self, seconds: float) -> bool:
+        return self._lease_end is None or self._lease_end - boottime() >= seconds
 
     def configure(self, inline_bytes_max: int, artifact_bytes_max: int, spool: str) -> None:
         """Limits of outputs, for bodies forked from now on."""
@@ -161,6 +182,13 @@ class Forks:
 
 def _tell(pipe: Connected, *command: Any) -> None:
     pipe.send(marshal.dumps(command))
+
+
+def _never_began() -> Mapping[str, Any]:
+    """What a forkserver would report of a body that was cancelled before it began."""
+    now = time.time()
+    told = {"status": 0, "cause": CANCELLED, "end": b"", "end_after_cause": False, "printed": None}
+    return {**told, "started": now, "ended": now}
 
 
 def _end_marked(mark: str) -> None:
