@@ -46,6 +46,8 @@ from .store.database import Database, transaction
 from .telemetry import get_logger
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A busy machine may keep a healthy replica from its next statement for as long.
+IDLE_SECONDS_MIN = 1.0
 _log = get_logger("server")
 
 
@@ -91,6 +93,8 @@ class Server:
             engine_size=settings.engine_lanes + 1,
             worker_size=settings.worker_pool_size,
             api_size=settings.api_pool_size,
+            # So that the workers of a replica that froze, who leave it within two intervals, get their sessions back.
+            idle_seconds=max(IDLE_SECONDS_MIN, settings.heartbeat_interval_seconds),
         )
         self._parts.push_async_callback(self.database.close)
         await self._write_tokens()

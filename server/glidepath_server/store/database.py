@@ -29,6 +29,7 @@ RETRYABLE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 DATA_CLASSES = frozenset({"22", "23"})
 
 LISTENERS = 1
+IDLE_SECONDS = 5.0
 # The least of what the cluster, the role and the database allow; what is in use by others is not counted.
 _CONNECTIONS_ALLOWED = """
 select least(current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
@@ -44,7 +45,6 @@ SERVER_SETTINGS = {
     "application_name": "glidepath",
     "timezone": "UTC",
     "jit": "off",
-    "idle_in_transaction_session_timeout": "60000",
     "statement_timeout": "60000",
     # Plans of the array statements do not depend on the arrays; planning them anew each time costs more than it gains.
     "plan_cache_mode": "force_generic_plan",
@@ -58,13 +58,25 @@ class Database:
         self.engine, self.worker, self.api, self.url = engine, worker, api, url
 
     @classmethod
-    async def open(cls, url: str, *, engine_size: int = 3, worker_size: int = 4, api_size: int = 6) -> Database:
+    async def open(
+        cls,
+        url: str,
+        *,
+        engine_size: int = 3,
+        worker_size: int = 4,
+        api_size: int = 6,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> Database:
         """Connect all pools. Raises Unavailable when Postgres does not answer, or could never give this replica its
-        whole budget: an operator learns it at the start and not under the first load."""
+        whole budget: an operator learns it at the start and not under the first load.
+
+        A transaction that waits `idle_seconds` for its next statement is rolled back: who does not go on with it is
+        frozen or cut off, and its locks keep other replicas from the same runs and sessions.
+        """
         pools: list[asyncpg.Pool] = []
         try:
             for size in (engine_size, worker_size, api_size):
-                pools.append(await _pool(url, size))
+                pools.append(await _pool(url, size, idle_seconds))
             await _check_budget(pools[-1], engine_size + worker_size + api_size + LISTENERS)
         except BaseException as error:
             for pool in pools:
@@ -96,7 +108,7 @@ async def _check_budget(pool: asyncpg.Pool, needed: int) -> None:
         )
 
 
-async def _pool(url: str, size: int) -> asyncpg.Pool:
+async def _pool(url: str, size: int, idle_seconds: float) -> asyncpg.Pool:
     return await asyncpg.create_pool(
         url,
         min_size=min(2, size),
@@ -105,7 +117,7 @@ async def _pool(url: str, size: int) -> asyncpg.Pool:
         timeout=10,
         statement_cache_size=512,
         max_cached_statement_lifetime=0,
-        server_settings=SERVER_SETTINGS,
+        server_settings={**SERVER_SETTINGS, "idle_in_transaction_session_timeout": f"{idle_seconds * 1000:.0f}"},
     )
 
 
