@@ -22,6 +22,7 @@ from glidepath.worker import assignments, failures, results
 from glidepath.worker.artifacts import Artifacts
 from glidepath.worker.background import Background, within
 from glidepath.worker.child import parse_message
+from glidepath.worker.crash_points import reach
 from glidepath.worker.deliveries import Deliveries
 from glidepath.worker.forks import Forks
 from glidepath.worker.held import FORKED, INLINE, PREPARING, STORING, WAITING, Held
@@ -103,7 +104,8 @@ class Agent:
         for token in welcome.fenced_task_tokens:
             self._fenced(token)
         self._deliveries.send_again(self.artifacts)
-        self.outbox.accepted(held.token for held in self._held.values() if held.place == WAITING)
+        # The permit of an exclusive task is the answer to this word, which the stream before may have lost.
+        self.outbox.accepted(held.token for held in self._held.values() if held.place in (PREPARING, WAITING))
         self._credits_kept = 0
         if self._draining:
             self.outbox.draining()
@@ -219,6 +221,7 @@ class Agent:
             return self._fail(held, failures.BAD_INPUT, "InputError", str(error))
         except (ValueError, TypeError) as error:  # an assignment that this release cannot read
             return self._fail(held, failures.INFRASTRUCTURE, type(error).__name__, str(error))
+        reach("body.before_start")
         held.place = FORKED
         self._forked[held.key] = held
         self.forks.start(held.key, assignments.instance(assignment), assignments.fork_options(assignment), spec)
@@ -303,6 +306,7 @@ class Agent:
         """User code of an attempt runs."""
         held = self._forked.get(key)
         if held is not None:
+            reach("body.started")
             self.outbox.started(held.token)
 
     def fork_refused(self, key: int, problem: str) -> None:

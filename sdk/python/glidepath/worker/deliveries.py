@@ -18,6 +18,7 @@ from pathlib import Path
 from glidepath.worker import failures, results
 from glidepath.worker.artifacts import ArtifactRefused, Artifacts
 from glidepath.worker.background import Background
+from glidepath.worker.crash_points import reach
 from glidepath.worker.journal import Journal
 from glidepath.worker.logs import LogStore
 from glidepath.worker.outbox import Outbox
@@ -78,7 +79,9 @@ class Deliveries:
 
     def deliver_batch(self, record: bytes, batch: WorkRequest, tokens: Sequence[bytes]) -> None:
         """Send a batch that is a record already."""
+        reach("result.before_keep")
         self._journal.append(record, tokens, time.monotonic())
+        reach("result.kept")
         self._outbox.results(batch, len(record), self._credits_back(len(tokens)))
 
     def store(self, result: AttemptResult, artifacts: Artifacts, stored: Callable[[], None]) -> None:
@@ -101,6 +104,7 @@ class Deliveries:
 
     def acknowledge(self, acks: Iterable[ResultAck]) -> list[bytes]:
         """The server has answered. The attempts that it calls fenced."""
+        reach("result.answered")
         fenced = []
         for ack in acks:
             self.forget(ack.task_token)

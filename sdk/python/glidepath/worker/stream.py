@@ -31,6 +31,7 @@ from glidepath.client.connection import Connection
 from glidepath.client.status import cause
 from glidepath.errors import GlidepathError
 from glidepath.worker.backoff import Backoff
+from glidepath.worker.crash_points import reach
 from glidepath.worker.leases import Lease, boottime
 from glidepath.worker.outbox import Outbox
 from glidepath_proto.worker.v1.worker_service_pb2 import Hello, Welcome, WorkRequest, WorkResponse
@@ -215,6 +216,8 @@ class Stream:
             if lease.heard(beat.nonce, beat.confirmed_nonce, now):
                 self.events.renewed(lease.ends_at)
             self.outbox.echo(beat.nonce)
+        if response.assignments:
+            reach("assignment.received")
         self.events.received(response)
 
     async def _write(self, call: Any) -> None:
@@ -230,6 +233,7 @@ class Stream:
             frame = self.outbox.take()
             if frame is not None:
                 await call.write(frame)
+                _written(frame)
 
     async def _watch(self, lease: Lease, interval: float) -> None:
         silent = 0.0
@@ -237,6 +241,13 @@ class Stream:
             await asyncio.sleep(min(interval / 2, 2 * interval - silent))
             silent = boottime() - lease.heard_at
         logger.warning("nothing heard from the server for %.1f s; leaving this stream", silent)
+
+
+def _written(frame: WorkRequest) -> None:
+    if frame.accepted_task_tokens:
+        reach("assignment.accepted")
+    if frame.results:
+        reach("result.sent")
 
 
 def _not_admitted(connection: Connection, error: grpc.aio.AioRpcError) -> WorkerNotAdmitted:
