@@ -1,7 +1,7 @@
 """Named places, at commit boundaries and before words to workers, where a test makes this process die, stop or fail.
 
-`GLIDEPATH_CRASH_POINT="NAME=MODE"` or `"NAME=MODE@N"` arms a place of a process, at the Nth arrival (default 1); several
-are separated by commas, and each strikes once:
+`GLIDEPATH_CRASH_POINT="NAME=MODE"` or `"NAME=MODE@N"` arms a place of a process, at the Nth arrival (default 1); commas
+separate several, each of which strikes once:
 
     kill    SIGKILL to this process, as a crash or the kernel's out-of-memory killer does
     stop    SIGSTOP: the process stands still as a whole until somebody sends SIGCONT. In a transaction the line on

@@ -39,15 +39,22 @@ def pooled(folder: str) -> str:
 
 
 @task(isolation="inline")
-def last(one: str, two: str) -> str:
+def large(folder: str) -> str:
+    """Its output is too large for a result, and becomes an artifact."""
+    note(folder, "large")
+    return folder.ljust(100_000)
+
+
+@task(isolation="inline")
+def last(one: str, two: str, three: str) -> int:
     note(one, "last")
-    return two
+    return len(three)
 
 
 @dag(dag_id="crash", runs_active_max=1)
 def crash(folder: str) -> None:
     path = first(folder)
-    last(flaky(path), pooled(path))
+    last(flaky(path), pooled(path), large(path))
 
 
 @task(queue="nobody")

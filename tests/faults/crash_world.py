@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -24,43 +24,73 @@ from glidepath_proto.run.v1 import run_pb2
 
 T = TypeVar("T")
 LEASE_SECONDS = 3.0
-ASLEEP_SECONDS = 4.0
+ASLEEP_SECONDS = 3.3  # longer than a lease
 CALL_SECONDS = 40.0
+LARGE_CHARS = 100_000
 CRASH_DAG = Path(__file__).with_name("crash_dag.py")
 
 
 class Nurse:
-    """Watches over one server: what dies is started again, unarmed; what stands still is woken."""
+    """Watches over one server that is armed with crash points "NAME=MODE": what dies is started again, armed with those
+    that have not struck yet; what stands still is woken after `at_rest`, which is told the process's newest line.
+    """
 
-    def __init__(self, house: House, point: str) -> None:
-        self._house = house
-        self._server = house.server(lease_ttl_seconds=LEASE_SECONDS, crash_point=point)
-        self.first = self._server
+    def __init__(
+        self, house: House, points: Iterable[str], *, at_rest: Callable[[str], None] | None = None, **settings: object
+    ) -> None:
+        self._house, self._points, self._settings = house, tuple(points), settings
         self._over = threading.Event()
+        self._at_rest = at_rest or (lambda _: self._sleep())
+        self._servers: list[subprocess.Popen[bytes]] = []
+        self._failure: BaseException | None = None
+        self._start()
         self._thread = threading.Thread(target=self._watch)
 
     def __enter__(self) -> Nurse:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        if kind is None:
+            assert not self.left(), f"nothing came to {', '.join(self.left())}"
 
-    def struck(self) -> bool:
-        """Whether the armed place was reached."""
-        return "crash point " in self._house.log(self.first)
+    def left(self) -> list[str]:
+        """The places that were not reached yet."""
+        said = {line for line in self._said() if line.startswith("crash point ")}
+        return [each for each in self._points if not any(line.startswith(_spoken(each)) for line in said)]
+
+    def _said(self) -> list[str]:
+        return [line for server in self._servers for line in self._house.log(server).splitlines()]
+
+    def _start(self) -> None:
+        armed = ",".join(self.left())
+        self._servers.append(self._house.server(lease_ttl_seconds=LEASE_SECONDS, crash_point=armed, **self._settings))
 
     def _watch(self) -> None:
-        while not self._over.wait(0.02):
-            if self._server.poll() is not None:
-                self._server = self._house.server(lease_ttl_seconds=LEASE_SECONDS)
-            elif _stands_still(self._server):
-                self._over.wait(ASLEEP_SECONDS)
-                self._server.send_signal(signal.SIGCONT)
+        try:
+            while not self._over.wait(0.02):
+                if self._servers[-1].poll() is not None:
+                    self._start()
+                elif stands_still(self._servers[-1]):
+                    self._at_rest([line for line in self._said() if line.startswith("crash point ")][-1])
+                    self._servers[-1].send_signal(signal.SIGCONT)
+        except BaseException as error:  # the life ends at a deadline of its own; this is why
+            self._failure = error
+
+    def _sleep(self) -> None:
+        self._over.wait(ASLEEP_SECONDS)
 
 
-def _stands_still(process: subprocess.Popen[bytes]) -> bool:
+def _spoken(point: str) -> str:
+    name, _, mode = point.partition("=")
+    return f"crash point {name}: {mode}"
+
+
+def stands_still(process: subprocess.Popen[bytes]) -> bool:
     try:
         stat = Path(f"/proc/{process.pid}/stat").read_text()
     except FileNotFoundError:
@@ -92,7 +122,8 @@ def live_through(house: House) -> None:
     _withdraw(client)
     _cancel_and_clear(house, client)
     successor = _lose_a_worker(house, client, worker)
-    _quarantine(house, client)
+    _quarantine(house, client, "aside")
+    _quarantine_bare(house, client)
     _sweep_limits(house)
     successor.send_signal(signal.SIGTERM)
     wait_until(lambda: successor.poll() == 0, "the worker has left")
@@ -111,7 +142,7 @@ def _administer(client: Client) -> None:
     persist(lambda: client.set_dag_alias("crash", "production", 1))
     persist(lambda: client.pause_dag("crash"))
     persist(lambda: client.unpause_dag("crash"))
-    assert client.get_dag("crash").latest_version_number == 1
+    assert persist(lambda: client.get_dag("crash")).latest_version_number == 1
 
 
 def _run_dags(house: House, client: Client) -> None:
@@ -131,7 +162,8 @@ def _run_dags(house: House, client: Client) -> None:
     for folder, run_id in zip(folders, runs, strict=True):
         assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
         begun = {path.stem: len(path.read_text().split()) for path in folder.glob("*.ledger")}
-        assert begun == {"first": 1, "flaky": 2, "pooled": 1, "last": 1}, begun
+        assert begun == {"first": 1, "flaky": 2, "pooled": 1, "large": 1, "last": 1}, begun
+        assert persist(lambda run_id=run_id: client.output(run_id, "last")) == LARGE_CHARS
         wait_until(lambda run_id=run_id: _logged(client, run_id) == ["first has begun"], "the log is there, once")
 
 
@@ -144,6 +176,7 @@ def _withdraw(client: Client) -> None:
     run_id = persist(lambda: client.trigger("unserved", request_id=request_id)).dag_run_id
     persist(lambda: client.cancel_dag_run(run_id, request_id=cancel_id))
     assert finished(client, run_id).state == run_pb2.RUN_STATE_CANCELLED
+    persist(lambda: client.cancel_dag_run(run_id, request_id=cancel_id))  # is answered as before
 
 
 def _cancel_and_clear(house: House, client: Client) -> None:
@@ -172,17 +205,29 @@ def _lose_a_worker(house: House, client: Client, worker: subprocess.Popen[bytes]
     return successor
 
 
-def _quarantine(house: House, client: Client) -> None:
+def _quarantine(house: House, client: Client, name: str) -> None:
     """A run whose board cannot be read is set aside with what comes for it, and goes on when that is mended."""
-    folder, run_id = _start_waiting(house, client, "aside")
+    folder, run_id = _start_waiting(house, client, name)
     board = _sql(house, "select board from dag_run where dag_run_id = $1", run_id)
     _sql(house, "update dag_run set board = 'x' where dag_run_id = $1", run_id)
     (folder / "a.go").touch(), (folder / "b.go").touch()
     wait_until(lambda: any(each.dag_run_id == run_id for each in client.list_incidents()), "the run is set aside")
     _sql(house, "update dag_run set board = $2 where dag_run_id = $1", run_id, board)
+    _sql(house, "alter table run_inbox disable trigger user")
     persist(lambda: client.release_dag_run(run_id))
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     assert _begun(folder, "a") == _begun(folder, "b") == 1
+
+
+def _quarantine_bare(house: House, client: Client) -> None:
+    """The same when not even the inbox takes what has come."""
+    _sql(
+        house,
+        """create function refuse() returns trigger language plpgsql as
+           $$ begin raise exception 'no room' using errcode = 'data_exception'; end $$""",
+    )
+    _sql(house, "create trigger refuse before insert on run_inbox for each row execute function refuse()")
+    _quarantine(house, client, "bare")
 
 
 def _sweep_limits(house: House) -> None:
