@@ -249,7 +249,7 @@ class FrozenReplica:
         assert not self.fleet.sessions("lost", "closed")
         self.first.send_signal(signal.SIGCONT)
         self.fleet.wait_for_answers(self.clients[0])
-        pass_seconds(self.stall.lease + JUDGED_SECONDS)
+        pass_seconds(self.stall.lease + 3)
 
     def judge(self) -> None:
         """Each task was begun once, and no session has ended."""
@@ -269,13 +269,15 @@ RENEWING, STEPPING = "renewal.before_commit=stop@12", "report.before_commit=stop
 BRIEF = Stall(frozen=8, lease=3, interval=1)
 
 
+@pytest.mark.prove
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("stall", "how"),
     [
         pytest.param(BRIEF, RENEWING, id="short-renewing"),
         pytest.param(BRIEF, STEPPING, id="short-stepping"),
-        pytest.param(Stall(frozen=60, lease=15, interval=5), STEPPING, id="whole-stepping", marks=WHOLE),
-        pytest.param(Stall(frozen=60, lease=15, interval=5), "", id="whole", marks=WHOLE),
+        pytest.param(BRIEF, "", id="short"),
+        pytest.param(Stall(frozen=60, lease=15, interval=5), STEPPING, id="whole-stepping"),
     ],
 )
 def test_a_frozen_replica_costs_no_attempt(fleet: Fleet, stall: Stall, how: str) -> None:
