@@ -1,0 +1,51 @@
+"""The journalling worker keeps to the contract where a link fails it: it leaves what is silent, and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scenes import House, dag, finished, task, wait_until
+
+from tests.faults.fault_link import FaultLink
+
+
+@pytest.fixture
+def house(database_url: str, tmp_path: Path) -> Iterator[House]:
+    house = House(database_url, tmp_path)
+    try:
+        yield house
+    finally:
+        house.close()
+
+
+@pytest.fixture
+def link(house: House) -> Iterator[FaultLink]:
+    """Between the server of the house and the workers that are started from now on."""
+    house.server()
+    link = FaultLink(house.address)
+    yield link
+    link.close()
+
+
+def test_it_comes_back_over_a_new_connection_when_the_old_one_is_dead(house: House, link: FaultLink) -> None:
+    client = house.client()
+    house.address = link.address
+    house.journal_worker("w1")
+    wait_until(lambda: house.said("w1", "hello"), "it has a session")
+    link.half_open("down")
+    wait_until(lambda: house.said("w1", "hello", times=2), "it has left and come back")
+    client.register(dag("one", [task("only")]))
+    assert finished(client, client.trigger("one").dag_run_id) == "success"
+
+
+def test_it_tries_again_when_a_connection_never_comes_about(house: House, link: FaultLink) -> None:
+    house.client()
+    house.address = link.address
+    house.journal_worker("w1")
+    wait_until(lambda: house.said("w1", "hello"), "it has a session")
+    link.hold()
+    wait_until(lambda: house.said("w1", "cut", times=3), "it has left, and tried in vain twice")
+    link.mend()
+    wait_until(lambda: house.said("w1", "hello", times=2), "it has come back")
