@@ -21,6 +21,7 @@ from glidepath import load_dags
 from glidepath.client import Client
 from glidepath.errors import AlreadyExists, Unavailable
 from glidepath_proto.run.v1 import run_pb2
+from glidepath_server.store.database import is_retryable
 
 T = TypeVar("T")
 LEASE_SECONDS = 3.0
@@ -223,10 +224,10 @@ def _quarantine_bare(house: House, client: Client) -> None:
     """The same when not even the inbox takes what has come."""
     _sql(
         house,
-        """create function refuse() returns trigger language plpgsql as
+        """create or replace function refuse() returns trigger language plpgsql as
            $$ begin raise exception 'no room' using errcode = 'data_exception'; end $$""",
     )
-    _sql(house, "create trigger refuse before insert on run_inbox for each row execute function refuse()")
+    _sql(house, "create or replace trigger refuse before insert on run_inbox for each row execute function refuse()")
     _quarantine(house, client, "bare")
 
 
@@ -236,7 +237,7 @@ def _sweep_limits(house: House) -> None:
         house,
         """insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
            select c.limit_id, r.dag_run_id, 0, -1, 1 from concurrency_limit c, dag_run r
-           where c.kind = 'pool' and c.name = 'crash' and r.dag_id = 'unserved'""",
+           where c.kind = 'pool' and c.name = 'crash' and r.dag_id = 'unserved' on conflict do nothing""",
     )
     wait_until(lambda: _sql(house, "select count(*) from limit_holder") == 0, "the slot is free")
 
@@ -257,6 +258,13 @@ def _begun(folder: Path, name: str) -> int:
 
 
 def _sql(house: House, statement: str, *arguments: object) -> Any:
-    """The first value of a statement, if it has one."""
-    rows = house.rows(statement, *arguments)
-    return rows[0][0] if rows else None
+    """The first value of a statement, if it has one. It may be repeated: its backend may end, too."""
+    deadline = time.monotonic() + CALL_SECONDS
+    while True:
+        try:
+            rows = house.rows(statement, *arguments)
+            return rows[0][0] if rows else None
+        except Exception as error:
+            if not is_retryable(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

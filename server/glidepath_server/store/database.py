@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -38,8 +38,9 @@ from pg_roles r, pg_database d
 where r.rolname = current_user and d.datname = current_database()
 """
 
-# What a lost or refused connection may raise.
-CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+# What a connection raises that was lost or refused, or whose driver was in the middle of something when it was.
+BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
+CONNECTION_ERRORS = (*BROKEN, asyncpg.PostgresError)
 
 SERVER_SETTINGS = {
     "application_name": "glidepath",
@@ -126,7 +127,7 @@ def sqlstate_class(error: BaseException) -> str:
     state: Any = getattr(error, "sqlstate", None)
     if isinstance(state, str) and len(state) == 5:
         return state[:2]
-    if isinstance(error, (OSError, asyncpg.InterfaceError, TimeoutError)):
+    if isinstance(error, BROKEN):
         return "08"
     return ""
 
@@ -147,11 +148,23 @@ async def transaction(
 
     `name` is that of its crash points; those of `parts`, which are asked for at its end, are at the same places.
     """
-    async with pool.acquire() as connection:
+    async with _lent(pool) as connection:
         async with connection.transaction():
             yield connection
             reach(*_places("before_commit", name, *parts()), backend=connection)
         reach(*_places("after_commit", name, *parts()), backend=connection)
+
+
+@asynccontextmanager
+async def _lent(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool. One that turns out to be broken when it is given back is the pool's affair: what was
+    committed on it stays committed."""
+    connection = await pool.acquire()
+    try:
+        yield connection
+    finally:
+        with suppress(*CONNECTION_ERRORS):
+            await pool.release(connection)
 
 
 def _places(place: str, *names: str) -> Iterable[str]:

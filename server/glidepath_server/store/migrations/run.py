@@ -53,4 +53,4 @@ def run_file(revision: str) -> None:
     connection.execute(text(f"set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}"))
     dbapi: Any = connection.connection.dbapi_connection
     dbapi.run_async(lambda driver: driver.execute(statements))
-    reach("migration.before_commit")
+    reach("migration.before_commit", backend=connection.connection.driver_connection)
