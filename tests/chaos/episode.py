@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from glidepath.errors import RpcError
 from tests.chaos.crowd import Crowd
 from tests.chaos.harm import Harm, Undo
 from tests.chaos.plan import FAULT_SECONDS, SERVERS, WORKERS, Plan
@@ -74,8 +73,9 @@ class Episode:
         """Raises Broken when something is not finished in time, a process ended by itself, a promise is broken."""
         try:
             return self._live()
-        except (AssertionError, RpcError) as error:
-            raise Broken(f"{error}\n\n{self.plan}") from error
+        except Exception as error:  # whatever it is, it happened under this plan
+            said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            raise Broken(f"{said}\n\n{self.plan}") from error
         finally:
             self.crowd.close()
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from asyncio import StreamReader, StreamWriter, open_connection
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +26,7 @@ import asyncpg
 
 from glidepath.client import Client
 from glidepath.errors import GlidepathError
+from glidepath_server.core.errors import Unavailable
 from glidepath_server.store.embedded import EmbeddedPostgres
 from tests.chaos.plan import CLIENTS, JOURNALLING, LEASE_SECONDS, PYTHONS, SERVERS, WORKERS
 from tests.checker.journal_client import JournalClient
@@ -232,7 +233,8 @@ class System:
 
     def tend(self) -> None:
         """Start again what has died, as a service manager does, and write down whose end nobody had planned."""
-        self.postgres.ensure_running()
+        with suppress(Unavailable):  # as `glidepath up`: whatever it is, the next look tries again
+            self.postgres.ensure_running()
         for member in self.members.values():
             if member.away or member.process is None or (code := member.process.poll()) is None:
                 continue
