@@ -35,7 +35,6 @@ class Crowd:
         self.system = system
         self.runs: dict[str, str] = {}
         """Shape by run id, of what was acknowledged."""
-        self.poisons = 0
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(CLIENTS_MAX, thread_name_prefix="client")
         self._registering = threading.Lock()
@@ -71,7 +70,7 @@ class Crowd:
         follow = SHAPES[work.shape].follow
         if not follow:
             return
-        _wait_for(start + work.at + work.after)
+        _wait_for(time.monotonic() + work.after)
         if follow == "register":
             self._register(work.shape)
             return
@@ -86,9 +85,6 @@ class Crowd:
         if SHAPES[shape].make is None:
             options["params"] = {"folder": str(self.system.journals)}
         if SHAPES[shape].poison:
-            self.poisons += 1
-            # It kills once for each loss that its task is allowed, and once more.
-            self.system.killers += 2
             self.system.note("poison workers")
         for _ in range(times):
             run_id: str = self._persist(lambda client: client.trigger(shape, **options)).dag_run_id
@@ -136,14 +132,20 @@ class Crowd:
 
 _FOLLOWS: dict[str, Callable[[Client, str, str], Any]] = {
     "cancel run": lambda client, run_id, request_id: client.cancel_dag_run(run_id, request_id=request_id),
-    "cancel task": lambda client, run_id, request_id: client.cancel_task_instances(
-        run_id, ["hold"], request_id=request_id
-    ),
+    "cancel task": lambda client, run_id, request_id: _cancel_task(client, run_id, request_id),
     "clear": lambda client, run_id, request_id: client.clear_task_instances(
         run_id, ["bad"], downstream=True, cancel_running=True, request_id=request_id
     ),
     "rerun": lambda client, run_id, request_id: client.rerun_dag_run(run_id, request_id=request_id),
 }
+
+
+def _cancel_task(client: Client, run_id: str, request_id: str) -> None:
+    """A run that has not started yet has no task to cancel; it is to be cancelled as a whole, says the server."""
+    try:
+        client.cancel_task_instances(run_id, ["hold"], request_id=request_id)
+    except StateConflict:
+        client.cancel_dag_run(run_id, request_id=f"{request_id}-run")
 
 
 def _wait_for(moment: float) -> None:
