@@ -95,15 +95,20 @@ class Ending:
         self.ended.append(pid)
 
 
-def _live(house: House, url: str, places: list[str], *ways: str) -> None:
-    ending = Ending(url, *ways)
+def _live(house: House, cluster: EmbeddedPostgres, places: list[str], *ways: str) -> None:
+    ending, crashes = Ending(cluster.url, *ways), _crashes(cluster)
     with Nurse(house, [f"{place}=stop" for place in places], at_rest=ending):
         live_through(house)
     assert len(ending.ended) == len(places)
+    assert _crashes(cluster) - crashes == len(places) * ways.count("killed") // len(ways)
+
+
+def _crashes(cluster: EmbeddedPostgres) -> int:
+    return cluster.log.read_text(errors="replace").count("reinitializing")
 
 
 def test_ended_backends_cost_nothing(new_house: House, cluster: EmbeddedPostgres) -> None:
-    _live(new_house, cluster.url, list(SHORT), "told", "killed")
+    _live(new_house, cluster, list(SHORT), "told", "killed")
 
 
 @pytest.mark.prove
@@ -112,4 +117,4 @@ def test_ended_backends_cost_nothing(new_house: House, cluster: EmbeddedPostgres
 def test_a_backend_that_ends_at_any_commit_costs_nothing(
     new_house: House, cluster: EmbeddedPostgres, group: int, way: str
 ) -> None:
-    _live(new_house, cluster.url, STRUCK[group::GROUPS], way)
+    _live(new_house, cluster, STRUCK[group::GROUPS], way)

@@ -221,7 +221,6 @@ class Agent:
             return self._fail(held, failures.BAD_INPUT, "InputError", str(error))
         except (ValueError, TypeError) as error:  # an assignment that this release cannot read
             return self._fail(held, failures.INFRASTRUCTURE, type(error).__name__, str(error))
-        reach("body.before_start")
         held.place = FORKED
         self._forked[held.key] = held
         self.forks.start(held.key, assignments.instance(assignment), assignments.fork_options(assignment), spec)

@@ -1,8 +1,8 @@
 """Named places on an attempt's way through the stream process, where a test makes it die or stand still.
 
-`GLIDEPATH_WORKER_CRASH_POINT="NAME=kill"` or `"NAME=stop@N"` arms one place of a worker, at the Nth arrival (default 1):
-SIGKILL to this process, or SIGSTOP until somebody sends SIGCONT. It is read once, when this module is imported. Nothing
-is armed in ordinary use.
+`GLIDEPATH_WORKER_CRASH_POINT="NAME=kill"` or `"NAME=stop@N"` arms one place of a worker, at the Nth arrival (default
+1): SIGKILL to this process, or SIGSTOP until somebody sends SIGCONT. It is read once, when this module is imported.
+Nothing is armed in ordinary use.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from glidepath.worker import processes
+from glidepath.worker.crash_points import reach
 from glidepath.worker.forkserver import CANCELLED
 from glidepath.worker.leases import boottime
 from glidepath.worker.subprocesses import Connected, Started
@@ -75,6 +76,7 @@ class Forks:
         if options["exclusive"] and not self._has_left(options["grace"] + LEASE_LEFT_SECONDS):
             self._kept_back[key] = (name, options, spec)
             return
+        reach("body.before_start")
         self._names[key] = name
         if name in self._suspects:
             self._apart[key] = self._start_apart(key)
