@@ -61,9 +61,15 @@ async def test_an_echo_that_the_database_did_not_take_is_taken_later(
 
 
 async def test_a_goodbye_on_an_older_stream_ends_and_drains_nothing(database_url: str) -> None:
-    # Nobody looks after sessions meanwhile, so that the older stream stays open.
+    # Nobody looks after sessions meanwhile, so that the older stream, at another replica, stays open.
     calm = {"lease_ttl_seconds": 600.0, "poll_interval_seconds": 60.0}
-    async with open_room(database_url, **calm) as room, open_workers(room) as workers, workers.stream() as old:
+    async with (
+        open_room(database_url, **calm) as room,
+        open_room(database_url, **calm) as other_room,
+        open_workers(room) as workers,
+        open_workers(other_room) as others,
+        others.stream() as old,
+    ):
         old.echoes = False
         async with workers.stream() as new:
             assert (old.welcome.session_id, new.welcome.generation) == (new.welcome.session_id, 2)

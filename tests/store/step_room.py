@@ -46,6 +46,9 @@ class Seat:
 
     acknowledge = cancel = assign
 
+    def ended(self) -> None:
+        """A newer stream of the session has come: a seat has nothing to close."""
+
 
 class Side:
     """A replica in one open transaction."""

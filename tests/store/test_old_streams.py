@@ -101,3 +101,19 @@ async def test_an_ended_session_is_not_judged_by_its_stream(room: StepRoom) -> N
     await Heartbeats(engine).watch()
     assert submitted(engine) == []
     assert session.closed
+
+
+async def test_of_two_streams_of_a_session_at_one_replica_only_the_newer_goes_on(room: StepRoom) -> None:
+    """In whatever order they get there: the hello of the older one may be answered late."""
+    session_id = await room.session()
+    assert (await hello_elsewhere(room)).generation == 2
+    for newer_first in (False, True):
+        engine = Engine(room.database, Settings.load({}))
+        older, newer = (Session(session_id, number, OFFER, Assignments(b"key")) for number in (1, 2))
+        for session in (newer, older) if newer_first else (older, newer):
+            engine.attach(session)
+        assert (older.closed, newer.closed) == (True, False)
+        assert engine.replica.pullers.by_session == {session_id: newer}
+        engine.detach(older)  # as its handler does at its end
+        assert engine.replica.pullers.by_session == {session_id: newer}
+        await engine.stop()

@@ -119,6 +119,14 @@ class Engine:
 
     # ---- workers
     def attach(self, puller: Puller) -> None:
+        """Give work to a session by this stream. Of two streams of a session here only the newer goes on: work meant
+        for the other would be lost, and nobody else would end it."""
+        known = self.replica.pullers.by_session.get(puller.session_id)
+        if known is not None and known.generation > puller.generation:
+            puller.ended()
+            return
+        if known is not None and known is not puller:
+            known.ended()
         self.replica.pullers.add(puller)
         self.derive_resources(puller)
         self.credits_changed()
