@@ -101,6 +101,10 @@ class Crew:
         """Begin something that goes on until the crew is closed."""
         self._loop.call_soon_threadsafe(lambda: self._loop.create_task(deed))
 
+    def call(self, deed: Callable[[], object]) -> None:
+        """Do this on the crew's loop, soon."""
+        self._loop.call_soon_threadsafe(deed)
+
     def hand(self, token: str, identity: str, **fields: Any) -> Hand:
         hand = Hand(token, identity, **fields)
         self._hands.append(hand)
