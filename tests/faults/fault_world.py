@@ -247,8 +247,11 @@ def attempts(client: Client, run_id: str, task_id: str) -> list[tuple[int, str]]
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started and that run."""
-    found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for each in found for child in each.read_text().split()]
+    try:
+        found = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for each in found for child in each.read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return []
 
 
 def freeze(root: int) -> list[int]:
@@ -256,14 +259,16 @@ def freeze(root: int) -> list[int]:
     stopped: list[int] = []
     while found := [pid for pid in _tree(root) if pid not in stopped]:
         for pid in found:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since it was listed
+                os.kill(pid, signal.SIGSTOP)
         stopped += found
     return stopped
 
 
 def thaw(stopped: Iterable[int]) -> None:
     for pid in stopped:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def _tree(root: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from control_plane import ControlPlane
 from test_worker_bodies import alive, failure_of
 from test_worker_stream import TASKS
@@ -47,3 +48,29 @@ def test_a_forkserver_that_does_not_start_ends_the_worker(
         assert "forkserver does not start (it ended with 3)" in worker.log.read_text()
     finally:
         worker.end()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_exclusive_attempt_begins_on_a_lease_that_lets_it(
+    start_worker: StartWorker, plane: ControlPlane, cancelled: bool
+) -> None:
+    """After a stall the server gives work a heartbeat earlier than the worker hears that its lease was renewed."""
+    plane.stop()
+    plane._lease_ttl = 3.0
+    plane.start()
+    start_worker().write("jobs", TASKS)
+    token = plane.assign("python:jobs:ignores_term", grace=0.2, exclusive=True)
+    plane.line(token, "waiting")
+    plane.confirms = False
+    plane.result(token)
+    token = plane.assign("python:jobs:gives", grace=0.2, exclusive=True, inputs={"value": 1})
+    other = plane.assign("python:jobs:gives", inputs={"value": 2})
+    plane.wait(lambda: token in plane.accepted, "its acceptance")
+    plane.result(other)
+    assert token not in plane.started
+    if cancelled:
+        plane.cancel(token, 0.2)
+        assert plane.result(token).HasField("cancelled")
+    plane.confirms = True
+    assert plane.result(token).HasField("cancelled" if cancelled else "success")
+    assert (token in plane.started) is not cancelled

@@ -290,32 +290,6 @@ def test_an_exclusive_attempt_ends_before_its_lease(start_worker: StartWorker, p
     assert alive(other)
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
-def test_an_exclusive_attempt_begins_on_a_lease_that_lets_it(
-    start_worker: StartWorker, plane: ControlPlane, cancelled: bool
-) -> None:
-    """After a stall the server gives work a heartbeat earlier than the worker hears that its lease was renewed."""
-    plane.stop()
-    plane._lease_ttl = 3.0
-    plane.start()
-    start_worker().write("jobs", TASKS)
-    token = plane.assign("python:jobs:ignores_term", grace=0.2, exclusive=True)
-    plane.line(token, "waiting")
-    plane.confirms = False
-    plane.result(token)
-    token = plane.assign("python:jobs:gives", grace=0.2, exclusive=True, inputs={"value": 1})
-    other = plane.assign("python:jobs:gives", inputs={"value": 2})
-    plane.wait(lambda: token in plane.accepted, "its acceptance")
-    plane.result(other)
-    assert token not in plane.started
-    if cancelled:
-        plane.cancel(token, 0.2)
-        assert plane.result(token).HasField("cancelled")
-    plane.confirms = True
-    assert plane.result(token).HasField("cancelled" if cancelled else "success")
-    assert (token in plane.started) is not cancelled
-
-
 def test_a_frozen_worker_does_not_keep_an_exclusive_attempt_alive(
     start_worker: StartWorker, plane: ControlPlane
 ) -> None:
