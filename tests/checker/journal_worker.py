@@ -90,6 +90,7 @@ class Held:
     """An attempt in the worker's hands: its body at work, then its result until that is answered."""
 
     key: AttemptKey
+    exclusive: bool = False
     body: asyncio.Task[None] | None = None
     outcome: str = ""
     permit: asyncio.Event = field(default_factory=asyncio.Event)
@@ -224,6 +225,8 @@ class JournalWorker:
         try:
             for token in [token for token in finished if token in self.held]:
                 self._report(token)
+            # The permit of an exclusive attempt answers this word, which the stream before may have lost.
+            self._accept(*(token for token, held in self.held.items() if held.exclusive and not held.permit.is_set()))
             self._offer(self.slots - len(self.held))
             while (frame := await self._call.read()) is not grpc.aio.EOF:
                 self._quiet_until = asyncio.get_running_loop().time() + self._silence_max
@@ -304,17 +307,21 @@ class JournalWorker:
             handler=f"{assignment.handler.name}@{assignment.handler.version}",
         )
         token = assignment.task_token
-        self._out.accepted_task_tokens.append(token)
-        self._waiting.set()
-        known = self.held.get(token)
-        if known is None:
-            held = self.held[token] = Held(key)
+        self._accept(token)
+        if token not in self.held:
+            exclusive = assignment.lease_mode == dag_pb2.LEASE_MODE_EXCLUSIVE
+            held = self.held[token] = Held(key, exclusive)
             held.body = self._start(self._live(token, held, assignment))
+
+    def _accept(self, *tokens: bytes) -> None:
+        if tokens:
+            self._out.accepted_task_tokens.extend(tokens)
+            self._waiting.set()
 
     async def _live(self, token: bytes, held: Held, assignment: task_pb2.Assignment) -> None:
         """The life of an attempt, from its assignment to its report."""
         body = Body.of(assignment)
-        if assignment.lease_mode == dag_pb2.LEASE_MODE_EXCLUSIVE:
+        if held.exclusive:
             await held.permit.wait()
         if not held.told.is_set():
             self._note("started", held.key)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from scenes import House, dag, finished, task, wait_until
 
+from glidepath_proto.registry.v1 import dag_pb2
 from tests.faults.fault_link import FaultLink
 
 
@@ -49,3 +51,19 @@ def test_it_tries_again_when_a_connection_never_comes_about(house: House, link: 
     wait_until(lambda: house.said("w1", "cut", times=3), "it has left, and tried in vain twice")
     link.mend()
     wait_until(lambda: house.said("w1", "hello", times=2), "it has come back")
+
+
+def test_it_asks_again_for_the_permit_that_a_stream_has_lost(house: House, link: FaultLink) -> None:
+    client = house.client()
+    house.address = link.address
+    house.journal_worker("w1")
+    client.register(dag("first", [task("only")]))
+    assert finished(client, client.trigger("first").dag_run_id) == "success"  # its credits have arrived
+    link.hold("up")  # it hears, and is not heard
+    alone = task("only", lease_mode=dag_pb2.LEASE_MODE_EXCLUSIVE, cancel_grace=Duration())
+    client.register(dag("alone", [alone]))
+    run_id = client.trigger("alone").dag_run_id
+    wait_until(lambda: house.said("w1", "assigned", times=2), "it has the attempt")
+    link.cut()
+    link.mend()
+    assert finished(client, run_id) == "success"
