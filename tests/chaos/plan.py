@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.chaos.shapes import SHAPES, Shape
 
-FAULT_SECONDS = 10.0
+FAULT_SECONDS = 12.0
 # Tasks asked for in a second; see shapes.py for how many a run of each shape has.
 TASKS_PER_SECOND = 20.0
 LEASE_SECONDS = 3.0
@@ -55,7 +55,7 @@ KINDS = {
     "lose answers": Kind(PYTHONS, 2.0, 4.0),
     "repeat frames": Kind(PYTHONS, 2.0, 4.0),
 }
-FAULTS_PER_EPISODE = (9, 14)
+FAULTS_PER_EPISODE = (11, 16)
 
 
 @dataclass(frozen=True, order=True)
