@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+import asyncpg
 import grpc
 from fault_world import House, free_address, wait_until
 
@@ -78,6 +79,34 @@ def deadlocks(house: House) -> int:
     (row,) = house.rows("select deadlocks from pg_stat_database where datname = current_database()")
     found: int = row["deadlocks"]
     return found
+
+
+class LockWaits:
+    """Looks all the time whether somebody in the database waits for another's lock: `seen` says how often one did."""
+
+    def __init__(self, house: House) -> None:
+        self.seen = 0
+        self._url, self._over = house.database_url, threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._look()), name="lock-waits")
+
+    def __enter__(self) -> LockWaits:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    async def _look(self) -> None:
+        connection = await asyncpg.connect(self._url)
+        try:
+            while not self._over.wait(0.005):
+                self.seen += await connection.fetchval(
+                    """select count(*) from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'"""
+                )
+        finally:
+            await connection.close()
 
 
 class Crew:

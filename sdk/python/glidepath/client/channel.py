@@ -79,9 +79,11 @@ def channel_options(connection: Connection) -> Options:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address ("host:port", "unix:path") stays on this machine."""
+    """Whether an address ("host:port", "unix:path", "ipv4:host:port,host:port") stays on this machine."""
     if address.startswith("unix:"):
         return True
+    if address.startswith(("ipv4:", "ipv6:")):
+        return all(map(is_loopback, address.partition(":")[2].split(",")))
     host = address.rpartition(":")[0].removeprefix("dns:///").strip("[]") or address
     try:
         return ipaddress.ip_address(host).is_loopback
