@@ -62,7 +62,7 @@ def hands_of(replicas: Replicas, crew: Crew, name: str) -> list[Hand]:
 
 
 # ---- one batch, three replicas
-def race(replicas: Replicas, crew: Crew, hands: list[Hand], number: int, chance: random.Random) -> None:
+def race(replicas: Replicas, crew: Crew, hands: list[Hand], name: str, number: int, chance: random.Random) -> None:
     """500 tasks wait, nobody has room; then three workers, each at a replica of its own, open slots at the same time.
 
     Nobody reports before all three have something: so all three replicas took part in the first grasp.
@@ -71,7 +71,7 @@ def race(replicas: Replicas, crew: Crew, hands: list[Hand], number: int, chance:
         hand.prompt = False
     crew.do(*(hand.connect(replicas.addresses[letter]) for hand, letter in zip(hands, LETTERS, strict=True)))
     client = replicas.clients[LETTERS[number % len(LETTERS)]]
-    run_id = client.trigger("race").dag_run_id
+    run_id = client.trigger(name).dag_run_id
     wait_for_due(replicas.house, run_id, RACE_TASKS)
     crew.do(*(hand.open_slots(chance.randint(1, GRASP_MAX)) for hand in hands))
     crew.do(*(hand.until(lambda hand=hand: bool(hand.held), "a share of the batch") for hand in hands))
@@ -91,7 +91,7 @@ def run_races(replicas: Replicas, crew: Crew, name: str, rounds: int) -> None:
     replicas.clients["a"].register(dag(name, [task(f"t{n}", queue_name=name) for n in range(RACE_TASKS)]))
     hands = hands_of(replicas, crew, name)
     for number in range(rounds):
-        race(replicas, crew, hands, number, chance)
+        race(replicas, crew, hands, name, number, chance)
     shares = replicas.house.rows(
         """select dag_run_id, session_id, count(*) as attempts, count(distinct task_index) as tasks,
                   bool_and(a.attempt_number = 1 and a.state = 'success') as all_first
