@@ -17,6 +17,7 @@ from typing import Any
 
 from glidepath.errors import GlidepathError
 from glidepath.worker import failures
+from glidepath.worker.disk import sync_folder
 from glidepath.worker.masking import Masker
 from glidepath.worker.outcomes import Defer, Skip
 
@@ -83,12 +84,20 @@ def success(value: Any, limits: OutputLimits) -> End:
     end |= {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     end["spool"] = os.path.join(limits.spool, f"output-{os.urandom(12).hex()}")
     try:
-        with open(end["spool"], "wb") as file:
-            file.write(data)
+        _write_through(end["spool"], data)
     except OSError:
         _remove_half(end["spool"])
         raise
     return end, b""
+
+
+def _write_through(path: str, data: bytes) -> None:
+    """To the disk: a journal that outlives a loss of power must not name a file that does not."""
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(os.path.dirname(path))
 
 
 def _remove_half(path: str) -> None:

@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from glidepath.worker.disk import sync_folder
 from glidepath_proto.worker.v1.worker_service_pb2 import WorkRequest
 
 SEGMENT_BYTES = 1024 * 1024
@@ -52,6 +53,7 @@ class Journal:
 
     def __init__(self, folder: Path, bytes_max: int = JOURNAL_BYTES_MAX) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
         self._folder = folder
         self._bytes_max = bytes_max
         self._place: dict[bytes, _Segment] = {}
@@ -176,7 +178,8 @@ class Journal:
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Bring segments to the disk; waits for it, so not in the stream's own thread. A disk that refuses is logged."""
+    """Bring segments and their names to the disk; waits for it, so not in the stream's own thread. A disk that refuses
+    is logged."""
     for path in paths:
         try:
             _sync(path)
@@ -194,6 +197,7 @@ def _sync(path: Path) -> None:
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _read_records(path: Path) -> Iterator[bytes]:

@@ -1,8 +1,9 @@
 """The state folder of a worker: what outlives its process, and the locks that keep others out of it.
 
 Files here: `lock`, held as long as the worker lives, names its process for people; `bodies`, held by every forkserver
-too, so by whatever may still run a task; `identity`, the name of a worker that was given none, drawn once. The rest
-(journal, spool, sources, artifacts) is for those that the worker gives the folder to.
+too, so by whatever may still run a task; `identity`, the name of a worker that was given none, drawn once; `boot`, the
+machine's start since which `sources` and `artifacts` were fetched. The rest (these two, journal, spool) is for those
+that the worker gives the folder to.
 
 The kernel frees the locks however a process ends. A folder that was copied has the same identity: the server then sees
 two live workers of one name, and one of them stops.
@@ -13,15 +14,19 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import socket
 import time
 from pathlib import Path
 
 from glidepath.errors import GlidepathError
+from glidepath.worker.disk import sync_folder
 
 FOLDERS_MAX = 100
 BODIES_WAIT_SECONDS = 10.0
 BODIES_POLL_SECONDS = 0.02
+FETCHED = ("sources", "artifacts")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class WorkerSettingsError(GlidepathError, ValueError):
@@ -48,6 +53,19 @@ class StateDir:
                 )
             time.sleep(BODIES_POLL_SECONDS)
         return lock
+
+    def forget_fetched(self) -> None:
+        """What was fetched before the machine's last start is fetched again: nobody waits for it to be on the disk, so
+        a loss of power may have left halves of it under names that promise the whole."""
+        started, file = BOOT_ID.read_text().strip(), self.path / "boot"
+        try:
+            if file.is_file() and file.read_text(errors="replace").strip() == started:
+                return
+            for name in FETCHED:
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            file.write_text(started + "\n")  # cut short, it is no machine's start
+        except OSError as error:
+            raise WorkerSettingsError(f"state_dir {self.path} cannot be used: {error.strerror}") from error
 
     def close(self) -> None:
         """Leave it to others."""
@@ -84,12 +102,21 @@ def _own_identity(folder: Path) -> str:
         if file.is_file() and (known := file.read_text().strip()):
             return known
         identity = f"{socket.gethostname()}-{secrets.token_hex(3)}"
-        new = file.with_suffix(".new")
-        new.write_text(identity + "\n")
-        new.replace(file)
+        _put(file, identity)
     except OSError as error:
         raise WorkerSettingsError(f"state_dir {folder} cannot be used: {error.strerror}") from error
     return identity
+
+
+def _put(file: Path, text: str) -> None:
+    """Write a line, whole or not at all, so that it outlives a loss of power."""
+    new = file.with_suffix(".new")
+    with new.open("w") as line:
+        line.write(text + "\n")
+        line.flush()
+        os.fsync(line.fileno())
+    new.replace(file)
+    sync_folder(file.parent)
 
 
 def _lock(folder: Path, name: str = "lock") -> int | None:

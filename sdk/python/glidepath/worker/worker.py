@@ -111,9 +111,10 @@ class Worker:
         from glidepath.worker.stream import Stream
 
         folder = self._state.path
+        self._state.forget_fetched()
         spool = folder / "spool"
         spool.mkdir(exist_ok=True)
-        journal = Journal(folder / "journal")
+        journal = Journal(folder / "journal")  # syncs the name of the spool, too
         agent = Agent(self._hello(), self._slots, str(spool), journal)
         stream = Stream(self._connections, agent.outbox, agent)
         sources = SourceStore(folder / "sources")
