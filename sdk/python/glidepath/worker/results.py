@@ -145,8 +145,8 @@ def _from_exit(report: Mapping[str, Any], limits: Mapping[str, float], cancel: s
         case cause if cause == OUT_OF_MEMORY:
             return failed(b"", failures.OUT_OF_MEMORY, "OutOfMemory", _memory_message(limits["memory_mb"]))
         case cause if cause == LEASE_ENDED:
-            message = "ended because the lease of an exclusive attempt could not be renewed in time"
-            return failed(b"", failures.INFRASTRUCTURE, "LeaseEnded", message)
+            # No failure of the task's own, whoever speaks first: a server that judges the lease calls it lost.
+            return AttemptResult(returned=Returned(reason="its lease could not be renewed in time"))
         case cause:
             raise ValueError(f"unknown cause {cause!r}")
 
