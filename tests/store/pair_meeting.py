@@ -7,7 +7,7 @@ which it was told to stop, or waits for the first; which of these, Postgres says
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,9 +70,20 @@ class SteppedConnection:
             yield
             await self._before(COMMIT)
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[SteppedConnection]:
-        yield self
+    # What a pool does: `async with acquire()`, or `await acquire()` and `release`.
+    def acquire(self) -> SteppedConnection:
+        return self
+
+    def __await__(self) -> Generator[Any, None, SteppedConnection]:
+        yield from ()
+        return self
+
+    async def __aenter__(self) -> SteppedConnection:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def release(self, connection: SteppedConnection) -> None: ...
 
 
 @dataclass

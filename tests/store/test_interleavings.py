@@ -16,6 +16,7 @@ from glidepath_server.core.errors import StateConflict
 from glidepath_server.core.events import RunCancelled, TasksCleared
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations import sessions as session_operations
+from glidepath_server.operations.step_runs import Step
 from glidepath_server.operations.step_types import Report, RunWork, Verdict
 from glidepath_server.store import engine, limits, sessions
 from glidepath_server.store.database import database_now
@@ -268,6 +269,44 @@ async def test_a_cap_is_changed_while_attempts_end_without_deadlock(room: StepRo
         await lock
         await finisher.commit()
     assert await room.holders(room.tasks_limit) == []
+
+
+async def test_who_stands_in_line_for_a_dags_limit_holds_no_pool(room: StepRoom) -> None:
+    """A claim that holds the DAG's limit may wait for the pool, and a pause waits for the claim: nobody would go on."""
+    pool = await room.watcher.fetchval(
+        "insert into concurrency_limit (namespace, kind, name, capacity) values ('default', 'pool', 'older', 1) "
+        "returning limit_id"
+    )
+    await room.store_dag(1)
+    assert pool < room.tasks_limit
+    async with room.side() as one, room.side() as two, room.side() as three:
+        await one.begin()
+        await engine.lock_limits(one.connection, [room.tasks_limit])
+        await two.begin()
+        in_line = await two.waits(engine.lock_limits(two.connection, [pool, room.tasks_limit]))
+        await three.begin()
+        async with asyncio.timeout(5):
+            await engine.lock_limits(three.connection, [pool])
+        await three.commit()
+        await one.commit()
+        await in_line
+        await two.commit()
+
+
+async def test_a_slot_that_a_step_without_claims_frees_is_given_on(room: StepRoom) -> None:
+    """An operator's command, or a report that had to wait for its run: what is parked must not wait for the sweeper."""
+    await room.store_dag(2, pool_slots=1)
+    run_id = await room.start_run(2)
+    key = await room.claim_one(await room.session())
+    async with room.side() as side:
+        await side.seat(await room.session("other"))
+        assert (await side.step_and_commit()).assigned == []
+        assert set((await room.queued()).values()) == {room.pool_limit}
+        await side.begin()
+        outcome = await Step(side.replica, ends([key]), claiming=False).run(side.connection)
+        await side.commit()
+    assert run_id == key.dag_run_id and outcome.queues == {room.queue}
+    assert set((await room.queued()).values()) == {0}
 
 
 # ---- the same report, twice

@@ -5,8 +5,9 @@ what counts against it. Credits and profiles are this replica's memory: a seat i
 come.
 
 Order of locks within the step: sessions (by id, FOR KEY SHARE) > candidates (skip locked) > all limit rows, freed and
-wanted, once, by id (waiting) > count the holders in a NEW statement > take the allowed, park the rest > unpark. A count
-in the locking statement would use the snapshot from before the wait and admit two into one slot.
+wanted, once, DAGs' before pools, then by id (waiting) > count the holders in a NEW statement > take the allowed, park
+the rest > unpark. A count in the locking statement would use the snapshot from before the wait and admit two into one
+slot.
 
 A class without limits skips the counting: its DAG's limit row is held FOR KEY SHARE and must say "no cap". Whoever sets
 a cap takes FOR UPDATE, so waits for such claims to commit, and then counts what runs.
@@ -171,6 +172,11 @@ class Claims:
             self._give_back(seats)
         if wanted or self.freed:
             await self._settle_limits(connection, wanted, now)
+
+    async def release(self, connection: Connection, now: datetime) -> None:
+        """Claim nothing; what waits for limits that were freed may go on."""
+        if self.freed:
+            await self._settle_limits(connection, [], now)
 
     async def _claim_from(
         self, connection: Connection, profile: Profile, queue_id: int, seats: list[Puller], now: datetime

@@ -13,7 +13,7 @@ What may go wrong, and what then:
 - An SQL error: the whole transaction is gone; the caller retries, or steps run by run to find the one to blame.
 
 Lock order: runs by id > live_attempt (accept) > withdrawn queue rows (wait) > sessions by id > candidates (skip locked)
-> limit rows by id (wait) > holders. See operations/claims.py for the second half.
+> limit rows (wait; DAGs' before pools) > holders. See operations/claims.py for the second half.
 """
 
 from __future__ import annotations
@@ -261,6 +261,8 @@ class Step:
         try:
             if self.claiming:
                 await self.claims.claim(connection, self.now)
+            else:
+                await self.claims.release(connection, self.now)
             await self.claims.complete(connection, self.runs)
         except Exception as error:
             if is_retryable(error):

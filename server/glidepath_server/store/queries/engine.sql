@@ -251,9 +251,14 @@ cross join lateral (select t.order_key, t.priority from task_queue t
                     where t.queue_id = q.queue_id and t.due and t.parked_on = 0 order by t.order_key limit 1) h;
 
 -- name: lock_limits
--- All limit rows of the step, freed and wanted, once, by id. Counting comes in a later statement: a count in this one
--- would be taken from the snapshot of before the wait, and two attempts would enter a pool of one slot.
-select c.limit_id from concurrency_limit c where c.limit_id = any($1::bigint[]) order by c.limit_id for no key update;
+-- All limit rows of the step, freed and wanted, once: DAGs' limits before pools, then by id. Counting comes in a later
+-- statement: a count in this one would be taken from the snapshot of before the wait, and two attempts would enter a
+-- pool of one slot. Pools last, because a claim that holds a DAG's limit FOR KEY SHARE may wait for a pool: who holds
+-- the pool must not stand in line for that DAG's limit, behind a pause that waits for the claim.
+select c.limit_id from concurrency_limit c
+where c.limit_id = any($1::bigint[])
+order by c.kind = 'pool', c.limit_id
+for no key update;
 
 -- name: limit_use
 select c.limit_id, case when c.paused then 0 else c.capacity end as capacity,
