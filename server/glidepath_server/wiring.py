@@ -42,7 +42,7 @@ from .loops.wakeups import WakeUps
 from .operations.first_token import ensure_token_file
 from .settings import Settings
 from .store import identity, migrate
-from .store.database import Database, transaction
+from .store.database import Database, loss_is_unavailable, transaction
 from .telemetry import get_logger
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -87,7 +87,8 @@ class Server:
     async def _start(self) -> None:
         settings = self.settings
         check_exposure(settings)
-        await _prepare_schema(settings)
+        with loss_is_unavailable():
+            await _prepare_schema(settings)
         self.database = await Database.open(
             settings.database_url,
             engine_size=settings.engine_lanes + 1,
@@ -97,9 +98,10 @@ class Server:
             idle_seconds=max(IDLE_SECONDS_MIN, settings.heartbeat_interval_seconds),
         )
         self._parts.push_async_callback(self.database.close)
-        await self._write_tokens()
-        await self._start_engine()
-        await self._start_listeners()
+        with loss_is_unavailable():
+            await self._write_tokens()
+            await self._start_engine()
+            await self._start_listeners()
 
     async def _write_tokens(self) -> None:
         for role, path in self._token_files.items():

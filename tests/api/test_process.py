@@ -27,12 +27,12 @@ STOP_SECONDS = 15
 
 
 @asynccontextmanager
-async def process(*arguments: str) -> AsyncIterator[Process]:
-    """A server process without settings from the environment of the test; killed at the end if it still runs."""
+async def process(*arguments: str, **more: str) -> AsyncIterator[Process]:
+    """A server process without settings from the environment of the test, except for `more`; killed at the end if it
+    still runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIDEPATH_")}
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "glidepath_server", "--address", "127.0.0.1:0", *arguments, stderr=PIPE, env=environment
-    )
+    command = (sys.executable, "-m", "glidepath_server", "--address", "127.0.0.1:0", *arguments)
+    started = await asyncio.create_subprocess_exec(*command, stderr=PIPE, env={**environment, **more})
     try:
         yield started
     finally:
@@ -109,6 +109,14 @@ async def test_what_is_in_the_way_of_a_start_is_said_in_a_line_with_its_exit_cod
                 _, text = await started.communicate()
                 assert (started.returncode, said in text.decode()) == (code, True), text.decode()
                 assert "Traceback" not in text.decode() and "secret" not in text.decode()
+
+
+async def test_a_database_that_is_lost_during_the_start_is_said_in_a_line_with_its_exit_code(database_url: str) -> None:
+    lost = {"GLIDEPATH_CRASH_POINT": "server_key.before_commit=fail"}
+    async with process("--database-url", database_url, "--auto-upgrade", **lost) as started:
+        _, text = await started.communicate()
+        assert (started.returncode, "Postgres does not answer any more" in text.decode()) == (5, True), text.decode()
+        assert "Traceback" not in text.decode()
 
 
 async def test_a_killed_server_leaves_a_database_that_the_next_one_serves(database_url: str) -> None:

@@ -11,8 +11,8 @@ pools are apart on purpose: a dashboard under load must not take the connections
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -138,6 +138,17 @@ def is_retryable(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return True
     return sqlstate_class(error) in RETRYABLE_CLASSES
+
+
+@contextmanager
+def loss_is_unavailable() -> Iterator[None]:
+    """For who cannot go on without the database: Unavailable instead of what its loss in the middle of work raises."""
+    try:
+        yield
+    except Exception as error:
+        if not is_retryable(error):
+            raise
+        raise Unavailable(f"Postgres does not answer any more: {error}", hint="start again once it runs") from error
 
 
 @asynccontextmanager
