@@ -17,7 +17,7 @@ from tests.checker.facts import Moment
 
 # A system costs seconds to start. More episodes than these would only make each judgement longer: it is of all that
 # the system has done so far.
-EPISODES_PER_SYSTEM = 5
+EPISODES_PER_SYSTEM = 10
 
 
 class Batch:

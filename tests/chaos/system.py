@@ -31,6 +31,7 @@ from glidepath_server.store.embedded import EmbeddedPostgres
 from tests.chaos.plan import CLIENTS, JOURNALLING, LEASE_SECONDS, PYTHONS, SERVERS, WORKERS
 from tests.checker.journal_client import JournalClient
 from tests.checker.journals import note_fault
+from tests.checker.read_database import AWAY
 from tests.faults.fault_link import FaultLink
 from tests.faults.fault_relay import FaultRelay
 
@@ -294,12 +295,12 @@ class System:
 async def _ask(url: str, statement: str, arguments: tuple[object, ...]) -> list[Any]:
     try:
         connection = await asyncpg.connect(url, timeout=10)
-    except (OSError, asyncpg.PostgresError, TimeoutError):
+        try:
+            return list(await connection.fetch(statement, *arguments))
+        finally:
+            await connection.close(timeout=5)
+    except AWAY:
         return []
-    try:
-        return list(await connection.fetch(statement, *arguments))
-    finally:
-        await connection.close(timeout=5)
 
 
 def _free_address() -> str:

@@ -90,6 +90,10 @@ async def read_moment(database_url: str) -> Moment:
         return await reader.moment()
 
 
+# What a database that went away in the middle of a question looks like; asyncpg's states may be torn by it.
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 class Watch:
     """Takes moments beside a test, in a thread of its own: `with Watch(url) as watch: ...`, then `watch.moments`.
 
@@ -114,7 +118,7 @@ class Watch:
         while not self._over.is_set():
             try:
                 self.moments.append(await read_moment(self._url))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except AWAY:
                 pass
             await asyncio.to_thread(self._over.wait, self._every)
 
