@@ -28,6 +28,8 @@ REPORT = ROOT / "docs" / "proof.md"
 TOGETHER = ("unit", "store", "simulation", "planted", "checker", "faults", "chaos")
 # Their figures are shares of what the machine does when nobody disturbs it.
 ALONE = ("hostile",)
+# A property with thousands of examples may take longer than any test of `make test`; a hang is a failure all the same.
+TIMEOUT_SECONDS = 900
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 # What a test ended as, the worst first.
 OUTCOMES = ("failed", "expected to fail", "passed")
@@ -72,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prove(name: str, rooms: Iterable[str], options: Sequence[str]) -> int:
     """Run the tests of these rooms, of both tiers."""
     command = [sys.executable, "-m", "pytest", *(f"tests/{room}" for room in rooms), "-m", "prove or not prove"]
-    command += ["--hypothesis-profile=prove", f"--junitxml={BUILD / name}.xml", "-o", "junit_family=xunit1", *options]
+    command += ["--hypothesis-profile=prove", f"--junitxml={BUILD / name}.xml", "-o", "junit_family=xunit1"]
+    command += [f"--timeout={TIMEOUT_SECONDS}", *options]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
