@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
 
-from tests.checker.facts import Attempt, Facts, Run, RunEvent, Version
+from tests.checker.facts import Attempt, Audit, Facts, Run, RunEvent, Version
 from tests.checker.machines import CANCELS, CLEARS, TASK_FINAL, rule_says
+
+NAMED_MAX = 100
+Clear = tuple[int, tuple[str, ...]]
+"""The revision of a clear, and the tasks that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,7 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
     """What operators and run timeouts told a run, or tasks of it, to end."""
     audits = facts.audits_by_run.get(history.run.run_id, [])
     cleared = sorted(
-        event.revision
+        (event.revision, _named(audit))
         for audit in audits
         if audit.action in CLEARS and (event := history.event_in.get(audit.transaction)) is not None
     )
@@ -139,19 +144,37 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
     for audit in audits:
         event = history.event_in.get(audit.transaction)
         if audit.action in CANCELS and event is not None:
-            named = audit.detail.get("task_ids", ())
-            tasks = frozenset(named) if isinstance(named, list | tuple) else frozenset[str]()
-            found.append(_cancel(history, event, tasks, cleared, audit))
+            found += _cancels(history, event, frozenset(_named(audit)), cleared, audit)
     if history.version.run_timeout_seconds is not None:
-        found += [
-            _cancel(history, event, frozenset(), cleared, event)
-            for event in history.events
-            if "run timeout" in event.note
-        ]
+        for event in history.events:
+            if "run timeout" in event.note:
+                found += _cancels(history, event, frozenset(), cleared, event)
     return found
 
 
-def _cancel(history: History, event: RunEvent, tasks: frozenset[str], cleared: list[int], cause: object) -> Cancel:
-    until = next((revision for revision in cleared if revision > event.revision), 0)
-    out = frozenset(t for t in history.out_before.get(event.revision, ()) if not tasks or t in tasks)
-    return Cancel(event, tasks, until, out, cause)
+def _named(audit: Audit) -> tuple[str, ...]:
+    """The tasks that an order names; none: the whole run."""
+    named = audit.detail.get("task_ids", ())
+    return tuple(named) if isinstance(named, list | tuple) else ()
+
+
+def _cancels(
+    history: History, event: RunEvent, tasks: frozenset[str], cleared: list[Clear], cause: object
+) -> Iterator[Cancel]:
+    """One order to end: any clear lifts that of a run, that of a task only a clear that names the task."""
+    out = history.out_before.get(event.revision, frozenset())
+    if not tasks:
+        yield Cancel(event, tasks, _lifted(event, "", cleared), out, cause)
+    by_end: dict[int, set[str]] = defaultdict(set)
+    for task in tasks:
+        by_end[_lifted(event, task, cleared)].add(task)
+    for until, some in by_end.items():
+        yield Cancel(event, frozenset(some), until, out & some, cause)
+
+
+def _lifted(event: RunEvent, task: str, cleared: list[Clear]) -> int:
+    """The revision of the first clear that lifts it; 0: none. Of many tasks the audit trail names the first hundred."""
+    for revision, named in cleared:
+        if revision > event.revision and (not task or task in named or len(named) > NAMED_MAX):
+            return revision
+    return 0

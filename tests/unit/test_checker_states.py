@@ -284,3 +284,19 @@ def test_an_attempt_that_no_step_released() -> None:
     assert smallest(judge_rules(replace(facts, attempts=(*facts.attempts[:-1], stray)))) == (
         "an attempt started that no step released"
     )
+
+
+@pytest.mark.parametrize(("cleared_task", "outcome"), [("b", PASS), ("a", FAIL)])
+def test_a_cancel_of_a_task_is_lifted_by_a_clear_of_that_task_alone(cleared_task: str, outcome: str) -> None:
+    story = Story(Task("a"), Task("b"))
+    story.step("running", "a released", "b released")
+    story.claim("a")
+    story.operator("task_instance.cancel", "a")
+    story.step("running")
+    story.run("b")
+    story.step("running", "b success")
+    story.operator("task_instance.clear", cleared_task)
+    story.step("running")
+    story.end("a", "failed")
+    story.step("failed", "a cancelled")
+    assert judge_arrows(story.facts()).outcome == outcome
