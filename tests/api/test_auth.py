@@ -202,6 +202,29 @@ async def test_a_stopping_server_ends_streams_so_that_clients_go_elsewhere(bench
     assert code is Code.UNAVAILABLE and "stopping" in message
 
 
+async def test_a_stream_that_is_being_admitted_when_the_server_stops_is_ended_too(bench: Bench) -> None:
+    token = await bench.api.token("viewer")
+    async with bench.api.database.api.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("lock table api_token in access exclusive mode")
+            call = bench.call("Stream", token)
+
+            async def is_looked_up() -> bool:
+                return bool(await connection.fetchval("select exists (select from pg_locks where not granted)"))
+
+            await until(is_looked_up)
+            stopping = asyncio.create_task(bench.listeners.stop(60))
+
+            async def takes_no_calls() -> bool:
+                return (await code_of(bench.call("Public")))[0] is Code.UNAVAILABLE
+
+            await until(takes_no_calls)
+        async with asyncio.timeout(5):
+            code, message = await code_of(call)
+            await stopping
+    assert code is Code.UNAVAILABLE and "stopping" in message
+
+
 async def test_a_service_that_drains_has_the_grace_to_end_its_streams(api: Api) -> None:
     probe = Probe()
     authenticator = auth.Authenticator(api.database, required=True, cache_seconds=5.0)

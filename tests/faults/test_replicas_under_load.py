@@ -91,6 +91,15 @@ def roll(house: House, crew: Crew, turns: int) -> None:
     stranger = JournalWorker(replicas.everywhere, worker_token, house.folder, "stranger", slots=8)
     crew.start(stranger.run())
     customers = Customers(replicas, {"sdk": {"folder": str(house.folder)}, "journal": {}})
+    try:
+        _stop_each_in_turn(replicas, customers, turns)
+    finally:
+        customers.stop()
+        crew.call(stranger.stop)
+    _judge_the_roll(replicas, customers)
+
+
+def _stop_each_in_turn(replicas: Replicas, customers: Customers, turns: int) -> None:
     customers.wait_for_more()
     for name in LETTERS * turns:
         leaving = replicas.processes[name]
@@ -99,9 +108,6 @@ def roll(house: House, crew: Crew, turns: int) -> None:
         customers.wait_for_more()
         replicas.start(name)
         customers.wait_for_more()
-    customers.stop()
-    crew.call(stranger.stop)
-    _judge_the_roll(replicas, customers)
 
 
 def _register(client: Client) -> None:
@@ -259,9 +265,11 @@ def quarrelling(house: House, crew: Crew) -> Iterator[Quarrel]:
     ]
     for worker in workers:
         crew.start(worker.run())
-    yield quarrel
-    for worker in workers:
-        crew.call(worker.stop)
+    try:
+        yield quarrel
+    finally:
+        for worker in workers:
+            crew.call(worker.stop)
 
 
 def quarrel_and_judge(house: House, crew: Crew, orders: int) -> None:

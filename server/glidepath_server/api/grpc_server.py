@@ -137,7 +137,7 @@ class Listeners:
         for each in self._services:
             if each.drain is not None:
                 each.drain()
-        self.streams.end(lambda stream: not stream.method.startswith(draining), _stopping)
+        self.streams.close(lambda stream: not stream.method.startswith(draining), _stopping)
         await asyncio.gather(*stopping)
         self._servers.clear()
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..core.errors import GlidepathError
 
@@ -21,11 +21,16 @@ class OpenStream:
     error: GlidepathError | None = None
 
 
+Which: TypeAlias = Callable[[OpenStream], bool]
+Why: TypeAlias = Callable[[], GlidepathError]
+
+
 class OpenStreams:
     """Every streaming RPC that runs in this process."""
 
     def __init__(self) -> None:
         self._streams: set[OpenStream] = set()
+        self._closed: tuple[Which, Why] | None = None
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -36,10 +41,12 @@ class OpenStreams:
 
     @asynccontextmanager
     async def hold(self, method: str, token_id: str) -> AsyncIterator[None]:
-        """Around the handler of one stream, in its task. Raises the error with which `end` ended it."""
+        """Around the handler of one stream, in its task. Raises the error with which `end` or `close` ended it."""
         task = asyncio.current_task()
         assert task is not None
         stream = OpenStream(method, token_id, task)
+        if self._closed is not None and self._closed[0](stream):
+            raise self._closed[1]()
         self._streams.add(stream)
         try:
             yield
@@ -52,7 +59,12 @@ class OpenStreams:
         finally:
             self._streams.discard(stream)
 
-    def end(self, which: Callable[[OpenStream], bool], error: Callable[[], GlidepathError]) -> list[OpenStream]:
+    def close(self, which: Which, error: Why) -> None:
+        """End those streams, and from now on those that begin: they were admitted a moment before."""
+        self._closed = which, error
+        self.end(which, error)
+
+    def end(self, which: Which, error: Why) -> list[OpenStream]:
         """End those streams with an error each; a stream is told once. Returns the ones told."""
         ended = [each for each in self._streams if each.error is None and which(each)]
         for each in ended:

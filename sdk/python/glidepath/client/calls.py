@@ -104,8 +104,9 @@ def pause_seconds(interruptions: int) -> float:
 
 
 def _is_cut(error: RpcError) -> bool:
-    """A lost connection, as gRPC and the proxies between report it."""
-    return error.code == "UNAVAILABLE" or (error.code in ("INTERNAL", "CANCELLED") and "RST_STREAM" in str(error))
+    """A lost connection, as gRPC and the proxies between report it. Nobody here cancels a stream that is being read:
+    CANCELLED is the word of a server whose time to stop was over."""
+    return error.code in ("UNAVAILABLE", "CANCELLED") or (error.code == "INTERNAL" and "RST_STREAM" in str(error))
 
 
 class Caller:

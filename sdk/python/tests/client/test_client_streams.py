@@ -87,6 +87,18 @@ def test_an_endless_early_end_is_unavailable(server: Any) -> None:
         client.wait("r")
 
 
+def test_a_stream_that_a_stopping_server_cancels_is_taken_up_again(server: Any) -> None:
+    def cancelled_once(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        if len(server.requests("WatchDagRun")) == 1:
+            context.abort(grpc.StatusCode.CANCELLED, "")
+        context.abort(grpc.StatusCode.NOT_FOUND, "it was asked again")
+        yield
+
+    server.on("WatchDagRun", cancelled_once)
+    with Client(server.address) as client, pytest.raises(NotFound, match="it was asked again"):
+        next(client.watch("r"))
+
+
 def test_an_error_that_is_no_cut_ends_the_watch(server: Any) -> None:
     server.on("WatchDagRun", lambda request, context: context.abort(grpc.StatusCode.NOT_FOUND, "no run 'r'"))
     with Client(server.address) as client, pytest.raises(NotFound, match="no run 'r'"):
