@@ -262,6 +262,20 @@ WRONG_CALLS = (
         "page_token: got '{token_start}', expected a token of the same method with the same filters",
     ),
     WrongCall(
+        "dead letters of an unknown DAG",
+        "ListDeadLetters",
+        {"dag_id": "chrun"},
+        Code.NOT_FOUND,
+        "there is no DAG 'chrun' in namespace 'default' (check the spelling)",
+    ),
+    WrongCall(
+        "a page token of runs for dead letters",
+        "ListDeadLetters",
+        {"page_token": "{token}"},
+        Code.INVALID_ARGUMENT,
+        "page_token: got '{token_start}', expected a token of the same method with the same filters",
+    ),
+    WrongCall(
         "task instances of an unknown run",
         "ListTaskInstances",
         {"dag_run_id": NOWHERE},
