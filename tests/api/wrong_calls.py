@@ -273,7 +273,7 @@ WRONG_CALLS = (
         "ListDeadLetters",
         {"page_token": "{token}"},
         Code.INVALID_ARGUMENT,
-        "page_token: got '{token_start}', expected a token of the same method with the same filters",
+        "page_token: got '{token_start}', expected next_page_token of the page before, unchanged",
     ),
     WrongCall(
         "task instances of an unknown run",
