@@ -257,7 +257,7 @@ def test_restarts_of_postgres_lose_nothing(own_fleet: Fleet, postgres: EmbeddedP
     figures(f"{times} restarts", ready=world.ready, write_acknowledged=world.written, result_accepted=world.accepted)
     assert len(world.ready) == 2 * times and max(world.ready) <= READY_SECONDS
     assert all(world.met(back) for back in world.backs)  # the load met each of them
-    facts = own_fleet.judge(watch, {"I5": 100, "I6": 100, "I7": 1, "I11": 20, "I12": 1, "I15": 1})
+    facts = own_fleet.judge(watch, {"I5": 50, "I6": 20, "I7": 1, "I11": 20, "I12": 1, "I15": 1})
     judge_runs(facts, acknowledged=sum(len(each.answered) for each in world.writers))
 
 

@@ -239,12 +239,12 @@ GUARDS = (
     ),
     Guard(
         "lock_limits: locks",
-        (sql("lock_limits", " for no key update"),),
+        (sql("lock_limits", "\nfor no key update"),),
         MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
     ),
     Guard(
         "lock_limits: apart from others that count",
-        (sql("lock_limits", " for no key update", " for key share"),),
+        (sql("lock_limits", "\nfor no key update", "\nfor key share"),),
         MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
     ),
     Guard(
