@@ -32,7 +32,7 @@ ALONE = ("hostile",)
 TIMEOUT_SECONDS = 900
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 # What a test ended as, the worst first.
-OUTCOMES = ("failed", "expected to fail", "passed")
+OUTCOMES = ("failed", "not run", "expected to fail", "passed")
 
 
 @dataclass
@@ -58,14 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     BUILD.mkdir(parents=True, exist_ok=True)
     for old in BUILD.glob("*"):
         old.unlink()
-    began, clock = datetime.now(UTC), time.monotonic()
+    began, clock, proved = datetime.now(UTC), time.monotonic(), commit()
     marks = yardsticks()
     codes = [
         prove(name, rooms, [*how, f"--hypothesis-seed={asked.seed}", *options])
         for name, rooms, how in (("together", TOGETHER, SIDE_BY_SIDE), ("alone", ALONE, ()))
     ]
     cases = [case for path in sorted(BUILD.glob("*.xml")) for case in cases_of(path)]
-    facts = Facts(began, time.monotonic() - clock, asked.seed, commit(), marks)
+    facts = Facts(began, time.monotonic() - clock, asked.seed, proved, marks)
     asked.report.write_text(report(facts, cases, ok=not any(codes)))
     print(f"prove: {asked.report} says what was proved and measured; parts that failed: {sum(map(bool, codes))}")
     return 1 if any(codes) else 0
@@ -114,13 +114,16 @@ def cases_of(path: Path) -> Iterator[Case]:
     for element in ElementTree.parse(path).getroot().iter("testcase"):
         properties = [(each.get("name", ""), each.get("value", "")) for each in element.iter("property")]
         file, name, seconds = element.get("file", "?/?"), element.get("name", "?"), float(element.get("time", 0))
-        yield Case(file, name, seconds, _outcome({child.tag for child in element}), properties)
+        yield Case(file, name, seconds, _outcome({child.tag: child.get("type", "") for child in element}), properties)
 
 
-def _outcome(children: set[str]) -> str:
-    if children & {"failure", "error"}:
+def _outcome(children: dict[str, str]) -> str:
+    """Of the elements of a test, with their types."""
+    if children.keys() & {"failure", "error"}:
         return "failed"
-    return "expected to fail" if "skipped" in children else "passed"
+    if "skipped" in children:
+        return "expected to fail" if children["skipped"] == "pytest.xfail" else "not run"
+    return "passed"
 
 
 # ---- the report, pure
