@@ -99,6 +99,13 @@ async def test_a_file_that_others_can_read_is_refused_with_the_command(api: Api,
     assert caught.value.hint == f"chmod 600 {path}"
 
 
+async def test_a_file_that_cannot_be_read_is_no_trouble_of_the_database(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "token").mkdir(mode=0o700)
+    with pytest.raises(StateConflict, match="cannot read a token"):
+        async with running(database_url, token_files={"admin": tmp_path / "token"}):
+            pass
+
+
 async def test_a_token_whose_file_cannot_be_written_is_not_made(api: Api, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way of a directory")
     with pytest.raises(StateConflict, match="cannot write a token"):

@@ -79,7 +79,10 @@ def _read(path: Path) -> str | None:
         return None
     if path.stat().st_mode & 0o077:
         raise StateConflict(f"{path} holds a token and can be read by others", hint=f"chmod 600 {path}")
-    return path.read_text().strip()
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateConflict(f"cannot read a token from {path}: {error}", hint="name another file") from error
 
 
 def _replace(waiting: Path, text: str) -> None:
