@@ -57,15 +57,16 @@ class StateDir:
     def forget_fetched(self) -> None:
         """What was fetched before the machine's last start is fetched again: nobody waits for it to be on the disk, so
         a loss of power may have left halves of it under names that promise the whole."""
-        started, file = BOOT_ID.read_text().strip(), self.path / "boot"
+        file = self.path / "boot"
         try:
+            started = BOOT_ID.read_text().strip()
             if file.is_file() and file.read_text(errors="replace").strip() == started:
                 return
-            for name in FETCHED:
-                shutil.rmtree(self.path / name, ignore_errors=True)
+            for name in FETCHED:  # all of it, before that is noted
+                _empty(self.path / name)
             file.write_text(started + "\n")  # cut short, it is no machine's start
         except OSError as error:
-            raise WorkerSettingsError(f"state_dir {self.path} cannot be used: {error.strerror}") from error
+            raise WorkerSettingsError(f"state_dir {self.path} cannot be used: {error}") from error
 
     def close(self) -> None:
         """Leave it to others."""
@@ -106,6 +107,15 @@ def _own_identity(folder: Path) -> str:
     except OSError as error:
         raise WorkerSettingsError(f"state_dir {folder} cannot be used: {error.strerror}") from error
     return identity
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in it; the folder itself may be a link to a larger disk."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _put(file: Path, text: str) -> None:

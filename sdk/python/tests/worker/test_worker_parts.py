@@ -197,6 +197,18 @@ class TestStateDir:
         with pytest.raises(WorkerSettingsError, match="file/state cannot be used: Not a directory"):
             claim("", tmp_path / "file" / "state")
 
+    def test_what_was_fetched_before_the_machine_started_is_forgotten_also_through_a_link(self, tmp_path: Path) -> None:
+        disk = tmp_path / "disk"
+        (disk / "halved").mkdir(parents=True)
+        (tmp_path / "sources").symlink_to(disk)
+        state = claim("", tmp_path)
+        state.forget_fetched()
+        assert (list(disk.iterdir()), (tmp_path / "sources").is_dir()) == ([], True)
+        (disk / "whole").mkdir()
+        state.forget_fetched()
+        assert [each.name for each in disk.iterdir()] == ["whole"]
+        state.close()
+
 
 class TestMasking:
     def test_names_say_what_is_secret(self) -> None:
