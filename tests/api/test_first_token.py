@@ -51,6 +51,18 @@ async def test_a_start_that_breaks_off_leaves_no_file_that_the_next_one_refuses(
         path.unlink()
 
 
+async def test_a_second_name_that_a_crash_left_is_removed_and_nobody_elses(api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    await ensure(api, path)
+    waiting = path.with_name("token.new")
+    waiting.hardlink_to(path)
+    assert not await ensure(api, path)
+    assert [each.name for each in tmp_path.iterdir()] == ["token"]
+    waiting.write_text("of somebody else")
+    assert not await ensure(api, path)
+    assert waiting.read_text() == "of somebody else"
+
+
 async def test_replicas_that_start_together_agree_on_a_token(api: Api, tmp_path: Path) -> None:
     made = await asyncio.gather(*(ensure(api, tmp_path / "token") for _ in range(4)))
     assert made.count(True) == 1

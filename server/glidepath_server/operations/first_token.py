@@ -30,6 +30,7 @@ async def ensure_token_file(pool: Pool, path: Path, *, name: str, role: str) -> 
     async with transaction(pool, "token_file") as connection:
         await identity.lock_first_tokens(connection)
         if await _is_published(connection, path):
+            await _write(_tidy, _waiting(path), path)
             return False
         if not await _waits(connection, _waiting(path)):
             made = await create_token(connection, name=name, namespace=ALL, role=role, expire_time=None, actor=ACTOR)
@@ -97,6 +98,12 @@ def _replace(waiting: Path, text: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _tidy(waiting: Path, path: Path) -> None:
+    """Remove the second name that a crash has left of the file."""
+    if waiting.exists() and waiting.samefile(path):
+        waiting.unlink()
 
 
 def _publish(waiting: Path, path: Path) -> None:

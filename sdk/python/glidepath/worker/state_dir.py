@@ -56,11 +56,12 @@ class StateDir:
 
     def forget_fetched(self) -> None:
         """What was fetched before the machine's last start is fetched again: nobody waits for it to be on the disk, so
-        a loss of power may have left halves of it under names that promise the whole."""
+        a loss of power may have left halves of it under names that promise the whole. A system that does not say when
+        it was started counts as started each time."""
         file = self.path / "boot"
         try:
-            started = BOOT_ID.read_text().strip()
-            if file.is_file() and file.read_text(errors="replace").strip() == started:
+            started = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+            if started and file.is_file() and file.read_text(errors="replace").strip() == started:
                 return
             for name in FETCHED:  # all of it, before that is noted
                 _empty(self.path / name)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from glidepath.errors import GlidepathError
+from glidepath.worker import state_dir
 from glidepath.worker.backoff import Backoff
 from glidepath.worker.body import NOTHING, OutputLimits, call
 from glidepath.worker.capture import LINE_CHARS_MAX, Capture
@@ -207,6 +208,17 @@ class TestStateDir:
         (disk / "whole").mkdir()
         state.forget_fetched()
         assert [each.name for each in disk.iterdir()] == ["whole"]
+        state.close()
+
+    def test_a_system_that_does_not_say_when_it_was_started_counts_as_started_each_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(state_dir, "BOOT_ID", tmp_path / "missing")
+        state = claim("", tmp_path)
+        for _ in range(2):
+            (tmp_path / "sources" / "perhaps-half").mkdir(parents=True)
+            state.forget_fetched()
+            assert not list((tmp_path / "sources").iterdir())
         state.close()
 
 
