@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -53,7 +53,11 @@ def test_many_episodes_keep_every_promise(batch: Batch, seed: int) -> None:
 
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
-def test_many_episodes_try_every_promise_with_every_kind_of_fault(batch: Batch) -> None:
+def test_many_episodes_try_every_promise_with_every_kind_of_fault(
+    batch: Batch, record_property: Callable[[str, object], None]
+) -> None:
     premises, kinds = batch.missing(LONG)
+    for line in batch.totals().splitlines():
+        record_property("of all episodes lived until then", line)
     assert not premises, f"these premises never occurred in seeds {LONG}: {premises}"
     assert not kinds, f"these kinds of fault never struck in seeds {LONG}: {kinds}"
