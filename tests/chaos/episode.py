@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from tests.chaos.crowd import Crowd
 from tests.chaos.harm import Harm, Undo
 from tests.chaos.plan import FAULT_SECONDS, SERVERS, WORKERS, Plan
-from tests.chaos.system import System, wait_until
+from tests.chaos.system import System
 from tests.checker import INVARIANTS, Report, Watch, check, read_facts
 from tests.checker.facts import Moment
+from tests.checker.tests.scenes import wait_until
 
 # From the end of the last fault until all is at rest. Alone it takes a few seconds: a lease, its verdict, what is left
 # of retries and timeouts. The rest is for a machine that has other things to do.

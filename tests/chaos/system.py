@@ -14,9 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from asyncio import StreamReader, StreamWriter, open_connection
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +30,7 @@ from tests.chaos.plan import CLIENTS, JOURNALLING, LEASE_SECONDS, PYTHONS, SERVE
 from tests.checker.journal_client import JournalClient
 from tests.checker.journals import note_fault
 from tests.checker.read_database import AWAY
+from tests.checker.tests.scenes import wait_until
 from tests.faults.fault_link import FaultLink
 from tests.faults.fault_relay import FaultRelay
 
@@ -44,15 +43,6 @@ SETTINGS = {"lease_ttl_seconds": LEASE_SECONDS, "heartbeat_interval_seconds": 0.
 MANNERS = {"twice": 0.1, "lost": 0.01, "stubborn": 0.5}
 # By what else than a fault of the plan a process may end: a replica that finds no Postgres at its start says so.
 NO_POSTGRES = 5
-
-
-def wait_until(true: Callable[[], bool], what: str, seconds: float = BOOT_SECONDS) -> None:
-    """Look again and again, up to a deadline: the other side is another process."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
 
 
 class Balancer(FaultLink):
@@ -116,14 +106,14 @@ class System:
             for name, address in zip(SERVERS, self.addresses, strict=True):
                 self._add_server(name, address)
             self.start(SERVERS[0])  # the first one writes the tokens
-            wait_until((self.folder / "worker").exists, "the worker's token")
+            wait_until((self.folder / "worker").exists, "the worker's token", BOOT_SECONDS)
             for name in SERVERS[1:]:
                 self.start(name)
             self._add_links()
             for name in WORKERS:
                 self._add_worker(name)
                 self.start(name)
-            wait_until(lambda: self.sessions() == set(WORKERS), "every worker has a session")
+            wait_until(lambda: self.sessions() == set(WORKERS), "every worker has a session", BOOT_SECONDS)
         except BaseException:
             self.close()
             raise

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,8 +26,10 @@ ACTOR = "first-admin"
 class Fleet(House):
     """A house whose workers and clients write down what they do, so that the checker can judge it."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, record: Callable[[str, object], None]) -> None:
+        """`record` keeps what is measured: it is for people, and no promise hangs on it."""
         super().__init__(database_url, folder)
+        self.record = record
         self.journals = folder / "journals"
 
     def journal_worker(self, identity: str, *, address: str = "", **options: object) -> subprocess.Popen[bytes]:
@@ -63,6 +65,12 @@ class Fleet(House):
         report = check(facts, expect=expect)
         assert report.ok, f"\n{report}"
         return facts
+
+    def figure(self, what: str, seconds: Iterable[float]) -> None:
+        """Record how long something took, each time that it was seen."""
+        found = sorted(seconds)
+        middle = found[len(found) // 2]
+        self.record(what, f"n {len(found)}, p50 {middle:.2f} s, max {found[-1]:.2f} s")
 
     def sessions(self, *states: str) -> dict[str, float]:
         """Identities of workers whose session is in one of these states, and when it ended (0: it has not)."""
@@ -106,10 +114,3 @@ def signal_all(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             pass
-
-
-def figures(name: str, **seconds: Iterable[float]) -> None:
-    """Print what was measured: it is for people, and no promise hangs on it."""
-    for what, values in seconds.items():
-        found = sorted(values)
-        print(f"{name}: {what}: n {len(found)}, p50 {found[len(found) // 2]:.2f} s, max {found[-1]:.2f} s")

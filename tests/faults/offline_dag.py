@@ -1,32 +1,16 @@
 """Tasks that write a ledger for the checker (see tests/checker/journals.py) and wait until they may end."""
 
-import json
 import os
 import time
 from pathlib import Path
+
+from ledger_note import note
 
 from glidepath import dag, task
 from glidepath.worker import current
 
 TURNS = 4000
 LARGE_BYTES = 100 * 1024  # more than travels inline, so it passes through the spool
-
-
-def note(folder: str, kind: str) -> None:
-    """Append a line to the ledger; appending is one write, whole or not at all."""
-    me = current()
-    line = {
-        "by": "task",
-        "kind": kind,
-        "name": "ledger",
-        "wall": time.time(),
-        "monotonic": time.monotonic(),
-        "key": [me.run_id, me.task_id, -1, me.attempt_number],
-        "pid": os.getpid(),
-    }
-    file = os.open(Path(folder, "task-ledger.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.write(file, (json.dumps(line) + "\n").encode())
-    os.close(file)
 
 
 def wait(folder: str, name: str) -> int:
@@ -62,7 +46,7 @@ def after(a: int, b: int, c: int, d: int, whole: bytes) -> list[int]:
     return [a, b, c, d, whole[0]]
 
 
-@dag(dag_id="offline")
+@dag(dag_id="offline", include=["ledger_note.py"])
 def offline(folder: str) -> None:
     held_by_name = [held.options(task_id=name)(folder, name) for name in "abcd"]
     after(*held_by_name, large(folder))

@@ -10,9 +10,7 @@ import asyncio
 import itertools
 import os
 import re
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +19,7 @@ import asyncpg
 import pytest
 from crash_world import Nurse, live_through
 from fault_world import House, any_alive, wait_until
+from fleet_world import own_postgres
 
 from glidepath_server.crash_points import TRANSACTIONS
 from glidepath_server.store.database import CONNECTION_ERRORS
@@ -37,13 +36,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[EmbeddedPostgres]:
     """A cluster that commits as in production; only a loss of power would cost it something."""
-    # Not under pytest's own directory, which only its user may enter: as root, Postgres runs as somebody else.
-    directory = Path(tempfile.mkdtemp(prefix="glidepath-test-"))
-    directory.chmod(0o711)
-    postgres = EmbeddedPostgres.start(directory, settings={"fsync": "off"})
-    yield postgres
-    postgres.stop()
-    shutil.rmtree(directory)
+    with own_postgres() as postgres:
+        yield postgres
 
 
 @pytest.fixture

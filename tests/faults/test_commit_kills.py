@@ -11,7 +11,6 @@ import random
 import signal
 import subprocess
 from collections import Counter, deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -124,13 +123,6 @@ class Ward:
         assert answers.keys() <= {"ACCEPTED", "DUPLICATE"} and answers.total() == len(TASKS), answers
         # That the blow fell where it was meant to.
         assert back if point in BEFORE_ASSIGNING else answers["DUPLICATE"], (point, rows, answers)
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    crew = Crew()
-    yield crew
-    crew.close()
 
 
 def live_through(house: House, crew: Crew, rounds: int) -> None:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from fault_world import House, attempts, children, finished, freeze, pass_seconds, thaw, wait_until
 
 from glidepath.client import Client
@@ -19,25 +14,6 @@ from glidepath_server.store.embedded import EmbeddedPostgres
 
 LEASE_SECONDS = 3.0
 FROZEN_SECONDS = 8.0
-
-
-@pytest.fixture
-def postgres() -> Iterator[EmbeddedPostgres]:
-    """A cluster that the test may kill. It commits as in production; only a loss of power would cost it something."""
-    # Not under pytest's own directory, which only its user may enter: as root, Postgres runs as somebody else.
-    directory = Path(tempfile.mkdtemp(prefix="glidepath-test-"))
-    directory.chmod(0o711)
-    postgres = EmbeddedPostgres.start(directory, settings={"fsync": "off"})
-    yield postgres
-    postgres.stop()
-    shutil.rmtree(directory)
-
-
-@pytest.fixture
-def own_house(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[House]:
-    house = House(postgres.url, tmp_path)
-    yield house
-    house.close()
 
 
 def test_a_killed_postgres_costs_no_attempt(own_house: House, postgres: EmbeddedPostgres) -> None:

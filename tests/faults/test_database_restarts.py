@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from uuid import uuid4
 import grpc
 import pytest
 from fault_world import children, free_address, pass_seconds, wait_until
-from fleet_world import Fleet, figures, own_postgres, signal_all
+from fleet_world import Fleet, signal_all
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from glidepath.client import Client
@@ -227,20 +227,6 @@ WAYS = list(WAYS_BY_NAME)
 
 
 # ---- the test
-@pytest.fixture
-def postgres() -> Iterator[EmbeddedPostgres]:
-    with own_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture
-def own_fleet(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Fleet]:
-    """On a cluster that the test may end."""
-    fleet = Fleet(postgres.url, tmp_path)
-    yield fleet
-    fleet.close()
-
-
 @pytest.mark.parametrize(
     "times",
     [
@@ -254,7 +240,9 @@ def test_restarts_of_postgres_lose_nothing(own_fleet: Fleet, postgres: EmbeddedP
     with Watch(own_fleet.database_url) as watch:
         world = Restarts(own_fleet, postgres, random.Random(seed))
         world.live(times)
-    figures(f"{times} restarts", ready=world.ready, write_acknowledged=world.written, result_accepted=world.accepted)
+    own_fleet.figure(f"ready after each of {times} restarts", world.ready)
+    own_fleet.figure("the load's next write acknowledged", world.written)
+    own_fleet.figure("the first result accepted", world.accepted)
     assert len(world.ready) == 2 * times and max(world.ready) <= READY_SECONDS
     assert all(world.met(back) for back in world.backs)  # the load met each of them
     facts = own_fleet.judge(watch, {"I5": 50, "I6": 20, "I7": 1, "I11": 20, "I12": 1, "I15": 1})

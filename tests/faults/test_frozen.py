@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 from fault_world import attempts, finished, free_address, freeze, pass_seconds, thaw, wait_until
-from fleet_world import ROOT, Fleet, figures, own_postgres, stands_still
+from fleet_world import ROOT, Fleet, stands_still
 
 from glidepath import load_dags
 from glidepath.client import Client
@@ -41,27 +39,6 @@ class Stall:
 
 
 WHOLE = [pytest.mark.prove, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def fleet(database_url: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(database_url, tmp_path)
-    yield fleet
-    fleet.close()
-
-
-@pytest.fixture
-def postgres() -> Iterator[EmbeddedPostgres]:
-    with own_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture
-def own_fleet(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Fleet]:
-    """On a cluster that the test may freeze."""
-    fleet = Fleet(postgres.url, tmp_path)
-    yield fleet
-    fleet.close()
 
 
 # ---- the database
@@ -133,7 +110,9 @@ class FrozenDatabase:
         found = [(each.attempt_number, each.state) for each in self.client.list_attempts(self.steady)]
         assert found == [(1, run_pb2.ATTEMPT_STATE_SUCCESS)] * (self.stall.tasks + 1)
         first = self.fleet.entries("verdict", word="ACCEPTED")[0]
-        figures("freeze of the database", first_accepted_result=[first.monotonic - self.thawed_monotonic])
+        self.fleet.figure(
+            "first accepted result after the database's freeze", [first.monotonic - self.thawed_monotonic]
+        )
 
     def judge_the_dead(self) -> None:
         """Once the judges were awake for a lease, and not long after it; nobody else was judged."""
@@ -142,7 +121,9 @@ class FrozenDatabase:
         assert set(lost) == set(DOOMED)
         earliest, latest = self.thawed_from + self.stall.lease, self.thawed_at + self.stall.lease + JUDGED_SECONDS
         assert all(earliest <= ended <= latest for ended in lost.values()), (earliest, lost, latest)
-        figures("freeze of the database", dead_judged=[ended - self.thawed_at for ended in lost.values()])
+        self.fleet.figure(
+            "the dead judged after the database's freeze", [ended - self.thawed_at for ended in lost.values()]
+        )
         self.fleet.journal_worker("heir", queue="doomed", slots=2)
         assert finished(self.client, self.lost).state == run_pb2.RUN_STATE_SUCCESS
         for name in DOOMED:
@@ -241,7 +222,7 @@ class FrozenReplica:
         begun = time.monotonic()
         self.fleet.let_go(*names)
         wait_until(lambda: all(map(self.ended, names)), "the others have accepted the results", self.stall.frozen)
-        figures("freeze of a replica", results_accepted=[time.monotonic() - begun])
+        self.fleet.figure("results accepted elsewhere in a replica's freeze", [time.monotonic() - begun])
 
     def wake(self) -> None:
         """When it has stood still for the whole time. It answers again, and its judge has been awake for a lease."""

@@ -48,13 +48,6 @@ def replicas(module_database_url: str, tmp_path_factory: pytest.TempPathFactory)
     replicas.assert_no_deadlock()
 
 
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    crew = Crew()
-    yield crew
-    crew.close()
-
-
 def hands_of(replicas: Replicas, crew: Crew, name: str) -> list[Hand]:
     """A worker for each replica."""
     token = (replicas.house.folder / "worker").read_text().strip()

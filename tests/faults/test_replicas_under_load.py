@@ -30,13 +30,6 @@ STOP_GRACE_SECONDS, STOPPED_SECONDS = 1.0, 15.0
 RUN_SECONDS = 60.0
 
 
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    crew = Crew()
-    yield crew
-    crew.close()
-
-
 # ---- a rolling restart
 class Customers:
     """Clients of the SDK that start runs and wait for their ends, one after the other, until told to stop."""
@@ -272,12 +265,13 @@ def quarrelling(house: House, crew: Crew) -> Iterator[Quarrel]:
             crew.call(worker.stop)
 
 
-def quarrel_and_judge(house: House, crew: Crew, orders: int) -> None:
+def quarrel_and_judge(house: House, crew: Crew, orders: int, record: Callable[[str, object], None]) -> None:
     with quarrelling(house, crew) as quarrel, Watch(house.database_url) as watch:
         with LockWaits(house) as waits:
             quarrel.wage(orders)
         quarrel.make_peace()
-    print(f"done {dict(quarrel.done)}, refused {dict(quarrel.refused)}, waits for locks seen {waits.seen}")
+    record(f"orders done in a quarrel of {orders}", dict(quarrel.done))
+    record("waits for locks seen", waits.seen)
     assert waits.seen, "nobody met anybody"
     assert all(quarrel.done[name] for name in quarrel.orders(quarrel.clients[0], random.Random())), quarrel.done
     facts = asyncio.run(read_facts(house.database_url, quarrel.journals, earlier=watch.moments))
@@ -289,14 +283,18 @@ def quarrel_and_judge(house: House, crew: Crew, orders: int) -> None:
     quarrel.replicas.assert_no_deadlock()
 
 
-def test_replicas_that_quarrel_over_the_same_runs_come_to_an_end(house: House, crew: Crew) -> None:
-    quarrel_and_judge(house, crew, 25)
+def test_replicas_that_quarrel_over_the_same_runs_come_to_an_end(
+    house: House, crew: Crew, record_property: Callable[[str, object], None]
+) -> None:
+    quarrel_and_judge(house, crew, 25, record_property)
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(600)
-def test_replicas_that_quarrel_for_long_come_to_an_end(house: House, crew: Crew) -> None:
-    quarrel_and_judge(house, crew, 400)
+def test_replicas_that_quarrel_for_long_come_to_an_end(
+    house: House, crew: Crew, record_property: Callable[[str, object], None]
+) -> None:
+    quarrel_and_judge(house, crew, 400, record_property)
 
 
 def test_a_deadlock_would_be_noticed(house: House) -> None:

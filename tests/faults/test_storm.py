@@ -10,15 +10,14 @@ import asyncio
 import signal
 import statistics
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fault_world import wait_until
 from fleet_world import Fleet
+from replica_world import Crew
 
 from glidepath.client import Client
 from glidepath_proto.run.v1 import run_pb2
@@ -32,47 +31,30 @@ MEMORY_MIB_MAX = 400
 LOOKS = 10
 # Leases as in production: a storm must be over before they end.
 LEASE = {"lease_ttl_seconds": 15, "heartbeat_interval_seconds": 5}
-RecordProperty = Callable[[str, object], None]
 
 
 class Crowd:
-    """So many stub workers with one slot each, on an event loop in a thread."""
+    """So many stub workers with one slot each, on the crew's loop."""
 
-    def __init__(self, fleet: Fleet, count: int) -> None:
-        token = (fleet.folder / "worker").read_text().strip()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="crowd")
-        self._thread.start()
-        self.workers = self._do(self._hire(fleet, token, count))
+    def __init__(self, fleet: Fleet, crew: Crew, count: int) -> None:
+        self._crew, self._token = crew, (fleet.folder / "worker").read_text().strip()
+        (self.workers,) = crew.do(self._hire(fleet, count))
 
-    async def _hire(self, fleet: Fleet, token: str, count: int) -> list[JournalWorker]:
+    async def _hire(self, fleet: Fleet, count: int) -> list[JournalWorker]:
         workers = [
-            JournalWorker(fleet.address, token, fleet.journals, f"crowd-{number}", slots=1, queues=["crowd"])
+            JournalWorker(fleet.address, self._token, fleet.journals, f"crowd-{number}", slots=1, queues=["crowd"])
             for number in range(count)
         ]
         self._lives = [asyncio.ensure_future(worker.run()) for worker in workers]
         return workers
 
-    def _do(self, deed: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(deed, self._loop).result(60)
-
     def close(self) -> None:
-        self._do(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._crew.do(self._end())
 
     async def _end(self) -> None:
         for worker in self.workers:
             worker.stop()
         await asyncio.gather(*self._lives)
-
-
-@pytest.fixture
-def fleet(database_url: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(database_url, tmp_path)
-    yield fleet
-    fleet.close()
 
 
 def start(fleet: Fleet, client: Client | None = None) -> tuple[subprocess.Popen[bytes], Client]:
@@ -113,14 +95,14 @@ def peak_mib(server: subprocess.Popen[bytes]) -> int:
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def storm(fleet: Fleet, count: int, record: RecordProperty) -> None:
+def storm(fleet: Fleet, crew: Crew, count: int) -> None:
     server, client = start(fleet)
     client.register(dag("crowded", [task(f"t{number}", queue_name="crowd", seconds=0.1) for number in range(count)]))
     client.register(dag("held", [task(f"t{number}", queue_name="crowd", seconds=60) for number in range(count)]))
     client.register(dag("honest", [task("one"), task("two", "one")]))
     fleet.journal_worker("honest", slots=4, queue="default")
     with Watch(fleet.database_url) as watch:
-        crowd = Crowd(fleet, count)
+        crowd = Crowd(fleet, crew, count)
         try:
             come_back(fleet, crowd, 1)
             assert finished_as(client, client.trigger("crowded").dag_run_id, run_pb2.RUN_STATE_SUCCESS)
@@ -142,10 +124,10 @@ def storm(fleet: Fleet, count: int, record: RecordProperty) -> None:
         finally:
             crowd.close()
     peak = peak_mib(server)
-    record(f"back_seconds_{count}_workers", round(back, 2))
-    record(f"peak_memory_mib_{count}_workers", peak)
-    record("honest_run_ms_calm", round(1000 * statistics.median(calm)))
-    record("honest_run_ms_in_the_storm", round(1000 * statistics.median(stormy)))
+    fleet.record(f"back_seconds_{count}_workers", round(back, 2))
+    fleet.record(f"peak_memory_mib_{count}_workers", peak)
+    fleet.record("honest_run_ms_calm", round(1000 * statistics.median(calm)))
+    fleet.record("honest_run_ms_in_the_storm", round(1000 * statistics.median(stormy)))
     assert back < BACK_SECONDS and peak < MEMORY_MIB_MAX
     ended = fleet.rows("select attempt_number, state, count(*) from task_attempt group by 1, 2 order by 2")
     assert [(row["attempt_number"], row["state"]) for row in ended] == [(1, "cancelled"), (1, "success")]
@@ -166,11 +148,11 @@ def finished_as(client: Client, run_id: str, state: int) -> bool:
     return bool(client.get_dag_run(run_id).state == state)
 
 
-def test_fifty_workers_come_back_at_once(fleet: Fleet, record_property: RecordProperty) -> None:
-    storm(fleet, 50, record_property)
+def test_fifty_workers_come_back_at_once(fleet: Fleet, crew: Crew) -> None:
+    storm(fleet, crew, 50)
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(400)
-def test_500_workers_come_back_at_once(fleet: Fleet, record_property: RecordProperty) -> None:
-    storm(fleet, 500, record_property)
+def test_500_workers_come_back_at_once(fleet: Fleet, crew: Crew) -> None:
+    storm(fleet, crew, 500)

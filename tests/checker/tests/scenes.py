@@ -49,12 +49,12 @@ def dag(dag_id: str, tasks: Sequence[dag_pb2.TaskSpec], **fields: Any) -> dag_pb
     return dag_pb2.DagSpec(dag_id=dag_id, tasks=tasks, **fields)
 
 
-def wait_until(true: Callable[[], bool], what: str) -> None:
+def wait_until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
     """Look again and again, up to a deadline: the other side is another process."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {WAIT_SECONDS:g} s: {what}")
+            raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(0.02)
 
 
