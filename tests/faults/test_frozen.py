@@ -147,7 +147,7 @@ class FrozenDatabase:
     "stall",
     [
         pytest.param(Stall(frozen=6, lease=3, interval=0.4), id="short"),
-        pytest.param(Stall(frozen=60, lease=15, interval=5, tasks=50), id="whole", marks=WHOLE),
+        pytest.param(Stall(frozen=60, lease=15, interval=4, tasks=50), id="whole", marks=WHOLE),
     ],
 )
 def test_a_frozen_database_judges_nobody_who_lives(own_fleet: Fleet, postgres: EmbeddedPostgres, stall: Stall) -> None:
@@ -248,7 +248,7 @@ class FrozenReplica:
 # Where it stands still when nobody stops it from outside: with an echo that it heard and has not written, so that its
 # worker's lease ends early; in a step that holds the locks of a run and of the session that is given the next task.
 RENEWING, STEPPING = "renewal.before_commit=stop@12", "report.before_commit=stop"
-BRIEF = Stall(frozen=8, lease=3, interval=1)
+BRIEF = Stall(frozen=8, lease=3, interval=0.8)
 
 
 @pytest.mark.prove
@@ -259,7 +259,7 @@ BRIEF = Stall(frozen=8, lease=3, interval=1)
         pytest.param(BRIEF, RENEWING, id="short-renewing"),
         pytest.param(BRIEF, STEPPING, id="short-stepping"),
         pytest.param(BRIEF, "", id="short"),
-        pytest.param(Stall(frozen=60, lease=15, interval=5), STEPPING, id="whole-stepping"),
+        pytest.param(Stall(frozen=60, lease=15, interval=4), STEPPING, id="whole-stepping"),
     ],
 )
 def test_a_frozen_replica_costs_no_attempt(fleet: Fleet, stall: Stall, how: str) -> None:

@@ -30,7 +30,7 @@ BACK_SECONDS = 30.0
 MEMORY_MIB_MAX = 400
 LOOKS = 10
 # Leases as in production: a storm must be over before they end.
-LEASE = {"lease_ttl_seconds": 15, "heartbeat_interval_seconds": 5}
+LEASE = {"lease_ttl_seconds": 15, "heartbeat_interval_seconds": 4}
 
 
 class Crowd:
