@@ -66,8 +66,8 @@ class Settings:
 
     # ---- workers
     lease_ttl_seconds: float = _setting(15.0, "life of a worker session's lease after a committed renewal", least=1)
-    # Under a third of the lease: a worker that leaves a silent server after two intervals has its lease still, also when
-    # the server fell silent with the last renewal unwritten.
+    # Under a third of the lease: a worker that leaves a silent server after two intervals has its lease still, also
+    # when the server fell silent with the last renewal unwritten.
     heartbeat_interval_seconds: float = _setting(4.0, "between two heartbeats of the server on a stream", least=0.1)
     accept_timeout_seconds: float = _setting(5.0, "an assignment not accepted by then is taken back", least=0.1)
     output_inline_bytes_max: int = _setting(64 * KIB, "larger outputs travel as artifacts", least=1)
