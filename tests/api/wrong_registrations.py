@@ -125,7 +125,8 @@ WRONG_CALLS = (
     ),
     _train(
         "a rule that is none",
-        "trigger_rule: got 17, expected one of all_success, all_done, one_failed, none_failed, always",
+        "trigger_rule: got 17, expected one of all_success, all_failed, all_done, all_skipped, one_success, "
+        "one_failed, one_done, none_failed, none_failed_min_one_success, none_skipped, always",
         trigger_rule=17,
     ),
     _dag(

@@ -82,17 +82,23 @@ def rule_says(rule: str, upstream: Iterable[str]) -> str:
     wait."""
     states = list(upstream)
     waits = any(state not in TASK_FINAL for state in states)
+    good, skipped = "success" in states, "skipped" in states
     bad = any(state in TASK_BAD for state in states)
-    if rule == "always":
-        return "released"
-    if rule == "one_failed":
-        return "released" if bad else "scheduled" if waits else "skipped"
-    if rule == "all_done":
-        return "scheduled" if waits else "released"
-    if rule not in ("all_success", "none_failed"):
+    # What decides at once; then what is said when all have ended.
+    says = {
+        "always": ("released", ""),
+        "all_success": ("upstream_failed" if bad else "", "skipped" if skipped else "released"),
+        "all_failed": ("skipped" if good or skipped else "", "released"),
+        "all_done": ("", "released"),
+        "all_skipped": ("skipped" if good or bad else "", "released"),
+        "one_success": ("released" if good else "", "upstream_failed" if bad else "skipped"),
+        "one_failed": ("released" if bad else "", "skipped"),
+        "one_done": ("released" if good or bad else "", "skipped"),
+        "none_failed": ("upstream_failed" if bad else "", "released"),
+        "none_failed_min_one_success": ("upstream_failed" if bad else "", "released" if good else "skipped"),
+        "none_skipped": ("skipped" if skipped else "", "released"),
+    }.get(rule)
+    if says is None:
         raise ValueError(f"trigger rule {rule!r} is not one that the checker knows")
-    if bad:
-        return "upstream_failed"
-    if waits:
-        return "scheduled"
-    return "skipped" if rule == "all_success" and "skipped" in states else "released"
+    at_once, at_last = says if states else ("released", "")
+    return at_once or ("scheduled" if waits else at_last)

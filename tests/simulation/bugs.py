@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATION, SERVER = "tests/simulation", "server/glidepath_server"
+RULE_TABLE = "tests/trigger_rule_table.py"
 _ASK = """
 import itertools, json, sys
 from tests.simulation.life import live
@@ -53,13 +54,26 @@ def _around(name: str, module: str, old: str, new: str) -> Bug:
 
 
 BUGS = (
-    _core("a task is released while one of its upstreams is open", "advance", "if still_open:", "if still_open > 1:"),
-    _core("a skipped upstream counts as a success", "advance", "if skipped and rule", "if False and rule"),
+    _core(
+        "a task is released while one of its upstreams is open", "trigger_rules", "if still_open:", "if still_open > 1:"
+    ),
+    _core(
+        "a skipped upstream counts as a success",
+        "trigger_rules",
+        "ALL_SUCCESS: Admission(((_BAD, _FAIL),), ((_SKIPPED, _SKIP),), _RUN)",
+        "ALL_SUCCESS: Admission(((_BAD, _FAIL),), (), _RUN)",
+    ),
     _core(
         "all_done does not wait",
-        "advance",
-        "if rule is TriggerRule.ALL_DONE:\n        return None if still_open",
-        "if rule is TriggerRule.ALL_DONE:\n        return None if still_open > 1",
+        "trigger_rules",
+        "    if still_open:\n",
+        "    if still_open > (rule is TriggerRule.ALL_DONE):\n",
+    ),
+    _core(
+        "one_success waits for all",
+        "trigger_rules",
+        "ONE_SUCCESS: Admission(((_GOOD, _RUN),), ((_BAD, _FAIL),), _SKIP)",
+        "ONE_SUCCESS: Admission((), ((_GOOD, _RUN), (_BAD, _FAIL)), _SKIP)",
     ),
     _core("upstream_failed does not spread", "advance", "            ended.append(task)\n", ""),
     _core(
@@ -169,6 +183,7 @@ def plant(bug: Bug, folder: Path) -> None:
     """A copy of the server and of the simulation with the bug in it. ValueError when its place is not there once."""
     for part in (SERVER, SIMULATION):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / RULE_TABLE, folder / RULE_TABLE)
     for edit in bug.edits:
         text = (folder / edit.file).read_text()
         if text.count(edit.old) != 1:

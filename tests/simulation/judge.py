@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from glidepath_server.core.advance import Release
 from glidepath_server.core.events import AttemptEnded, RunCancelled, RunTimedOut, TasksCancelled, TasksCleared
 from glidepath_server.core.failure import FailureKind
-from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.matching import Offer
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
+from glidepath_server.core.trigger_rules import TriggerRule
+from tests.trigger_rule_table import verdict
 
 from .rows import Database, Key, LiveRow, RunRow
 from .scenario import Plan
@@ -29,6 +30,7 @@ BAD = {S.FAILED, S.UPSTREAM_FAILED, S.CANCELLED}
 OUT = {S.RELEASED, S.RESTARTING}
 RUN_FINAL = {RunState.SUCCESS, RunState.FAILED, RunState.CANCELLED}
 TAKE_BACKS_MAX = 5
+_SAYS = {"run": S.RELEASED, "skip": S.SKIPPED, "fail": S.UPSTREAM_FAILED, "wait": None}
 
 
 class Broken(Exception):
@@ -286,22 +288,7 @@ class Judge:
 
 def rule_says(rule: TriggerRule, upstream: list[TaskState]) -> TaskState | None:
     """What a trigger rule makes of a scheduled task; None: it waits."""
-    bad, all_ended = any(each in BAD for each in upstream), all(each in FINAL for each in upstream)
-    match rule:
-        case TriggerRule.ALWAYS:
-            return S.RELEASED
-        case TriggerRule.ALL_DONE:
-            return S.RELEASED if all_ended else None
-        case TriggerRule.ONE_FAILED if not bad:
-            return S.SKIPPED if all_ended else None
-        case TriggerRule.ONE_FAILED:
-            return S.RELEASED
-    if bad:
-        return S.UPSTREAM_FAILED
-    if not all_ended:
-        return None
-    passes = rule is TriggerRule.NONE_FAILED or all(each is S.SUCCESS for each in upstream)
-    return S.RELEASED if passes else S.SKIPPED
+    return _SAYS[verdict(rule, [state.name.lower() for state in upstream])] if upstream else S.RELEASED
 
 
 def can_run(offer: Offer, plan: Plan, task: int) -> bool:

@@ -11,9 +11,10 @@ from glidepath_server.core.compile import compile_graph
 from glidepath_server.core.definition import DagSpec, Handler
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve
 from glidepath_server.core.failure import Failure, FailureKind
-from glidepath_server.core.graph import Graph, TriggerRule
+from glidepath_server.core.graph import Graph
 from glidepath_server.core.matching import Offer, TaskClass
 from glidepath_server.core.states import AttemptState
+from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import check_dag
 
 HANDLER = "test:task"

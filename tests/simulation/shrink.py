@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from glidepath_server.core.draft import DagDraft, PolicyDraft, TaskDraft
-from glidepath_server.core.graph import TriggerRule
+from glidepath_server.core.trigger_rules import TriggerRule
 
 from .life import Life, replay
 from .scenario import Scenario

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from glidepath_server.core import advance
-from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.states import TaskEvent
+from glidepath_server.core.trigger_rules import TriggerRule
 from tests.simulation.__main__ import report
 from tests.simulation.bugs import BUGS, Bug, found_by, plant
 from tests.simulation.life import Life, live, replay
@@ -59,9 +59,9 @@ def test_a_seed_is_one_life() -> None:
 def test_a_failing_life_is_shrunk_to_a_short_history(monkeypatch: pytest.MonkeyPatch) -> None:
     right = advance.admit
 
-    def hasty(rule: TriggerRule, still_open: int, bad: int, skipped: int) -> TaskEvent | None:
+    def hasty(rule: TriggerRule, still_open: int, good: int, bad: int, skipped: int) -> TaskEvent | None:
         """Does not wait for the last upstream."""
-        return right(rule, max(still_open - 1, 0), bad, skipped)
+        return right(rule, max(still_open - 1, 0), good, bad, skipped)
 
     monkeypatch.setattr(advance, "admit", hasty)
     life = _first_failure()

@@ -23,9 +23,11 @@ from glidepath_server.core.events import (
     Withdrawn,
 )
 from glidepath_server.core.failure import Failure, FailureKind
-from glidepath_server.core.graph import Graph, TriggerRule
+from glidepath_server.core.graph import Graph
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
+from glidepath_server.core.trigger_rules import TriggerRule
+from tests.trigger_rule_table import verdict
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 S, A = TaskState, AttemptState
@@ -53,14 +55,8 @@ def own_end(script: Script, policy: RetryPolicy) -> TaskState:
 
 def rule_end(rule: TriggerRule, before: Iterable[TaskState]) -> TaskState | None:
     """What a trigger rule makes of a task once all its upstreams have ended; None lets it run."""
-    ends = set(before)
-    if rule is TriggerRule.ONE_FAILED:
-        return None if ends & BAD else S.SKIPPED
-    if rule in (TriggerRule.ALWAYS, TriggerRule.ALL_DONE):
-        return None
-    if ends & BAD:
-        return S.UPSTREAM_FAILED
-    return S.SKIPPED if rule is TriggerRule.ALL_SUCCESS and S.SKIPPED in ends else None
+    states = [end.name.lower() for end in before]
+    return {"run": None, "skip": S.SKIPPED, "fail": S.UPSTREAM_FAILED}[verdict(rule, states)] if states else None
 
 
 def expected_ends(graph: Graph, scripts: Sequence[Script], fixed: Mapping[int, TaskState]) -> list[TaskState]:

@@ -22,9 +22,9 @@ from glidepath_server.core.draft import DagDraft, TaskDraft, resolve
 from glidepath_server.core.events import AttemptEnded, Event, RunCancelled, RunStarted, TasksCleared, Withdrawn
 from glidepath_server.core.explain import Facts, RunFacts, explain
 from glidepath_server.core.failure import Failure, FailureKind
-from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.run_view import RunRows, WaitingRow, task_instance_views
 from glidepath_server.core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent, TaskState
+from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import check_dag, warnings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -23,9 +23,9 @@ from glidepath_server.core.events import (
     TasksCleared,
 )
 from glidepath_server.core.failure import Failure
-from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import TASK_FINAL, AttemptState, RunIntent, RunState, TaskState
+from glidepath_server.core.trigger_rules import TriggerRule
 
 SEEDS = st.integers(0, 2**32 - 1)
 many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

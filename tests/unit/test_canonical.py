@@ -25,7 +25,7 @@ from glidepath_server.core.definition import (
     Template,
 )
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve
-from glidepath_server.core.graph import TriggerRule
+from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import check_dag
 
 SCHEMA = '{"type": "object", "properties": {"rate": {"type": "number", "default": 0.5}}}'

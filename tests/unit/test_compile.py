@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from glidepath_server.core.compile import compile_graph, find_cycle, topological_order
 from glidepath_server.core.definition import DagSpec, Handler, TaskSpec
-from glidepath_server.core.graph import TriggerRule
+from glidepath_server.core.trigger_rules import TriggerRule
 
 LONG = 20_000
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from glidepath_server.core.critical_path import AttemptTimes, critical_path
-from glidepath_server.core.graph import Graph, TriggerRule
+from glidepath_server.core.graph import Graph
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import TaskState
+from glidepath_server.core.trigger_rules import TriggerRule
 
 ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glidepath_server.core.explain import Explanation, Facts, LimitFacts, RunFacts, SessionFacts, Wait, explain
-from glidepath_server.core.graph import Graph, TriggerRule
+from glidepath_server.core.graph import Graph
 from glidepath_server.core.matching import Offer, TaskClass
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.run_view import (
@@ -25,6 +25,7 @@ from glidepath_server.core.run_view import (
     task_instance_views,
 )
 from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
+from glidepath_server.core.trigger_rules import TriggerRule
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 # load -> train -> report, check (all_done over load and train)
@@ -221,7 +222,7 @@ def test_a_view_shows_the_newest_attempt_only_while_it_counts() -> None:
     # Cleared after it had succeeded: the number goes on, the old times are gone.
     assert (train.state, train.attempt_number, train.end_time) == (ViewState.SCHEDULED, 1, None)
     assert (report.state, report.reason) == (ViewState.UPSTREAM_FAILED, "")
-    assert (check.state, check.reason) == (ViewState.SKIPPED, "its trigger rule did not hold")
+    assert (check.state, check.reason) == (ViewState.SKIPPED, "its trigger rule all_done did not hold")
 
 
 def test_a_released_task_without_rows_is_queued_and_a_deferred_one_says_so() -> None:

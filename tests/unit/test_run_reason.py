@@ -17,9 +17,10 @@ from glidepath_server.core.events import (
     TasksCancelled,
     TasksCleared,
 )
-from glidepath_server.core.graph import Graph, TriggerRule
+from glidepath_server.core.graph import Graph
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import RunState
+from glidepath_server.core.trigger_rules import TriggerRule
 
 
 def side_by_side(size: int) -> tuple[Graph, Board]:

@@ -20,7 +20,7 @@ from glidepath_server.core.definition import (
     Template,
 )
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, resolve
-from glidepath_server.core.graph import TriggerRule
+from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import (
     EDGES_MAX,
     TASKS_MAX,

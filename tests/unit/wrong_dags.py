@@ -24,8 +24,8 @@ from glidepath_server.core.definition import (
     Template,
 )
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
-from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.templates import KNOWN_NAMES
+from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.value_checks import ID_WORDS
 
 SCHEMA = '{"type": "object", "properties": {"rate": {"type": "number", "default": 0.1}, "model": {"type": "string"}}}'
@@ -84,7 +84,10 @@ def schema(why: str, value: Any, *violations: Said) -> WrongDag:
     return dag(why, *below, params_schema=text)
 
 
-RULES = "one of all_success, all_done, one_failed, none_failed, always"
+RULES = (
+    "one of all_success, all_failed, all_done, all_skipped, one_success, one_failed, one_done, none_failed, "
+    "none_failed_min_one_success, none_skipped, always"
+)
 OBJECT = "a JSON Schema (draft 2020-12) of type object"
 INLINE = IsolationMode.INLINE
 

@@ -26,8 +26,8 @@ from ..core.definition import (
 )
 from ..core.diff import Change, Difference
 from ..core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
-from ..core.graph import TriggerRule
 from ..core.retry import RetryPolicy
+from ..core.trigger_rules import TriggerRule
 from ..operations.register_dag_version import Registered
 from ..store.registry import Dag, Version
 from .convert_common import to_timestamp

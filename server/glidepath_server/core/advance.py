@@ -6,8 +6,7 @@ and it hands in an event only when the row that proves the event was deleted in 
 `advance` trusts its events: one that does not fit the board is a bug and raises IllegalTransition, which quarantines
 the run.
 
-Outcomes do not depend on the order in which upstreams end: a failed upstream decides at once (nothing later can mend
-it), a skipped one only when all have ended (a failure would outrank it).
+Outcomes do not depend on the order in which upstreams end (see trigger_rules.py).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from .events import (
     Withdrawn,
 )
 from .failure import Failure, FailureKind
-from .graph import Graph, TriggerRule
+from .graph import Graph
 from .retry import Budget, GiveUp, Retry, decide_retry
 from .states import (
     RUN_FINAL,
@@ -43,6 +42,7 @@ from .states import (
     next_run_state,
     next_task_state,
 )
+from .trigger_rules import TriggerRule, admit
 
 # Of the reason why a run does not succeed: how much is noted on the way, and how many tasks are named at its end.
 REASON_CHARACTERS_MAX = 1_500
@@ -114,23 +114,6 @@ class Effects:
             self.run_state, self.reason = later.run_state, later.reason
 
 
-def admit(rule: TriggerRule, still_open: int, bad: int, skipped: int) -> TaskEvent | None:
-    """What a trigger rule makes of the upstreams' ends so far: release, skip, upstream_fail, or None for wait."""
-    if rule is TriggerRule.ALWAYS:
-        return TaskEvent.RELEASE
-    if rule is TriggerRule.ONE_FAILED:
-        if bad:
-            return TaskEvent.RELEASE
-        return None if still_open else TaskEvent.SKIP
-    if rule is TriggerRule.ALL_DONE:
-        return None if still_open else TaskEvent.RELEASE
-    if bad:
-        return TaskEvent.UPSTREAM_FAIL
-    if still_open:
-        return None
-    return TaskEvent.SKIP if skipped and rule is TriggerRule.ALL_SUCCESS else TaskEvent.RELEASE
-
-
 def advance(graph: Graph, board: Board, events: Iterable[Event], now: datetime) -> Effects:
     """Apply `events` to `board` in place and return what follows. On an exception the board must be thrown away.
 
@@ -179,8 +162,9 @@ class _Step:
 
     def judge(self, task: int, ended: list[int]) -> None:
         """Ask the trigger rule of a scheduled task; a task that ends by it is appended to `ended`."""
-        tally = self.tally
-        verdict = admit(self.graph.rules[task], tally.open[task], tally.bad[task], tally.skipped[task])
+        still_open, bad, skipped = self.tally.open[task], self.tally.bad[task], self.tally.skipped[task]
+        good = len(self.graph.upstream[task]) - still_open - bad - skipped
+        verdict = admit(self.graph.rules[task], still_open, good, bad, skipped)
         if verdict is TaskEvent.RELEASE:
             self.release(task)
         elif verdict is not None:

@@ -28,9 +28,9 @@ from .definition import (
     TaskSpec,
     Template,
 )
-from .graph import TriggerRule
 from .json_text import from_json, to_json
 from .retry import RetryPolicy
+from .trigger_rules import TriggerRule
 
 FORMAT = 1
 """Of the text; it changes when a reader of today could not read the text."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from .board import BAD
-from .graph import Graph, TriggerRule
+from .graph import Graph
 from .states import TaskState
+from .trigger_rules import TriggerRule
 
 
 @dataclass(frozen=True, slots=True)

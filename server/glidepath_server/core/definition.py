@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .graph import TriggerRule
 from .retry import RetryPolicy
 from .templates import TemplateSyntaxError, output_of, template_names
+from .trigger_rules import TriggerRule
 
 JSON = "application/json"
 SHELL = "shell"

@@ -21,9 +21,9 @@ from .definition import (
     TaskSpec,
     input_sources,
 )
-from .graph import TriggerRule
 from .json_text import normalised_json
 from .retry import RetryPolicy
+from .trigger_rules import TriggerRule
 
 
 @dataclass(frozen=True, slots=True)

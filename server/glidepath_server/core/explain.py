@@ -18,10 +18,11 @@ from enum import StrEnum
 from typing import Any
 
 from .board import BAD, FINAL
-from .graph import Graph, TriggerRule
+from .graph import Graph
 from .matching import Offer, TaskClass, mismatch
 from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names
 from .states import RUN_FINAL, RunIntent, RunState, TaskState
+from .trigger_rules import TriggerRule
 from .value_checks import ID
 
 HOLDERS_SHOWN_MAX = 3

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from .retry import RetryPolicy
-
-
-class TriggerRule(StrEnum):
-    """How the end states of the upstream tasks admit a task (see registry/v1/dag.proto)."""
-
-    ALL_SUCCESS = "all_success"
-    ALL_DONE = "all_done"
-    ONE_FAILED = "one_failed"
-    NONE_FAILED = "none_failed"
-    ALWAYS = "always"
+from .trigger_rules import TriggerRule
 
 
 @dataclass(frozen=True, slots=True)

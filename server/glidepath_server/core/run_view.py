@@ -15,6 +15,7 @@ from typing import Any
 from .board import FINAL
 from .graph import Graph
 from .states import AttemptState, TaskState
+from .trigger_rules import SKIP_SPREADS
 
 UPSTREAMS_SHOWN_MAX = 3
 
@@ -208,7 +209,9 @@ def _why_without_attempt(graph: Graph, states: Sequence[int], task: int) -> str:
         return "; ".join(f"{graph.task_ids[i]}: {_BY_CODE[states[i]]}" for i in bad[:UPSTREAMS_SHOWN_MAX])
     if code == TaskState.SKIPPED:
         skipped = [index for index in upstream if states[index] == TaskState.SKIPPED]
-        return f"skipped upstream: {names(graph, skipped)}" if skipped else "its trigger rule did not hold"
+        if skipped and graph.rules[task] in SKIP_SPREADS:
+            return f"skipped upstream: {names(graph, skipped)}"
+        return f"its trigger rule {graph.rules[task].value} did not hold"
     return ""
 
 

@@ -31,10 +31,10 @@ from .definition import (
 )
 from .draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve_policy, upstream_of
 from .errors import Violation
-from .graph import TriggerRule
 from .json_text import normalised_json
 from .params_schema import check_params_schema, known_params
 from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
+from .trigger_rules import NEED_UPSTREAM, TriggerRule
 from .value_checks import (
     ID_WORDS,
     check_duration,
@@ -184,8 +184,9 @@ class _Check:
             yield from check_id(f"{at}.group_id", task.group_id)
         yield from _handler(f"{at}.handler", task)
         yield from check_enum(f"{at}.trigger_rule", task.trigger_rule, TriggerRule)
-        if task.trigger_rule is TriggerRule.ONE_FAILED and not upstream_of(task):
-            yield Violation(f"{at}.trigger_rule", "one_failed", "at least one upstream task, or another rule")
+        if task.trigger_rule in NEED_UPSTREAM and not upstream_of(task):
+            rule = TriggerRule(task.trigger_rule).value
+            yield Violation(f"{at}.trigger_rule", rule, "at least one upstream task, or another rule")
         yield from self.upstream(at, task)
         yield from self.inputs(at, task)
         yield from _policy(f"{at}.policy", task.policy)

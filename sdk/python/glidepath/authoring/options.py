@@ -14,14 +14,26 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from glidepath.errors import AuthoringError
 
 DurationLike = timedelta | float | int | str
 """Seconds, a timedelta, or text such as "90s", "5m", "1h30m", "2d"."""
 
-TriggerRule = Literal["all_success", "all_done", "one_failed", "none_failed", "always"]
+TriggerRule = Literal[
+    "all_success",
+    "all_failed",
+    "all_done",
+    "all_skipped",
+    "one_success",
+    "one_failed",
+    "one_done",
+    "none_failed",
+    "none_failed_min_one_success",
+    "none_skipped",
+    "always",
+]
 Isolation = Literal["process", "inline"]
 LeaseMode = Literal["hold", "exclusive"]
 
@@ -62,7 +74,7 @@ class NodeOptions(PolicyOptions, total=False):
     """What one task may set besides."""
 
     trigger_rule: TriggerRule
-    """How the end states of the upstream tasks admit this one; "all_success" unless given."""
+    """How the ends of the upstream tasks admit this one; "all_success" unless given."""
     description: str
 
 
@@ -240,6 +252,6 @@ _POLICY: dict[str, _Parser] = {
 }
 _TASK: dict[str, _Parser] = {
     "task_id": _text,
-    "trigger_rule": _one_of("all_success", "all_done", "one_failed", "none_failed", "always"),
+    "trigger_rule": _one_of(*get_args(TriggerRule)),
     "description": _text,
 }

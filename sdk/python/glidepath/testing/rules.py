@@ -16,20 +16,25 @@ Verdict = Literal["release", "skip", "upstream_fail"]
 DELAY_MAX_DEFAULT = timedelta(hours=1)
 
 
-def admit(rule: str, still_open: int, bad: int, skipped: int) -> Verdict | None:
+def admit(rule: str, still_open: int, good: int, bad: int, skipped: int) -> Verdict | None:
     """What a trigger rule makes of the upstreams so far; None waits. `bad` counts failed and upstream_failed."""
-    match rule:
-        case "always":
-            return "release"
-        case "one_failed":
-            return "release" if bad else (None if still_open else "skip")
-        case "all_done":
-            return None if still_open else "release"
-    if bad:
-        return "upstream_fail"
-    if still_open:
-        return None
-    return "skip" if skipped and rule == "all_success" else "release"
+    if rule == "always":
+        return "release"
+    # Which of the ends seen decide at once, and what is decided when all have ended.
+    verdicts: Mapping[str, tuple[Verdict | None, Verdict]] = {
+        "all_success": ("upstream_fail" if bad else None, "skip" if skipped else "release"),
+        "all_failed": ("skip" if good or skipped else None, "release"),
+        "all_done": (None, "release"),
+        "all_skipped": ("skip" if good or bad else None, "release"),
+        "one_success": ("release" if good else None, "upstream_fail" if bad else "skip"),
+        "one_failed": ("release" if bad else None, "skip"),
+        "one_done": ("release" if good or bad else None, "skip"),
+        "none_failed": ("upstream_fail" if bad else None, "release"),
+        "none_failed_min_one_success": ("upstream_fail" if bad else None, "release" if good else "skip"),
+        "none_skipped": ("skip" if skipped else None, "release"),
+    }
+    at_once, at_last = verdicts[rule]
+    return at_once or (None if still_open else at_last)
 
 
 def retry_delay(options: Mapping[str, Any], failure: FailureSeen, tries: int) -> timedelta | None:

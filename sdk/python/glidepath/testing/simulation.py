@@ -131,7 +131,8 @@ class _Simulation:
             return False
         ends = self._ends[node.task_id]
         rule = self._options[node.task_id].get("trigger_rule", "all_success")
-        match admit(rule, self._open[node.task_id], sum(ends[state] for state in _BAD), ends["skipped"]):
+        bad = sum(ends[state] for state in _BAD)
+        match admit(rule, self._open[node.task_id], ends["success"], bad, ends["skipped"]):
             case "release":
                 self._released.add(node.task_id)
                 self._at(self._now, node, lambda: self._start(node))

@@ -13,10 +13,10 @@ from glidepath.testing.rules import admit, retry_delay
 from glidepath.worker import Defer, Fail, Retry, Skip, current
 from glidepath_server.core.advance import admit as server_admit
 from glidepath_server.core.failure import Failure, FailureKind
-from glidepath_server.core.graph import TriggerRule
 from glidepath_server.core.retry import Retry as ServerRetry
 from glidepath_server.core.retry import RetryPolicy, decide_retry
 from glidepath_server.core.states import TaskEvent
+from glidepath_server.core.trigger_rules import TriggerRule
 
 START = datetime(2026, 3, 5, 6, tzinfo=UTC)
 
@@ -303,9 +303,8 @@ _VERDICTS = {TaskEvent.RELEASE: "release", TaskEvent.SKIP: "skip", TaskEvent.UPS
 
 @pytest.mark.parametrize("rule", list(TriggerRule), ids=lambda rule: str(rule.value))
 def test_trigger_rules_are_the_servers(rule: TriggerRule) -> None:
-    for still_open, bad, skipped in itertools.product(range(3), repeat=3):
-        expected = _VERDICTS[server_admit(rule, still_open, bad, skipped)]
-        assert admit(rule.value, still_open, bad, skipped) == expected, (still_open, bad, skipped)
+    for counts in itertools.product(range(3), repeat=4):
+        assert admit(rule.value, *counts) == _VERDICTS[server_admit(rule, *counts)], counts
 
 
 def test_retry_delays_are_the_servers() -> None:

@@ -16,6 +16,12 @@ class TriggerRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIGGER_RULE_ONE_FAILED: _ClassVar[TriggerRule]
     TRIGGER_RULE_NONE_FAILED: _ClassVar[TriggerRule]
     TRIGGER_RULE_ALWAYS: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ALL_FAILED: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ALL_SKIPPED: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ONE_SUCCESS: _ClassVar[TriggerRule]
+    TRIGGER_RULE_ONE_DONE: _ClassVar[TriggerRule]
+    TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS: _ClassVar[TriggerRule]
+    TRIGGER_RULE_NONE_SKIPPED: _ClassVar[TriggerRule]
 
 class IsolationMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -34,6 +40,12 @@ TRIGGER_RULE_ALL_DONE: TriggerRule
 TRIGGER_RULE_ONE_FAILED: TriggerRule
 TRIGGER_RULE_NONE_FAILED: TriggerRule
 TRIGGER_RULE_ALWAYS: TriggerRule
+TRIGGER_RULE_ALL_FAILED: TriggerRule
+TRIGGER_RULE_ALL_SKIPPED: TriggerRule
+TRIGGER_RULE_ONE_SUCCESS: TriggerRule
+TRIGGER_RULE_ONE_DONE: TriggerRule
+TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS: TriggerRule
+TRIGGER_RULE_NONE_SKIPPED: TriggerRule
 ISOLATION_MODE_UNSPECIFIED: IsolationMode
 ISOLATION_MODE_PROCESS: IsolationMode
 ISOLATION_MODE_INLINE: IsolationMode

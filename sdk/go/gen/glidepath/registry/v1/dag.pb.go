@@ -26,7 +26,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// How the end states of the upstream tasks admit this one.
+// How the ends of the upstream tasks admit this one. An upstream ends well (success), badly (failed, upstream_failed,
+// cancelled) or skipped. What a rule says does not depend on the order of the ends.
 type TriggerRule int32
 
 const (
@@ -36,31 +37,56 @@ const (
 	TriggerRule_TRIGGER_RULE_ALL_SUCCESS TriggerRule = 1
 	// Every upstream has ended, however.
 	TriggerRule_TRIGGER_RULE_ALL_DONE TriggerRule = 2
-	// At least one upstream failed (or upstream_failed); does not wait for the rest.
+	// At least one upstream ended badly; does not wait for the rest. When all ended otherwise, this task is skipped.
 	TriggerRule_TRIGGER_RULE_ONE_FAILED TriggerRule = 3
-	// Every upstream ended, none failed: success and skipped both admit.
+	// Every upstream ended, none badly: success and skipped both admit.
 	TriggerRule_TRIGGER_RULE_NONE_FAILED TriggerRule = 4
 	// Starts with the run, whatever the upstreams do.
 	TriggerRule_TRIGGER_RULE_ALWAYS TriggerRule = 5
+	// Every upstream ended badly; one that ended otherwise skips this task.
+	TriggerRule_TRIGGER_RULE_ALL_FAILED TriggerRule = 6
+	// Every upstream was skipped; one that was not skips this task.
+	TriggerRule_TRIGGER_RULE_ALL_SKIPPED TriggerRule = 7
+	// At least one upstream succeeded; does not wait for the rest. When none did, this task is upstream_failed if one
+	// ended badly, else skipped.
+	TriggerRule_TRIGGER_RULE_ONE_SUCCESS TriggerRule = 8
+	// At least one upstream ended, well or badly; does not wait for the rest. When all were skipped, so is this task.
+	TriggerRule_TRIGGER_RULE_ONE_DONE TriggerRule = 9
+	// Every upstream ended, none badly, at least one well; when all were skipped, so is this task.
+	TriggerRule_TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS TriggerRule = 10
+	// Every upstream ended, well or badly; a skipped upstream skips this task.
+	TriggerRule_TRIGGER_RULE_NONE_SKIPPED TriggerRule = 11
 )
 
 // Enum value maps for TriggerRule.
 var (
 	TriggerRule_name = map[int32]string{
-		0: "TRIGGER_RULE_UNSPECIFIED",
-		1: "TRIGGER_RULE_ALL_SUCCESS",
-		2: "TRIGGER_RULE_ALL_DONE",
-		3: "TRIGGER_RULE_ONE_FAILED",
-		4: "TRIGGER_RULE_NONE_FAILED",
-		5: "TRIGGER_RULE_ALWAYS",
+		0:  "TRIGGER_RULE_UNSPECIFIED",
+		1:  "TRIGGER_RULE_ALL_SUCCESS",
+		2:  "TRIGGER_RULE_ALL_DONE",
+		3:  "TRIGGER_RULE_ONE_FAILED",
+		4:  "TRIGGER_RULE_NONE_FAILED",
+		5:  "TRIGGER_RULE_ALWAYS",
+		6:  "TRIGGER_RULE_ALL_FAILED",
+		7:  "TRIGGER_RULE_ALL_SKIPPED",
+		8:  "TRIGGER_RULE_ONE_SUCCESS",
+		9:  "TRIGGER_RULE_ONE_DONE",
+		10: "TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS",
+		11: "TRIGGER_RULE_NONE_SKIPPED",
 	}
 	TriggerRule_value = map[string]int32{
-		"TRIGGER_RULE_UNSPECIFIED": 0,
-		"TRIGGER_RULE_ALL_SUCCESS": 1,
-		"TRIGGER_RULE_ALL_DONE":    2,
-		"TRIGGER_RULE_ONE_FAILED":  3,
-		"TRIGGER_RULE_NONE_FAILED": 4,
-		"TRIGGER_RULE_ALWAYS":      5,
+		"TRIGGER_RULE_UNSPECIFIED":                 0,
+		"TRIGGER_RULE_ALL_SUCCESS":                 1,
+		"TRIGGER_RULE_ALL_DONE":                    2,
+		"TRIGGER_RULE_ONE_FAILED":                  3,
+		"TRIGGER_RULE_NONE_FAILED":                 4,
+		"TRIGGER_RULE_ALWAYS":                      5,
+		"TRIGGER_RULE_ALL_FAILED":                  6,
+		"TRIGGER_RULE_ALL_SKIPPED":                 7,
+		"TRIGGER_RULE_ONE_SUCCESS":                 8,
+		"TRIGGER_RULE_ONE_DONE":                    9,
+		"TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS": 10,
+		"TRIGGER_RULE_NONE_SKIPPED":                11,
 	}
 )
 
@@ -1036,14 +1062,21 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\f_retries_maxB\n" +
 	"\n" +
 	"\b_backoffB\r\n" +
-	"\v_losses_max*\xb8\x01\n" +
+	"\v_losses_max*\xf9\x02\n" +
 	"\vTriggerRule\x12\x1c\n" +
 	"\x18TRIGGER_RULE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18TRIGGER_RULE_ALL_SUCCESS\x10\x01\x12\x19\n" +
 	"\x15TRIGGER_RULE_ALL_DONE\x10\x02\x12\x1b\n" +
 	"\x17TRIGGER_RULE_ONE_FAILED\x10\x03\x12\x1c\n" +
 	"\x18TRIGGER_RULE_NONE_FAILED\x10\x04\x12\x17\n" +
-	"\x13TRIGGER_RULE_ALWAYS\x10\x05*f\n" +
+	"\x13TRIGGER_RULE_ALWAYS\x10\x05\x12\x1b\n" +
+	"\x17TRIGGER_RULE_ALL_FAILED\x10\x06\x12\x1c\n" +
+	"\x18TRIGGER_RULE_ALL_SKIPPED\x10\a\x12\x1c\n" +
+	"\x18TRIGGER_RULE_ONE_SUCCESS\x10\b\x12\x19\n" +
+	"\x15TRIGGER_RULE_ONE_DONE\x10\t\x12,\n" +
+	"(TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS\x10\n" +
+	"\x12\x1d\n" +
+	"\x19TRIGGER_RULE_NONE_SKIPPED\x10\v*f\n" +
 	"\rIsolationMode\x12\x1e\n" +
 	"\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ISOLATION_MODE_PROCESS\x10\x01\x12\x19\n" +
