@@ -124,6 +124,15 @@ WRONG_CALLS = (
         tasks=[task("a", trigger_rule="TRIGGER_RULE_ONE_FAILED")],
     ),
     _train(
+        "a teardown with a trigger rule",
+        "trigger_rule: got one_done, expected none: a teardown runs when all before it has ended",
+        role="TASK_ROLE_TEARDOWN",
+        trigger_rule="TRIGGER_RULE_ONE_DONE",
+    ),
+    _train(
+        "a role that is none", "role: got 17, expected one of work, branch, short_circuit, setup, teardown", role=17
+    ),
+    _train(
         "a rule that is none",
         "trigger_rule: got 17, expected one of all_success, all_failed, all_done, all_skipped, one_success, "
         "one_failed, one_done, none_failed, none_failed_min_one_success, none_skipped, always",

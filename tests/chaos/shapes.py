@@ -27,11 +27,12 @@ class Shape:
     tasks_active_max: int | None = None
     run_timeout_seconds: float | None = None
     poison: bool = False
+    fail_fast: bool = False
 
     def spec(self, dag_id: str, version: str) -> dag_pb2.DagSpec:
         """The DAG whose handlers have this version. Only for what journalling workers run."""
         assert self.make is not None
-        spec = dag(dag_id, self.make(version))
+        spec = dag(dag_id, self.make(version), fail_fast=self.fail_fast)
         for name in ("runs_active_max", "tasks_active_max"):
             if getattr(self, name) is not None:
                 setattr(spec, name, getattr(self, name))
@@ -95,6 +96,34 @@ def _capped(version: str) -> list[dag_pb2.TaskSpec]:
     return [task(f"c{n}", seconds=0.15, version=version) for n in range(4)]
 
 
+def _steered(version: str) -> list[dag_pb2.TaskSpec]:
+    """A branch, a short circuit, and a failure between a setup and its teardown."""
+    return [
+        task("choose", role="BRANCH", returns="left", seconds=0.1, version=version, retries=1, fails=1),
+        task("left", "choose", seconds=0.1, version=version),
+        task("right", "choose", version=version),
+        task("join", "left", "right", rule="ONE_SUCCESS", version=version),
+        task("enough", role="SHORT_CIRCUIT", returns=False, seconds=0.2, version=version),
+        task("never", "enough", "join", rule="ONE_SUCCESS", version=version),
+        task("create", role="SETUP", version=version),
+        task("breaks", "create", fails=1, version=version),
+        task("delete", "create", "breaks", role="TEARDOWN", version=version),
+    ]
+
+
+def _clustered(version: str) -> list[dag_pb2.TaskSpec]:
+    grace = _seconds(GRACE_SECONDS)
+    return [
+        task("create", role="SETUP", version=version),
+        task("hold", "create", seconds=FOREVER, version=version, cancel_grace=grace),
+        task("delete", "create", "hold", role="TEARDOWN", version=version),
+    ]
+
+
+def _fast(version: str) -> list[dag_pb2.TaskSpec]:
+    return [*_clustered(version), task("breaks", "create", seconds=0.2, fails=1, version=version)]
+
+
 def _alone(version: str) -> list[dag_pb2.TaskSpec]:
     grace = _seconds(GRACE_SECONDS)
     mode = dag_pb2.LEASE_MODE_EXCLUSIVE
@@ -119,6 +148,9 @@ SHAPES = {
     "rerun": Shape(4, 2, _clearable, "rerun"),
     "pooled": Shape(4, 3, _pooled),
     "capped": Shape(4, 2, _capped, runs_active_max=2, tasks_active_max=3),
+    "steered": Shape(9, 2, _steered, "rerun"),
+    "clustered": Shape(3, 2, _clustered, "cancel run"),
+    "fast": Shape(4, 1, _fast, fail_fast=True),
     "alone": Shape(2, 2, _alone),
     "renewed": Shape(5, 4, _long_chain, "register"),
     "ledger": Shape(4, 5, None),

@@ -51,6 +51,8 @@ class Task:
     pool_slots: int = 1
     handler_name: str = "handler"
     handler_version: str = ""
+    role: str = "work"
+    group: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,7 @@ class Version:
     content_hash: str = ""
     spec_hash: str = ""
     run_timeout_seconds: float | None = None
+    fail_fast: bool = False
 
     @cached_property
     def _by_id(self) -> dict[str, Task]:
@@ -125,6 +128,10 @@ class Attempt:
     transaction: int = 0
     cancel_requested_time: datetime | None = None
     has_output: bool = False
+    choice: str | None = None
+    """The output of a branch or short circuit, as JSON."""
+    without_choice: bool = False
+    """A branch whose output named nothing that it could follow."""
 
     def __str__(self) -> str:
         return f"attempt {self.key} is {self.state} in session {self.session_id[-8:]}"

@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import grpc
 
+from glidepath_proto.common.v1 import payload_pb2
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
@@ -64,6 +65,8 @@ class Body:
     fails: int = 0
     """So many attempts fail, by their number, before one ends as `ends` says."""
     ends: str = "success"
+    returns: object = None
+    """Output of a success; none for None."""
 
     @staticmethod
     def of(assignment: task_pb2.Assignment) -> Body:
@@ -75,13 +78,15 @@ class Body:
         return "failed" if attempt_number <= self.fails else self.ends
 
 
-def result_of(token: bytes, outcome: str) -> task_pb2.AttemptResult:
+def result_of(token: bytes, outcome: str, returns: object = None) -> task_pb2.AttemptResult:
     """A result as the wire has it; `outcome` in the words of docs/states.md."""
     result = task_pb2.AttemptResult(task_token=token)
     if outcome == "failed":
         result.failed.message = "the body says so"
     else:
         getattr(result, outcome).SetInParent()
+        if outcome == "success" and returns is not None:
+            result.success.output.MergeFrom(payload_pb2.Payload(data=json.dumps(returns).encode()))
     return result
 
 
@@ -93,6 +98,7 @@ class Held:
     exclusive: bool = False
     body: asyncio.Task[None] | None = None
     outcome: str = ""
+    returns: object = None
     permit: asyncio.Event = field(default_factory=asyncio.Event)
     told: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the body has to end before its time."""
@@ -333,7 +339,7 @@ class JournalWorker:
         if self.chance.random() < self.manners.late:
             await asyncio.sleep(self.manners.late_seconds)
         held.again = self.chance.random() < self.manners.twice
-        held.outcome = outcome
+        held.outcome, held.returns = outcome, body.returns
         self._report(token)
 
     def _report(self, token: bytes) -> None:
@@ -341,7 +347,7 @@ class JournalWorker:
         if held is None:
             return
         self._note("reported", held.key, word=held.outcome)
-        self._out.results.append(result_of(token, held.outcome))
+        self._out.results.append(result_of(token, held.outcome, held.returns))
         self._waiting.set()
 
     def _cancelled(self, token: bytes) -> None:

@@ -38,6 +38,7 @@ from tests.checker.facts import (
     Version,
 )
 from tests.checker.journals import Journals, read_journals
+from tests.checker.steering import BRANCHING
 
 # The bytes of a board, as schema.sql and dag_run_event keep them.
 TASK_STATES = {
@@ -57,8 +58,14 @@ from dag_run_event order by xmin::text::bigint, dag_run_id, revision"""
 _HAS_OUTPUT = """
 exists (select from task_output o where (o.dag_run_id, o.task_index, o.map_index, o.attempt_number)
         = (a.dag_run_id, a.task_index, a.map_index, a.attempt_number)) as has_output"""
+# Enough for what a branch chooses.
+_SMALL_OUTPUT = """
+(select o.body from task_output o where octet_length(o.body) <= 2000 and
+        (o.dag_run_id, o.task_index, o.map_index, o.attempt_number)
+        = (a.dag_run_id, a.task_index, a.map_index, a.attempt_number)) as small_output"""
 _ENDED = f"""
-select a.*, a.xmin::text::bigint as transaction, {_HAS_OUTPUT} from task_attempt a order by a.xmin::text::bigint"""
+select a.*, a.xmin::text::bigint as transaction, {_HAS_OUTPUT}, {_SMALL_OUTPUT}
+from task_attempt a order by a.xmin::text::bigint"""
 # Runs that a moment is about.
 _OPEN = """r.state in ('queued', 'running')
  or r.dag_run_id in (select dag_run_id from task_queue union all select dag_run_id from live_attempt
@@ -144,24 +151,24 @@ class _Reader:
         self.runs: list[Any] = []
         self.only = only
         self.versions: list[Version] = []
-        self.names: dict[UUID, tuple[str, ...]] = {}
+        self.tasks: dict[UUID, tuple[Task, ...]] = {}
 
     async def learn_versions(self) -> None:
         self.versions = [
             _version(row) for row in await self._fetch("select * from dag_version order by dag_version_id")
         ]
-        ids = {each.version_id: tuple(task.task_id for task in each.tasks) for each in self.versions}
+        tasks = {each.version_id: each.tasks for each in self.versions}
         self.runs = await self._fetch(f"select r.* from dag_run r where {self.only} order by r.dag_run_id")
         for row in self.runs:
-            self.names[row["dag_run_id"]] = ids.get(row["dag_version_id"], ())
+            self.tasks[row["dag_run_id"]] = tasks.get(row["dag_version_id"], ())
 
     async def _fetch(self, query: str) -> list[Any]:
         return await self.connection.fetch(query)
 
     def _task(self, run_id: UUID, index: int) -> str:
         """A task's name; its index where nothing says what that means."""
-        names = self.names.get(run_id, ())
-        return names[index] if 0 <= index < len(names) else f"task {index}"
+        tasks = self.tasks.get(run_id, ())
+        return tasks[index].task_id if 0 <= index < len(tasks) else f"task {index}"
 
     def _key(self, row: Any) -> AttemptKey:
         return AttemptKey(
@@ -186,7 +193,7 @@ class _Reader:
         )
 
     def _run(self, row: Any) -> Run:
-        size = len(self.names.get(row["dag_run_id"], ()))
+        size = len(self.tasks.get(row["dag_run_id"], ()))
         return Run(
             run_id=str(row["dag_run_id"]),
             version_id=row["dag_version_id"],
@@ -219,7 +226,16 @@ class _Reader:
             transaction=row.get("transaction", 0),
             cancel_requested_time=row.get("cancel_requested_time"),
             has_output=row["has_output"],
+            choice=self._choice(row),
+            without_choice=json.loads(row.get("failure") or "{}").get("type") == "NoChoice",
         )
+
+    def _choice(self, row: Any) -> str | None:
+        """What a branch or short circuit said that succeeded."""
+        tasks, index = self.tasks.get(row["dag_run_id"], ()), row["task_index"]
+        if row.get("state") != "success" or index >= len(tasks) or tasks[index].role not in BRANCHING:
+            return None
+        return None if row["small_output"] is None else bytes(row["small_output"]).decode()
 
     # ---- what stays
     async def history(self) -> dict[str, Any]:
@@ -264,14 +280,16 @@ def _states(codes: Iterable[int]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=10_000)
-def _spec(text: str) -> tuple[tuple[Task, ...], float | None, str]:
-    """Tasks, timeout of the run, and hash of a stored definition."""
+def _spec(text: str) -> tuple[tuple[Task, ...], float | None, bool, str]:
+    """Tasks, timeout of the run, whether it fails fast, and hash of a stored definition."""
     spec = json.loads(text)
-    return tuple(map(_task, spec["tasks"])), spec.get("run_timeout_seconds"), hashlib.sha256(text.encode()).hexdigest()
+    tasks = tuple(map(_task, spec["tasks"]))
+    about_runs = spec.get("run_timeout_seconds"), spec.get("fail_fast", False)
+    return tasks, *about_runs, hashlib.sha256(text.encode()).hexdigest()
 
 
 def _version(row: Any) -> Version:
-    tasks, run_timeout_seconds, spec_hash = _spec(row["spec"])
+    tasks, run_timeout_seconds, fail_fast, spec_hash = _spec(row["spec"])
     return Version(
         version_id=row["dag_version_id"],
         namespace=row["namespace"],
@@ -282,6 +300,7 @@ def _version(row: Any) -> Version:
         content_hash=row["content_hash"],
         spec_hash=spec_hash,
         run_timeout_seconds=run_timeout_seconds,
+        fail_fast=fail_fast,
     )
 
 
@@ -299,6 +318,8 @@ def _task(spec: dict[str, Any]) -> Task:
         pool_slots=policy.get("pool_slots", 1),
         handler_name=handler["name"],
         handler_version=handler.get("version", ""),
+        role=spec.get("role", "work"),
+        group=spec.get("group_id", ""),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
 
 from tests.checker.facts import Attempt, Audit, Facts, Run, RunEvent, Version
-from tests.checker.machines import CANCELS, CLEARS, TASK_FINAL, rule_says
+from tests.checker.machines import CANCELS, CLEARS, TASK_FINAL
+from tests.checker.steering import BRANCHING, left_out_by, task_says
 
 NAMED_MAX = 100
 Clear = tuple[int, tuple[str, ...]]
@@ -97,35 +98,52 @@ def histories(facts: Facts) -> dict[str, History]:
     events: dict[str, list[RunEvent]] = defaultdict(list)
     for event in facts.events:
         events[event.run_id].append(event)
+    choices: dict[str, dict[tuple[str, int], str | None]] = defaultdict(dict)
+    for attempt in facts.attempts:
+        if attempt.choice is not None:
+            choices[attempt.key.run_id][attempt.key.task_id, attempt.transaction] = attempt.choice
     found = {}
     for run_id, run in facts.runs.items():
         version = facts.version_by_id.get(run.version_id)
         if version is not None:
             told = {audit.transaction for audit in facts.audits_by_run.get(run_id, ())}
-            found[run_id] = _replay(History(run, version, sorted(events[run_id], key=lambda e: e.revision)), told)
+            history = History(run, version, sorted(events[run_id], key=lambda e: e.revision))
+            found[run_id] = _replay(history, told, choices[run_id])
     return found
 
 
-def _replay(history: History, told: set[int]) -> History:
-    tasks = {task.task_id: task for task in history.version.tasks}
+def _replay(history: History, told: set[int], choices: Mapping[tuple[str, int], str | None]) -> History:
+    version = history.version
+    tasks = {task.task_id: task for task in version.tasks}
     board = history.board = dict.fromkeys(tasks, "scheduled")
+    left_out: dict[str, frozenset[str]] = {}
     still_open, bad = len(board), 0
     for event in history.events:
-        if event.transaction in told or "timeout" in event.note:
+        if event.transaction in told or "timeout" in event.note or _fails_fast(version, event):
             history.out_before[event.revision] = frozenset(
                 t for t, s in board.items() if s in ("released", "restarting")
             )
         for task_id, now in event.changes:
             was = board.get(task_id, "unknown")
             task = tasks.get(task_id)
-            said = rule_says(task.rule, [board[each] for each in task.upstream]) if task and was == "scheduled" else ""
+            said = task_says(version, task, board, left_out) if task and was == "scheduled" else ""
             history.arrows.append(Arrow(event, task_id, was, now, said))
             board[task_id] = now
+            if task and task.role in BRANCHING and now == "success":
+                left_out[task_id] = left_out_by(version, task, choices.get((task_id, event.transaction)))
             still_open += (was in TASK_FINAL) - (now in TASK_FINAL)
-            bad += _is_bad(now) - _is_bad(was)
+            if task is None or task.role != "teardown":
+                bad += _is_bad(now) - _is_bad(was)
         history.open_after[event.revision] = still_open
         history.bad_after[event.revision] = bad > 0
     return history
+
+
+def _fails_fast(version: Version, event: RunEvent) -> bool:
+    """Whether a task failed in this step whose DAG ends a run then."""
+    return version.fail_fast and any(
+        state == "failed" and version.task(task_id).role != "teardown" for task_id, state in event.changes
+    )
 
 
 def _is_bad(state: str) -> bool:
@@ -133,7 +151,7 @@ def _is_bad(state: str) -> bool:
 
 
 def cancels(facts: Facts, history: History) -> list[Cancel]:
-    """What operators and run timeouts told a run, or tasks of it, to end."""
+    """What operators, run timeouts and failures told a run, or tasks of it, to end."""
     audits = facts.audits_by_run.get(history.run.run_id, [])
     cleared = sorted(
         (event.revision, _named(audit))
@@ -145,10 +163,10 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
         event = history.event_in.get(audit.transaction)
         if audit.action in CANCELS and event is not None:
             found += _cancels(history, event, frozenset(_named(audit)), cleared, audit)
-    if history.version.run_timeout_seconds is not None:
-        for event in history.events:
-            if "run timeout" in event.note:
-                found += _cancels(history, event, frozenset(), cleared, event)
+    timed = history.version.run_timeout_seconds is not None
+    for event in history.events:
+        if (timed and "run timeout" in event.note) or _fails_fast(history.version, event):
+            found += _cancels(history, event, frozenset(), cleared, event)
     return found
 
 

@@ -101,7 +101,7 @@ BUGS = (
     _core(
         "a cancelled run goes on retrying",
         "advance",
-        "event.cancel_requested or self.board.intent is not RunIntent.RUN:",
+        "event.cancel_requested or self.is_winding_down(task):",
         "event.cancel_requested:",
     ),
     _core("a cancelled task goes on retrying", "advance", "or event.cancel_requested or", "or"),
@@ -116,7 +116,7 @@ BUGS = (
     _core(
         "attempts of earlier generations are not stored",
         "board",
-        "bases.frombytes(packed[size:])",
+        "bases.frombytes(packed[size : 5 * size])",
         "bases.extend([0] * size)",
     ),
     _core("a clear forgets the attempts that were made", "advance", "event.attempts.get(task, 0)", "0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from glidepath_server.core.board import Board
 from glidepath_server.core.explain import Explanation, Facts, LimitFacts, RunFacts, SessionFacts, Wait, explain
 from glidepath_server.core.run_view import LiveRow, RunRows, WaitingRow, task_instance_views
 from glidepath_server.core.states import RunState
@@ -147,7 +148,7 @@ def explain_run(world: World, name: str) -> list[Explanation]:
         classes=world.rules.classes,
         sessions=[SessionFacts(s.worker, world.rules.seats[s.worker][1]) for s in _open_sessions(world)],
     )
-    found = explain(plan.graph, states, task_instance_views(plan.graph, states, rows), rows, facts)
+    found = explain(plan.graph, states, task_instance_views(plan.graph, Board(bytearray(states)), rows), rows, facts)
     for each in found:
         ended = states[each.task] in FINAL
         must((each.wait is Wait.NONE) == ended, "I12", f"{name}: task {each.task} {each.wait} {each.message}")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from glidepath_server.core.advance import REDELIVERIES_MAX, Effects, Release, advance
 from glidepath_server.core.board import Board
+from glidepath_server.core.compile import with_roles
 from glidepath_server.core.events import (
     AttemptEnded,
     Event,
@@ -23,7 +24,7 @@ from glidepath_server.core.events import (
     Withdrawn,
 )
 from glidepath_server.core.failure import Failure, FailureKind
-from glidepath_server.core.graph import Graph
+from glidepath_server.core.graph import Graph, TaskRole
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
 from glidepath_server.core.trigger_rules import TriggerRule
@@ -36,6 +37,7 @@ BAD = {S.FAILED, S.UPSTREAM_FAILED, S.CANCELLED}
 Outcome = tuple[AttemptState, Failure | None]
 GOOD: Outcome = (A.SUCCESS, None)
 Script = Sequence[Outcome]
+Choice = tuple[int, ...]
 
 
 # ---- the model
@@ -59,13 +61,37 @@ def rule_end(rule: TriggerRule, before: Iterable[TaskState]) -> TaskState | None
     return {"run": None, "skip": S.SKIPPED, "fail": S.UPSTREAM_FAILED}[verdict(rule, states)] if states else None
 
 
-def expected_ends(graph: Graph, scripts: Sequence[Script], fixed: Mapping[int, TaskState]) -> list[TaskState]:
-    """End states of all tasks; `fixed` were ended by a command."""
+def expected_ends(
+    graph: Graph, scripts: Sequence[Script], fixed: Mapping[int, TaskState], choices: Mapping[int, Choice]
+) -> list[TaskState]:
+    """End states of all tasks; `fixed` were ended by a command, `choices` are what branches follow that succeed."""
     ends: list[TaskState] = []
     for task in range(graph.size):
-        by_rule = rule_end(graph.rules[task], [ends[each] for each in graph.upstream[task]])
-        ends.append(fixed.get(task) or by_rule or own_end(scripts[task], graph.retries[task]))
+        not_run = _left_out_end(graph, task, ends, choices) or _not_run_end(graph, task, ends)
+        ends.append(fixed.get(task) or not_run or own_end(scripts[task], graph.retries[task]))
     return ends
+
+
+def _left_out_end(graph: Graph, task: int, ends: list[TaskState], choices: Mapping[int, Choice]) -> TaskState | None:
+    """SKIPPED for what a branch directly upstream, or a short circuit anywhere upstream, leaves out."""
+    if task in graph.teardowns or graph.rules[task] is TriggerRule.ALWAYS:
+        return None
+    for gate, chosen in choices.items():
+        if gate >= task or ends[gate] is not S.SUCCESS:
+            continue
+        if gate in graph.short_circuits:
+            left_out = not chosen and task in graph.closure([gate])
+        else:
+            left_out = task in graph.downstream[gate] and task not in graph.closure(chosen)
+        if left_out:
+            return S.SKIPPED
+    return None
+
+
+def _not_run_end(graph: Graph, task: int, ends: list[TaskState]) -> TaskState | None:
+    if task in graph.teardowns:
+        return None if all(ends[setup] is S.SUCCESS for setup in graph.teardowns[task]) else S.SKIPPED
+    return rule_end(graph.rules[task], [ends[each] for each in graph.upstream[task]])
 
 
 # ---- the world around it
@@ -166,6 +192,7 @@ class World:
             release.redeliveries,
             failure,
             cancel_requested=task in self.told_to_end,
+            choice=self.choice(task) if outcome is A.SUCCESS else None,
         )
         self.ended.append(ended)
         return ended
@@ -173,6 +200,13 @@ class World:
     def next_outcome(self, task: int) -> Outcome:
         script = self.script(task)
         return script[self.used[task]] if self.used[task] < len(script) else GOOD
+
+    def choice(self, task: int) -> Choice | None:
+        """What a branch follows in its generation of now; None for a task that is none."""
+        if task not in self.graph.gated:
+            return None
+        chance, after = random.Random(f"{task} {self.generation[task]}"), self.graph.downstream[task]
+        return tuple(sorted(chance.sample(after, chance.randint(0, len(after)))))
 
     def script(self, task: int) -> Script:
         scripts = self.scripts[task]
@@ -206,7 +240,7 @@ class World:
         self.command(RunCancelled())
 
     def clear(self, tasks: Iterable[int]) -> None:
-        chosen = tuple(sorted(self.graph.closure(set(tasks))))
+        chosen = tuple(sorted(self.graph.with_surroundings(self.graph.closure(tasks))))
         self.commanded -= set(chosen)
         made = {task: max((n for t, n in self.claimed if t == task), default=0) for task in chosen}
         self.command(TasksCleared(chosen, cancel_running=True, attempts=made))
@@ -215,14 +249,22 @@ class World:
     def check_ends(self) -> None:
         ends = [S(state) for state in self.board.states]
         fixed = {task: S.CANCELLED for task in self.commanded if ends[task] is S.CANCELLED}
-        assert ends == expected_ends(self.graph, [self.script(task) for task in range(self.graph.size)], fixed)
+        scripts = [self.script(task) for task in range(self.graph.size)]
+        choices = {task: choice for task in range(self.graph.size) if (choice := self.choice(task)) is not None}
+        assert ends == expected_ends(self.graph, scripts, fixed, choices)
         if self.board.intent is RunIntent.CANCEL:
             assert self.board.state is RunState.CANCELLED
         else:
-            assert self.board.state is (RunState.FAILED if BAD & set(ends) else RunState.SUCCESS)
+            work = {end for task, end in enumerate(ends) if task not in self.graph.teardowns}
+            assert self.board.state is (RunState.FAILED if BAD & work else RunState.SUCCESS)
 
 
-def graph_of(upstream: Sequence[Sequence[int]], rules: Sequence[TriggerRule], policies: Sequence[RetryPolicy]) -> Graph:
+def graph_of(
+    upstream: Sequence[Sequence[int]],
+    rules: Sequence[TriggerRule],
+    policies: Sequence[RetryPolicy],
+    fail_fast: bool = False,
+) -> Graph:
     downstream: list[list[int]] = [[] for _ in upstream]
     for task, before in enumerate(upstream):
         for each in before:
@@ -233,6 +275,7 @@ def graph_of(upstream: Sequence[Sequence[int]], rules: Sequence[TriggerRule], po
         tuple(map(tuple, downstream)),
         tuple(rules),
         tuple(policies),
+        fail_fast=fail_fast,
     )
 
 
@@ -265,7 +308,17 @@ def random_run(seed: int, size: int) -> tuple[Graph, list[list[Script]]]:
     policies = [RetryPolicy(retries_max=chance.randint(0, 3), losses_max=chance.randint(0, 2)) for _ in range(size)]
     mostly_good = chance.random() < 0.5
     scripts = [[_script(chance, mostly_good) for _ in range(3)] for _ in range(size)]
-    return graph_of(upstream, rules, policies), scripts
+    return with_roles(graph_of(upstream, rules, policies), _roles(chance, upstream)), scripts
+
+
+def _roles(chance: random.Random, upstream: Sequence[Sequence[int]]) -> list[TaskRole]:
+    """In every other run a few tasks steer the others."""
+    if chance.random() < 0.5:
+        return [TaskRole.WORK] * len(upstream)
+    roles = chance.choices([TaskRole.WORK, *TaskRole], [10, 0, 2, 1, 2, 2], k=len(upstream))
+    return [
+        TaskRole.WORK if role is TaskRole.TEARDOWN and not upstream[task] else role for task, role in enumerate(roles)
+    ]
 
 
 def _script(chance: random.Random, mostly_good: bool) -> Script:

@@ -176,7 +176,7 @@ def explain_board(case: Case, states: Sequence[int]) -> None:
         if state == TaskState.RELEASED:
             rows.waiting[task] = WaitingRow(task, -1, 1, 1, 1, 0.0, NOW, NOW, True, 0)
     facts = Facts(RunFacts("large", RunState.RUNNING, RunIntent.RUN, True, False, False, 1, None), NOW)
-    found = explain(case.graph, states, task_instance_views(case.graph, states, rows), rows, facts)
+    found = explain(case.graph, states, task_instance_views(case.graph, Board(bytearray(states)), rows), rows, facts)
     assert len(found) == case.size
 
 

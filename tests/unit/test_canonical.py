@@ -25,6 +25,7 @@ from glidepath_server.core.definition import (
     Template,
 )
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve
+from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import check_dag
 
@@ -103,6 +104,7 @@ def drafts(draw: st.DrawFn) -> DagDraft:
             draw(st.sampled_from([TriggerRule.ALL_SUCCESS, TriggerRule.ALL_DONE])),
             draw(st.dictionaries(st.sampled_from(["x", "y", "env.A"]), inputs(ids[:n]), max_size=3)),
             draw(POLICIES),
+            draw(st.sampled_from([TaskRole.WORK, TaskRole.BRANCH, TaskRole.SETUP])),
         )
         for n, name in enumerate(ids)
     ]
@@ -208,6 +210,8 @@ CHANGES: dict[str, DagDraft] = {
     "tasks cap": replace(ONE, tasks_active_max=1),
     "task": replace(ONE, tasks=ONE.tasks[:1]),
     "upstream": with_b(upstream_task_ids=[]),
+    "fail fast": replace(ONE, fail_fast=True),
+    "role": with_b(role=TaskRole.TEARDOWN),
     "rule": with_b(trigger_rule=TriggerRule.ALL_DONE),
     "handler": with_b(handler=Handler("g")),
     "handler version": with_b(handler=Handler("h", "1")),

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glidepath_server.core.board import Board
+from glidepath_server.core.compile import with_roles
 from glidepath_server.core.explain import Explanation, Facts, LimitFacts, RunFacts, SessionFacts, Wait, explain
-from glidepath_server.core.graph import Graph
+from glidepath_server.core.graph import Graph, TaskRole
 from glidepath_server.core.matching import Offer, TaskClass
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.run_view import (
@@ -54,7 +56,7 @@ def ended(task: int, state: AttemptState, **changes: Any) -> EndedRow:
 
 
 def of_first(states: list[int], rows: RunRows, facts: Facts) -> Explanation:
-    views = task_instance_views(GRAPH, bytes(states), rows, [0])
+    views = task_instance_views(GRAPH, Board(bytearray(states)), rows, [0])
     return explain(GRAPH, bytes(states), views, rows, facts)[0]
 
 
@@ -67,7 +69,7 @@ def released(row: WaitingRow, **facts: Any) -> tuple[Wait, str, str]:
 def test_a_task_waits_for_the_upstreams_that_are_still_open() -> None:
     rows = RunRows(live={0: LiveRow(0, -1, 1, "w1", NOW, NOW)})
     states = bytes([R, S, S, S])
-    found = explain(GRAPH, states, task_instance_views(GRAPH, states, rows), rows, Facts(RUN, NOW))
+    found = explain(GRAPH, states, task_instance_views(GRAPH, Board(bytearray(states)), rows), rows, Facts(RUN, NOW))
     assert [(e.wait, e.message) for e in found] == [
         (Wait.RUNNING, "running on worker w1 for 0 s (attempt 1)"),
         (Wait.UPSTREAM, "waits for 1 of 1 upstream tasks: load"),
@@ -119,7 +121,9 @@ def test_a_bad_end_says_where_its_cause_can_be_read() -> None:
     states = bytes([BAD, TaskState.UPSTREAM_FAILED, TaskState.UPSTREAM_FAILED, OK])
     rows = RunRows(ended={0: ended(0, AttemptState.LOST, reason="the worker left")})
     run = replace(RUN, state=RunState.FAILED, dag_run_id="9f")
-    load, _, report, check = explain(GRAPH, states, task_instance_views(GRAPH, states, rows), rows, Facts(run, NOW))
+    load, _, report, check = explain(
+        GRAPH, states, task_instance_views(GRAPH, Board(bytearray(states)), rows), rows, Facts(run, NOW)
+    )
     assert (load.message, load.hint) == ("ended: failed; the worker left", "glidepath run logs 9f --task load")
     assert (report.hint, check.hint) == ("glidepath run logs 9f --task load", "")
 
@@ -217,7 +221,7 @@ def test_a_quarantined_run_points_to_its_incident() -> None:
 def test_a_view_shows_the_newest_attempt_only_while_it_counts() -> None:
     rows = RunRows(ended={0: ended(0, AttemptState.FAILED, reason="attempts used"), 1: ended(1, AttemptState.SUCCESS)})
     states = bytes([BAD, S, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED])
-    load, train, report, check = task_instance_views(GRAPH, states, rows)
+    load, train, report, check = task_instance_views(GRAPH, Board(bytearray(states)), rows)
     assert (load.state, load.reason, load.end_time) == (ViewState.FAILED, "attempts used", NOW)
     # Cleared after it had succeeded: the number goes on, the old times are gone.
     assert (train.state, train.attempt_number, train.end_time) == (ViewState.SCHEDULED, 1, None)
@@ -228,7 +232,7 @@ def test_a_view_shows_the_newest_attempt_only_while_it_counts() -> None:
 def test_a_released_task_without_rows_is_queued_and_a_deferred_one_says_so() -> None:
     later = waiting(due=False, available_time=NOW + timedelta(hours=1), attempt_number=2)
     rows = RunRows(waiting={0: later}, ended={0: ended(0, AttemptState.DEFERRED)})
-    views = task_instance_views(GRAPH, bytes([R, R, S, S]), rows, [0, 1])
+    views = task_instance_views(GRAPH, Board(bytearray([R, R, S, S])), rows, [0, 1])
     assert [view.state for view in views] == [ViewState.DEFERRED, ViewState.QUEUED]
 
 
@@ -253,3 +257,31 @@ def test_counts_tell_released_apart() -> None:
         "scheduled": 1,
     }
     assert task_counts(b"", 0, 0, 0) == {}
+
+
+# ---- tasks that steer others
+STEERED = with_roles(
+    Graph(
+        ("choose", "left", "right", "later", "cleanup"),
+        ((), (0,), (0,), (2,), (1,)),
+        ((1, 2), (4,), (3,), (), ()),
+        (TriggerRule.ALL_SUCCESS,) * 5,
+        (RetryPolicy(),) * 5,
+    ),
+    [TaskRole.SHORT_CIRCUIT, TaskRole.SETUP, TaskRole.WORK, TaskRole.WORK, TaskRole.TEARDOWN],
+)
+
+
+def test_what_was_left_out_names_the_branch() -> None:
+    board = Board(bytearray([OK, *[TaskState.SKIPPED] * 4]), choices={0: ()})
+    reasons = [view.reason for view in task_instance_views(STEERED, board, RunRows())]
+    assert reasons[1:] == ["left out by choose"] * 3 + ["what it takes down was not set up"]
+
+
+def test_what_waits_names_the_short_circuit_above_it() -> None:
+    board = Board(bytearray([R, S, S, S, S]))
+    views = task_instance_views(STEERED, board, RunRows())
+    assert [view.reason for view in views[3:]] == ["waits for right, choose", "waits for left"]
+    found = explain(STEERED, board.states, views, RunRows(), Facts(RUN, NOW))
+    assert found[3].message == "waits for 2 of 2 upstream tasks: right, choose"
+    assert found[4].message == "waits for 1 of 1 upstream tasks: left (teardown)"

@@ -24,6 +24,7 @@ from glidepath_server.core.definition import (
     Template,
 )
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
+from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.templates import KNOWN_NAMES
 from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.value_checks import ID_WORDS
@@ -145,6 +146,18 @@ WRONG_DAGS = (
         ("tasks.a.trigger_rule", "one_failed", "at least one upstream task, or another rule"),
         tasks=[task("a", trigger_rule=TriggerRule.ONE_FAILED)],
     ),
+    train(
+        "a teardown with a trigger rule",
+        ("trigger_rule", "one_success", "none: a teardown runs when all before it has ended"),
+        role=TaskRole.TEARDOWN,
+        trigger_rule=TriggerRule.ONE_SUCCESS,
+    ),
+    dag(
+        "a teardown after nothing",
+        ("tasks.a.role", "teardown", "at least one upstream task, which it is to run after"),
+        tasks=[task("a", role=TaskRole.TEARDOWN)],
+    ),
+    train("a role that is none", ("role", "17", "one of work, branch, short_circuit, setup, teardown"), role=17),
     train("a rule that is none", ("trigger_rule", "17", RULES), trigger_rule=17),
     # ---- handlers
     train(

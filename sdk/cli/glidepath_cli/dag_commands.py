@@ -176,10 +176,11 @@ def dag_show(session: Session, dag_id: str, number: int | None, alias: str) -> N
     )
     click.echo()
     print_table(
-        ["TASK", "AFTER", "RULE", "QUEUE", "RETRIES", "HANDLER"],
+        ["TASK", "ROLE", "AFTER", "RULE", "QUEUE", "RETRIES", "HANDLER"],
         [
             (
                 each.task_id,
+                enum_name(each, "role"),
                 list(each.upstream_task_ids),
                 enum_name(each, "trigger_rule"),
                 each.policy.queue_name,

@@ -65,7 +65,7 @@ def _option(found: re.Match[str]) -> str:
 
 # The fields of a request as the options and arguments that fill them, the longest first.
 _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
-    (re.compile(r"\btasks\.([^\s:]+?)\.(policy(?:\.\w+)+|trigger_rule|upstream_task_ids)\b"), _option),
+    (re.compile(r"\btasks\.([^\s:]+?)\.(policy(?:\.\w+)+|trigger_rule|role|upstream_task_ids)\b"), _option),
     (re.compile(r"^address: got\b"), "--address: got"),
     (re.compile(r"\bpool_name: got\b"), "POOL_NAME: got"),
     (re.compile(r"\bslots: got\b"), "SLOTS: got"),

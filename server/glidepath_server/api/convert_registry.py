@@ -26,6 +26,7 @@ from ..core.definition import (
 )
 from ..core.diff import Change, Difference
 from ..core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
+from ..core.graph import TaskRole
 from ..core.retry import RetryPolicy
 from ..core.trigger_rules import TriggerRule
 from ..operations.register_dag_version import Registered
@@ -39,6 +40,8 @@ RULE_TO_WIRE: dict[TriggerRule, Any] = {
 _CHANGE_TO_WIRE: dict[Change, Any] = {
     change: pb.DagDifference.Change.Value(f"CHANGE_{change.name}") for change in Change
 }
+ROLE_TO_WIRE: dict[TaskRole, Any] = {role: dag_pb2.TaskRole.Value(f"TASK_ROLE_{role.name}") for role in TaskRole}
+_ROLES = {0: TaskRole.WORK, **{number: role for role, number in ROLE_TO_WIRE.items()}}
 _RULES = {0: TriggerRule.ALL_SUCCESS, **{number: rule for rule, number in RULE_TO_WIRE.items()}}
 _ISOLATIONS = {int(number): mode for mode, number in ISOLATION_TO_WIRE.items()}
 _LEASE_MODES = {int(number): mode for mode, number in LEASE_MODE_TO_WIRE.items()}
@@ -59,6 +62,7 @@ def draft_in(spec: dag_pb2.DagSpec) -> DagDraft:
         run_timeout_seconds=_seconds(spec, "run_timeout"),
         runs_active_max=_given(spec, "runs_active_max"),
         tasks_active_max=_given(spec, "tasks_active_max"),
+        fail_fast=spec.fail_fast,
     )
 
 
@@ -72,6 +76,7 @@ def _task_in(task: dag_pb2.TaskSpec) -> TaskDraft:
         trigger_rule=_RULES.get(task.trigger_rule, int(task.trigger_rule)),
         inputs={name: _input_in(each) for name, each in task.inputs.items()},
         policy=_policy_in(task.policy),
+        role=_ROLES.get(task.role, int(task.role)),
     )
 
 
@@ -196,6 +201,7 @@ def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
         run_timeout=_duration(spec.run_timeout_seconds),
         runs_active_max=spec.runs_active_max,
         tasks_active_max=spec.tasks_active_max,
+        fail_fast=spec.fail_fast,
     )
 
 
@@ -209,6 +215,7 @@ def _task_out(task: TaskSpec) -> dag_pb2.TaskSpec:
         trigger_rule=RULE_TO_WIRE[task.trigger_rule],
         inputs=inputs_to_wire(task),
         policy=_policy_out(task.policy),
+        role=ROLE_TO_WIRE[task.role],
     )
 
 

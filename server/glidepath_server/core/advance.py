@@ -52,7 +52,7 @@ REDELIVERIES_MAX = 5
 
 _SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
 _OUT = frozenset({_RELEASED, _RESTARTING})
-_FAILED = int(TaskState.FAILED)
+_FAILED, _SUCCESS = int(TaskState.FAILED), int(TaskState.SUCCESS)
 _BAD_BY_THEMSELVES = {_FAILED: "failed", int(TaskState.CANCELLED): "cancelled"}
 _UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
 
@@ -131,12 +131,13 @@ def advance(graph: Graph, board: Board, events: Iterable[Event], now: datetime) 
 class _Step:
     """One call of `advance`: the board under change and the effects so far."""
 
-    __slots__ = ("board", "effects", "graph", "now", "states", "tally")
+    __slots__ = ("_left_out", "board", "effects", "graph", "now", "states", "tally")
 
     def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime) -> None:
         self.graph, self.board, self.tally, self.now = graph, board, tally, now
         self.states = board.states
         self.effects = Effects()
+        self._left_out: dict[int, frozenset[int]] = {}
 
     # ---- arrows
     def move(self, task: int, event: TaskEvent) -> int:
@@ -159,17 +160,42 @@ class _Step:
             for follower in self.graph.downstream[task]:
                 if self.states[follower] == _SCHEDULED:
                     self.judge(follower, ended)
+            if task in self.graph.short_circuits:
+                for follower in self.graph.gated[task]:
+                    if self.states[follower] == _SCHEDULED:
+                        self.judge(follower, ended)
 
     def judge(self, task: int, ended: list[int]) -> None:
-        """Ask the trigger rule of a scheduled task; a task that ends by it is appended to `ended`."""
-        still_open, bad, skipped = self.tally.open[task], self.tally.bad[task], self.tally.skipped[task]
-        good = len(self.graph.upstream[task]) - still_open - bad - skipped
-        verdict = admit(self.graph.rules[task], still_open, good, bad, skipped)
+        """Decide of a scheduled task, if that can be done yet; a task that ends by it is appended to `ended`."""
+        verdict = self.verdict(task)
         if verdict is TaskEvent.RELEASE:
             self.release(task)
         elif verdict is not None:
             self.move(task, verdict)
             ended.append(task)
+
+    def verdict(self, task: int) -> TaskEvent | None:
+        """What its branches, its setups or its trigger rule make of a scheduled task; None: wait."""
+        graph, tally = self.graph, self.tally
+        if task in graph.gates:
+            if any(task in self.left_out(gate) for gate in graph.gates[task]):
+                return TaskEvent.SKIP
+            if any(self.states[gate] not in FINAL for gate in graph.gates[task]):
+                return None  # else what is left out in the end would depend on the order
+        still_open, bad, skipped = tally.open[task], tally.bad[task], tally.skipped[task]
+        if task in graph.teardowns:
+            there = all(self.states[setup] == _SUCCESS for setup in graph.teardowns[task])
+            return None if still_open else TaskEvent.RELEASE if there else TaskEvent.SKIP
+        good = len(graph.upstream[task]) - still_open - bad - skipped
+        return admit(graph.rules[task], still_open, good, bad, skipped)
+
+    def left_out(self, gate: int) -> frozenset[int]:
+        """What a branch leaves out, worked out once per step."""
+        if self.states[gate] != _SUCCESS:
+            return frozenset()
+        if gate not in self._left_out:
+            self._left_out[gate] = self.board.left_out(self.graph, gate)
+        return self._left_out[gate]
 
     def release(self, task: int) -> None:
         """First attempt of the task's generation."""
@@ -203,13 +229,19 @@ class _Step:
         if self.states[task] == _RESTARTING:
             self._restarted(event)
         elif outcome is AttemptState.SUCCESS:
+            if event.choice is not None:
+                self.board.choices[task] = event.choice
             self.end(task, TaskEvent.SUCCEED)
         elif outcome is AttemptState.SKIPPED:
             self.end(task, TaskEvent.SKIP)
-        elif outcome is AttemptState.CANCELLED or event.cancel_requested or self.board.intent is not RunIntent.RUN:
+        elif outcome is AttemptState.CANCELLED or event.cancel_requested or self.is_winding_down(task):
             self.end(task, TaskEvent.CANCEL)
         else:
             self._unsuccessful(event)
+
+    def is_winding_down(self, task: int) -> bool:
+        """Whether nothing of the task starts any more: its run was told to end, and it is no teardown."""
+        return self.board.intent is not RunIntent.RUN and task not in self.graph.teardowns
 
     def _restarted(self, event: AttemptEnded) -> None:
         """The attempt of a task that was cleared while live has ended: the next generation begins."""
@@ -228,6 +260,8 @@ class _Step:
                 DeadLetter(event.task, event.map_index, event.attempt_number, again.budget, again.reason)
             )
             self.end(event.task, TaskEvent.FAIL)
+            if self.graph.fail_fast and event.task not in self.graph.teardowns:
+                self._wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
         else:
             if self.states[event.task] != _RELEASED:
                 state = self.states[event.task]
@@ -249,17 +283,30 @@ class _Step:
         self._wind_down(RunIntent.FAIL, event.reason)
 
     def _wind_down(self, intent: RunIntent, reason: str) -> None:
-        """Nothing new starts; what is released is withdrawn or told to end. Idempotent; a cancel is not undone."""
+        """Nothing new starts; what is released is withdrawn or told to end. Idempotent; a cancel is not undone.
+
+        Teardowns of what was set up run nevertheless, once all before them has ended.
+        """
         board = self.board
         if board.state in RUN_FINAL or board.intent is not RunIntent.RUN:
             return
         board.intent = intent
         self.note(reason)
-        waiting = [task for task, state in enumerate(self.states) if state == _SCHEDULED]
+        stays = self._teardowns_to_come()
+        waiting = [task for task, state in enumerate(self.states) if state == _SCHEDULED and task not in stays]
         for task in waiting:
             self.move(task, TaskEvent.CANCEL)
         self.spread(waiting)
-        self._take_back([task for task, state in enumerate(self.states) if state in _OUT], TaskEvent.CANCEL, reason)
+        teardowns = self.graph.teardowns
+        out = [task for task, state in enumerate(self.states) if state in _OUT and task not in teardowns]
+        self._take_back(out, TaskEvent.CANCEL, reason)
+
+    def _teardowns_to_come(self) -> set[int]:
+        """Teardowns whose setups have succeeded, or may yet."""
+        there = _OUT | {_SUCCESS}
+        return {
+            task for task, setups in self.graph.teardowns.items() if all(self.states[each] in there for each in setups)
+        }
 
     def tasks_cancelled(self, event: TasksCancelled) -> None:
         if self.board.state is RunState.QUEUED:
@@ -305,6 +352,8 @@ class _Step:
         self._answer([task for task in tasks if self.states[task] == _FAILED])
         for task in tasks:
             self.move(task, TaskEvent.CLEAR)
+            self.board.choices.pop(task, None)
+            self._left_out.pop(task, None)
         if ends:
             self.tally = self.board.tally = Tally(self.graph, self.states)
         for task in sorted(tasks):
@@ -330,7 +379,7 @@ class _Step:
         elif self.board.intent is RunIntent.FAIL or self.tally.bad_total:
             self.move_run(RunEvent.FAIL, self.board.reason)
         elif self.board.state is RunState.RUNNING:
-            self.move_run(RunEvent.SUCCEED)
+            self.move_run(RunEvent.SUCCEED, self.board.reason)
 
     def _why(self) -> str:
         """What was noted on the way, and the names of tasks of which nothing was noted since the last clear."""

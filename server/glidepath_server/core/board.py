@@ -2,7 +2,8 @@
 
 Stored form: one byte per task (codes of `TaskState`), and, only once something of the run was cleared, four bytes per
 task (little-endian) with the number of attempts made before its newest generation. So a run that was never cleared
-costs one byte per task, and attempt numbers never repeat.
+costs one byte per task, and attempt numbers never repeat. Once a branch has chosen, its choice follows all that, as
+JSON: what a branch left out stays left out, whichever of its upstreams runs again.
 
 The tally says of every task how many of its upstreams are still open, ended badly, or were skipped. It is a function of
 graph and board, kept beside the board of a replica so that a join of 10,000 does not cost 10,000 looks per arrival.
@@ -10,6 +11,7 @@ graph and board, kept beside the board of a replica so that a join of 10,000 doe
 
 from __future__ import annotations
 
+import json
 from array import array
 from dataclasses import dataclass, field
 
@@ -40,7 +42,8 @@ class Tally:
         """Count the end of `task` into its downstream."""
         is_bad, is_skipped = state in BAD, state == _SKIPPED
         self.open_total -= 1
-        self.bad_total += is_bad
+        # A teardown that fails does not change how the run's work has ended.
+        self.bad_total += is_bad and task not in graph.teardowns
         for follower in graph.downstream[task]:
             self.open[follower] -= 1
             self.bad[follower] += is_bad
@@ -51,7 +54,8 @@ class Tally:
 class Board:
     """A run as `advance` sees it. `bases[task]` is the highest attempt number of earlier generations (None: all 0).
 
-    `reason` is what a run that goes on knows already of why it will not succeed; stored beside the packed form.
+    `choices[task]` are the tasks that a branch which has succeeded follows. `reason` is what a run that goes on knows
+    already of why it will not succeed; stored beside the packed form.
     """
 
     states: bytearray
@@ -59,6 +63,7 @@ class Board:
     intent: RunIntent = RunIntent.RUN
     bases: array[int] | None = None
     reason: str = ""
+    choices: dict[int, tuple[int, ...]] = field(default_factory=dict)
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
@@ -71,15 +76,27 @@ class Board:
         """Read the stored form. Raises ValueError when its length does not fit a graph of `size` tasks."""
         if len(packed) == size:
             return Board(bytearray(packed), state, intent, reason=reason)
-        if len(packed) != 5 * size:
+        if len(packed) < 5 * size:
             raise ValueError(f"board of {len(packed)} bytes does not fit a graph of {size} tasks")
         bases = array("I")
-        bases.frombytes(packed[size:])
-        return Board(bytearray(packed[:size]), state, intent, bases, reason)
+        bases.frombytes(packed[size : 5 * size])
+        choices = json.loads(packed[5 * size :] or "{}")
+        chosen = {int(task): tuple(followed) for task, followed in choices.items()}
+        return Board(bytearray(packed[:size]), state, intent, bases, reason, chosen)
 
     def pack(self) -> bytes:
         """The stored form."""
-        return bytes(self.states) if self.bases is None else bytes(self.states) + self.bases.tobytes()
+        if self.bases is None and not self.choices:
+            return bytes(self.states)
+        bases = self.bases or self._no_bases()
+        return bytes(self.states) + bases.tobytes() + (json.dumps(self.choices).encode() if self.choices else b"")
+
+    def left_out(self, graph: Graph, gate: int) -> frozenset[int]:
+        """What a branch or short circuit leaves out; nothing while it has not succeeded."""
+        chosen = self.choices.get(gate)
+        if chosen is None or self.states[gate] != TaskState.SUCCESS:
+            return frozenset()
+        return graph.left_out(gate, chosen)
 
     def base(self, task: int) -> int:
         return self.bases[task] if self.bases is not None else 0
@@ -87,5 +104,8 @@ class Board:
     def raise_base(self, task: int, attempt_number: int) -> None:
         """Remember that attempts up to `attempt_number` were made before the task's next generation."""
         if self.bases is None:
-            self.bases = array("I", bytes(4 * len(self.states)))
+            self.bases = self._no_bases()
         self.bases[task] = max(self.bases[task], attempt_number)
+
+    def _no_bases(self) -> array[int]:
+        return array("I", bytes(4 * len(self.states)))

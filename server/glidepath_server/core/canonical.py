@@ -28,10 +28,12 @@ from .definition import (
     TaskSpec,
     Template,
 )
+from .graph import TaskRole
 from .json_text import from_json, to_json
 from .retry import RetryPolicy
 from .trigger_rules import TriggerRule
 
+_SAID_WHEN_USED = frozenset({"role", "fail_fast"})
 FORMAT = 1
 """Of the text; it changes when a reader of today could not read the text."""
 
@@ -76,7 +78,8 @@ def _said(thing: Any) -> dict[str, Any]:
     found = {}
     for each in fields(thing):
         value = getattr(thing, each.name)
-        if value is None or value in ("", (), {}):
+        # A field that was not there when older texts were hashed says something only where it is used.
+        if value is None or value in ("", (), {}) or (each.name in _SAID_WHEN_USED and value == each.default):
             continue
         if each.name.endswith("_seconds") or each.name in ("backoff", "resources"):
             value = _floats(value)
@@ -126,6 +129,7 @@ def _task_in(value: dict[str, Any]) -> TaskSpec:
             "trigger_rule": TriggerRule(value["trigger_rule"]),
             "inputs": {name: _input_in(each) for name, each in value.get("inputs", {}).items()},
             "policy": _policy_in(value["policy"]),
+            "role": TaskRole(value.get("role", TaskRole.WORK)),
         }
     )
 

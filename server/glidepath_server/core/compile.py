@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from .definition import DagSpec
-from .graph import Graph
+from .graph import Graph, TaskRole
+from .trigger_rules import TriggerRule
 
 
 def compile_graph(spec: DagSpec) -> Graph:
@@ -17,12 +19,44 @@ def compile_graph(spec: DagSpec) -> Graph:
     for number, before in enumerate(upstream):
         for each in before:
             downstream[each].append(number)
-    return Graph(
+    graph = Graph(
         task_ids=tuple(index),
         upstream=upstream,
         downstream=tuple(map(tuple, downstream)),
         rules=tuple(task.trigger_rule for task in spec.tasks),
         retries=tuple(task.policy.retry for task in spec.tasks),
+        fail_fast=spec.fail_fast,
+    )
+    return with_roles(graph, [task.role for task in spec.tasks])
+
+
+def with_roles(graph: Graph, roles: Sequence[TaskRole]) -> Graph:
+    """The graph that knows what its branches, short circuits and teardowns do to the others.
+
+    Nothing leaves out a task that always runs, nor a teardown: that goes by its setups.
+    """
+    branches = [task for task, role in enumerate(roles) if role in (TaskRole.BRANCH, TaskRole.SHORT_CIRCUIT)]
+    short_circuits = frozenset(task for task in branches if roles[task] is TaskRole.SHORT_CIRCUIT)
+    firm = {task for task, rule in enumerate(graph.rules) if rule is TriggerRule.ALWAYS}
+    firm |= {task for task, role in enumerate(roles) if role is TaskRole.TEARDOWN}
+    gated: dict[int, tuple[int, ...]] = {}
+    gates: dict[int, list[int]] = {}
+    for branch in branches:
+        reach = graph.closure([branch]) - {branch} if branch in short_circuits else set(graph.downstream[branch])
+        gated[branch] = tuple(sorted(reach - firm))
+        for task in gated[branch]:
+            gates.setdefault(task, []).append(branch)
+    setups = {task for task, role in enumerate(roles) if role is TaskRole.SETUP}
+    return replace(
+        graph,
+        gated=gated,
+        gates={task: tuple(each) for task, each in gates.items()},
+        short_circuits=short_circuits,
+        teardowns={
+            task: tuple(each for each in graph.upstream[task] if each in setups)
+            for task, role in enumerate(roles)
+            if role is TaskRole.TEARDOWN
+        },
     )
 
 

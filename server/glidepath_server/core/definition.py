@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .graph import TaskRole
 from .retry import RetryPolicy
 from .templates import TemplateSyntaxError, output_of, template_names
 from .trigger_rules import TriggerRule
@@ -107,6 +108,7 @@ class TaskSpec:
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
     inputs: Mapping[str, Input] = field(default_factory=dict)
     policy: ResolvedPolicy = field(default_factory=ResolvedPolicy)
+    role: TaskRole = TaskRole.WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class DagSpec:
     run_timeout_seconds: float | None = None
     runs_active_max: int | None = None
     tasks_active_max: int | None = None
+    fail_fast: bool = False
 
 
 def leaves(source: Input) -> Iterator[Input]:

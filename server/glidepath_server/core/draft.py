@@ -21,6 +21,7 @@ from .definition import (
     TaskSpec,
     input_sources,
 )
+from .graph import TaskRole
 from .json_text import normalised_json
 from .retry import RetryPolicy
 from .trigger_rules import TriggerRule
@@ -67,6 +68,7 @@ class TaskDraft:
     trigger_rule: TriggerRule | int = TriggerRule.ALL_SUCCESS
     inputs: Mapping[str, Input | None] = field(default_factory=dict)
     policy: PolicyDraft = field(default_factory=PolicyDraft)
+    role: TaskRole | int = TaskRole.WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class DagDraft:
     run_timeout_seconds: float | None = None
     runs_active_max: int | None = None
     tasks_active_max: int | None = None
+    fail_fast: bool = False
 
 
 Draft = TypeVar("Draft", RetryDraft, PolicyDraft)
@@ -99,6 +102,7 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
         run_timeout_seconds=draft.run_timeout_seconds,
         runs_active_max=draft.runs_active_max,
         tasks_active_max=draft.tasks_active_max,
+        fail_fast=draft.fail_fast,
     )
 
 
@@ -124,7 +128,7 @@ def resolve_policy(task: TaskDraft, draft: DagDraft) -> ResolvedPolicy:
 
 
 def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
-    assert isinstance(task.trigger_rule, TriggerRule)
+    assert isinstance(task.trigger_rule, TriggerRule) and isinstance(task.role, TaskRole)
     return TaskSpec(
         task_id=task.task_id,
         handler=task.handler,
@@ -134,6 +138,7 @@ def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
         trigger_rule=task.trigger_rule,
         inputs={name: _normalised(each) for name, each in given_inputs(task).items()},
         policy=resolve_policy(task, draft),
+        role=task.role,
     )
 
 

@@ -46,6 +46,8 @@ class AttemptEnded:
     failure: Failure | None = None
     reason: str = ""
     cancel_requested: bool = False
+    # The tasks that a branch which succeeded follows.
+    choice: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,9 @@ def event_from_json(text: str) -> Event:
         fields["outcome"] = AttemptState(fields["outcome"])
     if "event" in fields:
         fields["event"] = TaskEvent(fields["event"])
-    if "tasks" in fields:
-        fields["tasks"] = tuple(fields["tasks"])
+    for name in ("tasks", "choice"):
+        if fields.get(name) is not None:
+            fields[name] = tuple(fields[name])
     if "attempts" in fields:
         fields["attempts"] = {int(task): number for task, number in fields["attempts"].items()}
     return kind(**fields)

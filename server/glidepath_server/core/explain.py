@@ -20,7 +20,7 @@ from typing import Any
 from .board import BAD, FINAL
 from .graph import Graph
 from .matching import Offer, TaskClass, mismatch
-from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names
+from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names, waited_for
 from .states import RUN_FINAL, RunIntent, RunState, TaskState
 from .trigger_rules import TriggerRule
 from .value_checks import ID
@@ -163,10 +163,14 @@ def _paused(dag_id: str) -> _Why:
 
 
 def _upstream(graph: Graph, states: Sequence[int], task: int) -> _Why:
-    still_open = [index for index in graph.upstream[task] if states[index] not in FINAL]
+    still_open = waited_for(graph, states, task)
     rule = graph.rules[task]
-    by_rule = "" if rule is TriggerRule.ALL_SUCCESS else f" (trigger rule {rule.value})"
-    count = f"{len(still_open)} of {len(graph.upstream[task])} upstream tasks"
+    if task in graph.teardowns:
+        by_rule = " (teardown)"
+    else:
+        by_rule = "" if rule is TriggerRule.ALL_SUCCESS else f" (trigger rule {rule.value})"
+    before = {*graph.upstream[task], *graph.gates.get(task, ())}
+    count = f"{len(still_open)} of {len(before)} upstream tasks"
     return Wait.UPSTREAM, f"waits for {count}: {names(graph, still_open)}{by_rule}", ""
 
 

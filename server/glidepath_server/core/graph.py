@@ -2,33 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from .retry import RetryPolicy
 from .trigger_rules import TriggerRule
 
 
+class TaskRole(StrEnum):
+    """What a task is to the others (see registry/v1/dag.proto). Most do work."""
+
+    WORK = "work"
+    BRANCH = "branch"
+    SHORT_CIRCUIT = "short_circuit"
+    SETUP = "setup"
+    TEARDOWN = "teardown"
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Tasks in topological order; every tuple is indexed by task index. Upstream indices are always smaller."""
+    """Tasks in topological order; every tuple is indexed by task index. Upstream indices are always smaller.
+
+    What few tasks have is in mappings by task index: `gated` of a branch or short circuit, the tasks that it may leave
+    out; `gates` the same seen from those; `teardowns` of a teardown, the setups that it belongs to.
+    """
 
     task_ids: tuple[str, ...]
     upstream: tuple[tuple[int, ...], ...]
     downstream: tuple[tuple[int, ...], ...]
     rules: tuple[TriggerRule, ...]
     retries: tuple[RetryPolicy, ...]
+    gated: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    gates: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    short_circuits: frozenset[int] = frozenset()
+    teardowns: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    # The first task that fails ends the run.
+    fail_fast: bool = False
 
     @property
     def size(self) -> int:
         return len(self.task_ids)
 
-    def closure(self, indices: set[int]) -> set[int]:
+    def closure(self, indices: Iterable[int]) -> set[int]:
         """`indices` and everything downstream of them."""
+        return _reached(indices, self.downstream)
+
+    def left_out(self, gate: int, chosen: Iterable[int]) -> frozenset[int]:
+        """The tasks that a branch or short circuit leaves out which follows `chosen`, some of its downstream.
+
+        What is downstream of a chosen task too is not left out. A short circuit that follows nothing leaves out all
+        that come after it.
+        """
+        if gate in self.short_circuits:
+            return frozenset() if chosen else frozenset(self.gated[gate])
+        return frozenset(self.gated[gate]) - self.closure(chosen)
+
+    def with_surroundings(self, indices: Iterable[int]) -> set[int]:
+        """`indices`, and for those between setups and their teardown: these, and the way from the setups to there.
+
+        What was made on what a teardown has taken down is gone: work that runs again needs all of it anew. A teardown
+        alone may run again.
+        """
         found = set(indices)
-        stack = list(indices)
-        while stack:
-            for follower in self.downstream[stack.pop()]:
-                if follower not in found:
-                    found.add(follower)
-                    stack.append(follower)
+        for teardown, setups in self.teardowns.items():
+            after = self.closure(setups)
+            inside = (found & after & _reached([teardown], self.upstream)) - {teardown}
+            if inside:
+                found |= {teardown} | (after & _reached(inside, self.upstream))
         return found
+
+
+def _reached(indices: Iterable[int], edges: tuple[tuple[int, ...], ...]) -> set[int]:
+    found = set(indices)
+    stack = list(found)
+    while stack:
+        for each in edges[stack.pop()]:
+            if each not in found:
+                found.add(each)
+                stack.append(each)
+    return found

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .board import FINAL
+from .board import FINAL, Board
 from .graph import Graph
 from .states import AttemptState, TaskState
 from .trigger_rules import SKIP_SPREADS
@@ -125,10 +125,10 @@ class TaskInstanceView:
 
 
 def task_instance_views(
-    graph: Graph, states: Sequence[int], rows: RunRows, tasks: Iterable[int] | None = None
+    graph: Graph, board: Board, rows: RunRows, tasks: Iterable[int] | None = None
 ) -> list[TaskInstanceView]:
-    """Views of `tasks` (default: all), in the order given. `states` are the board's state bytes, one per task."""
-    return [_view(graph, states, rows, task) for task in (range(graph.size) if tasks is None else tasks)]
+    """Views of `tasks` (default: all), in the order given."""
+    return [_view(graph, board, rows, task) for task in (range(graph.size) if tasks is None else tasks)]
 
 
 def view_state(code: int, waiting: WaitingRow | None, live: LiveRow | None, last: EndedRow | None) -> ViewState:
@@ -142,8 +142,8 @@ def view_state(code: int, waiting: WaitingRow | None, live: LiveRow | None, last
     return ViewState.QUEUED
 
 
-def _view(graph: Graph, states: Sequence[int], rows: RunRows, task: int) -> TaskInstanceView:
-    code, waiting, live, last = states[task], rows.waiting.get(task), rows.live.get(task), rows.ended.get(task)
+def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceView:
+    code, waiting, live, last = board.states[task], rows.waiting.get(task), rows.live.get(task), rows.ended.get(task)
     state = view_state(code, waiting, live, last)
     newest = last.attempt_number if last else 0
     if state is ViewState.RUNNING and live is not None:
@@ -180,7 +180,7 @@ def _view(graph: Graph, states: Sequence[int], rows: RunRows, task: int) -> Task
             worker_identity=last.worker_identity,
             failure=last.failure,
         )
-    return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, states, task))
+    return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, board, task))
 
 
 def _why_again(last: EndedRow | None) -> str:
@@ -198,21 +198,33 @@ def failure_summary(failure: Mapping[str, Any] | None) -> str:
     return ": ".join(part for part in (failure.get("type") or failure["kind"], lines[0][:300] if lines else "") if part)
 
 
-def _why_without_attempt(graph: Graph, states: Sequence[int], task: int) -> str:
+def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
     """Why a task instance that no attempt of its own has brought here is where it is."""
-    code, upstream = states[task], graph.upstream[task]
+    states, upstream = board.states, graph.upstream[task]
+    code = states[task]
     if code == TaskState.SCHEDULED:
-        still_open = [index for index in upstream if states[index] not in FINAL]
+        still_open = waited_for(graph, states, task)
         return f"waits for {names(graph, still_open)}" if still_open else ""
     if code == TaskState.UPSTREAM_FAILED:
         bad = [i for i in upstream if states[i] in (TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED)]
         return "; ".join(f"{graph.task_ids[i]}: {_BY_CODE[states[i]]}" for i in bad[:UPSTREAMS_SHOWN_MAX])
     if code == TaskState.SKIPPED:
+        left_out_by = [gate for gate in graph.gates.get(task, ()) if task in board.left_out(graph, gate)]
+        if left_out_by:
+            return f"left out by {names(graph, left_out_by)}"
+        if task in graph.teardowns:
+            return "what it takes down was not set up"
         skipped = [index for index in upstream if states[index] == TaskState.SKIPPED]
         if skipped and graph.rules[task] in SKIP_SPREADS:
             return f"skipped upstream: {names(graph, skipped)}"
         return f"its trigger rule {graph.rules[task].value} did not hold"
     return ""
+
+
+def waited_for(graph: Graph, states: Sequence[int], task: int) -> list[int]:
+    """What has not ended of the upstream tasks, and of the branches that may leave the task out."""
+    before = dict.fromkeys([*graph.upstream[task], *graph.gates.get(task, ())])
+    return [index for index in before if states[index] not in FINAL]
 
 
 def names(graph: Graph, tasks: Sequence[int]) -> str:

@@ -31,6 +31,7 @@ from .definition import (
 )
 from .draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve_policy, upstream_of
 from .errors import Violation
+from .graph import TaskRole
 from .json_text import normalised_json
 from .params_schema import check_params_schema, known_params
 from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
@@ -187,10 +188,21 @@ class _Check:
         if task.trigger_rule in NEED_UPSTREAM and not upstream_of(task):
             rule = TriggerRule(task.trigger_rule).value
             yield Violation(f"{at}.trigger_rule", rule, "at least one upstream task, or another rule")
+        yield from self.role(at, task)
         yield from self.upstream(at, task)
         yield from self.inputs(at, task)
         yield from _policy(f"{at}.policy", task.policy)
         yield from self.together(f"{at}.policy", task)
+
+    def role(self, at: str, task: TaskDraft) -> Iterator[Violation]:
+        yield from check_enum(f"{at}.role", task.role, TaskRole)
+        if task.role is not TaskRole.TEARDOWN:
+            return
+        if task.trigger_rule is not TriggerRule.ALL_SUCCESS:
+            rule = task.trigger_rule.value if isinstance(task.trigger_rule, TriggerRule) else str(task.trigger_rule)
+            yield Violation(f"{at}.trigger_rule", rule, "none: a teardown runs when all before it has ended")
+        if not upstream_of(task):
+            yield Violation(f"{at}.role", "teardown", "at least one upstream task, which it is to run after")
 
     def upstream(self, at: str, task: TaskDraft) -> Iterator[Violation]:
         for name in dict.fromkeys(task.upstream_task_ids):

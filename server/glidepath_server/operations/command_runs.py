@@ -128,7 +128,8 @@ class RunCommander:
         cancel_running: bool,
     ) -> list[str]:
         states = run.states(plan.graph.size)
-        tasks = tuple(sorted(plan.graph.closure(chosen) if downstream else chosen))
+        wanted = plan.graph.closure(chosen) if downstream else chosen
+        tasks = tuple(sorted(plan.graph.with_surroundings(wanted)))
         cleared = [plan.graph.task_ids[task] for task in tasks if states[task] != TaskState.SCHEDULED]
         if not cleared:
             raise StateConflict("nothing to clear: none of these tasks has been released yet")

@@ -22,17 +22,17 @@ async def explain_run(
     """Explanations of one task, or of every one that is not final; and the critical path so far. Raises NotFound."""
     async with store.snapshot(reader.database) as connection:
         run, plan = await reader.load(connection, namespace, dag_run_id)
-        states = run.states(plan.graph.size)
+        board = run.unpacked(plan.graph.size)
         if task_id:
             tasks = [task_index(plan, task_id)]
         else:
-            tasks = [task for task, state in enumerate(states) if state not in FINAL]
+            tasks = [task for task, state in enumerate(board.states) if state not in FINAL]
         rows = await store.rows_of(connection, dag_run_id, tasks)
         facts = await _facts(connection, reader.plans, run, rows)
-        times = await store.attempt_times(connection, dag_run_id, run.unpacked(plan.graph.size))
-    views = task_instance_views(plan.graph, states, rows, tasks)
-    path = critical_path(plan.graph, states, times, run.end_time or facts.now)
-    return plan, explain(plan.graph, states, views, rows, facts), path
+        times = await store.attempt_times(connection, dag_run_id, board)
+    views = task_instance_views(plan.graph, board, rows, tasks)
+    path = critical_path(plan.graph, board.states, times, run.end_time or facts.now)
+    return plan, explain(plan.graph, board.states, views, rows, facts), path
 
 
 async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) -> Facts:

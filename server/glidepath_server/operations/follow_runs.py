@@ -91,9 +91,9 @@ async def _look(
         tasks = await _changed(connection, run, plan, seen, moving)
         rows = await store.rows_of(connection, dag_run_id, tasks)
         counts = await store.released_counts(connection, dag_run_id)
-    states = run.states(plan.graph.size)
-    views = task_instance_views(plan.graph, states, rows, tasks)
-    return Look(plan, run, task_counts(states, *counts), views), _Seen(run.revision, moving, run.quarantined)
+    board = run.unpacked(plan.graph.size)
+    views = task_instance_views(plan.graph, board, rows, tasks)
+    return Look(plan, run, task_counts(board.states, *counts), views), _Seen(run.revision, moving, run.quarantined)
 
 
 async def _changed(

@@ -70,7 +70,7 @@ class RunReader:
             run, plan = await self.load(connection, namespace, dag_run_id)
             tasks = range(first, min(first + limit, plan.graph.size))
             rows = await store.rows_of(connection, dag_run_id, tasks)
-        return plan, task_instance_views(plan.graph, run.states(plan.graph.size), rows, tasks)
+        return plan, task_instance_views(plan.graph, run.unpacked(plan.graph.size), rows, tasks)
 
     async def attempts(
         self, namespace: str, dag_run_id: UUID, task_id: str, after: AttemptKeys, limit: int
@@ -90,7 +90,7 @@ class RunReader:
             if found is not None:
                 return found
             rows = await store.rows_of(connection, dag_run_id, [task])
-        view = task_instance_views(plan.graph, run.states(plan.graph.size), rows, [task])[0]
+        view = task_instance_views(plan.graph, run.unpacked(plan.graph.size), rows, [task])[0]
         raise NotFound(
             f"task {task_id} has no output: no attempt of it has succeeded, it is {view.state.value}",
             hint="ask again once it has succeeded",

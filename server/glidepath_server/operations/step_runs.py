@@ -25,6 +25,7 @@ from uuid import UUID
 
 from ..core.advance import Release, Withdraw, advance
 from ..core.board import Board
+from ..core.branching import NoChoice, choice_of
 from ..core.errors import StateConflict
 from ..core.events import (
     AttemptEnded,
@@ -121,6 +122,8 @@ class Step:
         reports = [report for run_id in self.runs for report in self.batch[run_id].reports]
         if not reports:
             return
+        for report in reports:
+            self._read_choice(report)
         first, repeated = deduplicated(reports)
         rows = await store.accept(connection, report_columns(first), self.now)
         accepted = {row["ord"]: row for row in rows}
@@ -130,6 +133,20 @@ class Step:
         if refused:
             self.outcome.acks += await answer_refused(connection, refused)
         await write_outputs(connection, [first[ordinal - 1] for ordinal in sorted(accepted)])
+
+    def _read_choice(self, report: Report) -> None:
+        """What a branch's output says. A branch that says nothing sensible has failed, and no retry mends that."""
+        plan, task = self.runs[report.key.dag_run_id].plan, report.key.task
+        if report.outcome is not AttemptState.SUCCESS or task not in plan.graph.gated:
+            return
+        try:
+            if report.output is not None and report.output.body is None:
+                raise NoChoice("the branch returned a value too large to look at; expected ids of tasks to follow")
+            body = report.output.body if report.output is not None else None
+            report.choice = choice_of(plan.spec, plan.graph, task, body)
+        except NoChoice as error:
+            report.outcome, report.output = AttemptState.FAILED, None
+            report.failure = Failure(FailureKind.BAD_INPUT, "NoChoice", str(error))
 
     def _note_end(self, report: Report, row: store.Row) -> None:
         run_id, task = report.key.dag_run_id, report.key.task
@@ -376,6 +393,7 @@ def ended_event(report: Report, row: store.Row) -> AttemptEnded:
         failure,
         report.reason,
         row["cancel_requested"] and not row["timed_out"],
+        report.choice,
     )
 
 

@@ -67,6 +67,8 @@ class Report:
     judged_generation: int | None = None
     origin: Any = None
     token: bytes = b""
+    # The tasks that a branch which succeeded follows; read from its output under the run's lock.
+    choice: tuple[int, ...] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -25,10 +25,18 @@ def judge_cancels(facts: Facts) -> Verdict:
     for run_id, history in histories(facts).items():
         for cancel in cancels(facts, history):
             tried += bool(cancel.out)
-            covered = [each for each in attempts[run_id] if cancel.covers(each.key.task_id)]
+            covered = [each for each in attempts[run_id] if _must_end(history, cancel, each)]
             breaks += [*_started(facts, history, cancel, covered), *_ran_on(facts, history, cancel, covered)]
     breaks += _over_time(facts)
     return judged("I19", "cancels and timeouts of runs with released tasks", tried, breaks)
+
+
+def _must_end(history: History, cancel: Cancel, attempt: Attempt) -> bool:
+    """Teardowns outlive the end of their run; one that is told to end itself does not."""
+    named = bool(cancel.tasks)
+    return cancel.covers(attempt.key.task_id) and (
+        named or history.version.task(attempt.key.task_id).role != "teardown"
+    )
 
 
 def _started(facts: Facts, history: History, cancel: Cancel, attempts: list[Attempt]) -> Iterator[Break]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 
-from tests.checker.facts import Attempt, Facts, Moment, Queued, Run, Version
+from tests.checker.facts import Attempt, Facts, Moment, Queued, Run, Task, Version
 from tests.checker.judges.limits import limit_of, needs_of
-from tests.checker.machines import RUN_FINAL, rule_says
+from tests.checker.machines import RUN_FINAL, TASK_FINAL
 from tests.checker.report import Break, Verdict, judged
+from tests.checker.steering import gates_of, task_says
 
 # What a loop of the server does by itself, or a sweep has to rescue, is done within this time.
 GRACE = timedelta(seconds=30)
@@ -109,8 +110,15 @@ class _Look:
                     yield Break.of(f"{task.task_id} is to restart, and its attempt was not told to end", run, *rows)
             elif rows:
                 yield Break.of(f"{task.task_id} is {state}, and yet queued or live", run, *rows)
-            elif state == "scheduled" and rule_says(task.rule, [board[each] for each in task.upstream]) != state:
+            elif state == "scheduled" and self._decided(version, task, board):
                 yield Break.of(f"{task.task_id} waits, though its trigger rule has decided", run)
+
+    def _decided(self, version: Version, task: Task, board: dict[str, str]) -> bool:
+        """Whether no wait of a scheduled task is left. What a branch chose is not looked at: it decides either way."""
+        gates = gates_of(version).get(task.task_id, ()) if task.rule != "always" else ()
+        if gates and any(board[each] not in TASK_FINAL for each in [*gates, *task.upstream]):
+            return False
+        return task_says(version, task, board, {}) != "scheduled"
 
     def rows(self) -> Iterator[Break]:
         """What is queued is due, has a time to come, or a limit that is full."""

@@ -30,6 +30,25 @@ MIXED = [
 ]
 
 
+STEERED = [
+    task("choose", role="BRANCH", returns=["left"]),
+    task("left", "choose"),
+    task("right", "choose"),
+    task("join", "left", "right", rule="NONE_FAILED_MIN_ONE_SUCCESS"),
+    task("enough", role="SHORT_CIRCUIT", returns=False),
+    task("never", "enough"),
+    task("nor_this", "never", rule="ALL_DONE"),
+    task("create", role="SETUP"),
+    task("breaks", "create", fails=1),
+    task("delete", "create", "breaks", "enough", role="TEARDOWN"),
+]
+STEERED_ENDS = {
+    **dict.fromkeys(["choose", "left", "join", "enough", "create", "delete"], "success"),
+    **dict.fromkeys(["right", "never", "nor_this"], "skipped"),
+    "breaks": "failed",
+}
+
+
 class Day:
     """What happens to one system, in parts that each try some promises."""
 
@@ -58,6 +77,45 @@ class Day:
         for _ in range(2):
             self.client.cancel_dag_run(run_id, request_id="cancel-1")
         assert finished(self.client, run_id) == "cancelled"
+
+    def tasks_that_steer_others(self) -> None:
+        """A branch, a short circuit, a teardown after a failure; then all of it again from the failure on."""
+        self.client.register(dag("steered", STEERED))
+        run_id = self.client.trigger("steered").dag_run_id
+        assert finished(self.client, run_id) == "failed"
+        assert states(self.client, run_id) == STEERED_ENDS
+        reasons = {each.task_id: each.reason for each in self.client.list_task_instances(run_id)}
+        assert (reasons["right"], reasons["nor_this"]) == ("left out by choose", "left out by enough")
+        assert sorted(self.client.rerun_dag_run(run_id).cleared_task_ids) == ["breaks", "create", "delete"]
+        assert finished(self.client, run_id) == "success"
+        assert states(self.client, run_id) == STEERED_ENDS | {"breaks": "success"}
+
+    def a_branch_that_says_nothing_sensible(self) -> None:
+        self.client.register(
+            dag("lost", [task("choose", role="BRANCH", returns="nowhere", retries=3), task("a", "choose")])
+        )
+        run_id = self.client.trigger("lost").dag_run_id
+        assert finished(self.client, run_id) == "failed"
+        [attempt] = self.client.list_attempts(run_id)
+        told = 'the branch returned "nowhere"; expected ids of tasks directly downstream: a'
+        assert attempt.failure.message == told
+
+    def a_cancel_and_a_teardown(self) -> None:
+        """What was set up is taken down although the run was cancelled, or failed fast."""
+        setup, teardown = task("create", role="SETUP"), task("delete", "create", "hold", role="TEARDOWN")
+        tasks = [setup, task("hold", "create", seconds=300), teardown]
+        self.client.register(dag("clustered", tasks))
+        run_id = self.client.trigger("clustered").dag_run_id
+        wait_until(lambda: states(self.client, run_id)["hold"] == "running", "the task runs")
+        self.client.cancel_dag_run(run_id)
+        assert finished(self.client, run_id) == "cancelled"
+        assert states(self.client, run_id) == {"create": "success", "hold": "cancelled", "delete": "success"}
+        breaks = task("breaks", "create", seconds=0.2, fails=1)
+        self.client.register(dag("fast", [*tasks, breaks], fail_fast=True))
+        run_id = self.client.trigger("fast").dag_run_id
+        assert finished(self.client, run_id) == "failed"
+        ends = {"create": "success", "hold": "cancelled", "delete": "success", "breaks": "failed"}
+        assert states(self.client, run_id) == ends
 
     def a_clear_under_a_newer_version(self) -> None:
         self.client.register(dag("mended", [task("bad", fails=1), task("after", "bad")]))
@@ -136,6 +194,9 @@ def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
     with Watch(house.database_url) as watch:
         day.runs_with_retries_and_a_pool()
         day.a_cancel()
+        day.tasks_that_steer_others()
+        day.a_branch_that_says_nothing_sensible()
+        day.a_cancel_and_a_teardown()
         day.a_clear_under_a_newer_version()
         day.a_worker_that_was_thought_dead()
         day.a_crash()

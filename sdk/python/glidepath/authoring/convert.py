@@ -50,6 +50,7 @@ def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
         run_timeout=_duration(dag.run_timeout),
         runs_active_max=dag.runs_active_max,
         tasks_active_max=dag.tasks_active_max,
+        fail_fast=dag.fail_fast,
     )
 
 
@@ -63,6 +64,7 @@ def _task(node: Node, bundle: Bundle | None) -> dag_pb2.TaskSpec:
         trigger_rule=_enum(dag_pb2.TriggerRule, "TRIGGER_RULE", node.options.get("trigger_rule")),
         inputs={name: _input(source, node, name) for name, source in node.inputs.items()},
         policy=_policy(node.options),
+        role=_enum(dag_pb2.TaskRole, "TASK_ROLE", node.options.get("role")),
     )
 
 

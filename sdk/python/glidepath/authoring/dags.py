@@ -33,6 +33,7 @@ class Dag:
         run_timeout: DurationLike | None = None,
         runs_active_max: int | None = None,
         tasks_active_max: int | None = None,
+        fail_fast: bool = False,
         params_schema: Mapping[str, Any] | None = None,
         include: Sequence[str] = (),
     ) -> None:
@@ -49,6 +50,9 @@ class Dag:
         )
         self.runs_active_max = _check_cap(runs_active_max, f"{where}: runs_active_max")
         self.tasks_active_max = _check_cap(tasks_active_max, f"{where}: tasks_active_max")
+        if not isinstance(fail_fast, bool):
+            raise AuthoringError(f"{where}: fail_fast is {fail_fast!r}; expected True or False")
+        self.fail_fast = fail_fast
         self.params_schema = _choose_schema(params_schema, function, where)
         self.include = tuple(include)
 
@@ -92,6 +96,7 @@ def dag(
     run_timeout: DurationLike | None = None,
     runs_active_max: int | None = None,
     tasks_active_max: int | None = None,
+    fail_fast: bool = False,
     params_schema: Mapping[str, Any] | None = None,
     include: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Dag]: ...
@@ -100,7 +105,8 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
 
     The function's parameters become the params of a run, by their hints and defaults; `params_schema` replaces the
     schema made from them. `defaults` hold for tasks that do not say otherwise. `run_timeout` ends a run that takes
-    longer. `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
+    longer. With `fail_fast` the first task that fails ends the run; otherwise all runs that does not depend on it.
+    `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
     """
     if function is not None:
         return Dag(function, **settings)

@@ -34,6 +34,7 @@ TriggerRule = Literal[
     "none_skipped",
     "always",
 ]
+Role = Literal["work", "branch", "short_circuit", "setup", "teardown"]
 Isolation = Literal["process", "inline"]
 LeaseMode = Literal["hold", "exclusive"]
 
@@ -75,6 +76,9 @@ class NodeOptions(PolicyOptions, total=False):
 
     trigger_rule: TriggerRule
     """How the ends of the upstream tasks admit this one; "all_success" unless given."""
+    role: Role
+    """What the task is to the others: a branch returns the ids of the tasks to follow, a short circuit whether to go
+    on; a teardown takes away what its upstream setups made, however the run ends."""
     description: str
 
 
@@ -253,5 +257,6 @@ _POLICY: dict[str, _Parser] = {
 _TASK: dict[str, _Parser] = {
     "task_id": _text,
     "trigger_rule": _one_of(*get_args(TriggerRule)),
+    "role": _one_of(*get_args(Role)),
     "description": _text,
 }

@@ -9,7 +9,7 @@ from typing import Literal
 
 from glidepath.errors import GlidepathError
 
-TaskState = Literal["scheduled", "success", "failed", "upstream_failed", "skipped"]
+TaskState = Literal["scheduled", "success", "failed", "upstream_failed", "skipped", "cancelled"]
 AttemptState = Literal["success", "failed", "timed_out", "skipped", "deferred"]
 
 

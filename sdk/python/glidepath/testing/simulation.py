@@ -18,14 +18,15 @@ from glidepath.errors import AuthoringError
 from glidepath.payloads import decode
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
-from glidepath.testing.rules import admit, retry_delay
+from glidepath.testing.rules import Verdict, admit, retry_delay
+from glidepath.testing.steering import NoChoice, Steering
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
 FailPlan = int | bool | BaseException | Sequence[BaseException | None]
 """How attempts of a task fail before its body runs: True always, a number the first so many, an exception always with
 it, a list one entry per attempt (None lets that one run, and so does the end of the list)."""
 
-_BAD: tuple[TaskState, ...] = ("failed", "upstream_failed")
+_BAD: tuple[TaskState, ...] = ("failed", "upstream_failed", "cancelled")
 
 
 class PlannedFailure(RuntimeError):
@@ -87,6 +88,8 @@ class _Simulation:
         for node in dag.nodes:
             for upstream in node.upstream:
                 self._downstream[upstream].append(node)
+        self._steering = Steering(dag.nodes)
+        self._fail_fast = dag.fail_fast
         self._open = {node.task_id: len(node.upstream) for node in dag.nodes}
         self._ends: dict[str, Counter[TaskState]] = {task_id: Counter() for task_id in self._nodes}
         self._results = {task_id: TaskResult(task_id) for task_id in self._nodes}
@@ -106,7 +109,10 @@ class _Simulation:
         while self._agenda:
             self._now, _, action = heapq.heappop(self._agenda)
             action()
-        failed = any(result.state in _BAD for result in self._results.values())
+        failed = any(
+            result.state in _BAD and not self._steering.is_teardown(task_id)
+            for task_id, result in self._results.items()
+        )
         return RunResult("failed" if failed else "success", self._results, self._started, self._begin, self._now)
 
     def _at(self, time: datetime, node: Node, action: Callable[[], None]) -> None:
@@ -129,20 +135,30 @@ class _Simulation:
         """Ask the trigger rule of a task that has not been released; whether the task ended by it."""
         if node.task_id in self._released or self._results[node.task_id].state != "scheduled":
             return False
-        ends = self._ends[node.task_id]
         rule = self._options[node.task_id].get("trigger_rule", "all_success")
-        bad = sum(ends[state] for state in _BAD)
-        match admit(rule, self._open[node.task_id], ends["success"], bad, ends["skipped"]):
+        match self._verdict(node, rule):
             case "release":
                 self._released.add(node.task_id)
                 self._at(self._now, node, lambda: self._start(node))
             case "skip":
-                self._set(node, "skipped", f"by its trigger rule {rule}")
+                why = self._steering.why_skipped(node.task_id)
+                self._set(node, "skipped", why or f"by its trigger rule {rule}")
                 return True
             case "upstream_fail":
                 self._set(node, "upstream_failed", f"by its trigger rule {rule}")
                 return True
         return False
+
+    def _verdict(self, node: Node, rule: str) -> Verdict | None:
+        steered, verdict = self._steering.verdict(node.task_id, self._states())
+        if steered:
+            return verdict
+        ends = self._ends[node.task_id]
+        bad = sum(ends[state] for state in _BAD)
+        return admit(rule, self._open[node.task_id], ends["success"], bad, ends["skipped"])
+
+    def _states(self) -> dict[str, TaskState]:
+        return {task_id: result.state for task_id, result in self._results.items()}
 
     def _set(self, node: Node, state: TaskState, reason: str) -> None:
         result = self._results[node.task_id]
@@ -150,18 +166,23 @@ class _Simulation:
 
     def _start(self, node: Node) -> None:
         result = self._results[node.task_id]
+        if result.state != "scheduled":
+            return  # its run has failed fast meanwhile
         number = len(result.attempts) + 1
         if number == 1:
             self._started.append(node.task_id)
-        ended = run_attempt(
+        ended = self._with_choice(
             node,
-            self._specs[node.task_id],
-            self._facts,
-            number,
-            self._outputs,
-            self._checkpoints.get(node.task_id, b""),
-            self._artifacts,
-            self._body(node.task_id, number),
+            run_attempt(
+                node,
+                self._specs[node.task_id],
+                self._facts,
+                number,
+                self._outputs,
+                self._checkpoints.get(node.task_id, b""),
+                self._artifacts,
+                self._body(node.task_id, number),
+            ),
         )
         started = self._now
         duration = self._takes.get(node.task_id, timedelta(0))
@@ -171,8 +192,21 @@ class _Simulation:
             ended, duration = Ended("timed_out", failure=late, reason=late.message, link=ended.link), timeout
         self._at(started + duration, node, lambda: self._finish(node, ended, number, started))
 
+    def _with_choice(self, node: Node, ended: Ended) -> Ended:
+        """What became of the attempt once the output of a branch was looked at."""
+        if ended.end != "success":
+            return ended
+        try:
+            self._steering.left_out(node.task_id, None if ended.output is None else decode(ended.output))
+        except NoChoice as error:
+            seen = FailureSeen("NoChoice", str(error), bad_input=True)
+            return Ended("failed", failure=seen, reason=seen.message, link=ended.link)
+        return ended
+
     def _finish(self, node: Node, ended: Ended, number: int, started: datetime) -> None:
         result = self._results[node.task_id]
+        if result.state != "scheduled":
+            return
         result.attempts.append(
             AttemptResult(
                 number,
@@ -200,7 +234,11 @@ class _Simulation:
         if ended.output is not None:
             self._outputs[node.task_id] = ended.output
             self._results[node.task_id].output = decode(ended.output)
+        left_out = self._steering.leave_out(node.task_id, self._results[node.task_id].output)
         self._end(node, "success")
+        for task_id in left_out:
+            if self._results[task_id].state == "scheduled" and task_id not in self._released:
+                self._end(self._nodes[task_id], "skipped", self._steering.why_skipped(task_id))
 
     def _fail_or_retry(self, node: Node, ended: Ended) -> None:
         assert ended.failure is not None
@@ -208,8 +246,17 @@ class _Simulation:
         delay = retry_delay(self._options[node.task_id], ended.failure, self._tries[node.task_id])
         if delay is None:
             self._end(node, "failed", ended.reason)
+            if self._fail_fast and not self._steering.is_teardown(node.task_id):
+                self._cancel_rest()
         else:
             self._at(self._now + delay, node, lambda: self._start(node))
+
+    def _cancel_rest(self) -> None:
+        """Nothing new starts but teardowns; what the virtual clock has running ends now."""
+        stays = self._steering.teardowns_to_come(self._states())
+        for task_id, node in self._nodes.items():
+            if self._results[task_id].state == "scheduled" and task_id not in stays:
+                self._end(node, "cancelled", "the first failure ends a run of this DAG")
 
     def _body(self, task_id: str, attempt_number: int) -> Callable[..., Any] | None:
         """What runs instead of the task's own body, if anything."""

@@ -8,6 +8,15 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class TaskRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_ROLE_UNSPECIFIED: _ClassVar[TaskRole]
+    TASK_ROLE_WORK: _ClassVar[TaskRole]
+    TASK_ROLE_BRANCH: _ClassVar[TaskRole]
+    TASK_ROLE_SHORT_CIRCUIT: _ClassVar[TaskRole]
+    TASK_ROLE_SETUP: _ClassVar[TaskRole]
+    TASK_ROLE_TEARDOWN: _ClassVar[TaskRole]
+
 class TriggerRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TRIGGER_RULE_UNSPECIFIED: _ClassVar[TriggerRule]
@@ -34,6 +43,12 @@ class LeaseMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LEASE_MODE_UNSPECIFIED: _ClassVar[LeaseMode]
     LEASE_MODE_HOLD: _ClassVar[LeaseMode]
     LEASE_MODE_EXCLUSIVE: _ClassVar[LeaseMode]
+TASK_ROLE_UNSPECIFIED: TaskRole
+TASK_ROLE_WORK: TaskRole
+TASK_ROLE_BRANCH: TaskRole
+TASK_ROLE_SHORT_CIRCUIT: TaskRole
+TASK_ROLE_SETUP: TaskRole
+TASK_ROLE_TEARDOWN: TaskRole
 TRIGGER_RULE_UNSPECIFIED: TriggerRule
 TRIGGER_RULE_ALL_SUCCESS: TriggerRule
 TRIGGER_RULE_ALL_DONE: TriggerRule
@@ -54,7 +69,7 @@ LEASE_MODE_HOLD: LeaseMode
 LEASE_MODE_EXCLUSIVE: LeaseMode
 
 class DagSpec(_message.Message):
-    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max")
+    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast")
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +80,7 @@ class DagSpec(_message.Message):
     RUN_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     RUNS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
     TASKS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
+    FAIL_FAST_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     description: str
     owner: str
@@ -75,10 +91,11 @@ class DagSpec(_message.Message):
     run_timeout: _duration_pb2.Duration
     runs_active_max: int
     tasks_active_max: int
-    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ...) -> None: ...
+    fail_fast: bool
+    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy")
+    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +111,7 @@ class TaskSpec(_message.Message):
     TRIGGER_RULE_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     description: str
     group_id: str
@@ -102,7 +120,8 @@ class TaskSpec(_message.Message):
     trigger_rule: TriggerRule
     inputs: _containers.MessageMap[str, Input]
     policy: TaskPolicy
-    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ...) -> None: ...
+    role: TaskRole
+    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ..., role: _Optional[_Union[TaskRole, str]] = ...) -> None: ...
 
 class Handler(_message.Message):
     __slots__ = ("name", "version")

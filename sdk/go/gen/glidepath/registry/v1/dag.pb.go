@@ -26,6 +26,75 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a task is to the others.
+type TaskRole int32
+
+const (
+	// work.
+	TaskRole_TASK_ROLE_UNSPECIFIED TaskRole = 0
+	TaskRole_TASK_ROLE_WORK        TaskRole = 1
+	// Chooses which of the tasks directly downstream are followed; its output is JSON: the id of one, or of a group of
+	// them, or a list of ids, or null. The others are skipped, but for those that are downstream of a chosen one. A task
+	// is not decided of before all branches directly upstream have ended. Nothing leaves out a task that always runs.
+	TaskRole_TASK_ROLE_BRANCH TaskRole = 2
+	// Goes on unless its output is false, null, 0, "", [] or {}; then everything downstream is skipped, whatever its
+	// trigger rule, except teardowns.
+	TaskRole_TASK_ROLE_SHORT_CIRCUIT TaskRole = 3
+	// Makes what the tasks after it need and a teardown takes away: a cluster, a scratch table.
+	TaskRole_TASK_ROLE_SETUP TaskRole = 4
+	// Runs once all its upstream tasks have ended, however they did, if the setups among them succeeded; also when the
+	// run is cancelled, times out or fails fast. It has no trigger rule. Its failure does not fail the run. To clear a
+	// task between setups and their teardown clears these and the way there, too.
+	TaskRole_TASK_ROLE_TEARDOWN TaskRole = 5
+)
+
+// Enum value maps for TaskRole.
+var (
+	TaskRole_name = map[int32]string{
+		0: "TASK_ROLE_UNSPECIFIED",
+		1: "TASK_ROLE_WORK",
+		2: "TASK_ROLE_BRANCH",
+		3: "TASK_ROLE_SHORT_CIRCUIT",
+		4: "TASK_ROLE_SETUP",
+		5: "TASK_ROLE_TEARDOWN",
+	}
+	TaskRole_value = map[string]int32{
+		"TASK_ROLE_UNSPECIFIED":   0,
+		"TASK_ROLE_WORK":          1,
+		"TASK_ROLE_BRANCH":        2,
+		"TASK_ROLE_SHORT_CIRCUIT": 3,
+		"TASK_ROLE_SETUP":         4,
+		"TASK_ROLE_TEARDOWN":      5,
+	}
+)
+
+func (x TaskRole) Enum() *TaskRole {
+	p := new(TaskRole)
+	*p = x
+	return p
+}
+
+func (x TaskRole) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TaskRole) Descriptor() protoreflect.EnumDescriptor {
+	return file_glidepath_registry_v1_dag_proto_enumTypes[0].Descriptor()
+}
+
+func (TaskRole) Type() protoreflect.EnumType {
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[0]
+}
+
+func (x TaskRole) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TaskRole.Descriptor instead.
+func (TaskRole) EnumDescriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{0}
+}
+
 // How the ends of the upstream tasks admit this one. An upstream ends well (success), badly (failed, upstream_failed,
 // cancelled) or skipped. What a rule says does not depend on the order of the ends.
 type TriggerRule int32
@@ -101,11 +170,11 @@ func (x TriggerRule) String() string {
 }
 
 func (TriggerRule) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[0].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[1].Descriptor()
 }
 
 func (TriggerRule) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[0]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[1]
 }
 
 func (x TriggerRule) Number() protoreflect.EnumNumber {
@@ -114,7 +183,7 @@ func (x TriggerRule) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TriggerRule.Descriptor instead.
 func (TriggerRule) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{0}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
 }
 
 type IsolationMode int32
@@ -153,11 +222,11 @@ func (x IsolationMode) String() string {
 }
 
 func (IsolationMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[1].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[2].Descriptor()
 }
 
 func (IsolationMode) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[1]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[2]
 }
 
 func (x IsolationMode) Number() protoreflect.EnumNumber {
@@ -166,7 +235,7 @@ func (x IsolationMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IsolationMode.Descriptor instead.
 func (IsolationMode) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
 }
 
 type LeaseMode int32
@@ -205,11 +274,11 @@ func (x LeaseMode) String() string {
 }
 
 func (LeaseMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[2].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[3].Descriptor()
 }
 
 func (LeaseMode) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[2]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[3]
 }
 
 func (x LeaseMode) Number() protoreflect.EnumNumber {
@@ -218,7 +287,7 @@ func (x LeaseMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LeaseMode.Descriptor instead.
 func (LeaseMode) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
 }
 
 type DagSpec struct {
@@ -240,8 +309,11 @@ type DagSpec struct {
 	RunsActiveMax *int32 `protobuf:"varint,9,opt,name=runs_active_max,json=runsActiveMax,proto3,oneof" json:"runs_active_max,omitempty"`
 	// Attempts of this DAG that may be live at once over all its runs. Unset: no cap.
 	TasksActiveMax *int32 `protobuf:"varint,10,opt,name=tasks_active_max,json=tasksActiveMax,proto3,oneof" json:"tasks_active_max,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The first task that fails ends the run: nothing new starts but teardowns, what runs is cancelled. Otherwise all runs
+	// that does not depend on what failed.
+	FailFast      bool `protobuf:"varint,11,opt,name=fail_fast,json=failFast,proto3" json:"fail_fast,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DagSpec) Reset() {
@@ -344,6 +416,13 @@ func (x *DagSpec) GetTasksActiveMax() int32 {
 	return 0
 }
 
+func (x *DagSpec) GetFailFast() bool {
+	if x != nil {
+		return x.FailFast
+	}
+	return false
+}
+
 type TaskSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Same alphabet as dag_id; unique in the DAG; groups prefix it ("features.scale").
@@ -358,6 +437,7 @@ type TaskSpec struct {
 	// Arguments of the handler by name.
 	Inputs        map[string]*Input `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Policy        *TaskPolicy       `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
+	Role          TaskRole          `protobuf:"varint,9,opt,name=role,proto3,enum=glidepath.registry.v1.TaskRole" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -446,6 +526,13 @@ func (x *TaskSpec) GetPolicy() *TaskPolicy {
 		return x.Policy
 	}
 	return nil
+}
+
+func (x *TaskSpec) GetRole() TaskRole {
+	if x != nil {
+		return x.Role
+	}
+	return TaskRole_TASK_ROLE_UNSPECIFIED
 }
 
 // The code that runs: a name and the version of it that was registered.
@@ -977,7 +1064,7 @@ var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\n" +
-	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc8\x03\n" +
+	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe5\x03\n" +
 	"\aDagSpec\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -990,9 +1077,10 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"runTimeout\x12+\n" +
 	"\x0fruns_active_max\x18\t \x01(\x05H\x00R\rrunsActiveMax\x88\x01\x01\x12-\n" +
 	"\x10tasks_active_max\x18\n" +
-	" \x01(\x05H\x01R\x0etasksActiveMax\x88\x01\x01B\x12\n" +
+	" \x01(\x05H\x01R\x0etasksActiveMax\x88\x01\x01\x12\x1b\n" +
+	"\tfail_fast\x18\v \x01(\bR\bfailFastB\x12\n" +
 	"\x10_runs_active_maxB\x13\n" +
-	"\x11_tasks_active_max\"\xe6\x03\n" +
+	"\x11_tasks_active_max\"\x9b\x04\n" +
 	"\bTaskSpec\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x19\n" +
@@ -1001,7 +1089,8 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x11upstream_task_ids\x18\x05 \x03(\tR\x0fupstreamTaskIds\x12E\n" +
 	"\ftrigger_rule\x18\x06 \x01(\x0e2\".glidepath.registry.v1.TriggerRuleR\vtriggerRule\x12C\n" +
 	"\x06inputs\x18\a \x03(\v2+.glidepath.registry.v1.TaskSpec.InputsEntryR\x06inputs\x129\n" +
-	"\x06policy\x18\b \x01(\v2!.glidepath.registry.v1.TaskPolicyR\x06policy\x1aW\n" +
+	"\x06policy\x18\b \x01(\v2!.glidepath.registry.v1.TaskPolicyR\x06policy\x123\n" +
+	"\x04role\x18\t \x01(\x0e2\x1f.glidepath.registry.v1.TaskRoleR\x04role\x1aW\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x05value:\x028\x01\"7\n" +
@@ -1062,7 +1151,14 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\f_retries_maxB\n" +
 	"\n" +
 	"\b_backoffB\r\n" +
-	"\v_losses_max*\xf9\x02\n" +
+	"\v_losses_max*\x99\x01\n" +
+	"\bTaskRole\x12\x19\n" +
+	"\x15TASK_ROLE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eTASK_ROLE_WORK\x10\x01\x12\x14\n" +
+	"\x10TASK_ROLE_BRANCH\x10\x02\x12\x1b\n" +
+	"\x17TASK_ROLE_SHORT_CIRCUIT\x10\x03\x12\x13\n" +
+	"\x0fTASK_ROLE_SETUP\x10\x04\x12\x16\n" +
+	"\x12TASK_ROLE_TEARDOWN\x10\x05*\xf9\x02\n" +
 	"\vTriggerRule\x12\x1c\n" +
 	"\x18TRIGGER_RULE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18TRIGGER_RULE_ALL_SUCCESS\x10\x01\x12\x19\n" +
@@ -1098,54 +1194,56 @@ func file_glidepath_registry_v1_dag_proto_rawDescGZIP() []byte {
 	return file_glidepath_registry_v1_dag_proto_rawDescData
 }
 
-var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_glidepath_registry_v1_dag_proto_goTypes = []any{
-	(TriggerRule)(0),            // 0: glidepath.registry.v1.TriggerRule
-	(IsolationMode)(0),          // 1: glidepath.registry.v1.IsolationMode
-	(LeaseMode)(0),              // 2: glidepath.registry.v1.LeaseMode
-	(*DagSpec)(nil),             // 3: glidepath.registry.v1.DagSpec
-	(*TaskSpec)(nil),            // 4: glidepath.registry.v1.TaskSpec
-	(*Handler)(nil),             // 5: glidepath.registry.v1.Handler
-	(*Input)(nil),               // 6: glidepath.registry.v1.Input
-	(*OutputRef)(nil),           // 7: glidepath.registry.v1.OutputRef
-	(*InputList)(nil),           // 8: glidepath.registry.v1.InputList
-	(*TaskPolicy)(nil),          // 9: glidepath.registry.v1.TaskPolicy
-	(*RetryPolicy)(nil),         // 10: glidepath.registry.v1.RetryPolicy
-	nil,                         // 11: glidepath.registry.v1.TaskSpec.InputsEntry
-	nil,                         // 12: glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	nil,                         // 13: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
-	(*v1.Payload)(nil),          // 15: glidepath.common.v1.Payload
+	(TaskRole)(0),               // 0: glidepath.registry.v1.TaskRole
+	(TriggerRule)(0),            // 1: glidepath.registry.v1.TriggerRule
+	(IsolationMode)(0),          // 2: glidepath.registry.v1.IsolationMode
+	(LeaseMode)(0),              // 3: glidepath.registry.v1.LeaseMode
+	(*DagSpec)(nil),             // 4: glidepath.registry.v1.DagSpec
+	(*TaskSpec)(nil),            // 5: glidepath.registry.v1.TaskSpec
+	(*Handler)(nil),             // 6: glidepath.registry.v1.Handler
+	(*Input)(nil),               // 7: glidepath.registry.v1.Input
+	(*OutputRef)(nil),           // 8: glidepath.registry.v1.OutputRef
+	(*InputList)(nil),           // 9: glidepath.registry.v1.InputList
+	(*TaskPolicy)(nil),          // 10: glidepath.registry.v1.TaskPolicy
+	(*RetryPolicy)(nil),         // 11: glidepath.registry.v1.RetryPolicy
+	nil,                         // 12: glidepath.registry.v1.TaskSpec.InputsEntry
+	nil,                         // 13: glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	nil,                         // 14: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
+	(*v1.Payload)(nil),          // 16: glidepath.common.v1.Payload
 }
 var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
-	9,  // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
-	4,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
-	14, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	5,  // 3: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
-	0,  // 4: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
-	11, // 5: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
-	9,  // 6: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
-	15, // 7: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
-	7,  // 8: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
-	8,  // 9: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
-	6,  // 10: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
-	10, // 11: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	14, // 12: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
-	12, // 13: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	13, // 14: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	1,  // 15: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	2,  // 16: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	14, // 17: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	14, // 18: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	14, // 19: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	14, // 20: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	6,  // 21: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	10, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
+	5,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
+	15, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
+	6,  // 3: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
+	1,  // 4: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
+	12, // 5: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
+	10, // 6: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
+	0,  // 7: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
+	16, // 8: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	8,  // 9: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
+	9,  // 10: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
+	7,  // 11: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
+	11, // 12: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
+	15, // 13: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	13, // 14: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	14, // 15: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	2,  // 16: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	3,  // 17: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	15, // 18: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	15, // 19: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	15, // 20: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	15, // 21: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	7,  // 22: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }
@@ -1168,7 +1266,7 @@ func file_glidepath_registry_v1_dag_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_dag_proto_rawDesc), len(file_glidepath_registry_v1_dag_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -1,0 +1,117 @@
+"""What branches, short circuits and teardowns of a DAG do to its other tasks, as the server has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from glidepath.authoring.nodes import Node
+from glidepath.testing.rules import Verdict
+
+ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
+
+
+class NoChoice(Exception):
+    """A branch returned something that names no task directly downstream."""
+
+
+class Steering:
+    """One run's: `leave_out` notes what a branch chose; `verdict` says what that, or a setup, makes of a task."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = {node.task_id: node for node in nodes}
+        self._downstream: dict[str, list[str]] = {task_id: [] for task_id in self._nodes}
+        for node in nodes:
+            for upstream in node.upstream:
+                self._downstream[upstream].append(node.task_id)
+        self._left_out: dict[str, str] = {}
+        self._gates: dict[str, list[str]] = {task_id: [] for task_id in self._nodes}
+        for branch in self.branches():
+            for task_id in self._reach(branch):
+                self._gates[task_id].append(branch)
+
+    def branches(self) -> list[str]:
+        return [task_id for task_id in self._nodes if self._role(task_id) in ("branch", "short_circuit")]
+
+    def teardowns_to_come(self, states: Mapping[str, str]) -> set[str]:
+        """Teardowns that run although their run is ending: their setups have succeeded, or may yet."""
+        return {
+            task_id
+            for task_id in self._nodes
+            if self.is_teardown(task_id)
+            and all(states[setup] in ("success", "scheduled") for setup in self._setups(task_id))
+        }
+
+    def is_teardown(self, task_id: str) -> bool:
+        return self._role(task_id) == "teardown"
+
+    def left_out(self, task_id: str, output: object) -> set[str]:
+        """What a task leaves out that succeeds with this output. NoChoice: a branch that names what is not there."""
+        match self._role(task_id):
+            case "short_circuit":
+                return set() if output else self._reach(task_id)
+            case "branch":
+                return self._reach(task_id) - self._closure(self._chosen(task_id, output))
+        return set()
+
+    def leave_out(self, task_id: str, output: object) -> list[str]:
+        """Note what a task leaves out that has succeeded; returns it in the order of the DAG."""
+        left_out = self.left_out(task_id, output)
+        self._left_out |= dict.fromkeys(left_out, task_id)
+        return [each for each in self._nodes if each in left_out]
+
+    def verdict(self, task_id: str, states: Mapping[str, str]) -> tuple[bool, Verdict | None]:
+        """Whether the trigger rule of a scheduled task has no say, and what follows then; None: wait."""
+        if task_id in self._left_out:
+            return True, "skip"
+        if any(states[gate] not in ENDED for gate in self._gates[task_id]):
+            return True, None
+        if not self.is_teardown(task_id):
+            return False, None
+        if any(states[upstream] not in ENDED for upstream in self._nodes[task_id].upstream):
+            return True, None
+        there = all(states[setup] == "success" for setup in self._setups(task_id))
+        return True, "release" if there else "skip"
+
+    def why_skipped(self, task_id: str) -> str:
+        """Why a task was skipped by something other than its trigger rule, else empty."""
+        if task_id in self._left_out:
+            return f"left out by {self._left_out[task_id]}"
+        return "what it takes down was not set up" if self.is_teardown(task_id) else ""
+
+    def _role(self, task_id: str) -> str:
+        return self._nodes[task_id].options.get("role", "work")
+
+    def _setups(self, task_id: str) -> list[str]:
+        return [each for each in self._nodes[task_id].upstream if self._role(each) == "setup"]
+
+    def _reach(self, branch: str) -> set[str]:
+        """What a branch or short circuit may leave out."""
+        deep = self._role(branch) == "short_circuit"
+        reach = self._closure(self._downstream[branch]) if deep else set(self._downstream[branch])
+        return {each for each in reach if not self.is_teardown(each) and not self._always_runs(each)}
+
+    def _always_runs(self, task_id: str) -> bool:
+        return self._nodes[task_id].options.get("trigger_rule") == "always"
+
+    def _closure(self, task_ids: Iterable[str]) -> set[str]:
+        found = set(task_ids)
+        stack = list(found)
+        while stack:
+            for each in self._downstream[stack.pop()]:
+                if each not in found:
+                    found.add(each)
+                    stack.append(each)
+        return found
+
+    def _chosen(self, branch: str, output: object) -> set[str]:
+        chosen: set[str] = set()
+        for name in [] if output is None else output if isinstance(output, list) else [output]:
+            found = {each for each in self._downstream[branch] if name == each or self._is_in(each, name)}
+            if not found:
+                expected = ", ".join(self._downstream[branch]) or "nothing, no task comes after it"
+                raise NoChoice(f"the branch returned {name!r}; expected ids of tasks directly downstream: {expected}")
+            chosen |= found
+        return chosen
+
+    def _is_in(self, task_id: str, group_id: object) -> bool:
+        return f"{self._nodes[task_id].group_id}.".startswith(f"{group_id}.")
