@@ -34,7 +34,7 @@ ATTEMPTS = {
     AttemptState.FAILED: "the body raised, or its process died",
     AttemptState.TIMED_OUT: "took longer than its timeout",
     AttemptState.LOST: "its worker's lease ended; uses none of the task's retries",
-    AttemptState.DEFERRED: "gave its slot back until an instant; the server does not take this yet",
+    AttemptState.DEFERRED: "gave its slot back until an instant; another attempt follows then",
     AttemptState.SKIPPED: "the body said that there is nothing to do",
     AttemptState.CANCELLED: "ended because somebody asked for it",
     AttemptState.RETURNED: "handed back before the body did anything; counts as no try",

@@ -124,6 +124,11 @@ def _fast(version: str) -> list[dag_pb2.TaskSpec]:
     return [*_clustered(version), task("breaks", "create", seconds=0.2, fails=1, version=version)]
 
 
+def _waiting(version: str) -> list[dag_pb2.TaskSpec]:
+    first = task("w0", defers=1, seconds=0.1, version=version)
+    return [first, task("w1", "w0", defers=1, fails=1, retries=1, version=version)]
+
+
 def _alone(version: str) -> list[dag_pb2.TaskSpec]:
     grace = _seconds(GRACE_SECONDS)
     mode = dag_pb2.LEASE_MODE_EXCLUSIVE
@@ -151,6 +156,7 @@ SHAPES = {
     "steered": Shape(9, 2, _steered, "rerun"),
     "clustered": Shape(3, 2, _clustered, "cancel run"),
     "fast": Shape(4, 1, _fast, fail_fast=True),
+    "waiting": Shape(2, 2, _waiting),
     "alone": Shape(2, 2, _alone),
     "renewed": Shape(5, 4, _long_chain, "register"),
     "ledger": Shape(4, 5, None),

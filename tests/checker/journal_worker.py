@@ -64,6 +64,8 @@ class Body:
     seconds: float = 0.0
     fails: int = 0
     """So many attempts fail, by their number, before one ends as `ends` says."""
+    defers: int = 0
+    """So many attempts defer before that, by their number."""
     ends: str = "success"
     returns: object = None
     """Output of a success; none for None."""
@@ -75,7 +77,9 @@ class Body:
         return Body(**said)
 
     def outcome(self, attempt_number: int) -> str:
-        return "failed" if attempt_number <= self.fails else self.ends
+        if attempt_number <= self.defers:
+            return "deferred"
+        return "failed" if attempt_number <= self.defers + self.fails else self.ends
 
 
 def result_of(token: bytes, outcome: str, returns: object = None) -> task_pb2.AttemptResult:

@@ -263,6 +263,8 @@ def graph_of(
     upstream: Sequence[Sequence[int]],
     rules: Sequence[TriggerRule],
     policies: Sequence[RetryPolicy],
+    *,
+    waits: Sequence[float] = (),
     fail_fast: bool = False,
 ) -> Graph:
     downstream: list[list[int]] = [[] for _ in upstream]
@@ -275,6 +277,7 @@ def graph_of(
         tuple(map(tuple, downstream)),
         tuple(rules),
         tuple(policies),
+        waits=tuple(waits),
         fail_fast=fail_fast,
     )
 

@@ -43,7 +43,10 @@ def run_of(
     """A started run; what is not said of a task is that it does work when all went well."""
     size = len(upstream)
     graph = graph_of(
-        upstream, [(rules or {}).get(t, R.ALL_SUCCESS) for t in range(size)], [RetryPolicy(retries)] * size, fail_fast
+        upstream,
+        [(rules or {}).get(t, R.ALL_SUCCESS) for t in range(size)],
+        [RetryPolicy(retries)] * size,
+        fail_fast=fail_fast,
     )
     world = World(
         with_roles(graph, [(roles or {}).get(t, T.WORK) for t in range(size)]), [[[]]] * size, random.Random(0)

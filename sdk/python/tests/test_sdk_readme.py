@@ -36,15 +36,3 @@ def test_names_that_the_guide_lists_exist() -> None:
     options = text[text.index("| Option |") : text.index("**Other bodies.**")]
     assert set(TaskOptions.__annotations__) <= set(re.findall(r"`([a-z_]+)`", options))
     assert all(f"`{name}`" in text for name in [*templates.NAMES, *templates.DATE_FORMATS])
-
-
-def test_the_server_refuses_a_deferral_as_the_guide_says() -> None:
-    from uuid import UUID
-
-    from glidepath_proto.worker.v1.task_pb2 import AttemptResult, Deferred
-    from glidepath_server.api.convert_worker import report_in
-    from glidepath_server.core.events import AttemptKey
-
-    deferred = AttemptResult(task_token=b"t", deferred=Deferred())
-    _, refused = report_in(deferred, AttemptKey(UUID(int=0), 0, 0, 1), 1, None)
-    assert bool(refused) == ("this server refuses it yet" in README.read_text())

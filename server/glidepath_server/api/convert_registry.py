@@ -113,6 +113,7 @@ def _policy_in(policy: dag_pb2.TaskPolicy) -> PolicyDraft:
         lease_mode=_mode(_LEASE_MODES, policy.lease_mode),
         memory_limit_mb=_given(policy, "memory_limit_mb"),
         cancel_grace_seconds=_seconds(policy, "cancel_grace"),
+        wait_timeout_seconds=_seconds(policy, "wait_timeout"),
     )
 
 
@@ -234,6 +235,7 @@ def _policy_out(policy: ResolvedPolicy) -> dag_pb2.TaskPolicy:
         lease_mode=LEASE_MODE_TO_WIRE[policy.lease_mode],
         memory_limit_mb=policy.memory_limit_mb,
         cancel_grace=_duration(policy.cancel_grace_seconds),
+        wait_timeout=_duration(policy.wait_timeout_seconds),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,8 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from glidepath_proto.common.v1 import failure_pb2, payload_pb2
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
 
+from ..core.definition import WAIT_SECONDS_MAX
 from ..core.errors import StateConflict
-from ..core.events import AttemptKey
+from ..core.events import AttemptKey, Deferral
 from ..core.failure import CAUSES_MAX, Failure, FailureKind
 from ..core.matching import Offer
 from ..core.retry import RETRY_AFTER_SECONDS_MAX
@@ -96,8 +98,15 @@ def _check_offer(hello: worker_service_pb2.Hello) -> None:
             raise invalid(f"hello.resources[{name!r}]", f"{amount:g}", f"0 to {RESOURCE_AMOUNT_MAX:g}")
 
 
+class ResultLimits(NamedTuple):
+    """Bytes that a result may carry."""
+
+    output_inline_bytes_max: int
+    checkpoint_bytes_max: int
+
+
 def report_in(
-    message: task_pb2.AttemptResult, key: AttemptKey, inline_bytes_max: int, origin: Any
+    message: task_pb2.AttemptResult, key: AttemptKey, limits: ResultLimits, origin: Any
 ) -> tuple[Report, str]:
     """The report, and why it is refused ("" when it is not): a refused result fails the attempt with that reason."""
     report = Report(key, AttemptState.SUCCESS, origin=origin, token=message.task_token)
@@ -107,11 +116,11 @@ def report_in(
                 if len(message.success.output.uri) > URI_CHARACTERS_MAX:
                     return _refused(report, f"the output's URI has more than {URI_CHARACTERS_MAX} characters")
                 report.output = output_in(message.success.output)
-                if report.output.body is not None and len(report.output.body) > inline_bytes_max:
+                if report.output.body is not None and len(report.output.body) > limits.output_inline_bytes_max:
                     return _refused(
                         report,
                         f"the output has {len(report.output.body)} bytes inline, at most "
-                        f"{inline_bytes_max} are taken: store it as an artifact",
+                        f"{limits.output_inline_bytes_max} are taken: store it as an artifact",
                     )
         case "failed":
             report.outcome, report.failure = AttemptState.FAILED, failure_in(message.failed)
@@ -124,10 +133,21 @@ def report_in(
         case "returned":
             report.outcome, report.reason = AttemptState.RETURNED, clean(message.returned.reason)
         case "deferred":
-            return _refused(report, "this server does not take deferrals yet: fail with a retry delay instead")
+            report.outcome = AttemptState.DEFERRED
+            if len(message.deferred.checkpoint) > limits.checkpoint_bytes_max:
+                size, most = len(message.deferred.checkpoint), limits.checkpoint_bytes_max
+                return _refused(report, f"the checkpoint has {size} bytes, at most {most} are taken")
+            report.deferral, report.checkpoint = deferral_in(message.deferred), message.deferred.checkpoint
         case _:
             return _refused(report, "the result carries no outcome")
     return report, ""
+
+
+def deferral_in(message: task_pb2.Deferred) -> Deferral:
+    """A deferral; instants and spans beyond what a wait can be are cut to the longest."""
+    after = min(max(0.0, message.after.seconds + message.after.nanos / 1e9), WAIT_SECONDS_MAX)
+    until = datetime.fromtimestamp(_seconds(message.until), UTC) if message.HasField("until") else None
+    return Deferral(until, after)
 
 
 def _refused(report: Report, reason: str) -> tuple[Report, str]:

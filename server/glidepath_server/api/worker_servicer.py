@@ -43,6 +43,7 @@ from .convert_common import invalid
 from .convert_worker import (
     PROTOCOL_VERSION_MAX,
     PROTOCOL_VERSION_MIN,
+    ResultLimits,
     report_in,
     session_id_in,
     worker_in,
@@ -76,6 +77,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         self._database, self._settings, self._engine, self._heartbeats = database, settings, engine, heartbeats
         self._assignments = Assignments(secret, settings.message_bytes_max)
         self.artifacts = Artifacts(database, settings.artifact_bytes_max)
+        self._result_limits = ResultLimits(settings.output_inline_bytes_max, settings.checkpoint_bytes_max)
         self._secret = secret
         self._unary = UnarySessions(settings.lease_ttl_seconds)
         self._streams: set[Session] = set()
@@ -241,7 +243,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 own.append((message, key))
         reports = []
         for message, key in own:
-            report, refused = report_in(message, key, self._settings.output_inline_bytes_max, session)
+            report, refused = report_in(message, key, self._result_limits, session)
             session.unaccepted.pop(report.token, None)
             if refused:
                 session.refused[report.token] = refused
@@ -311,7 +313,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             if key is None or key.dag_run_id in foreign:
                 response.result_acks.add(task_token=message.task_token, verdict=pb.VERDICT_FENCED, reason=UNKNOWN_TOKEN)
                 continue
-            report, refused = report_in(message, key, self._settings.output_inline_bytes_max, collector)
+            report, refused = report_in(message, key, self._result_limits, collector)
             collector.refused[message.task_token] = refused
             reports.append(report)
         collector.expect(len(reports))

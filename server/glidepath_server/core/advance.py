@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .board import FINAL, Board, Tally
 from .errors import IllegalTransition, StateConflict
 from .events import (
     AttemptEnded,
+    Deferral,
     Event,
     RunCancelled,
     RunStarted,
@@ -49,6 +50,9 @@ REASON_CHARACTERS_MAX = 1_500
 NAMED_MAX = 5
 # Take-backs of one task instance (lost assignments, drains) before something else must be wrong.
 REDELIVERIES_MAX = 5
+# Deferrals of one task instance, and the shortest: no task may keep the engine busy by waiting.
+DEFERRALS_MAX = 10_000
+DEFERRAL_SECONDS_MIN = 1.0
 
 _SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
 _OUT = frozenset({_RELEASED, _RESTARTING})
@@ -67,6 +71,8 @@ class Release(NamedTuple):
     losses: int = 0
     redeliveries: int = 0
     at: datetime | None = None
+    deferrals: int = 0
+    waiting_since: datetime | None = None
 
 
 class Withdraw(NamedTuple):
@@ -406,13 +412,41 @@ def _again(graph: Graph, event: AttemptEnded, now: datetime) -> Release | GiveUp
         redeliveries += 1
         if redeliveries > REDELIVERIES_MAX:
             return GiveUp(f"handed back {redeliveries} times: {event.reason}", Budget.REDELIVERIES)
+    elif event.outcome is AttemptState.DEFERRED:
+        return _deferred(graph.waits[event.task], event, now)
     else:
         tries += 1
         decision = decide_retry(policy, event.failure or _UNKNOWN_FAILURE, tries, now)
         if isinstance(decision, GiveUp):
             return decision
         at = decision.at if isinstance(decision, Retry) and decision.at > now else None
-    return Release(event.task, event.map_index, event.attempt_number + 1, tries, losses, redeliveries, at)
+    return _next(event, tries, losses, redeliveries, at, event.deferrals, event.waiting_since)
+
+
+def _next(
+    event: AttemptEnded,
+    tries: int,
+    losses: int,
+    redeliveries: int,
+    at: datetime | None,
+    deferrals: int,
+    waiting_since: datetime | None,
+) -> Release:
+    number = event.attempt_number + 1
+    return Release(event.task, event.map_index, number, tries, losses, redeliveries, at, deferrals, waiting_since)
+
+
+def _deferred(wait_timeout_seconds: float, event: AttemptEnded, now: datetime) -> Release | GiveUp:
+    """When an attempt that deferred is resumed: as it asked, but once at the end of the whole wait; not after it."""
+    asked, since = event.deferral or Deferral(), event.waiting_since or now
+    deadline = since + timedelta(seconds=wait_timeout_seconds)
+    if event.deferrals and now >= deadline:
+        return GiveUp(f"waited {wait_timeout_seconds:g} s in all, as long as its wait_timeout allows", Budget.NONE)
+    if event.deferrals >= DEFERRALS_MAX:
+        return GiveUp(f"deferred {event.deferrals} times, as often as a task may", Budget.NONE)
+    wanted = max(asked.until or now, now + timedelta(seconds=max(asked.after_seconds, DEFERRAL_SECONDS_MIN)))
+    at = min(wanted, max(deadline, now + timedelta(seconds=DEFERRAL_SECONDS_MIN)))
+    return _next(event, event.tries, event.losses, event.redeliveries, at, event.deferrals + 1, since)
 
 
 _HANDLERS = {

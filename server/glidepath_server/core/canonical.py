@@ -33,7 +33,7 @@ from .json_text import from_json, to_json
 from .retry import RetryPolicy
 from .trigger_rules import TriggerRule
 
-_SAID_WHEN_USED = frozenset({"role", "fail_fast"})
+_SAID_WHEN_USED = frozenset({"role", "fail_fast", "wait_timeout_seconds"})
 FORMAT = 1
 """Of the text; it changes when a reader of today could not read the text."""
 

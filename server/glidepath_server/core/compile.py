@@ -25,6 +25,7 @@ def compile_graph(spec: DagSpec) -> Graph:
         downstream=tuple(map(tuple, downstream)),
         rules=tuple(task.trigger_rule for task in spec.tasks),
         retries=tuple(task.policy.retry for task in spec.tasks),
+        waits=tuple(task.policy.wait_timeout_seconds for task in spec.tasks),
         fail_fast=spec.fail_fast,
     )
     return with_roles(graph, [task.role for task in spec.tasks])

@@ -22,6 +22,10 @@ PYTHON_PREFIX = "python:"
 """Handlers of Python functions, "python:module:function"; their version is the hash of a source bundle, or empty."""
 
 
+WAIT_SECONDS_MAX = 366 * 86_400.0
+"""The longest that a task may wait in all."""
+
+
 class IsolationMode(StrEnum):
     PROCESS = "process"
     INLINE = "inline"
@@ -94,6 +98,7 @@ class ResolvedPolicy:
     lease_mode: LeaseMode = LeaseMode.HOLD
     memory_limit_mb: int | None = None
     cancel_grace_seconds: float = 10.0
+    wait_timeout_seconds: float = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class PolicyDraft:
     lease_mode: LeaseMode | int | None = None
     memory_limit_mb: int | None = None
     cancel_grace_seconds: float | None = None
+    wait_timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

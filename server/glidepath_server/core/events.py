@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,6 +26,13 @@ class AttemptKey(NamedTuple):
     task: int
     map_index: int
     attempt_number: int
+
+
+class Deferral(NamedTuple):
+    """Until when an attempt gives its place back: an instant, or so many seconds after its end; the later counts."""
+
+    until: datetime | None = None
+    after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,10 @@ class AttemptEnded:
     cancel_requested: bool = False
     # The tasks that a branch which succeeded follows.
     choice: tuple[int, ...] | None = None
+    deferral: Deferral | None = None
+    # What the ended attempt's row said of deferrals before it, and when the first of them was.
+    deferrals: int = 0
+    waiting_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,10 @@ def event_to_json(event: Event) -> str:
     fields: dict[str, Any] = {name: getattr(event, name) for name in event.__slots__}
     if fields.get("failure") is not None:
         fields["failure"] = fields["failure"].to_json()
+    if (deferral := fields.get("deferral")) is not None:
+        fields["deferral"] = [deferral.until and deferral.until.isoformat(), deferral.after_seconds]
+    if fields.get("waiting_since") is not None:
+        fields["waiting_since"] = fields["waiting_since"].isoformat()
     return json.dumps({"kind": type(event).__name__, **fields}, default=dict)
 
 
@@ -119,6 +135,11 @@ def event_from_json(text: str) -> Event:
     kind = _KINDS[fields.pop("kind")]
     if fields.get("failure") is not None:
         fields["failure"] = Failure.from_json(fields["failure"])
+    if fields.get("deferral") is not None:
+        until, after_seconds = fields["deferral"]
+        fields["deferral"] = Deferral(until and datetime.fromisoformat(until), after_seconds)
+    if fields.get("waiting_since") is not None:
+        fields["waiting_since"] = datetime.fromisoformat(fields["waiting_since"])
     if "outcome" in fields:
         fields["outcome"] = AttemptState(fields["outcome"])
     if "event" in fields:

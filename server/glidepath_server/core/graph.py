@@ -37,6 +37,8 @@ class Graph:
     gates: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     short_circuits: frozenset[int] = frozenset()
     teardowns: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    # How long a task may wait in all when it defers, in seconds.
+    waits: tuple[float, ...] = ()
     # The first task that fails ends the run.
     fail_fast: bool = False
 

@@ -41,11 +41,20 @@ _RELEASED = frozenset({int(TaskState.RELEASED), int(TaskState.RESTARTING)})
 _MADE_BY = {
     int(TaskState.SUCCESS): frozenset({AttemptState.SUCCESS}),
     int(TaskState.FAILED): frozenset(
-        {AttemptState.FAILED, AttemptState.TIMED_OUT, AttemptState.LOST, AttemptState.RETURNED}
+        {
+            AttemptState.FAILED,
+            AttemptState.TIMED_OUT,
+            AttemptState.LOST,
+            AttemptState.RETURNED,
+            AttemptState.DEFERRED,
+        }
     ),
     int(TaskState.SKIPPED): frozenset({AttemptState.SKIPPED}),
     int(TaskState.CANCELLED): frozenset(AttemptState) - {AttemptState.SUCCESS, AttemptState.RUNNING},
 }
+
+# Of an attempt that ended its task and says nothing itself.
+_REASONS = {AttemptState.DEFERRED: "waited as long, or as often, as it may"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceV
             task,
             state,
             newest,
-            reason=last.reason or failure_summary(last.failure),
+            reason=last.reason or failure_summary(last.failure) or _REASONS.get(last.state, ""),
             queue_time=last.queue_time,
             start_time=last.start_time,
             end_time=last.end_time,

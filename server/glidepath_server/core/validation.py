@@ -17,6 +17,7 @@ from .definition import (
     JSON,
     PYTHON_PREFIX,
     SHELL,
+    WAIT_SECONDS_MAX,
     DagSpec,
     Input,
     InputList,
@@ -334,6 +335,7 @@ def _policy(at: str, policy: PolicyDraft) -> Iterator[Violation]:
     yield from check_enum(f"{at}.lease_mode", policy.lease_mode, LeaseMode)
     yield from check_whole(f"{at}.memory_limit_mb", policy.memory_limit_mb, 1, 2**31 - 1)
     yield from check_duration(f"{at}.cancel_grace", policy.cancel_grace_seconds, zero=True, most=3600)
+    yield from check_duration(f"{at}.wait_timeout", policy.wait_timeout_seconds, most=WAIT_SECONDS_MAX)
 
 
 def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:

@@ -277,7 +277,7 @@ class Engine:
         log.error("run_quarantined", dag_run_id=str(run_id), reason=reason, exc_info=error)
         try:
             async with transaction(self.database.engine, "quarantine") as connection:
-                acks = await quarantine_run(connection, run_id, work, reason)
+                acks = await quarantine_run(connection, self.replica.plans, run_id, work, reason)
         except Exception as second:
             if is_retryable(second):
                 raise

@@ -6,36 +6,54 @@ other events, in the transaction that marks the run. Limits that are freed so ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from ..core.events import Event, event_to_json
 from ..store import engine as store
 from ..store.database import Connection, database_now
-from .step_runs import answer_refused, deduplicated, ended_event, report_columns, write_outputs
+from .plans import Plans
+from .step_runs import (
+    answer_refused,
+    deduplicated,
+    ended_event,
+    read_choice,
+    report_columns,
+    write_checkpoints,
+    write_outputs,
+)
 from .step_types import Report, RunWork, Verdict
 
 LOCK_WAIT_SECONDS = 5.0
 
 
 async def quarantine_run(
-    connection: Connection, run_id: UUID, work: RunWork, reason: str
+    connection: Connection, plans: Plans, run_id: UUID, work: RunWork, reason: str
 ) -> list[tuple[Report, Verdict]]:
     """Mark the run, in the caller's transaction; returns whom to tell what after the commit."""
-    await store.lock_runs(connection, [run_id], wait_seconds=LOCK_WAIT_SECONDS)
+    locked = await store.lock_runs(connection, [run_id], wait_seconds=LOCK_WAIT_SECONDS)
     await store.quarantine(connection, run_id, reason)
     events: list[Event] = []
     acks: list[tuple[Report, Verdict]] = []
     if work.reports:
+        await _read_choices(connection, plans, locked, work.reports)
         first, repeated = deduplicated(work.reports)
-        rows = {
-            row["ord"]: row
-            for row in await store.accept(connection, report_columns(first), await database_now(connection))
-        }
+        now = await database_now(connection)
+        rows = {row["ord"]: row for row in await store.accept(connection, report_columns(first), now)}
         accepted = [first[ordinal - 1] for ordinal in sorted(rows)]
         events = [ended_event(first[ordinal - 1], rows[ordinal]) for ordinal in sorted(rows)]
         acks = [(report, Verdict.ACCEPTED) for report in accepted]
         refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in rows] + repeated
         acks += await answer_refused(connection, refused)
         await write_outputs(connection, accepted)
+        await write_checkpoints(connection, accepted, now)
     await store.put_inbox(connection, [(run_id, event_to_json(event)) for event in [*events, *work.events]])
     return acks
+
+
+async def _read_choices(
+    connection: Connection, plans: Plans, locked: Sequence[store.Row], reports: Iterable[Report]
+) -> None:
+    await plans.load(connection, (row["dag_version_id"] for row in locked))
+    for report in reports if locked else ():
+        read_choice(plans.versions[locked[0]["dag_version_id"]], report)

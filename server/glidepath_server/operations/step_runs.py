@@ -42,6 +42,7 @@ from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEven
 from ..store import engine as store
 from ..store.database import Connection, database_now, is_retryable
 from .claims import Claims
+from .plans import Plan
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome, Verdict
 
 
@@ -123,7 +124,7 @@ class Step:
         if not reports:
             return
         for report in reports:
-            self._read_choice(report)
+            read_choice(self.runs[report.key.dag_run_id].plan, report)
         first, repeated = deduplicated(reports)
         rows = await store.accept(connection, report_columns(first), self.now)
         accepted = {row["ord"]: row for row in rows}
@@ -132,21 +133,9 @@ class Step:
         refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in accepted] + repeated
         if refused:
             self.outcome.acks += await answer_refused(connection, refused)
-        await write_outputs(connection, [first[ordinal - 1] for ordinal in sorted(accepted)])
-
-    def _read_choice(self, report: Report) -> None:
-        """What a branch's output says. A branch that says nothing sensible has failed, and no retry mends that."""
-        plan, task = self.runs[report.key.dag_run_id].plan, report.key.task
-        if report.outcome is not AttemptState.SUCCESS or task not in plan.graph.gated:
-            return
-        try:
-            if report.output is not None and report.output.body is None:
-                raise NoChoice("the branch returned a value too large to look at; expected ids of tasks to follow")
-            body = report.output.body if report.output is not None else None
-            report.choice = choice_of(plan.spec, plan.graph, task, body)
-        except NoChoice as error:
-            report.outcome, report.output = AttemptState.FAILED, None
-            report.failure = Failure(FailureKind.BAD_INPUT, "NoChoice", str(error))
+        ended = [first[ordinal - 1] for ordinal in sorted(accepted)]
+        await write_outputs(connection, ended)
+        await write_checkpoints(connection, ended, self.now)
 
     def _note_end(self, report: Report, row: store.Row) -> None:
         run_id, task = report.key.dag_run_id, report.key.task
@@ -313,7 +302,7 @@ class Step:
         return self.replica.pullers.classes[run.plan.class_ids[release.task]].queue_id
 
     def _queue_columns(self, queued: list[tuple[LockedRun, Release]]) -> list[list[object]]:
-        columns: list[list[object]] = [[] for _ in range(13)]
+        columns: list[list[object]] = [[] for _ in range(15)]
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
@@ -332,10 +321,27 @@ class Step:
                 release.at,
                 plan.timeouts[release.task],
                 plan.priorities[release.task],
+                release.deferrals,
+                release.waiting_since,
             )
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
         return columns
+
+
+def read_choice(plan: Plan, report: Report) -> None:
+    """What a branch's output says. A branch that says nothing sensible has failed, and no retry mends that."""
+    task = report.key.task
+    if report.outcome is not AttemptState.SUCCESS or task not in plan.graph.gated:
+        return
+    try:
+        if report.output is not None and report.output.body is None:
+            raise NoChoice("the branch returned a value too large to look at; expected ids of tasks to follow")
+        body = report.output.body if report.output is not None else None
+        report.choice = choice_of(plan.spec, plan.graph, task, body)
+    except NoChoice as error:
+        report.outcome, report.output = AttemptState.FAILED, None
+        report.failure = Failure(FailureKind.BAD_INPUT, "NoChoice", str(error))
 
 
 async def answer_refused(connection: Connection, refused: list[Report]) -> list[tuple[Report, Verdict]]:
@@ -355,6 +361,13 @@ async def write_outputs(connection: Connection, reports: list[Report]) -> None:
     rows = [(*report.key, *report.output) for report in reports if report.output is not None]
     if rows:
         await store.write_outputs(connection, list(zip(*rows, strict=True)))
+
+
+async def write_checkpoints(connection: Connection, reports: list[Report], now: datetime) -> None:
+    """Store what attempts that deferred leave to the next ones."""
+    rows = [(*report.key, report.checkpoint) for report in reports if report.checkpoint]
+    if rows:
+        await store.write_checkpoints(connection, list(zip(*rows, strict=True)), now)
 
 
 async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:
@@ -394,6 +407,9 @@ def ended_event(report: Report, row: store.Row) -> AttemptEnded:
         report.reason,
         row["cancel_requested"] and not row["timed_out"],
         report.choice,
+        report.deferral,
+        row["deferrals"],
+        row["waiting_since"],
     )
 
 

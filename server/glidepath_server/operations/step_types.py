@@ -13,7 +13,7 @@ from uuid import UUID
 
 from ..core.advance import Effects
 from ..core.board import Board, Tally
-from ..core.events import AttemptKey, Event
+from ..core.events import AttemptKey, Deferral, Event
 from ..core.failure import Failure
 from ..core.order import FlowClock
 from ..core.states import AttemptState, RunState
@@ -69,6 +69,9 @@ class Report:
     token: bytes = b""
     # The tasks that a branch which succeeded follows; read from its output under the run's lock.
     choice: tuple[int, ...] | None = None
+    deferral: Deferral | None = None
+    # What an attempt that deferred leaves to the next one.
+    checkpoint: bytes = b""
 
 
 @dataclass(slots=True, eq=False)

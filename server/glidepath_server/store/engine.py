@@ -112,6 +112,11 @@ async def write_outputs(connection: Connection, columns: Sequence[Sequence[Any]]
     await connection.execute(_SQL["write_outputs"], *columns)
 
 
+async def write_checkpoints(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> None:
+    """`columns`: run, task, map index, attempt, checkpoint."""
+    await connection.execute(_SQL["write_checkpoints"], *columns, now)
+
+
 async def read_outputs(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> list[Row]:
     return await connection.fetch(_SQL["read_outputs"], run_ids, tasks)
 

@@ -244,6 +244,8 @@ create table task_queue (
     due            boolean not null,
     parked_on      bigint not null default 0,        -- -1: its run is quarantined
     priority       smallint not null default 0,      -- part of order_key, kept to know the key without it
+    deferrals      integer not null default 0,
+    waiting_since  timestamptz,                      -- end of the attempt that deferred first
     primary key (dag_run_id, task_index, map_index)
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 create index task_queue_claim on task_queue (queue_id, order_key) include (class_id) where due and parked_on = 0;
@@ -267,6 +269,8 @@ create table live_attempt (
     cancel_requested_time timestamptz,
     cancel_reason         text,
     timed_out             boolean not null default false,  -- the cancel is the server's watch over the timeout
+    deferrals             integer not null default 0,
+    waiting_since         timestamptz,
     primary key (dag_run_id, task_index, map_index)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 create index live_attempt_session on live_attempt (session_id);

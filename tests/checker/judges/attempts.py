@@ -194,9 +194,10 @@ def _over_budget(history: History, attempts: list[Attempt]) -> Iterator[Break]:
 
 
 def _cause(attempt: Attempt) -> str:
-    if attempt.state in ("failed", "timed_out", "deferred"):
+    if attempt.state in ("failed", "timed_out"):
         return "own"
-    return attempt.state if attempt.state in ("lost", "returned") else "final"
+    # A deferral uses no budget: what bounds it is time.
+    return attempt.state if attempt.state in ("lost", "returned", "deferred") else "final"
 
 
 def _unrecorded(facts: Facts) -> Iterator[Break]:

@@ -29,7 +29,7 @@ ACTOR = "first-admin"
 
 def task(task_id: str, *upstream: str, rule: str = "ALL_SUCCESS", version: str = "", **fields: Any) -> dag_pb2.TaskSpec:
     """A task of the journalling worker: fields of its policy, or of its body (see journal_worker.Body)."""
-    body = {name: fields.pop(name) for name in ("seconds", "fails", "ends", "returns") if name in fields}
+    body = {name: fields.pop(name) for name in ("seconds", "fails", "defers", "ends", "returns") if name in fields}
     retry = dag_pb2.RetryPolicy(retries_max=fields.pop("retries", 0))
     role = fields.pop("role", "WORK")
     return dag_pb2.TaskSpec(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from scenes import ROOT, House, dag, finished, states, task, wait_until
 
 from glidepath import load_dags
@@ -99,6 +100,19 @@ class Day:
         [attempt] = self.client.list_attempts(run_id)
         told = 'the branch returned "nowhere"; expected ids of tasks directly downstream: a'
         assert attempt.failure.message == told
+
+    def tasks_that_wait(self) -> None:
+        """One waits twice and goes on, with its retry in between; one waits for longer than it may."""
+        endless = task("endless", defers=99, wait_timeout=Duration(seconds=2))
+        self.client.register(dag("waiting", [task("poke", defers=2, fails=1, retries=1), endless]))
+        run_id = self.client.trigger("waiting").dag_run_id
+        assert finished(self.client, run_id) == "failed"
+        assert states(self.client, run_id) == {"poke": "success", "endless": "failed"}
+        name = run_pb2.AttemptState.Name
+        of_poke = [name(each.state) for each in self.client.list_attempts(run_id, "poke")]
+        ends = ["DEFERRED", "DEFERRED", "FAILED", "SUCCESS"]
+        assert of_poke == [f"ATTEMPT_STATE_{each}" for each in ends]
+        assert "waited 2 s in all" in self.client.get_dag_run(run_id).reason
 
     def a_cancel_and_a_teardown(self) -> None:
         """What was set up is taken down although the run was cancelled, or failed fast."""
@@ -197,6 +211,7 @@ def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
         day.tasks_that_steer_others()
         day.a_branch_that_says_nothing_sensible()
         day.a_cancel_and_a_teardown()
+        day.tasks_that_wait()
         day.a_clear_under_a_newer_version()
         day.a_worker_that_was_thought_dead()
         day.a_crash()

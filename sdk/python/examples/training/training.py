@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from glidepath import Fail, Retry, Skip, dag, group, task
+from glidepath import Defer, Fail, Skip, dag, group, task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ TARGET = "benign"
 ROWS_MIN = 100
 SHARE_MIN = 0.1  # of the rarer class: below it, accuracy on the held-out rows says little
 POKE_SECONDS = 1.0
-POKES_MAX = 1000  # the most retries that a server takes; a day that comes later needs longer pauses
+WAIT_HOURS_MAX = 2
 MODELS = ("logistic_regression", "nearest_neighbours", "random_forest", "gradient_boosting")
 
 Day = Annotated[str, "the day to train for", {"pattern": r"^\d{4}-\d{2}-\d{2}$"}]
@@ -34,12 +34,12 @@ Folder = Annotated[str, "absolute, because workers have working folders of their
 Share = Annotated[float, "how much worse than production a model may be, as a share", {"minimum": 0, "maximum": 1}]
 
 
-@task(isolation="inline", retries=POKES_MAX, retry_delay=POKE_SECONDS)
+@task(isolation="inline", wait_timeout=WAIT_HOURS_MAX * 3600)
 def wait_for_file(day: str, data_dir: str) -> str:
     """Give the path of the day's file once it is there; each look is an attempt, and no slot is held in between."""
     file = Path(data_dir, f"{day}.csv")
     if not file.is_file():
-        raise Retry(f"{file} is not there yet")
+        raise Defer(after=POKE_SECONDS)
     return str(file)
 
 

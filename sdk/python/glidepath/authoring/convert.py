@@ -111,6 +111,7 @@ def _policy(options: Mapping[str, Any]) -> dag_pb2.TaskPolicy | None:
         lease_mode=_enum(dag_pb2.LeaseMode, "LEASE_MODE", options.get("lease_mode")),
         memory_limit_mb=options.get("memory_limit_mb"),
         cancel_grace=_duration(options.get("cancel_grace")),
+        wait_timeout=_duration(options.get("wait_timeout")),
         retry=_retry(options),
     )
     return policy if policy.ByteSize() else None

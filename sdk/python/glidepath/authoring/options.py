@@ -69,6 +69,8 @@ class PolicyOptions(TypedDict, total=False):
     memory_limit_mb: int
     cancel_grace: DurationLike
     """Time between the polite and the hard end of a cancelled attempt."""
+    wait_timeout: DurationLike
+    """How long the task may wait in all by raising `Defer`; a week unless given."""
 
 
 class NodeOptions(PolicyOptions, total=False):
@@ -253,6 +255,7 @@ _POLICY: dict[str, _Parser] = {
     "lease_mode": _one_of("hold", "exclusive"),
     "memory_limit_mb": _whole(1),
     "cancel_grace": parse_duration,
+    "wait_timeout": parse_duration,
 }
 _TASK: dict[str, _Parser] = {
     "task_id": _text,

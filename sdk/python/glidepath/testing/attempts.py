@@ -48,6 +48,7 @@ class Ended:
     failure: FailureSeen | None = None
     reason: str = ""
     until: datetime | None = None
+    after: timedelta = timedelta(0)
     link: MemoryLink = field(default_factory=lambda: MemoryLink({}))
 
 
@@ -151,8 +152,9 @@ def _ended(end: Mapping[str, Any], data: bytes, link: MemoryLink) -> Ended:
     if "failure" in end:
         ended.failure = _failure(end["failure"])
         ended.reason = f"{ended.failure.type}: {ended.failure.message}"
-    if "until" in end:
-        ended.until = datetime.fromtimestamp(end["until"], UTC)
+    if end["end"] == "deferred":
+        ended.until = None if end["until"] is None else datetime.fromtimestamp(end["until"], UTC)
+        ended.after = timedelta(seconds=end["after"])
         link.checkpoint = base64.b64decode(end["checkpoint"])
     return ended
 

@@ -6,7 +6,7 @@ The server decides in the product; a test of the two together keeps these equal 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from glidepath.testing.results import FailureSeen
@@ -14,6 +14,9 @@ from glidepath.testing.results import FailureSeen
 Verdict = Literal["release", "skip", "upstream_fail"]
 
 DELAY_MAX_DEFAULT = timedelta(hours=1)
+WAIT_TIMEOUT_DEFAULT = timedelta(days=7)
+DEFERRAL_MIN = timedelta(seconds=1)
+DEFERRALS_MAX = 10_000
 
 
 def admit(rule: str, still_open: int, good: int, bad: int, skipped: int) -> Verdict | None:
@@ -42,6 +45,20 @@ def retry_delay(options: Mapping[str, Any], failure: FailureSeen, tries: int) ->
     if failure.bad_input or failure.retryable is False or tries > options.get("retries", 0):
         return None
     return max(_policy_delay(options, tries), failure.retry_after)
+
+
+def resume_time(
+    options: Mapping[str, Any], now: datetime, until: datetime | None, after: timedelta, since: datetime, deferrals: int
+) -> datetime | None:
+    """When an attempt that defers now is called again; None: it has waited as long or as often as it may.
+
+    `deferrals` were made before, the first of them at `since`.
+    """
+    deadline: datetime = since + options.get("wait_timeout", WAIT_TIMEOUT_DEFAULT)
+    if deferrals and (now >= deadline or deferrals >= DEFERRALS_MAX):
+        return None
+    soonest = now + DEFERRAL_MIN
+    return min(max(until or now, now + after, soonest), max(deadline, soonest))
 
 
 def _policy_delay(options: Mapping[str, Any], retry: int) -> timedelta:

@@ -18,7 +18,7 @@ from glidepath.errors import AuthoringError
 from glidepath.payloads import decode
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
-from glidepath.testing.rules import Verdict, admit, retry_delay
+from glidepath.testing.rules import Verdict, admit, resume_time, retry_delay
 from glidepath.testing.steering import NoChoice, Steering
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
@@ -225,10 +225,19 @@ class _Simulation:
             self._succeed(node, ended)
         elif ended.end == "skipped":
             self._end(node, "skipped", ended.reason)
-        elif ended.until is not None:
-            self._at(max(self._now, ended.until), node, lambda: self._start(node))
+        elif ended.end == "deferred":
+            self._defer(node, ended)
         else:
             self._fail_or_retry(node, ended)
+
+    def _defer(self, node: Node, ended: Ended) -> None:
+        earlier = [each for each in self._results[node.task_id].attempts if each.state == "deferred"]
+        options = self._options[node.task_id]
+        at = resume_time(options, self._now, ended.until, ended.after, earlier[0].end_time, len(earlier) - 1)
+        if at is None:
+            self._end(node, "failed", "it has waited as long as its wait_timeout allows")
+        else:
+            self._at(at, node, lambda: self._start(node))
 
     def _succeed(self, node: Node, ended: Ended) -> None:
         if ended.output is not None:

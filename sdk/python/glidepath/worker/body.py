@@ -2,8 +2,8 @@
 
 An end is a dict: {"end": "success", "content_type": ..., "size_bytes": ...} with the output's bytes beside it,
 {"end": "failed", "failure": {...}}, {"end": "skipped", "reason": ...}, {"end": "deferred", "until": seconds since the
-epoch, "checkpoint": base64}. Outputs over the inline limit are written to a file of the worker's spool, and "spool"
-names it: the stream process stores it with the server and replaces it by a reference.
+epoch or null, "after": seconds, "checkpoint": base64}. Outputs over the inline limit are written to a file of the
+worker's spool, and "spool" names it: the stream process stores it with the server and replaces it by a reference.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], limits: Out
         return {"end": "skipped", "reason": skip.reason}, b""
     except Defer as defer:
         checkpoint = base64.b64encode(defer.checkpoint).decode()
-        return {"end": "deferred", "until": defer.until.timestamp(), "checkpoint": checkpoint}, b""
+        until = None if defer.until is None else defer.until.timestamp()
+        return {"end": "deferred", "until": until, "after": defer.after_seconds, "checkpoint": checkpoint}, b""
     except Exception as error:
         return {"end": "failed", "failure": failures.describe(error)}, b""
 

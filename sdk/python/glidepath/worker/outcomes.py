@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from glidepath.errors import GlidepathError
 
@@ -32,15 +32,21 @@ class Fail(Outcome):
 
 
 class Defer(Outcome):
-    """Give the slot back until an instant; the next attempt starts then and finds `checkpoint` in its context.
+    """Give the place back and be called again: at an instant (`until`), or so long from now (`after`).
 
-    This server refuses it yet, and the task fails: raise `Retry(after=...)` instead.
+    No slot is held meanwhile and no retry is used. The next attempt finds `checkpoint` (at most 64 KiB) in its context.
+    `after` (seconds or a timedelta) is counted by the server, so a wrong clock of the worker does no harm. The task's
+    `wait_timeout` bounds the whole wait.
     """
 
-    def __init__(self, *, until: datetime | timedelta, checkpoint: bytes = b"") -> None:
-        instant = datetime.now(UTC) + until if isinstance(until, timedelta) else until
-        if instant.tzinfo is None:
-            raise ValueError(f"until is {instant.isoformat()} without a zone; expected an instant, such as one in UTC")
-        self.until = instant
+    def __init__(
+        self, *, until: datetime | None = None, after: float | timedelta | None = None, checkpoint: bytes = b""
+    ) -> None:
+        if (until is None) == (after is None):
+            raise ValueError(f"Defer got until={until!r} and after={after!r}; expected one of the two")
+        if until is not None and until.tzinfo is None:
+            raise ValueError(f"until is {until.isoformat()} without a zone; expected an instant, such as one in UTC")
+        self.until = until
+        self.after_seconds = after.total_seconds() if isinstance(after, timedelta) else float(after or 0)
         self.checkpoint = checkpoint
-        super().__init__(f"deferred until {instant.isoformat()}")
+        super().__init__(f"deferred until {until.isoformat()}" if until else f"deferred for {self.after_seconds:g} s")

@@ -10,6 +10,7 @@ import base64
 import os
 import signal
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -60,10 +61,18 @@ def from_end(end: Mapping[str, Any], data: bytes) -> AttemptResult:
         case "skipped":
             return AttemptResult(skipped=Skipped(reason=str(end["reason"])))
         case "deferred":
-            checkpoint = base64.b64decode(end["checkpoint"])
-            return AttemptResult(deferred=Deferred(until=timestamp(end["until"]), checkpoint=checkpoint))
+            return AttemptResult(deferred=_deferred(end))
         case other:
             raise ValueError(f"unknown end {other!r}")
+
+
+def _deferred(end: Mapping[str, Any]) -> Deferred:
+    deferred = Deferred(checkpoint=base64.b64decode(end["checkpoint"]))
+    if end["until"] is not None:
+        deferred.until.CopyFrom(timestamp(end["until"]))
+    else:
+        deferred.after.FromTimedelta(timedelta(seconds=end["after"]))
+    return deferred
 
 
 def to_failure(fields: Mapping[str, Any]) -> Failure:

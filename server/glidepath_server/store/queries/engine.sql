@@ -44,7 +44,8 @@ with gone as (
     from gone g
     join unnest($7::text[], $8::text[], $9::text[]) with ordinality as s (state, failure, reason, ord) using (ord)
 )
-select g.ord, g.session_id, g.tries, g.losses, g.redeliveries, g.cancel_requested_time is not null as cancel_requested,
+select g.ord, g.session_id, g.tries, g.losses, g.redeliveries, g.deferrals, g.waiting_since,
+       g.cancel_requested_time is not null as cancel_requested,
        g.timed_out,
        (select array_agg(f.limit_id) from freed f
         where f.dag_run_id = g.dag_run_id and f.task_index = g.task_index and f.map_index = g.map_index) as freed
@@ -146,15 +147,16 @@ with boards as (
     join unnest($1::uuid[], $10::text[], $11::bytea[]) as e (dag_run_id, task_indexes, states) using (dag_run_id)
 ), released as (
     insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
-                            losses, redeliveries, queue_time, available_time, timeout_seconds, due, priority)
+                            losses, redeliveries, queue_time, available_time, timeout_seconds, due, priority,
+                            deferrals, waiting_since)
     select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.queue_id, u.order_key, u.tries,
            u.losses, u.redeliveries, $9::timestamptz, coalesce(u.available_time, $9::timestamptz), u.timeout_seconds, u.available_time is null,
-           u.priority
+           u.priority, u.deferrals, u.waiting_since
     from unnest($12::uuid[], $13::integer[], $14::integer[], $15::integer[], $16::bigint[], $17::integer[],
                 $18::double precision[], $19::integer[], $20::integer[], $21::integer[], $22::timestamptz[],
-                $23::double precision[], $24::smallint[])
+                $23::double precision[], $24::smallint[], $25::integer[], $26::timestamptz[])
          as u (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries, losses,
-               redeliveries, available_time, timeout_seconds, priority)
+               redeliveries, available_time, timeout_seconds, priority, deferrals, waiting_since)
 )
 select dag_run_id from boards;
 
@@ -172,6 +174,16 @@ select l.*, $10 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::intege
 insert into task_output (dag_run_id, task_index, map_index, attempt_number, content_type, body, uri, size_bytes, sha256)
 select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::bytea[], $7::text[],
                      $8::bigint[], $9::text[]);
+
+-- name: write_checkpoints
+-- Of attempts that have just deferred: the word of an end, so nothing that came before it counts.
+insert into task_progress as p (dag_run_id, task_index, map_index, attempt_number, progress_percent, note, checkpoint,
+                                update_time)
+select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, 0, '', u.checkpoint, $6
+from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bytea[])
+     as u (dag_run_id, task_index, map_index, attempt_number, checkpoint)
+on conflict (dag_run_id, task_index, map_index) do update
+set attempt_number = excluded.attempt_number, checkpoint = excluded.checkpoint, update_time = excluded.update_time;
 
 -- name: read_outputs
 -- The output of each task instance's newest success, if that had one: an older success may have left another.
@@ -191,7 +203,8 @@ select p.dag_run_id, p.task_index, p.map_index, p.checkpoint
 from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
 join task_progress p using (dag_run_id, task_index)
 join live_attempt l using (dag_run_id, task_index, map_index)
-where p.checkpoint is not null and p.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries;
+where p.checkpoint is not null
+  and p.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals;
 
 -- name: claim
 -- Rows of classes without limits, in order, straight into live_attempt; the n-th row goes to the n-th session of $4.
@@ -219,9 +232,10 @@ with candidates as materialized (
     from gone g
 ), live as (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
-                              redeliveries, queue_time, start_time, timeout_time)
+                              redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since)
     select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, ($4::uuid[])[p.n], p.tries, p.losses,
-           p.redeliveries, p.queue_time, p.start_time, p.start_time + make_interval(secs => p.timeout_seconds)
+           p.redeliveries, p.queue_time, p.start_time, p.start_time + make_interval(secs => p.timeout_seconds),
+           p.deferrals, p.waiting_since
     from placed p
 )
 select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, p.order_key, p.priority, p.n
@@ -276,9 +290,9 @@ with gone as (
     returning q.*, u.session_id, greatest($5::timestamptz, q.queue_time) as start_time  -- see `claim`
 ), live as (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
-                              redeliveries, queue_time, start_time, timeout_time)
+                              redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since)
     select dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
-           queue_time, start_time, start_time + make_interval(secs => timeout_seconds)
+           queue_time, start_time, start_time + make_interval(secs => timeout_seconds), deferrals, waiting_since
     from gone
 ), holders as (
     insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)

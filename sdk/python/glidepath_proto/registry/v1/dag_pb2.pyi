@@ -160,7 +160,7 @@ class InputList(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[Input, _Mapping]]] = ...) -> None: ...
 
 class TaskPolicy(_message.Message):
-    __slots__ = ("owner", "queue_name", "retry", "execution_timeout", "pool_name", "pool_slots", "priority", "resources", "worker_selector", "isolation", "lease_mode", "memory_limit_mb", "cancel_grace")
+    __slots__ = ("owner", "queue_name", "retry", "execution_timeout", "pool_name", "pool_slots", "priority", "resources", "worker_selector", "isolation", "lease_mode", "memory_limit_mb", "cancel_grace", "wait_timeout")
     class ResourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +188,7 @@ class TaskPolicy(_message.Message):
     LEASE_MODE_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LIMIT_MB_FIELD_NUMBER: _ClassVar[int]
     CANCEL_GRACE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     owner: str
     queue_name: str
     retry: RetryPolicy
@@ -201,7 +202,8 @@ class TaskPolicy(_message.Message):
     lease_mode: LeaseMode
     memory_limit_mb: int
     cancel_grace: _duration_pb2.Duration
-    def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    wait_timeout: _duration_pb2.Duration
+    def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
     __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max")

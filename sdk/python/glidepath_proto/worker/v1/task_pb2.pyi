@@ -123,12 +123,14 @@ class TimedOut(_message.Message):
     def __init__(self, failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class Deferred(_message.Message):
-    __slots__ = ("until", "checkpoint")
+    __slots__ = ("until", "checkpoint", "after")
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     until: _timestamp_pb2.Timestamp
     checkpoint: bytes
-    def __init__(self, until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint: _Optional[bytes] = ...) -> None: ...
+    after: _duration_pb2.Duration
+    def __init__(self, until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint: _Optional[bytes] = ..., after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Skipped(_message.Message):
     __slots__ = ("reason",)

@@ -846,7 +846,10 @@ type TaskPolicy struct {
 	// Memory an attempt may use before it is ended, in MiB. Unset: no limit.
 	MemoryLimitMb *int32 `protobuf:"varint,12,opt,name=memory_limit_mb,json=memoryLimitMb,proto3,oneof" json:"memory_limit_mb,omitempty"`
 	// Time between the polite and the hard end of a process tree. Default 10 s.
-	CancelGrace   *durationpb.Duration `protobuf:"bytes,13,opt,name=cancel_grace,json=cancelGrace,proto3" json:"cancel_grace,omitempty"`
+	CancelGrace *durationpb.Duration `protobuf:"bytes,13,opt,name=cancel_grace,json=cancelGrace,proto3" json:"cancel_grace,omitempty"`
+	// How long a task may wait in all by deferring, from the end of the attempt that deferred first. Then it is resumed
+	// once more; if it defers again it has failed, and is not retried. At most 366 d; default 7 d.
+	WaitTimeout   *durationpb.Duration `protobuf:"bytes,14,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -968,6 +971,13 @@ func (x *TaskPolicy) GetMemoryLimitMb() int32 {
 func (x *TaskPolicy) GetCancelGrace() *durationpb.Duration {
 	if x != nil {
 		return x.CancelGrace
+	}
+	return nil
+}
+
+func (x *TaskPolicy) GetWaitTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.WaitTimeout
 	}
 	return nil
 }
@@ -1108,7 +1118,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\"?\n" +
 	"\tInputList\x122\n" +
-	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\x89\a\n" +
+	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xc7\a\n" +
 	"\n" +
 	"TaskPolicy\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1d\n" +
@@ -1127,7 +1137,8 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\n" +
 	"lease_mode\x18\v \x01(\x0e2 .glidepath.registry.v1.LeaseModeR\tleaseMode\x12+\n" +
 	"\x0fmemory_limit_mb\x18\f \x01(\x05H\x03R\rmemoryLimitMb\x88\x01\x01\x12<\n" +
-	"\fcancel_grace\x18\r \x01(\v2\x19.google.protobuf.DurationR\vcancelGrace\x1a<\n" +
+	"\fcancel_grace\x18\r \x01(\v2\x19.google.protobuf.DurationR\vcancelGrace\x12<\n" +
+	"\fwait_timeout\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1aA\n" +
@@ -1235,15 +1246,16 @@ var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
 	2,  // 16: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
 	3,  // 17: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
 	15, // 18: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	15, // 19: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	15, // 20: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	15, // 21: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	7,  // 22: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	15, // 19: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	15, // 20: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	15, // 21: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	15, // 22: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	7,  // 23: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }

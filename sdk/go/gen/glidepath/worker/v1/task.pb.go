@@ -550,10 +550,15 @@ func (x *TimedOut) GetFailure() *v1.Failure {
 	return nil
 }
 
+// Gives its place back; a further attempt follows, which uses no retry, holds no slot meanwhile, and starts at the later
+// of the two: `until`, or `after` counted by the server from the moment it takes this; at least 1 s from then.
 type Deferred struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Until         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
-	Checkpoint    []byte                 `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
+	// Given to the next attempt. At most 64 KiB.
+	Checkpoint []byte `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// For waits that a worker whose clock is wrong must not cut short.
+	After         *durationpb.Duration `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -598,6 +603,13 @@ func (x *Deferred) GetUntil() *timestamppb.Timestamp {
 func (x *Deferred) GetCheckpoint() []byte {
 	if x != nil {
 		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *Deferred) GetAfter() *durationpb.Duration {
+	if x != nil {
+		return x.After
 	}
 	return nil
 }
@@ -993,12 +1005,13 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\aSuccess\x124\n" +
 	"\x06output\x18\x01 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x06output\"B\n" +
 	"\bTimedOut\x126\n" +
-	"\afailure\x18\x01 \x01(\v2\x1c.glidepath.common.v1.FailureR\afailure\"\\\n" +
+	"\afailure\x18\x01 \x01(\v2\x1c.glidepath.common.v1.FailureR\afailure\"\x8d\x01\n" +
 	"\bDeferred\x120\n" +
 	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\fR\n" +
-	"checkpoint\"!\n" +
+	"checkpoint\x12/\n" +
+	"\x05after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05after\"!\n" +
 	"\aSkipped\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"#\n" +
 	"\tCancelled\x12\x16\n" +
@@ -1089,15 +1102,16 @@ var file_glidepath_worker_v1_task_proto_depIdxs = []int32{
 	22, // 23: glidepath.worker.v1.Success.output:type_name -> glidepath.common.v1.Payload
 	21, // 24: glidepath.worker.v1.TimedOut.failure:type_name -> glidepath.common.v1.Failure
 	17, // 25: glidepath.worker.v1.Deferred.until:type_name -> google.protobuf.Timestamp
-	10, // 26: glidepath.worker.v1.LogChunk.entries:type_name -> glidepath.worker.v1.LogEntry
-	17, // 27: glidepath.worker.v1.LogEntry.time:type_name -> google.protobuf.Timestamp
-	23, // 28: glidepath.worker.v1.Assignment.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	22, // 29: glidepath.worker.v1.Assignment.UpstreamOutputsEntry.value:type_name -> glidepath.common.v1.Payload
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	18, // 26: glidepath.worker.v1.Deferred.after:type_name -> google.protobuf.Duration
+	10, // 27: glidepath.worker.v1.LogChunk.entries:type_name -> glidepath.worker.v1.LogEntry
+	17, // 28: glidepath.worker.v1.LogEntry.time:type_name -> google.protobuf.Timestamp
+	23, // 29: glidepath.worker.v1.Assignment.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	22, // 30: glidepath.worker.v1.Assignment.UpstreamOutputsEntry.value:type_name -> glidepath.common.v1.Payload
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_worker_v1_task_proto_init() }
