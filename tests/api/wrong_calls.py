@@ -355,6 +355,27 @@ WRONG_CALLS = (
         "DAG churn version 1 has no task 'trian' (did you mean train?)",
     ),
     WrongCall(
+        "marking an unknown task",
+        "MarkTaskInstances",
+        {"dag_run_id": "{run}", "task_ids": ["trian"], "state": "TASK_STATE_SUCCESS"},
+        Code.NOT_FOUND,
+        "DAG churn version 1 has no task 'trian' (did you mean train?)",
+    ),
+    WrongCall(
+        "marking a task as running",
+        "MarkTaskInstances",
+        {"dag_run_id": "{run}", "task_ids": ["train"], "state": "TASK_STATE_RUNNING"},
+        Code.INVALID_ARGUMENT,
+        "state: got TASK_STATE_RUNNING, expected TASK_STATE_FAILED, TASK_STATE_SKIPPED, TASK_STATE_SUCCESS",
+    ),
+    WrongCall(
+        "marking a task without saying as what",
+        "MarkTaskInstances",
+        {"dag_run_id": "{run}", "task_ids": ["train"]},
+        Code.INVALID_ARGUMENT,
+        "state: got TASK_STATE_UNSPECIFIED, expected TASK_STATE_FAILED, TASK_STATE_SKIPPED, TASK_STATE_SUCCESS",
+    ),
+    WrongCall(
         "clearing no tasks",
         "ClearTaskInstances",
         {"dag_run_id": "{run}"},

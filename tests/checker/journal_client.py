@@ -78,6 +78,7 @@ _ANSWERS: dict[str, Callable[[Any, Any], Answer]] = {
     "TriggerDagRuns": _triggered,
     "CancelDagRun": _cancelled,
     "CancelTaskInstances": _cancelled,
+    "MarkTaskInstances": _cancelled,
     "ClearTaskInstances": _cleared,
     "RerunDagRun": _cleared,
     "RegisterDagVersion": _registered,

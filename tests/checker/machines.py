@@ -30,6 +30,11 @@ TASK_ARROWS = {
     "skipped": {"clear": "scheduled"},
     "cancelled": {"clear": "scheduled"},
 }
+# An operator's word, from wherever a task is but where an attempt has to end for a clear.
+MARKS = {"mark_success": "success", "mark_failed": "failed", "mark_skipped": "skipped"}
+for _was, _arrows in TASK_ARROWS.items():
+    if _was != "restarting":
+        _arrows |= {mark: state for mark, state in MARKS.items() if state != _was}
 TASK_FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
 TASK_BAD = frozenset({"failed", "upstream_failed", "cancelled"})
 
@@ -54,6 +59,7 @@ ENDS_BEHIND = {
 }
 # What an operator does, as the audit trail names it.
 CLEARS = frozenset({"task_instance.clear", "dag_run.rerun"})
+MARK = "task_instance.mark"
 CANCELS = frozenset({"dag_run.cancel", "task_instance.cancel"})
 # Take-backs of one task instance before it fails.
 REDELIVERIES_MAX = 5

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 
 from tests.checker.facts import Attempt, Audit, Facts, Run, RunEvent, Version
-from tests.checker.machines import CANCELS, CLEARS, TASK_FINAL
+from tests.checker.machines import CANCELS, CLEARS, MARK, TASK_FINAL
 from tests.checker.steering import BRANCHING, left_out_by, task_says
 
 NAMED_MAX = 100
@@ -168,6 +168,17 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
         if (timed and "run timeout" in event.note) or _fails_fast(history.version, event):
             found += _cancels(history, event, frozenset(), cleared, event)
     return found
+
+
+def marks(facts: Facts, history: History, arrow: Arrow) -> bool:
+    """Whether an operator has said, by the step of the arrow, that the task has this end."""
+    for audit in facts.audits_by_run.get(history.run.run_id, ()):
+        if audit.action == MARK and audit.detail.get("state") == arrow.now:
+            event, named = history.event_in.get(audit.transaction), _named(audit)
+            is_named = arrow.task_id in named or len(named) > NAMED_MAX
+            if is_named and event is not None and event.revision <= arrow.event.revision:
+                return True
+    return False
 
 
 def _named(audit: Audit) -> tuple[str, ...]:

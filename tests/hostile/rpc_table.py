@@ -87,6 +87,7 @@ RUN_RPCS = {
     "StreamLogs": Rpc(VIEWER, RUN),
     "ExplainDagRun": Rpc(VIEWER, RUN),
     "ClearTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
+    "MarkTaskInstances": Rpc(OPERATOR, {**TASKS, "state": "TASK_STATE_SUCCESS"}, DONE_BEFORE),
     "RerunDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
     "CancelTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
     "CancelDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),

@@ -94,8 +94,8 @@ BUGS = (
     _core(
         "what a failure says of its retry is not heard",
         "retry",
-        "max(policy.delay(tries), asked)",
-        "policy.delay(tries)",
+        "max(delay, asked)",
+        "delay",
     ),
     _core("what is never to be retried is", "retry", "if failure.retryable is False:", "if failure.retryable:"),
     _core(

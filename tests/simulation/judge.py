@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from glidepath_server.core.advance import Release
+from glidepath_server.core.effects import Release
 from glidepath_server.core.events import AttemptEnded, RunCancelled, RunTimedOut, TasksCancelled, TasksCleared
 from glidepath_server.core.failure import FailureKind
 from glidepath_server.core.matching import Offer

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import NamedTuple
 
-from glidepath_server.core.advance import Release
+from glidepath_server.core.effects import Release
 from glidepath_server.core.failure import Failure
 from glidepath_server.core.run_view import EndedRow
 from glidepath_server.core.states import AttemptState, RunIntent, RunState

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from glidepath_server.core.advance import Effects, Release, advance
+from glidepath_server.core.advance import advance
 from glidepath_server.core.board import Board, Tally
+from glidepath_server.core.effects import Effects, Release
 from glidepath_server.core.errors import StateConflict
 from glidepath_server.core.events import (
     AttemptEnded,

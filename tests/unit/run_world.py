@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from glidepath_server.core.advance import REDELIVERIES_MAX, Effects, Release, advance
-from glidepath_server.core.board import Board
+from glidepath_server.core.advance import REDELIVERIES_MAX, advance
+from glidepath_server.core.board import FINAL, Board
 from glidepath_server.core.compile import with_roles
+from glidepath_server.core.effects import Effects, Release
 from glidepath_server.core.events import (
     AttemptEnded,
     Event,
@@ -21,12 +22,13 @@ from glidepath_server.core.events import (
     RunStarted,
     TasksCancelled,
     TasksCleared,
+    TasksMarked,
     Withdrawn,
 )
 from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.graph import Graph, TaskRole
 from glidepath_server.core.retry import RetryPolicy
-from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
+from glidepath_server.core.states import MARKS, AttemptState, RunIntent, RunState, TaskEvent, TaskState
 from glidepath_server.core.trigger_rules import TriggerRule
 from tests.trigger_rule_table import verdict
 
@@ -109,6 +111,7 @@ class World:
     claimed: set[tuple[int, int]] = field(default_factory=set)
     ended: list[AttemptEnded] = field(default_factory=list)
     commanded: set[int] = field(default_factory=set)
+    marked: dict[int, TaskState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.board = Board.fresh(self.graph.size)
@@ -239,9 +242,17 @@ class World:
         self.commanded |= set(range(self.graph.size))
         self.command(RunCancelled())
 
+    def mark(self, tasks: Iterable[int], mark: TaskEvent) -> None:
+        """An operator says how tasks end that have not ended yet: what has followed from an end is left as it is."""
+        chosen = tuple(task for task in sorted(tasks) if self.board.states[task] not in FINAL)
+        self.marked |= dict.fromkeys(chosen, MARKS[mark])
+        self.step(TasksMarked(chosen, mark))
+
     def clear(self, tasks: Iterable[int]) -> None:
         chosen = tuple(sorted(self.graph.with_surroundings(self.graph.closure(tasks))))
         self.commanded -= set(chosen)
+        for task in chosen:
+            self.marked.pop(task, None)
         made = {task: max((n for t, n in self.claimed if t == task), default=0) for task in chosen}
         self.command(TasksCleared(chosen, cancel_running=True, attempts=made))
 
@@ -249,6 +260,8 @@ class World:
     def check_ends(self) -> None:
         ends = [S(state) for state in self.board.states]
         fixed = {task: S.CANCELLED for task in self.commanded if ends[task] is S.CANCELLED}
+        fixed |= {task: state for task, state in self.marked.items() if task not in fixed}
+        assert all(ends[task] is state for task, state in self.marked.items() if task not in self.commanded)
         scripts = [self.script(task) for task in range(self.graph.size)]
         choices = {task: choice for task in range(self.graph.size) if (choice := self.choice(task)) is not None}
         assert ends == expected_ends(self.graph, scripts, fixed, choices)

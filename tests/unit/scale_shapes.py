@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from glidepath_server.core.advance import Release, advance
+from glidepath_server.core.advance import advance
 from glidepath_server.core.board import Board
 from glidepath_server.core.canonical import canonical_json, content_hash, from_canonical_json
 from glidepath_server.core.compile import compile_graph
@@ -19,6 +19,7 @@ from glidepath_server.core.critical_path import AttemptTimes, critical_path
 from glidepath_server.core.definition import DagSpec, Handler, Input, InputList, OutputRef, Template
 from glidepath_server.core.diff import diff_specs
 from glidepath_server.core.draft import DagDraft, TaskDraft, resolve
+from glidepath_server.core.effects import Release
 from glidepath_server.core.events import AttemptEnded, Event, RunCancelled, RunStarted, TasksCleared, Withdrawn
 from glidepath_server.core.explain import Facts, RunFacts, explain
 from glidepath_server.core.failure import Failure, FailureKind

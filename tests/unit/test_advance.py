@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_world import BAD, BROKEN, GOOD, NOW, A, S, Script, World, graph_of, started
 
-from glidepath_server.core.advance import Effects, Release, advance
+from glidepath_server.core.advance import advance
 from glidepath_server.core.board import Board
+from glidepath_server.core.effects import Effects, Release
 from glidepath_server.core.errors import IllegalTransition, StateConflict
 from glidepath_server.core.events import (
     AttemptEnded,
@@ -24,7 +25,7 @@ from glidepath_server.core.events import (
 )
 from glidepath_server.core.failure import Failure
 from glidepath_server.core.retry import RetryPolicy
-from glidepath_server.core.states import TASK_FINAL, AttemptState, RunIntent, RunState, TaskState
+from glidepath_server.core.states import MARKS, TASK_FINAL, AttemptState, RunIntent, RunState, TaskState
 from glidepath_server.core.trigger_rules import TriggerRule
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -79,9 +80,11 @@ def _operate(world: World) -> None:
     tasks = world.chance.sample(range(world.graph.size), world.chance.randint(1, min(world.graph.size, 5)))
     running = world.board.state is RunState.RUNNING
     ends = running and world.board.intent is not RunIntent.RUN
-    kind = world.chance.choice(["cancel", "clear", "clear", "cancel run"])
+    kind = world.chance.choice(["cancel", "clear", "clear", "cancel run", "mark"])
     if kind == "cancel" and running:
         world.cancel(tasks)
+    elif kind == "mark" and running and not ends:
+        world.mark(tasks, world.chance.choice(sorted(MARKS)))
     elif kind == "cancel run" and running:
         world.cancel_run()
     elif kind == "clear" and not ends:

@@ -54,6 +54,8 @@ def retries(draw: st.DrawFn) -> RetryDraft:
     common = {
         "retries_max": draw(st.none() | st.integers(0, 1000)),
         "losses_max": draw(st.none() | st.integers(0, 100)),
+        "jitter": draw(st.none() | st.floats(0, 1)),
+        "only_on": draw(st.none() | st.just(("timeout", "ValueError"))),
     }
     if draw(st.booleans()):
         return RetryDraft(delays_seconds=tuple(draw(st.lists(SECONDS, min_size=1, max_size=3))), **common)
@@ -158,6 +160,7 @@ def test_defaults_may_stand_on_the_dag_or_on_each_task(draft: DagDraft) -> None:
             retry = {**retry, "delay_seconds": None, "backoff": None, "delay_max_seconds": None}
         else:
             retry["delays_seconds"] = None
+        retry |= {name: retry[name] or None for name in ("only_on", "never_on")}
         if policy["pool_name"] is None:
             policy["pool_slots"] = None
         given_task = next(each for each in draft.tasks if each.task_id == task.task_id)
@@ -224,6 +227,10 @@ CHANGES: dict[str, DagDraft] = {
     "output key": with_b(inputs={"x": OutputRef("a", "k")}),
     "list": with_b(inputs={"x": InputList((OutputRef("a"),))}),
     "retries": with_b(policy=PolicyDraft(retry=RetryDraft(retries_max=1))),
+    "jitter": with_b(policy=PolicyDraft(retry=RetryDraft(jitter=0.5))),
+    "only on": with_b(policy=PolicyDraft(retry=RetryDraft(only_on=("timeout",)))),
+    "never on": with_b(policy=PolicyDraft(retry=RetryDraft(never_on=("timeout",)))),
+    "wait timeout": with_b(policy=PolicyDraft(wait_timeout_seconds=60)),
     "delay": with_b(policy=PolicyDraft(retry=RetryDraft(delay_seconds=1))),
     "delays": with_b(policy=PolicyDraft(retry=RetryDraft(delays_seconds=(1,)))),
     "queue": with_b(policy=PolicyDraft(queue_name="q")),

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_world import BROKEN, NOW, A, S, graph_of
 
-from glidepath_server.core.advance import DEFERRALS_MAX, Effects, advance
+from glidepath_server.core.advance import DEFERRALS_MAX, advance
 from glidepath_server.core.board import Board
+from glidepath_server.core.effects import Effects
 from glidepath_server.core.events import (
     AttemptEnded,
     Deferral,

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import pytest
 from run_world import BROKEN, NOW, A, S, World, graph_of
 
-from glidepath_server.core.advance import Effects, advance
+from glidepath_server.core.advance import advance
 from glidepath_server.core.board import Board
 from glidepath_server.core.branching import CHOICE_BYTES_MAX, NoChoice, choice_of
 from glidepath_server.core.compile import compile_graph, with_roles
 from glidepath_server.core.definition import DagSpec, Handler, TaskSpec
+from glidepath_server.core.effects import Effects
 from glidepath_server.core.events import (
     AttemptEnded,
     RunCancelled,

@@ -85,6 +85,7 @@ def schema(why: str, value: Any, *violations: Said) -> WrongDag:
     return dag(why, *below, params_schema=text)
 
 
+FAILURE_NAMES = 'a kind of failure such as "timeout", or the name of an error\'s type, of up to 200 characters'
 RULES = (
     "one of all_success, all_failed, all_done, all_skipped, one_success, one_failed, one_done, none_failed, "
     "none_failed_min_one_success, none_skipped, always"
@@ -227,6 +228,13 @@ WRONG_DAGS = (
     retry("a negative delay", ("delay", "-1 s", f"0 to {YEAR} s"), delay_seconds=-1.0),
     retry("a delay that shrinks", ("backoff", "0.5", "1 to 100"), backoff=0.5),
     retry("a delay that explodes", ("backoff", "101", "1 to 100"), backoff=101.0),
+    retry("more jitter than delay", ("jitter", "1.5", "0 to 1, a share of the delay"), jitter=1.5),
+    retry(
+        "no name of an error",
+        ("only_on[1]", "'Value Error'", FAILURE_NAMES),
+        only_on=("timeout", "Value Error"),
+    ),
+    retry("an empty name", ("never_on[0]", "''", FAILURE_NAMES), never_on=("",)),
     retry("no factor", ("backoff", "nan", "1 to 100"), backoff=math.nan),
     retry("a cap of zero", ("delay_max", "0 s", f"more than 0 to {YEAR} s"), delay_max_seconds=0.0),
     retry(

@@ -42,6 +42,34 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
         say(f"next:  glidepath run watch {run_id}")
 
 
+@run_command("mark", example='glidepath run mark RUN_ID load --as success --reason "loaded by hand"')
+@click.argument("task_ids", nargs=-1, required=True, shell_complete=completion.task_ids)
+@click.option(
+    "--as",
+    "state",
+    type=click.Choice(["success", "failed", "skipped"]),
+    required=True,
+    help="The state that the tasks are to have.",
+)
+@_REASON
+def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: str, reason: str) -> None:
+    """Say how tasks have ended; what runs is told to end first. What followed from another end waits for a rerun."""
+    found = session.client.mark_task_instances(run_id, task_ids, state, reason=reason)  # type: ignore[arg-type]
+    print_one(
+        session.output,
+        found,
+        [
+            ("run", found.dag_run_id),
+            ("dag", f"{found.dag_id} v{found.dag_version_number}"),
+            ("state", enum_name(found, "state")),
+            (f"marked {state}", list(task_ids)),
+            ("reason", found.reason),
+        ],
+    )
+    after = "watch" if enum_name(found, "state") == "running" else "rerun"
+    say(f"next:  glidepath run {after} {run_id}")
+
+
 @run_command("clear", example="glidepath run clear RUN_ID train --downstream --wait")
 @click.argument("task_ids", nargs=-1, required=True, shell_complete=completion.task_ids)
 @click.option("--downstream", is_flag=True, help="Also everything that follows from them.")

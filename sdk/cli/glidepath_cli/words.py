@@ -38,6 +38,7 @@ COMMANDS = {
     "StreamLogs": "glidepath run logs RUN_ID",
     "CancelDagRun": "glidepath run cancel RUN_ID",
     "CancelTaskInstances": "glidepath run cancel RUN_ID --task TASK_ID",
+    "MarkTaskInstances": "glidepath run mark RUN_ID TASK_ID --as success",
     "ClearTaskInstances": "glidepath run clear RUN_ID TASK_ID",
     "RerunDagRun": "glidepath run rerun RUN_ID",
     "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",

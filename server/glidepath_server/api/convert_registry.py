@@ -125,6 +125,9 @@ def _retry_in(retry: dag_pb2.RetryPolicy) -> RetryDraft:
         delay_max_seconds=_seconds(retry, "delay_max"),
         delays_seconds=tuple(map(_seconds_of, retry.delays)) or None,
         losses_max=_given(retry, "losses_max"),
+        jitter=_given(retry, "jitter"),
+        only_on=tuple(retry.only_on) or None,
+        never_on=tuple(retry.never_on) or None,
     )
 
 
@@ -241,7 +244,13 @@ def _policy_out(policy: ResolvedPolicy) -> dag_pb2.TaskPolicy:
 
 def _retry_out(retry: RetryPolicy) -> dag_pb2.RetryPolicy:
     """What may be registered again: a list of delays, or a delay with its backoff."""
-    message = dag_pb2.RetryPolicy(retries_max=retry.retries_max, losses_max=retry.losses_max)
+    message = dag_pb2.RetryPolicy(
+        retries_max=retry.retries_max,
+        losses_max=retry.losses_max,
+        jitter=retry.jitter or None,
+        only_on=retry.only_on,
+        never_on=retry.never_on,
+    )
     if retry.delays_seconds:
         message.delays.extend(Duration(**_parts(seconds)) for seconds in retry.delays_seconds)
         return message

@@ -21,7 +21,7 @@ from ..core.errors import InvalidInput
 from ..core.explain import Explanation, Wait
 from ..core.failure import Failure, FailureKind
 from ..core.run_view import EndedRow, TaskInstanceView, ViewState
-from ..core.states import AttemptState, RunIntent, RunState
+from ..core.states import MARKS, AttemptState, RunIntent, RunState, TaskEvent
 from ..operations.follow_runs import Line
 from ..operations.plans import Plan
 from ..operations.trigger_dag_runs import RunRequest, Triggered
@@ -158,6 +158,18 @@ def run_out(run: Run, counts: Mapping[str, int] | None = None) -> run_pb2.DagRun
         cancel_requested=run.intent is RunIntent.CANCEL,
         quarantined=run.quarantined,
     )
+
+
+_MARKS = {run_pb2.TaskState.Value(f"TASK_STATE_{state.name}"): mark for mark, state in MARKS.items()}
+
+
+def mark_in(state: run_pb2.TaskState) -> TaskEvent:
+    """What an operator says of a task. Raises InvalidInput for a state that cannot be said."""
+    mark = _MARKS.get(state)
+    if mark is None:
+        name = run_pb2.TaskState.Name(state) if state in run_pb2.TaskState.values() else str(state)
+        raise invalid("state", name, ", ".join(sorted(run_pb2.TaskState.Name(each) for each in _MARKS)))
+    return mark
 
 
 def task_instance_out(plan: Plan, view: TaskInstanceView) -> run_pb2.TaskInstance:

@@ -29,6 +29,7 @@ from .convert_run import (
     explanation_out,
     ids_in,
     line_out,
+    mark_in,
     output_out,
     place_in,
     run_out,
@@ -197,6 +198,12 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             cancel_running=request.cancel_running,
         )
         return pb.ClearTaskInstancesResponse(dag_run=await self._run(request), cleared_task_ids=cleared)
+
+    async def MarkTaskInstances(
+        self, request: pb.MarkTaskInstancesRequest, context: Context
+    ) -> pb.MarkTaskInstancesResponse:
+        await self._commander.mark(_call(request, "MarkTaskInstances"), request.task_ids, mark_in(request.state))
+        return pb.MarkTaskInstancesResponse(dag_run=await self._run(request))
 
     async def RerunDagRun(self, request: pb.RerunDagRunRequest, context: Context) -> pb.RerunDagRunResponse:
         cleared = await self._commander.rerun(_call(request, "RerunDagRun"))

@@ -12,11 +12,10 @@ Outcomes do not depend on the order in which upstreams end (see trigger_rules.py
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from .board import FINAL, Board, Tally
+from .effects import DeadLetter, Effects, Release, Withdraw
 from .errors import IllegalTransition, StateConflict
 from .events import (
     AttemptEnded,
@@ -27,12 +26,14 @@ from .events import (
     RunTimedOut,
     TasksCancelled,
     TasksCleared,
+    TasksMarked,
     Withdrawn,
 )
 from .failure import Failure, FailureKind
 from .graph import Graph
 from .retry import Budget, GiveUp, Retry, decide_retry
 from .states import (
+    MARKS,
     RUN_FINAL,
     AttemptState,
     RunEvent,
@@ -59,65 +60,6 @@ _OUT = frozenset({_RELEASED, _RESTARTING})
 _FAILED, _SUCCESS = int(TaskState.FAILED), int(TaskState.SUCCESS)
 _BAD_BY_THEMSELVES = {_FAILED: "failed", int(TaskState.CANCELLED): "cancelled"}
 _UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
-
-
-class Release(NamedTuple):
-    """Put this attempt into the queue, due at `at` (None: now)."""
-
-    task: int
-    map_index: int
-    attempt_number: int
-    tries: int = 0
-    losses: int = 0
-    redeliveries: int = 0
-    at: datetime | None = None
-    deferrals: int = 0
-    waiting_since: datetime | None = None
-
-
-class Withdraw(NamedTuple):
-    """Take the task's row back from the queue; what is live instead must be told to end. `event` follows either way."""
-
-    task: int
-    event: TaskEvent
-    reason: str
-
-
-class DeadLetter(NamedTuple):
-    """A task instance that was given up with this attempt: a person must look."""
-
-    task: int
-    map_index: int
-    attempt_number: int
-    budget: Budget
-    reason: str
-
-
-@dataclass(slots=True)
-class Effects:
-    """What the step must write. `changes` are (task, map index, new state), in the order they happened.
-
-    `answered` are tasks whose dead letters of earlier steps are done with: somebody has cleared them.
-    """
-
-    releases: list[Release] = field(default_factory=list)
-    withdrawals: list[Withdraw] = field(default_factory=list)
-    changes: list[tuple[int, int, int]] = field(default_factory=list)
-    run_state: RunState | None = None
-    reason: str = ""
-    notes: list[str] = field(default_factory=list)
-    dead_letters: list[DeadLetter] = field(default_factory=list)
-    answered: list[int] = field(default_factory=list)
-
-    def merge(self, later: Effects) -> None:
-        """Append what a second pass of the same step decided."""
-        self.releases += later.releases
-        self.changes += later.changes
-        self.notes += later.notes
-        self.dead_letters += later.dead_letters
-        self.answered += later.answered
-        if later.run_state is not None:
-            self.run_state, self.reason = later.run_state, later.reason
 
 
 def advance(graph: Graph, board: Board, events: Iterable[Event], now: datetime) -> Effects:
@@ -234,6 +176,9 @@ class _Step:
         task, outcome = event.task, event.outcome
         if self.states[task] == _RESTARTING:
             self._restarted(event)
+        elif task in self.board.marks:
+            self.end(task, self.board.marks.pop(task))
+            self._fail_fast([task])
         elif outcome is AttemptState.SUCCESS:
             if event.choice is not None:
                 self.board.choices[task] = event.choice
@@ -259,27 +204,35 @@ class _Step:
 
     def _unsuccessful(self, event: AttemptEnded) -> None:
         """The one door by which all causes of failure go: own failure, timeout, loss, take-back."""
-        again = _again(self.graph, event, self.now)
+        again = _again(self.graph, event, self.now, self.board.seed)
         if isinstance(again, GiveUp):
             self.note(f"{self.graph.task_ids[event.task]}: {again.reason}")
             self.effects.dead_letters.append(
                 DeadLetter(event.task, event.map_index, event.attempt_number, again.budget, again.reason)
             )
             self.end(event.task, TaskEvent.FAIL)
-            if self.graph.fail_fast and event.task not in self.graph.teardowns:
-                self._wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
+            self._fail_fast([event.task])
         else:
             if self.states[event.task] != _RELEASED:
                 state = self.states[event.task]
                 raise IllegalTransition(f"attempt of task {event.task} ended, but the board has {state}")
             self.effects.releases.append(again)
 
+    def _fail_fast(self, tasks: list[int]) -> None:
+        """End the run, if one of these has failed and that is to do so."""
+        if self.graph.fail_fast and any(
+            self.states[task] == _FAILED and task not in self.graph.teardowns for task in tasks
+        ):
+            self._wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
+
     def withdrawn(self, event: Withdrawn) -> None:
+        self.board.marks.pop(event.task, None)
         if event.event is TaskEvent.CLEAR:
             self.board.raise_base(event.task, event.attempt_number - 1)
             self._reopened([event.task])
         else:
-            self.end(event.task, TaskEvent.CANCEL)
+            self.end(event.task, event.event)
+            self._fail_fast([event.task])
 
     # ---- commands
     def run_cancelled(self, event: RunCancelled) -> None:
@@ -297,6 +250,7 @@ class _Step:
         if board.state in RUN_FINAL or board.intent is not RunIntent.RUN:
             return
         board.intent = intent
+        board.marks.clear()
         self.note(reason)
         stays = self._teardowns_to_come()
         waiting = [task for task, state in enumerate(self.states) if state == _SCHEDULED and task not in stays]
@@ -322,10 +276,56 @@ class _Step:
             self.move(task, TaskEvent.CANCEL)
         self.spread(waiting)
         out = [task for task in event.tasks if self.states[task] in _OUT]
+        self._no_restart(out)
         for task in out:
-            if self.states[task] == _RESTARTING:
-                self.move(task, TaskEvent.RELEASE)  # the cancel takes the place of the clear
+            self.board.marks.pop(task, None)
         self._take_back(out, TaskEvent.CANCEL, event.reason or "cancelled")
+
+    def _no_restart(self, tasks: list[int]) -> None:
+        """What an operator wants now takes the place of a clear that waits for an attempt to end."""
+        for task in tasks:
+            if self.states[task] == _RESTARTING:
+                self.move(task, TaskEvent.RELEASE)
+
+    def tasks_marked(self, event: TasksMarked) -> None:
+        if self.board.state is RunState.QUEUED:
+            raise StateConflict("the run has not started", hint="cancel the run, or wait until it has started")
+        if self.board.intent is not RunIntent.RUN and self.board.state not in RUN_FINAL:
+            raise StateConflict("the run is being cancelled", hint="wait until it has ended, then mark")
+        marked = MARKS[event.mark]
+        out = [task for task in event.tasks if self.states[task] in _OUT]
+        rest = [task for task in event.tasks if self.states[task] not in _OUT and self.states[task] != marked]
+        if rest and self.board.state in RUN_FINAL:
+            self.board.intent, self.board.reason = RunIntent.RUN, ""
+            self.move_run(RunEvent.CLEAR, event.reason)
+        self._mark(rest, event.mark)
+        self._fail_fast(rest)
+        self._no_restart(out)
+        for task in out:
+            self.board.marks[task] = event.mark
+        self._take_back(out, event.mark, event.reason or event.mark.value.replace("_", " "))
+
+    def _mark(self, tasks: list[int], mark: TaskEvent) -> None:
+        """Give tasks that are not out their new end, and judge what waits for them. An end that was there is undone."""
+        ended_before = [task for task in tasks if self.states[task] in FINAL]
+        self._answer([task for task in tasks if self.states[task] == _FAILED])
+        for task in tasks:
+            self.move(task, mark)
+            self.board.choices.pop(task, None)
+        if ended_before:
+            self.tally = self.board.tally = Tally(self.graph, self.states)
+            self._judge_after(tasks)
+        else:
+            self.spread(list(tasks))
+
+    def _judge_after(self, tasks: list[int]) -> None:
+        """Judge what waits for these, which the tally has counted already."""
+        for task in tasks:
+            for follower in {*self.graph.downstream[task], *self.graph.gated.get(task, ())}:
+                if self.states[follower] == _SCHEDULED:
+                    ended: list[int] = []
+                    self.judge(follower, ended)
+                    self.spread(ended)
 
     def _take_back(self, tasks: list[int], event: TaskEvent, reason: str) -> None:
         """Withdraw released tasks. What this very step released is in no queue yet, so it is taken back right here."""
@@ -349,6 +349,7 @@ class _Step:
             self.board.raise_base(task, event.attempts.get(task, 0))
         for task in out:
             self.move(task, TaskEvent.RESTART)
+            self.board.marks.pop(task, None)
         self._reopened(final)
         self._take_back(out, TaskEvent.CLEAR, event.reason or "cleared")
 
@@ -359,6 +360,7 @@ class _Step:
         for task in tasks:
             self.move(task, TaskEvent.CLEAR)
             self.board.choices.pop(task, None)
+            self.board.marks.pop(task, None)
             self._left_out.pop(task, None)
         if ends:
             self.tally = self.board.tally = Tally(self.graph, self.states)
@@ -399,7 +401,7 @@ class _Step:
         return "; ".join(filter(None, [known, *untold[:NAMED_MAX], *more]))
 
 
-def _again(graph: Graph, event: AttemptEnded, now: datetime) -> Release | GiveUp:
+def _again(graph: Graph, event: AttemptEnded, now: datetime, seed: bytes) -> Release | GiveUp:
     """The next attempt of a task instance whose attempt did not succeed, within the budget that its cause uses."""
     policy = graph.retries[event.task]
     tries, losses, redeliveries = event.tries, event.losses, event.redeliveries
@@ -416,7 +418,8 @@ def _again(graph: Graph, event: AttemptEnded, now: datetime) -> Release | GiveUp
         return _deferred(graph.waits[event.task], event, now)
     else:
         tries += 1
-        decision = decide_retry(policy, event.failure or _UNKNOWN_FAILURE, tries, now)
+        key = (seed, event.task, event.map_index, event.attempt_number)
+        decision = decide_retry(policy, event.failure or _UNKNOWN_FAILURE, tries, now, key)
         if isinstance(decision, GiveUp):
             return decision
         at = decision.at if isinstance(decision, Retry) and decision.at > now else None
@@ -457,4 +460,5 @@ _HANDLERS = {
     RunTimedOut: _Step.run_timed_out,
     TasksCancelled: _Step.tasks_cancelled,
     TasksCleared: _Step.tasks_cleared,
+    TasksMarked: _Step.tasks_marked,
 }

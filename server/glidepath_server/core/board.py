@@ -2,8 +2,9 @@
 
 Stored form: one byte per task (codes of `TaskState`), and, only once something of the run was cleared, four bytes per
 task (little-endian) with the number of attempts made before its newest generation. So a run that was never cleared
-costs one byte per task, and attempt numbers never repeat. Once a branch has chosen, its choice follows all that, as
-JSON: what a branch left out stays left out, whichever of its upstreams runs again.
+costs one byte per task, and attempt numbers never repeat. What few runs have follows all that, as JSON: the choices of
+branches (what a branch left out stays left out, whichever of its upstreams runs again), and the marks of tasks that are
+live still.
 
 The tally says of every task how many of its upstreams are still open, ended badly, or were skipped. It is a function of
 graph and board, kept beside the board of a replica so that a join of 10,000 does not cost 10,000 looks per arrival.
@@ -16,7 +17,7 @@ from array import array
 from dataclasses import dataclass, field
 
 from .graph import Graph
-from .states import TASK_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskState
+from .states import TASK_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskEvent, TaskState
 
 FINAL = frozenset(int(state) for state in TASK_FINAL)
 BAD = frozenset(int(state) for state in TASK_NOT_SUCCESSFUL)
@@ -54,8 +55,9 @@ class Tally:
 class Board:
     """A run as `advance` sees it. `bases[task]` is the highest attempt number of earlier generations (None: all 0).
 
-    `choices[task]` are the tasks that a branch which has succeeded follows. `reason` is what a run that goes on knows
-    already of why it will not succeed; stored beside the packed form.
+    `choices[task]` are the tasks that a branch which has succeeded follows, `marks[task]` is what an operator said of a
+    task whose attempt has yet to end. `reason` is what a run that goes on knows
+    already of why it will not succeed; stored beside the packed form. `seed` is what tells the run from others.
     """
 
     states: bytearray
@@ -63,7 +65,9 @@ class Board:
     intent: RunIntent = RunIntent.RUN
     bases: array[int] | None = None
     reason: str = ""
+    seed: bytes = b""
     choices: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    marks: dict[int, TaskEvent] = field(default_factory=dict)
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
@@ -72,24 +76,28 @@ class Board:
         return Board(bytearray(size))
 
     @staticmethod
-    def unpack(size: int, packed: bytes, state: RunState, intent: RunIntent, reason: str = "") -> Board:
+    def unpack(
+        size: int, packed: bytes, state: RunState, intent: RunIntent, reason: str = "", seed: bytes = b""
+    ) -> Board:
         """Read the stored form. Raises ValueError when its length does not fit a graph of `size` tasks."""
         if len(packed) == size:
-            return Board(bytearray(packed), state, intent, reason=reason)
+            return Board(bytearray(packed), state, intent, reason=reason, seed=seed)
         if len(packed) < 5 * size:
             raise ValueError(f"board of {len(packed)} bytes does not fit a graph of {size} tasks")
         bases = array("I")
         bases.frombytes(packed[size : 5 * size])
-        choices = json.loads(packed[5 * size :] or "{}")
-        chosen = {int(task): tuple(followed) for task, followed in choices.items()}
-        return Board(bytearray(packed[:size]), state, intent, bases, reason, chosen)
+        rest = json.loads(packed[5 * size :] or "{}")
+        choices = {int(task): tuple(followed) for task, followed in rest.get("choices", {}).items()}
+        marks = {int(task): TaskEvent(mark) for task, mark in rest.get("marks", {}).items()}
+        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks)
 
     def pack(self) -> bytes:
         """The stored form."""
-        if self.bases is None and not self.choices:
+        rest = {name: value for name, value in (("choices", self.choices), ("marks", self.marks)) if value}
+        if self.bases is None and not rest:
             return bytes(self.states)
         bases = self.bases or self._no_bases()
-        return bytes(self.states) + bases.tobytes() + (json.dumps(self.choices).encode() if self.choices else b"")
+        return bytes(self.states) + bases.tobytes() + (json.dumps(rest).encode() if rest else b"")
 
     def left_out(self, graph: Graph, gate: int) -> frozenset[int]:
         """What a branch or short circuit leaves out; nothing while it has not succeeded."""

@@ -33,7 +33,8 @@ from .json_text import from_json, to_json
 from .retry import RetryPolicy
 from .trigger_rules import TriggerRule
 
-_SAID_WHEN_USED = frozenset({"role", "fail_fast", "wait_timeout_seconds"})
+_RETRY_TUPLES = ("delays_seconds", "only_on", "never_on")
+_SAID_WHEN_USED = frozenset({"role", "fail_fast", "wait_timeout_seconds", "jitter"})
 FORMAT = 1
 """Of the text; it changes when a reader of today could not read the text."""
 
@@ -81,7 +82,7 @@ def _said(thing: Any) -> dict[str, Any]:
         # A field that was not there when older texts were hashed says something only where it is used.
         if value is None or value in ("", (), {}) or (each.name in _SAID_WHEN_USED and value == each.default):
             continue
-        if each.name.endswith("_seconds") or each.name in ("backoff", "resources"):
+        if each.name.endswith("_seconds") or each.name in ("backoff", "jitter", "resources"):
             value = _floats(value)
         found[each.name] = value
     return found
@@ -135,7 +136,7 @@ def _task_in(value: dict[str, Any]) -> TaskSpec:
 
 
 def _policy_in(value: dict[str, Any]) -> ResolvedPolicy:
-    retry = {**value["retry"], "delays_seconds": tuple(value["retry"].get("delays_seconds", ()))}
+    retry = {**value["retry"], **{name: tuple(value["retry"].get(name, ())) for name in _RETRY_TUPLES}}
     return ResolvedPolicy(
         **{
             **value,

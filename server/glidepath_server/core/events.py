@@ -69,7 +69,7 @@ class Withdrawn:
     task: int
     map_index: int
     attempt_number: int
-    event: TaskEvent  # CANCEL or CLEAR: what it was taken back for
+    event: TaskEvent  # CANCEL, CLEAR or a mark: what it was taken back for
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +108,30 @@ class TasksCleared:
     attempts: Mapping[int, int] = field(default_factory=dict)
 
 
-Event = RunStarted | AttemptEnded | Withdrawn | RunCancelled | RunTimedOut | TasksCancelled | TasksCleared
+@dataclass(frozen=True, slots=True)
+class TasksMarked:
+    """An operator says how tasks have ended, by index. What is live is told to end, and has that state once it has."""
+
+    tasks: tuple[int, ...]
+    mark: TaskEvent  # one of MARKS
+    reason: str = ""
+
+
+Event = RunStarted | AttemptEnded | Withdrawn | RunCancelled | RunTimedOut | TasksCancelled | TasksCleared | TasksMarked
 
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (RunStarted, AttemptEnded, Withdrawn, RunCancelled, RunTimedOut, TasksCancelled, TasksCleared)
+    for kind in (
+        RunStarted,
+        AttemptEnded,
+        Withdrawn,
+        RunCancelled,
+        RunTimedOut,
+        TasksCancelled,
+        TasksCleared,
+        TasksMarked,
+    )
 }
 
 
@@ -142,8 +160,9 @@ def event_from_json(text: str) -> Event:
         fields["waiting_since"] = datetime.fromisoformat(fields["waiting_since"])
     if "outcome" in fields:
         fields["outcome"] = AttemptState(fields["outcome"])
-    if "event" in fields:
-        fields["event"] = TaskEvent(fields["event"])
+    for name in ("event", "mark"):
+        if name in fields:
+            fields[name] = TaskEvent(fields[name])
     for name in ("tasks", "choice"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])

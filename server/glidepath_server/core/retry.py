@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,7 +25,12 @@ class Budget(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`retries_max` further attempts; delays in seconds. Either delay x backoff^(k-1) capped, or a list of delays."""
+    """`retries_max` further attempts; delays in seconds. Either delay x backoff^(k-1) capped, or a list of delays.
+
+    A delay is lengthened by up to `jitter` of itself. `only_on` and `never_on` name kinds of failures ("timeout") or
+    types of errors ("ConnectionError", with or without its module): `never_on` counts before `only_on`, which covers
+    everything when it is empty.
+    """
 
     retries_max: int = 0
     delay_seconds: float = 0.0
@@ -32,6 +38,14 @@ class RetryPolicy:
     delay_max_seconds: float = 3600.0
     delays_seconds: tuple[float, ...] = ()
     losses_max: int = 3
+    jitter: float = 0.0
+    only_on: tuple[str, ...] = ()
+    never_on: tuple[str, ...] = ()
+
+    def covers(self, failure: Failure) -> bool:
+        """Whether the policy lets an attempt follow such a failure."""
+        names = {failure.kind.value, failure.type, failure.type.rpartition(".")[2]}
+        return names.isdisjoint(self.never_on) and (not self.only_on or not names.isdisjoint(self.only_on))
 
     def delay(self, retry: int) -> float:
         """Seconds before retry number `retry` (from 1). The last of a list of delays repeats."""
@@ -60,13 +74,29 @@ class GiveUp:
     budget: Budget
 
 
-def decide_retry(policy: RetryPolicy, failure: Failure, tries: int, now: datetime) -> Retry | GiveUp:
-    """Say what follows a failed attempt. `tries` counts this one. A longer retry-after of the failure wins."""
+def spread(*key: object) -> float:
+    """A number from 0 to 1, exclusive, that a key has for good: randomness that can be played again."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
+
+
+def decide_retry(
+    policy: RetryPolicy, failure: Failure, tries: int, now: datetime, key: tuple[object, ...] = ()
+) -> Retry | GiveUp:
+    """Say what follows a failed attempt. `tries` counts this one. A longer retry-after of the failure wins.
+
+    `key` names the attempt: the jitter of its delay comes from there.
+    """
     if failure.kind in NEVER_RETRIED:
         return GiveUp(f"{failure.kind.value} is never retried: {failure.summary()}", Budget.NONE)
     if failure.retryable is False:
         return GiveUp(f"marked as not retryable: {failure.summary()}", Budget.NONE)
+    if not policy.covers(failure):
+        return GiveUp(f"not among the failures that are retried: {failure.summary()}", Budget.NONE)
     if tries > policy.retries_max:
         return GiveUp(f"attempts used: {tries} of {policy.retries_max + 1}: {failure.summary()}", Budget.TRIES)
     asked = min(failure.retry_after_seconds, RETRY_AFTER_SECONDS_MAX)
-    return Retry(now + timedelta(seconds=max(policy.delay(tries), asked)))
+    delay = policy.delay(tries)
+    if policy.jitter:
+        delay *= 1 + policy.jitter * spread(*key)
+    return Retry(now + timedelta(seconds=max(delay, asked)))

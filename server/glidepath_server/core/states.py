@@ -37,6 +37,9 @@ class TaskEvent(StrEnum):
     CANCEL = "cancel"
     CLEAR = "clear"
     RESTART = "restart"
+    MARK_SUCCESS = "mark_success"
+    MARK_FAILED = "mark_failed"
+    MARK_SKIPPED = "mark_skipped"
 
 
 _S, _E = TaskState, TaskEvent
@@ -61,6 +64,11 @@ TASK_TRANSITIONS: dict[tuple[TaskState, TaskEvent], TaskState] = {
     (_S.UPSTREAM_FAILED, _E.CLEAR): _S.SCHEDULED,
     (_S.SKIPPED, _E.CLEAR): _S.SCHEDULED,
     (_S.CANCELLED, _E.CLEAR): _S.SCHEDULED,
+}
+# What an operator marks has the state that he says, wherever it was; what is live is ended first.
+MARKS = {_E.MARK_SUCCESS: _S.SUCCESS, _E.MARK_FAILED: _S.FAILED, _E.MARK_SKIPPED: _S.SKIPPED}
+TASK_TRANSITIONS |= {
+    (state, event): marked for event, marked in MARKS.items() for state in _S if state not in (marked, _S.RESTARTING)
 }
 TASK_FINAL = frozenset({_S.SUCCESS, _S.FAILED, _S.UPSTREAM_FAILED, _S.SKIPPED, _S.CANCELLED})
 # End states that count as a failure of an upstream.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -50,6 +50,7 @@ from .value_checks import (
     shown,
 )
 
+FAILURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.<>:-]{0,199}")
 TASKS_MAX = 20_000
 EDGES_MAX = 400_000
 LITERAL_BYTES_MAX = 64 * 1024
@@ -345,6 +346,10 @@ def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
     yield from check_duration(f"{at}.delay_max", retry.delay_max_seconds)
     if retry.backoff is not None and not 1 <= retry.backoff <= BACKOFF_MAX:
         yield Violation(f"{at}.backoff", f"{retry.backoff:g}", f"1 to {BACKOFF_MAX:g}")
+    if retry.jitter is not None and not 0 <= retry.jitter <= 1:
+        yield Violation(f"{at}.jitter", f"{retry.jitter:g}", "0 to 1, a share of the delay")
+    for name, given_names in (("only_on", retry.only_on or ()), ("never_on", retry.never_on or ())):
+        yield from _failure_names(f"{at}.{name}", given_names)
     delays = retry.delays_seconds or ()
     if len(delays) > RETRIES_MAX:
         yield Violation(f"{at}.delays", f"{len(delays)} delays", f"at most {RETRIES_MAX} delays")
@@ -354,6 +359,15 @@ def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
         for name, given in (("delay", retry.delay_seconds), ("backoff", retry.backoff)):
             if given is not None:
                 yield Violation(f"{at}.{name}", f"{given:g}", "nothing, because delays are given; choose one of them")
+
+
+def _failure_names(at: str, names: Sequence[str]) -> Iterator[Violation]:
+    if len(names) > ENTRIES_MAX:
+        yield Violation(at, f"{len(names)} names", f"at most {ENTRIES_MAX} kinds of failures or types of errors")
+    for index, name in enumerate(names[:ENTRIES_MAX]):
+        if not FAILURE_NAME.fullmatch(name):
+            expected = 'a kind of failure such as "timeout", or the name of an error\'s type, of up to 200 characters'
+            yield Violation(f"{at}[{index}]", shown(name), expected)
 
 
 def _resources(at: str, resources: Mapping[str, float]) -> Iterator[Violation]:

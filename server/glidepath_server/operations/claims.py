@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from ..core.advance import Release
+from ..core.effects import Release
 from ..core.events import AttemptKey
 from ..core.matching import TaskClass
 from ..store import engine as store

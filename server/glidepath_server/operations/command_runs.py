@@ -14,8 +14,8 @@ from uuid import UUID
 
 from ..core.board import FINAL
 from ..core.errors import InvalidInput, StateConflict, Violation
-from ..core.events import RunCancelled, TasksCancelled, TasksCleared
-from ..core.states import RUN_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskState
+from ..core.events import RunCancelled, TasksCancelled, TasksCleared, TasksMarked
+from ..core.states import MARKS, RUN_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskEvent, TaskState
 from ..store import runs_read
 from ..store.database import Connection, transaction
 from .audit import append_audit
@@ -91,6 +91,19 @@ class RunCommander:
             task = ended[0]
             name = TaskState(states[task]).name.lower()
             raise StateConflict(f"task {plan.graph.task_ids[task]} has already ended: {name}")
+
+    async def mark(self, call: CommandCall, task_ids: Sequence[str], mark: TaskEvent) -> None:
+        """Say how task instances have ended; those that have that end already stay as they are."""
+        if await self._stored(call) is not None:
+            return
+        run, plan = await self._load(call)
+        tasks = _tasks(plan, task_ids)
+        states = run.states(plan.graph.size)
+        changed = tuple(task for task in tasks if states[task] != MARKS[mark])
+        if changed or run.state is RunState.QUEUED:
+            event = TasksMarked(changed or tuple(tasks), mark, _reason(call))
+            detail = {"task_ids": _ids(plan, event.tasks), "state": MARKS[mark].name.lower()}
+            await self._carry_out(call, event, "task_instance.mark", detail)
 
     async def clear(
         self, call: CommandCall, task_ids: Sequence[str], *, downstream: bool, cancel_running: bool

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from ..core.events import RunCancelled, TasksCancelled, TasksCleared
+from ..core.events import RunCancelled, TasksCancelled, TasksCleared, TasksMarked
 from ..store.database import Connection
 
-Command = RunCancelled | TasksCancelled | TasksCleared
+Command = RunCancelled | TasksCancelled | TasksCleared | TasksMarked
 Within = Callable[[Connection, datetime], Awaitable[None]]
 """Writes what belongs to a command (audit, request row) in the transaction of its step, at the step's time."""
 

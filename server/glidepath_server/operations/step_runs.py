@@ -23,9 +23,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from ..core.advance import Release, Withdraw, advance
+from ..core.advance import advance
 from ..core.board import Board
 from ..core.branching import NoChoice, choice_of
+from ..core.effects import Release, Withdraw
 from ..core.errors import StateConflict
 from ..core.events import (
     AttemptEnded,
@@ -112,7 +113,12 @@ class Step:
         run_id, revision = row["dag_run_id"], row["revision"]
         plan = self.replica.plans.versions[row["dag_version_id"]]
         board = Board.unpack(
-            plan.graph.size, row["board"], RunState(row["state"]), RunIntent(row["intent"]), row["reason"]
+            plan.graph.size,
+            row["board"],
+            RunState(row["state"]),
+            RunIntent(row["intent"]),
+            row["reason"],
+            run_id.bytes,
         )
         board.tally = self.replica.take_tally(run_id, revision)
         self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"], row["overdue"], board.state)

@@ -11,8 +11,8 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ..core.advance import Effects
 from ..core.board import Board, Tally
+from ..core.effects import Effects
 from ..core.events import AttemptKey, Deferral, Event
 from ..core.failure import Failure
 from ..core.order import FlowClock

@@ -16,6 +16,7 @@ ACTIONS = {
     "CancelDagRun": "dag_run.cancel",
     "CancelTaskInstances": "task_instance.cancel",
     "ClearTaskInstances": "task_instance.clear",
+    "MarkTaskInstances": "task_instance.mark",
     "RerunDagRun": "dag_run.rerun",
     "RegisterDagVersion": "dag_version.register",
 }

@@ -10,12 +10,13 @@ from tests.checker.machines import (
     ATTEMPT_ENDS,
     CLEARS,
     ENDS_BEHIND,
+    MARK,
     RUN_FINAL,
     TASK_FINAL,
     run_may_go,
     task_may_go,
 )
-from tests.checker.replay import Arrow, Cancel, History, cancels, histories
+from tests.checker.replay import Arrow, Cancel, History, cancels, histories, marks
 from tests.checker.report import Break, Verdict, judged
 
 FROM_RULES = frozenset({"released", "skipped", "upstream_failed"})
@@ -70,7 +71,7 @@ def _run_arrows(facts: Facts, history: History) -> Iterator[Break]:
         shown = (before, event) if before else (event,)
         if not run_may_go(was, event.run_state):
             yield Break.of(f"no arrow leads a run from {was} to {event.run_state}", *shown)
-        elif was in RUN_FINAL and event.run_state != was and not _operator(facts, event, CLEARS):
+        elif was in RUN_FINAL and event.run_state != was and not _operator(facts, event, CLEARS | {MARK}):
             yield Break.of(f"a run left {was} without an operator's action in that transaction", *shown)
         was, before = event.run_state, event
 
@@ -79,7 +80,7 @@ def _task_arrows(facts: Facts, history: History) -> Iterator[Break]:
     for arrow in history.arrows:
         if not task_may_go(arrow.was, arrow.now):
             yield Break.of(f"no arrow leads {arrow.task_id} from {arrow.was} to {arrow.now}", arrow.event)
-        elif arrow.was in TASK_FINAL and not _operator(facts, arrow.event, CLEARS, arrow.task_id):
+        elif arrow.was in TASK_FINAL and not _operator(facts, arrow.event, CLEARS | {MARK}, arrow.task_id):
             yield Break.of(f"{arrow.task_id} left {arrow.was} without an operator's action on it", arrow.event)
 
 
@@ -102,6 +103,8 @@ def _causes(facts: Facts, history: History, ended: dict[tuple[str, str], list[At
         if arrow.now not in TASK_FINAL or arrow.was in TASK_FINAL:
             continue
         if arrow.now == "cancelled" and any(_told(each, arrow) for each in told):
+            continue
+        if marks(facts, history, arrow):
             continue
         if arrow.was == "scheduled" and arrow.now != "cancelled":
             continue  # by its trigger rule, see I11
@@ -142,7 +145,8 @@ def _against_rules(facts: Facts, history: History) -> Iterator[Break]:
     tasks = {task.task_id: task for task in history.version.tasks}
     last: dict[str, RunEvent] = {}
     for arrow in history.arrows:
-        if arrow.was == "scheduled" and arrow.now in FROM_RULES and arrow.now != arrow.said:
+        by_rule = arrow.was == "scheduled" and arrow.now in FROM_RULES
+        if by_rule and arrow.now != arrow.said and not marks(facts, history, arrow):
             task = tasks[arrow.task_id]
             ups = [last[each] for each in task.upstream if each in last]
             says = f"{arrow.task_id} ({task.rule}) became {arrow.now}; by its rule it is {arrow.said}"

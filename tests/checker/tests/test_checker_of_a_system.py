@@ -101,6 +101,24 @@ class Day:
         told = 'the branch returned "nowhere"; expected ids of tasks directly downstream: a'
         assert attempt.failure.message == told
 
+    def an_operators_word(self) -> None:
+        """A task that runs is said to have succeeded, one that failed to be skipped."""
+        slow = task("slow", seconds=300)
+        bad, last = task("bad", fails=9), task("last", "bad", rule="NONE_FAILED")
+        self.client.register(dag("marked", [slow, bad, task("next", "slow"), last]))
+        run_id = self.client.trigger("marked").dag_run_id
+        wait_until(lambda: states(self.client, run_id)["slow"] == "running", "the task runs")
+        for _ in range(2):
+            self.client.mark_task_instances(run_id, ["slow"], "success", request_id="mark-1")
+        assert finished(self.client, run_id) == "failed"
+        ends = {"slow": "success", "bad": "failed", "next": "success", "last": "upstream_failed"}
+        assert states(self.client, run_id) == ends
+        self.client.mark_task_instances(run_id, ["bad"], "skipped")
+        self.client.clear_task_instances(run_id, ["last"])
+        assert finished(self.client, run_id) == "success"
+        [attempt] = self.client.list_attempts(run_id, "slow")
+        assert run_pb2.AttemptState.Name(attempt.state) == "ATTEMPT_STATE_CANCELLED"
+
     def tasks_that_wait(self) -> None:
         """One waits twice and goes on, with its retry in between; one waits for longer than it may."""
         endless = task("endless", defers=99, wait_timeout=Duration(seconds=2))
@@ -211,6 +229,7 @@ def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
         day.tasks_that_steer_others()
         day.a_branch_that_says_nothing_sensible()
         day.a_cancel_and_a_teardown()
+        day.an_operators_word()
         day.tasks_that_wait()
         day.a_clear_under_a_newer_version()
         day.a_worker_that_was_thought_dead()

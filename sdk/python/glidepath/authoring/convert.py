@@ -126,6 +126,9 @@ def _retry(options: Mapping[str, Any]) -> dag_pb2.RetryPolicy | None:
         backoff=options.get("retry_backoff"),
         delay_max=_duration(options.get("retry_delay_max")),
         losses_max=options.get("losses_max"),
+        jitter=options.get("retry_jitter"),
+        only_on=options.get("retry_only_on"),
+        never_on=options.get("retry_never_on"),
     )
     return retry if retry.ByteSize() else None
 

@@ -35,6 +35,7 @@ TriggerRule = Literal[
     "always",
 ]
 Role = Literal["work", "branch", "short_circuit", "setup", "teardown"]
+FailureName = str | type[BaseException]
 Isolation = Literal["process", "inline"]
 LeaseMode = Literal["hold", "exclusive"]
 
@@ -52,6 +53,12 @@ class PolicyOptions(TypedDict, total=False):
     retry_backoff: float
     """Factor from one delay to the next, at least 1."""
     retry_delay_max: DurationLike
+    retry_jitter: float
+    """Lengthens each delay by up to this share of it, 0 to 1."""
+    retry_only_on: Sequence[FailureName]
+    """Errors, by class or name, or kinds of failures ("timeout") that are retried; all unless given."""
+    retry_never_on: Sequence[FailureName]
+    """Errors or kinds of failures that are not retried."""
     losses_max: int
     """Attempts that may be lost with their worker before the task fails; they use no retry."""
     timeout: DurationLike
@@ -221,6 +228,27 @@ def _backoff(value: object, field: str) -> float:
     return float(value)
 
 
+def _share(value: object, field: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise AuthoringError(f"{field} is {value!r}; expected a share from 0 to 1")
+    return float(value)
+
+
+def _failures(value: object, field: str) -> tuple[str, ...]:
+    """Names of errors. A class goes by its name without the module, which may be another one where the task runs."""
+    expected = f"{field} is {value!r}; expected a list of exception classes, their names, or kinds such as 'timeout'"
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise AuthoringError(expected)
+    names = []
+    for each in value:
+        if isinstance(each, type) and issubclass(each, BaseException):
+            each = each.__name__
+        if not isinstance(each, str) or not each:
+            raise AuthoringError(expected)
+        names.append(each)
+    return tuple(names)
+
+
 def _amounts(value: object, field: str) -> dict[str, float]:
     fits = isinstance(value, Mapping) and all(
         isinstance(name, str) and isinstance(amount, int | float) and amount >= 0 for name, amount in value.items()
@@ -244,6 +272,9 @@ _POLICY: dict[str, _Parser] = {
     "retry_delay": _delays,
     "retry_backoff": _backoff,
     "retry_delay_max": parse_duration,
+    "retry_jitter": _share,
+    "retry_only_on": _failures,
+    "retry_never_on": _failures,
     "losses_max": _whole(0),
     "timeout": parse_duration,
     "pool": _text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any, Literal, Required, TypedDict, Unpack
 
 from glidepath.client.calls import Call, Pages, Stream, iterated, outcome, rpc
 from glidepath.client.requests import Api, Service, new_request_id, to_enums, to_timestamp
@@ -148,6 +148,28 @@ class RunMethods(Api):
             "dag_run",
             dag_run_id=run_id,
             task_ids=task_ids,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+
+    @rpc
+    def mark_task_instances(
+        self,
+        run_id: str,
+        task_ids: Sequence[str],
+        state: Literal["success", "failed", "skipped"],
+        *,
+        reason: str = "",
+        request_id: str = "",
+    ) -> Call[run_pb2.DagRun]:
+        """Say how single tasks have ended; what is live is told to end and has that state once it has."""
+        return _RUNS.call(
+            self,
+            "MarkTaskInstances",
+            "dag_run",
+            dag_run_id=run_id,
+            task_ids=task_ids,
+            state=f"TASK_STATE_{state.upper()}",
             reason=reason,
             request_id=request_id or new_request_id(),
         )

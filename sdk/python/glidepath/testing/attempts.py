@@ -19,6 +19,7 @@ from glidepath.inputs import SHELL, resolve_inputs
 from glidepath.testing.results import FailureSeen
 from glidepath.worker import body, failures
 from glidepath.worker.context import TaskContext, WorkerRefused, running
+from glidepath_proto.common.v1.failure_pb2 import FailureKind
 from glidepath_proto.common.v1.payload_pb2 import Payload
 from glidepath_proto.registry.v1.dag_pb2 import TaskSpec
 from glidepath_proto.worker.v1.task_pb2 import Assignment
@@ -167,6 +168,7 @@ def _failure(fields: Mapping[str, Any]) -> FailureSeen:
         retryable=fields.get("retryable"),
         retry_after=timedelta(seconds=fields.get("retry_after", 0)),
         bad_input=fields["kind"] == failures.BAD_INPUT,
+        kind=FailureKind.Name(fields["kind"]).removeprefix("FAILURE_KIND_").lower(),
     )
 
 

@@ -27,6 +27,7 @@ class FailureSeen:
     retryable: bool | None = None
     retry_after: timedelta = timedelta(0)
     bad_input: bool = False
+    kind: str = "application"
 
 
 @dataclass(frozen=True)

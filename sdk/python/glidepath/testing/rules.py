@@ -41,8 +41,13 @@ def admit(rule: str, still_open: int, good: int, bad: int, skipped: int) -> Verd
 
 
 def retry_delay(options: Mapping[str, Any], failure: FailureSeen, tries: int) -> timedelta | None:
-    """Time until the next attempt after `tries` failed ones, None when there is none. `options` hold the defaults."""
+    """Time until the next attempt after `tries` failed ones, None when there is none. `options` hold the defaults.
+
+    Jitter is left out, so that a test knows when the attempt comes.
+    """
     if failure.bad_input or failure.retryable is False or tries > options.get("retries", 0):
+        return None
+    if not _is_retried(options, failure):
         return None
     return max(_policy_delay(options, tries), failure.retry_after)
 
@@ -59,6 +64,12 @@ def resume_time(
         return None
     soonest = now + DEFERRAL_MIN
     return min(max(until or now, now + after, soonest), max(deadline, soonest))
+
+
+def _is_retried(options: Mapping[str, Any], failure: FailureSeen) -> bool:
+    names = {failure.kind, failure.type, failure.type.rpartition(".")[2]}
+    only_on = options.get("retry_only_on", ())
+    return names.isdisjoint(options.get("retry_never_on", ())) and not (only_on and names.isdisjoint(only_on))
 
 
 def _policy_delay(options: Mapping[str, Any], retry: int) -> timedelta:

@@ -188,7 +188,7 @@ class _Simulation:
         duration = self._takes.get(node.task_id, timedelta(0))
         timeout = self._options[node.task_id].get("timeout")
         if timeout is not None and duration > timeout:
-            late = FailureSeen("Timeout", f"not done after {timeout.total_seconds():g} s")
+            late = FailureSeen("Timeout", f"not done after {timeout.total_seconds():g} s", kind="timeout")
             ended, duration = Ended("timed_out", failure=late, reason=late.message, link=ended.link), timeout
         self._at(started + duration, node, lambda: self._finish(node, ended, number, started))
 

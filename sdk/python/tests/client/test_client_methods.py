@@ -48,6 +48,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "logs": ("r",),
     "cancel_dag_run": ("r",),
     "cancel_task_instances": ("r", ["t"]),
+    "mark_task_instances": ("r", ["t"], "skipped"),
     "clear_task_instances": ("r", ["t"]),
     "rerun_dag_run": ("r",),
     "get_task_output": ("r", "t"),

@@ -315,15 +315,20 @@ def test_retry_delays_are_the_servers() -> None:
         retries, tries, after = draw.randrange(4), draw.randrange(1, 6), draw.choice([0, 100])
         retryable, bad_input = draw.choice([None, True, False]), draw.random() < 0.2
         kind = FailureKind.BAD_INPUT if bad_input else FailureKind.APPLICATION
-        failure = Failure(kind, message="x", retryable=retryable, retry_after_seconds=after)
-        policy = RetryPolicy(retries, delay, backoff, most, delays)
+        failure = Failure(kind, "mod.E", message="x", retryable=retryable, retry_after_seconds=after)
+        only_on, never_on = (
+            draw.choice([(), ("E",), ("mod.E",), ("timeout",), ("X", "application")]) for _ in range(2)
+        )
+        policy = RetryPolicy(retries, delay, backoff, most, delays, only_on=only_on, never_on=never_on)
         expected = decide_retry(policy, failure, tries, START)
         options: dict[str, Any] = {
             "retries": retries,
             "retry_backoff": backoff,
             "retry_delay_max": timedelta(seconds=most),
+            "retry_only_on": only_on,
+            "retry_never_on": never_on,
         }
         options["retry_delay"] = tuple(timedelta(seconds=each) for each in delays) or timedelta(seconds=delay)
-        seen = FailureSeen("E", "x", retryable=retryable, retry_after=timedelta(seconds=after), bad_input=bad_input)
+        seen = FailureSeen("mod.E", "x", "", retryable, timedelta(seconds=after), bad_input)
         wait = retry_delay(options, seen, tries)
         assert (None if wait is None else START + wait) == (expected.at if isinstance(expected, ServerRetry) else None)

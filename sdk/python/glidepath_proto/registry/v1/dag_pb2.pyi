@@ -206,17 +206,23 @@ class TaskPolicy(_message.Message):
     def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
-    __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max")
+    __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max", "jitter", "only_on", "never_on")
     RETRIES_MAX_FIELD_NUMBER: _ClassVar[int]
     DELAY_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
     DELAY_MAX_FIELD_NUMBER: _ClassVar[int]
     DELAYS_FIELD_NUMBER: _ClassVar[int]
     LOSSES_MAX_FIELD_NUMBER: _ClassVar[int]
+    JITTER_FIELD_NUMBER: _ClassVar[int]
+    ONLY_ON_FIELD_NUMBER: _ClassVar[int]
+    NEVER_ON_FIELD_NUMBER: _ClassVar[int]
     retries_max: int
     delay: _duration_pb2.Duration
     backoff: float
     delay_max: _duration_pb2.Duration
     delays: _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]
     losses_max: int
-    def __init__(self, retries_max: _Optional[int] = ..., delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff: _Optional[float] = ..., delay_max: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., delays: _Optional[_Iterable[_Union[_duration_pb2.Duration, _Mapping]]] = ..., losses_max: _Optional[int] = ...) -> None: ...
+    jitter: float
+    only_on: _containers.RepeatedScalarFieldContainer[str]
+    never_on: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, retries_max: _Optional[int] = ..., delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff: _Optional[float] = ..., delay_max: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., delays: _Optional[_Iterable[_Union[_duration_pb2.Duration, _Mapping]]] = ..., losses_max: _Optional[int] = ..., jitter: _Optional[float] = ..., only_on: _Optional[_Iterable[str]] = ..., never_on: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -79,6 +79,11 @@ class RunServiceStub(object):
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ClearTaskInstancesRequest.SerializeToString,
                 response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ClearTaskInstancesResponse.FromString,
                 _registered_method=True)
+        self.MarkTaskInstances = channel.unary_unary(
+                '/glidepath.run.v1.RunService/MarkTaskInstances',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.MarkTaskInstancesRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.MarkTaskInstancesResponse.FromString,
+                _registered_method=True)
         self.RerunDagRun = channel.unary_unary(
                 '/glidepath.run.v1.RunService/RerunDagRun',
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunRequest.SerializeToString,
@@ -176,6 +181,15 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MarkTaskInstances(self, request, context):
+        """Says how task instances have ended: success, failed or skipped, wherever they are. What is live is told to end, and
+        has that state once it has; what has already followed from another end stays, until it is cleared or the run rerun.
+        Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled. Audited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RerunDagRun(self, request, context):
         """Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
         """
@@ -259,6 +273,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ClearTaskInstances,
                     request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ClearTaskInstancesRequest.FromString,
                     response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ClearTaskInstancesResponse.SerializeToString,
+            ),
+            'MarkTaskInstances': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkTaskInstances,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.MarkTaskInstancesRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.MarkTaskInstancesResponse.SerializeToString,
             ),
             'RerunDagRun': grpc.unary_unary_rpc_method_handler(
                     servicer.RerunDagRun,
@@ -529,6 +548,33 @@ class RunService(object):
             '/glidepath.run.v1.RunService/ClearTaskInstances',
             glidepath_dot_run_dot_v1_dot_run__service__pb2.ClearTaskInstancesRequest.SerializeToString,
             glidepath_dot_run_dot_v1_dot_run__service__pb2.ClearTaskInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkTaskInstances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/MarkTaskInstances',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.MarkTaskInstancesRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.MarkTaskInstancesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -993,7 +993,15 @@ type RetryPolicy struct {
 	// When given, delay k is the k-th of these and the last repeats; excludes delay and backoff.
 	Delays []*durationpb.Duration `protobuf:"bytes,5,rep,name=delays,proto3" json:"delays,omitempty"`
 	// Attempts that may be lost with their worker before the task fails; they use no retry. Default 3.
-	LossesMax     *int32 `protobuf:"varint,6,opt,name=losses_max,json=lossesMax,proto3,oneof" json:"losses_max,omitempty"`
+	LossesMax *int32 `protobuf:"varint,6,opt,name=losses_max,json=lossesMax,proto3,oneof" json:"losses_max,omitempty"`
+	// Lengthens each delay by up to this share of it, so that what failed together does not come back together. 0 to 1,
+	// default 0.
+	Jitter *float64 `protobuf:"fixed64,7,opt,name=jitter,proto3,oneof" json:"jitter,omitempty"`
+	// Kinds of failures ("timeout", "out_of_memory") or names of error types ("ConnectionError", with or without the
+	// module) that are retried; empty: all. At most 100.
+	OnlyOn []string `protobuf:"bytes,8,rep,name=only_on,json=onlyOn,proto3" json:"only_on,omitempty"`
+	// The same of failures that are not retried; counts before only_on.
+	NeverOn       []string `protobuf:"bytes,9,rep,name=never_on,json=neverOn,proto3" json:"never_on,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1068,6 +1076,27 @@ func (x *RetryPolicy) GetLossesMax() int32 {
 		return *x.LossesMax
 	}
 	return 0
+}
+
+func (x *RetryPolicy) GetJitter() float64 {
+	if x != nil && x.Jitter != nil {
+		return *x.Jitter
+	}
+	return 0
+}
+
+func (x *RetryPolicy) GetOnlyOn() []string {
+	if x != nil {
+		return x.OnlyOn
+	}
+	return nil
+}
+
+func (x *RetryPolicy) GetNeverOn() []string {
+	if x != nil {
+		return x.NeverOn
+	}
+	return nil
 }
 
 var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
@@ -1149,7 +1178,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"_pool_nameB\r\n" +
 	"\v_pool_slotsB\v\n" +
 	"\t_priorityB\x12\n" +
-	"\x10_memory_limit_mb\"\xbd\x02\n" +
+	"\x10_memory_limit_mb\"\x99\x03\n" +
 	"\vRetryPolicy\x12$\n" +
 	"\vretries_max\x18\x01 \x01(\x05H\x00R\n" +
 	"retriesMax\x88\x01\x01\x12/\n" +
@@ -1158,11 +1187,15 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\tdelay_max\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bdelayMax\x121\n" +
 	"\x06delays\x18\x05 \x03(\v2\x19.google.protobuf.DurationR\x06delays\x12\"\n" +
 	"\n" +
-	"losses_max\x18\x06 \x01(\x05H\x02R\tlossesMax\x88\x01\x01B\x0e\n" +
+	"losses_max\x18\x06 \x01(\x05H\x02R\tlossesMax\x88\x01\x01\x12\x1b\n" +
+	"\x06jitter\x18\a \x01(\x01H\x03R\x06jitter\x88\x01\x01\x12\x17\n" +
+	"\aonly_on\x18\b \x03(\tR\x06onlyOn\x12\x19\n" +
+	"\bnever_on\x18\t \x03(\tR\aneverOnB\x0e\n" +
 	"\f_retries_maxB\n" +
 	"\n" +
 	"\b_backoffB\r\n" +
-	"\v_losses_max*\x99\x01\n" +
+	"\v_losses_maxB\t\n" +
+	"\a_jitter*\x99\x01\n" +
 	"\bTaskRole\x12\x19\n" +
 	"\x15TASK_ROLE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTASK_ROLE_WORK\x10\x01\x12\x14\n" +

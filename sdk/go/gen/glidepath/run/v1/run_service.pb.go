@@ -1320,6 +1320,135 @@ func (x *ClearTaskInstancesResponse) GetClearedTaskIds() []string {
 	return nil
 }
 
+type MarkTaskInstancesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	RequestId string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	TaskIds   []string               `protobuf:"bytes,4,rep,name=task_ids,json=taskIds,proto3" json:"task_ids,omitempty"`
+	// TASK_STATE_SUCCESS, TASK_STATE_FAILED or TASK_STATE_SKIPPED.
+	State         TaskState `protobuf:"varint,5,opt,name=state,proto3,enum=glidepath.run.v1.TaskState" json:"state,omitempty"`
+	Reason        string    `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkTaskInstancesRequest) Reset() {
+	*x = MarkTaskInstancesRequest{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkTaskInstancesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkTaskInstancesRequest) ProtoMessage() {}
+
+func (x *MarkTaskInstancesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkTaskInstancesRequest.ProtoReflect.Descriptor instead.
+func (*MarkTaskInstancesRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *MarkTaskInstancesRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *MarkTaskInstancesRequest) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *MarkTaskInstancesRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *MarkTaskInstancesRequest) GetTaskIds() []string {
+	if x != nil {
+		return x.TaskIds
+	}
+	return nil
+}
+
+func (x *MarkTaskInstancesRequest) GetState() TaskState {
+	if x != nil {
+		return x.State
+	}
+	return TaskState_TASK_STATE_UNSPECIFIED
+}
+
+func (x *MarkTaskInstancesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type MarkTaskInstancesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DagRun        *DagRun                `protobuf:"bytes,1,opt,name=dag_run,json=dagRun,proto3" json:"dag_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkTaskInstancesResponse) Reset() {
+	*x = MarkTaskInstancesResponse{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkTaskInstancesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkTaskInstancesResponse) ProtoMessage() {}
+
+func (x *MarkTaskInstancesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkTaskInstancesResponse.ProtoReflect.Descriptor instead.
+func (*MarkTaskInstancesResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *MarkTaskInstancesResponse) GetDagRun() *DagRun {
+	if x != nil {
+		return x.DagRun
+	}
+	return nil
+}
+
 type RerunDagRunRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1332,7 +1461,7 @@ type RerunDagRunRequest struct {
 
 func (x *RerunDagRunRequest) Reset() {
 	*x = RerunDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1473,7 @@ func (x *RerunDagRunRequest) String() string {
 func (*RerunDagRunRequest) ProtoMessage() {}
 
 func (x *RerunDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1486,7 @@ func (x *RerunDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunDagRunRequest.ProtoReflect.Descriptor instead.
 func (*RerunDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{20}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RerunDagRunRequest) GetNamespace() string {
@@ -1398,7 +1527,7 @@ type RerunDagRunResponse struct {
 
 func (x *RerunDagRunResponse) Reset() {
 	*x = RerunDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1539,7 @@ func (x *RerunDagRunResponse) String() string {
 func (*RerunDagRunResponse) ProtoMessage() {}
 
 func (x *RerunDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1552,7 @@ func (x *RerunDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunDagRunResponse.ProtoReflect.Descriptor instead.
 func (*RerunDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{21}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RerunDagRunResponse) GetDagRun() *DagRun {
@@ -1454,7 +1583,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1595,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1608,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{22}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListDeadLettersRequest) GetNamespace() string {
@@ -1520,7 +1649,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1661,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1674,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{23}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -1574,7 +1703,7 @@ type GetTaskOutputRequest struct {
 
 func (x *GetTaskOutputRequest) Reset() {
 	*x = GetTaskOutputRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1715,7 @@ func (x *GetTaskOutputRequest) String() string {
 func (*GetTaskOutputRequest) ProtoMessage() {}
 
 func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1728,7 @@ func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{24}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetTaskOutputRequest) GetNamespace() string {
@@ -1639,7 +1768,7 @@ type GetTaskOutputResponse struct {
 
 func (x *GetTaskOutputResponse) Reset() {
 	*x = GetTaskOutputResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1780,7 @@ func (x *GetTaskOutputResponse) String() string {
 func (*GetTaskOutputResponse) ProtoMessage() {}
 
 func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1793,7 @@ func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{25}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetTaskOutputResponse) GetTaskOutput() *TaskOutput {
@@ -1691,7 +1820,7 @@ type StreamLogsRequest struct {
 
 func (x *StreamLogsRequest) Reset() {
 	*x = StreamLogsRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1832,7 @@ func (x *StreamLogsRequest) String() string {
 func (*StreamLogsRequest) ProtoMessage() {}
 
 func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1845,7 @@ func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsRequest.ProtoReflect.Descriptor instead.
 func (*StreamLogsRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StreamLogsRequest) GetNamespace() string {
@@ -1771,7 +1900,7 @@ type StreamLogsResponse struct {
 
 func (x *StreamLogsResponse) Reset() {
 	*x = StreamLogsResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1912,7 @@ func (x *StreamLogsResponse) String() string {
 func (*StreamLogsResponse) ProtoMessage() {}
 
 func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1925,7 @@ func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsResponse.ProtoReflect.Descriptor instead.
 func (*StreamLogsResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StreamLogsResponse) GetLines() []*LogLine {
@@ -1825,7 +1954,7 @@ type ExplainDagRunRequest struct {
 
 func (x *ExplainDagRunRequest) Reset() {
 	*x = ExplainDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1966,7 @@ func (x *ExplainDagRunRequest) String() string {
 func (*ExplainDagRunRequest) ProtoMessage() {}
 
 func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1979,7 @@ func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunRequest.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExplainDagRunRequest) GetNamespace() string {
@@ -1884,7 +2013,7 @@ type ExplainDagRunResponse struct {
 
 func (x *ExplainDagRunResponse) Reset() {
 	*x = ExplainDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1896,7 +2025,7 @@ func (x *ExplainDagRunResponse) String() string {
 func (*ExplainDagRunResponse) ProtoMessage() {}
 
 func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1909,7 +2038,7 @@ func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunResponse.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExplainDagRunResponse) GetExplanations() []*Explanation {
@@ -2035,7 +2164,18 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x06reason\x18\a \x01(\tR\x06reason\"y\n" +
 	"\x1aClearTaskInstancesResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12(\n" +
-	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\x87\x01\n" +
+	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\xdb\x01\n" +
+	"\x18MarkTaskInstancesRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x19\n" +
+	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x121\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x1b.glidepath.run.v1.TaskStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"N\n" +
+	"\x19MarkTaskInstancesResponse\x121\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\x87\x01\n" +
 	"\x12RerunDagRunRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -2082,7 +2222,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\"\xa3\x01\n" +
 	"\x15ExplainDagRunResponse\x12A\n" +
 	"\fexplanations\x18\x01 \x03(\v2\x1d.glidepath.run.v1.ExplanationR\fexplanations\x12G\n" +
-	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\x86\f\n" +
+	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\xff\f\n" +
 	"\n" +
 	"RunService\x12k\n" +
 	"\x0eTriggerDagRuns\x12'.glidepath.run.v1.TriggerDagRunsRequest\x1a(.glidepath.run.v1.TriggerDagRunsResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12_\n" +
@@ -2093,7 +2233,8 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\vWatchDagRun\x12$.glidepath.run.v1.WatchDagRunRequest\x1a%.glidepath.run.v1.WatchDagRunResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x010\x01\x12h\n" +
 	"\fCancelDagRun\x12%.glidepath.run.v1.CancelDagRunRequest\x1a&.glidepath.run.v1.CancelDagRunResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12}\n" +
 	"\x13CancelTaskInstances\x12,.glidepath.run.v1.CancelTaskInstancesRequest\x1a-.glidepath.run.v1.CancelTaskInstancesResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12w\n" +
-	"\x12ClearTaskInstances\x12+.glidepath.run.v1.ClearTaskInstancesRequest\x1a,.glidepath.run.v1.ClearTaskInstancesResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12b\n" +
+	"\x12ClearTaskInstances\x12+.glidepath.run.v1.ClearTaskInstancesRequest\x1a,.glidepath.run.v1.ClearTaskInstancesResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12w\n" +
+	"\x11MarkTaskInstances\x12*.glidepath.run.v1.MarkTaskInstancesRequest\x1a+.glidepath.run.v1.MarkTaskInstancesResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12b\n" +
 	"\vRerunDagRun\x12$.glidepath.run.v1.RerunDagRunRequest\x1a%.glidepath.run.v1.RerunDagRunResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12q\n" +
 	"\x0fListDeadLetters\x12(.glidepath.run.v1.ListDeadLettersRequest\x1a).glidepath.run.v1.ListDeadLettersResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12k\n" +
 	"\rGetTaskOutput\x12&.glidepath.run.v1.GetTaskOutputRequest\x1a'.glidepath.run.v1.GetTaskOutputResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12d\n" +
@@ -2113,7 +2254,7 @@ func file_glidepath_run_v1_run_service_proto_rawDescGZIP() []byte {
 	return file_glidepath_run_v1_run_service_proto_rawDescData
 }
 
-var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*DagRunRequest)(nil),               // 0: glidepath.run.v1.DagRunRequest
 	(*TriggerDagRunsRequest)(nil),       // 1: glidepath.run.v1.TriggerDagRunsRequest
@@ -2135,82 +2276,89 @@ var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*CancelTaskInstancesResponse)(nil), // 17: glidepath.run.v1.CancelTaskInstancesResponse
 	(*ClearTaskInstancesRequest)(nil),   // 18: glidepath.run.v1.ClearTaskInstancesRequest
 	(*ClearTaskInstancesResponse)(nil),  // 19: glidepath.run.v1.ClearTaskInstancesResponse
-	(*RerunDagRunRequest)(nil),          // 20: glidepath.run.v1.RerunDagRunRequest
-	(*RerunDagRunResponse)(nil),         // 21: glidepath.run.v1.RerunDagRunResponse
-	(*ListDeadLettersRequest)(nil),      // 22: glidepath.run.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),     // 23: glidepath.run.v1.ListDeadLettersResponse
-	(*GetTaskOutputRequest)(nil),        // 24: glidepath.run.v1.GetTaskOutputRequest
-	(*GetTaskOutputResponse)(nil),       // 25: glidepath.run.v1.GetTaskOutputResponse
-	(*StreamLogsRequest)(nil),           // 26: glidepath.run.v1.StreamLogsRequest
-	(*StreamLogsResponse)(nil),          // 27: glidepath.run.v1.StreamLogsResponse
-	(*ExplainDagRunRequest)(nil),        // 28: glidepath.run.v1.ExplainDagRunRequest
-	(*ExplainDagRunResponse)(nil),       // 29: glidepath.run.v1.ExplainDagRunResponse
-	(*timestamppb.Timestamp)(nil),       // 30: google.protobuf.Timestamp
-	(*DagRun)(nil),                      // 31: glidepath.run.v1.DagRun
-	(RunState)(0),                       // 32: glidepath.run.v1.RunState
-	(*TaskInstance)(nil),                // 33: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),                     // 34: glidepath.run.v1.Attempt
-	(*DeadLetter)(nil),                  // 35: glidepath.run.v1.DeadLetter
-	(*TaskOutput)(nil),                  // 36: glidepath.run.v1.TaskOutput
-	(*LogLine)(nil),                     // 37: glidepath.run.v1.LogLine
-	(*Explanation)(nil),                 // 38: glidepath.run.v1.Explanation
-	(*CriticalPathStep)(nil),            // 39: glidepath.run.v1.CriticalPathStep
+	(*MarkTaskInstancesRequest)(nil),    // 20: glidepath.run.v1.MarkTaskInstancesRequest
+	(*MarkTaskInstancesResponse)(nil),   // 21: glidepath.run.v1.MarkTaskInstancesResponse
+	(*RerunDagRunRequest)(nil),          // 22: glidepath.run.v1.RerunDagRunRequest
+	(*RerunDagRunResponse)(nil),         // 23: glidepath.run.v1.RerunDagRunResponse
+	(*ListDeadLettersRequest)(nil),      // 24: glidepath.run.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),     // 25: glidepath.run.v1.ListDeadLettersResponse
+	(*GetTaskOutputRequest)(nil),        // 26: glidepath.run.v1.GetTaskOutputRequest
+	(*GetTaskOutputResponse)(nil),       // 27: glidepath.run.v1.GetTaskOutputResponse
+	(*StreamLogsRequest)(nil),           // 28: glidepath.run.v1.StreamLogsRequest
+	(*StreamLogsResponse)(nil),          // 29: glidepath.run.v1.StreamLogsResponse
+	(*ExplainDagRunRequest)(nil),        // 30: glidepath.run.v1.ExplainDagRunRequest
+	(*ExplainDagRunResponse)(nil),       // 31: glidepath.run.v1.ExplainDagRunResponse
+	(*timestamppb.Timestamp)(nil),       // 32: google.protobuf.Timestamp
+	(*DagRun)(nil),                      // 33: glidepath.run.v1.DagRun
+	(RunState)(0),                       // 34: glidepath.run.v1.RunState
+	(*TaskInstance)(nil),                // 35: glidepath.run.v1.TaskInstance
+	(*Attempt)(nil),                     // 36: glidepath.run.v1.Attempt
+	(TaskState)(0),                      // 37: glidepath.run.v1.TaskState
+	(*DeadLetter)(nil),                  // 38: glidepath.run.v1.DeadLetter
+	(*TaskOutput)(nil),                  // 39: glidepath.run.v1.TaskOutput
+	(*LogLine)(nil),                     // 40: glidepath.run.v1.LogLine
+	(*Explanation)(nil),                 // 41: glidepath.run.v1.Explanation
+	(*CriticalPathStep)(nil),            // 42: glidepath.run.v1.CriticalPathStep
 }
 var file_glidepath_run_v1_run_service_proto_depIdxs = []int32{
-	30, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
-	30, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
-	30, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
+	32, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
+	32, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
+	32, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
 	0,  // 3: glidepath.run.v1.TriggerDagRunsRequest.runs:type_name -> glidepath.run.v1.DagRunRequest
 	2,  // 4: glidepath.run.v1.TriggerDagRunsResponse.runs:type_name -> glidepath.run.v1.TriggeredDagRun
-	31, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	32, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
-	31, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
-	33, // 8: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	34, // 9: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
-	31, // 10: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	33, // 11: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	31, // 12: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	31, // 13: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	31, // 14: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	31, // 15: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	35, // 16: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
-	36, // 17: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
-	37, // 18: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
-	38, // 19: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
-	39, // 20: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
-	1,  // 21: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
-	4,  // 22: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
-	6,  // 23: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
-	8,  // 24: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
-	10, // 25: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
-	12, // 26: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
-	14, // 27: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
-	16, // 28: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
-	18, // 29: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
-	20, // 30: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
-	22, // 31: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
-	24, // 32: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
-	26, // 33: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
-	28, // 34: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
-	3,  // 35: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
-	5,  // 36: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
-	7,  // 37: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
-	9,  // 38: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
-	11, // 39: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
-	13, // 40: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
-	15, // 41: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
-	17, // 42: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
-	19, // 43: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
-	21, // 44: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
-	23, // 45: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
-	25, // 46: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
-	27, // 47: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
-	29, // 48: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
-	35, // [35:49] is the sub-list for method output_type
-	21, // [21:35] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	33, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	34, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
+	33, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
+	35, // 8: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	36, // 9: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
+	33, // 10: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	35, // 11: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	33, // 12: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	33, // 13: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	33, // 14: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	37, // 15: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
+	33, // 16: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	33, // 17: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	38, // 18: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
+	39, // 19: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
+	40, // 20: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
+	41, // 21: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
+	42, // 22: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
+	1,  // 23: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
+	4,  // 24: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
+	6,  // 25: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
+	8,  // 26: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
+	10, // 27: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
+	12, // 28: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
+	14, // 29: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
+	16, // 30: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
+	18, // 31: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
+	20, // 32: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
+	22, // 33: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
+	24, // 34: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
+	26, // 35: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
+	28, // 36: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
+	30, // 37: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
+	3,  // 38: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
+	5,  // 39: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
+	7,  // 40: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
+	9,  // 41: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
+	11, // 42: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
+	13, // 43: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
+	15, // 44: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
+	17, // 45: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
+	19, // 46: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
+	21, // 47: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
+	23, // 48: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
+	25, // 49: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
+	27, // 50: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
+	29, // 51: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
+	31, // 52: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
+	38, // [38:53] is the sub-list for method output_type
+	23, // [23:38] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_service_proto_init() }
@@ -2229,7 +2377,7 @@ func file_glidepath_run_v1_run_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_service_proto_rawDesc), len(file_glidepath_run_v1_run_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	RunService_CancelDagRun_FullMethodName        = "/glidepath.run.v1.RunService/CancelDagRun"
 	RunService_CancelTaskInstances_FullMethodName = "/glidepath.run.v1.RunService/CancelTaskInstances"
 	RunService_ClearTaskInstances_FullMethodName  = "/glidepath.run.v1.RunService/ClearTaskInstances"
+	RunService_MarkTaskInstances_FullMethodName   = "/glidepath.run.v1.RunService/MarkTaskInstances"
 	RunService_RerunDagRun_FullMethodName         = "/glidepath.run.v1.RunService/RerunDagRun"
 	RunService_ListDeadLetters_FullMethodName     = "/glidepath.run.v1.RunService/ListDeadLetters"
 	RunService_GetTaskOutput_FullMethodName       = "/glidepath.run.v1.RunService/GetTaskOutput"
@@ -63,6 +64,10 @@ type RunServiceClient interface {
 	// Lets task instances run again, with everything downstream of them if asked; attempts already made stay in the
 	// history and numbers go on. FAILED_PRECONDITION while one of them is live, unless `cancel_running`. Audited.
 	ClearTaskInstances(ctx context.Context, in *ClearTaskInstancesRequest, opts ...grpc.CallOption) (*ClearTaskInstancesResponse, error)
+	// Says how task instances have ended: success, failed or skipped, wherever they are. What is live is told to end, and
+	// has that state once it has; what has already followed from another end stays, until it is cleared or the run rerun.
+	// Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled. Audited.
+	MarkTaskInstances(ctx context.Context, in *MarkTaskInstancesRequest, opts ...grpc.CallOption) (*MarkTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(ctx context.Context, in *RerunDagRunRequest, opts ...grpc.CallOption) (*RerunDagRunResponse, error)
 	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
@@ -183,6 +188,16 @@ func (c *runServiceClient) ClearTaskInstances(ctx context.Context, in *ClearTask
 	return out, nil
 }
 
+func (c *runServiceClient) MarkTaskInstances(ctx context.Context, in *MarkTaskInstancesRequest, opts ...grpc.CallOption) (*MarkTaskInstancesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MarkTaskInstancesResponse)
+	err := c.cc.Invoke(ctx, RunService_MarkTaskInstances_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) RerunDagRun(ctx context.Context, in *RerunDagRunRequest, opts ...grpc.CallOption) (*RerunDagRunResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RerunDagRunResponse)
@@ -268,6 +283,10 @@ type RunServiceServer interface {
 	// Lets task instances run again, with everything downstream of them if asked; attempts already made stay in the
 	// history and numbers go on. FAILED_PRECONDITION while one of them is live, unless `cancel_running`. Audited.
 	ClearTaskInstances(context.Context, *ClearTaskInstancesRequest) (*ClearTaskInstancesResponse, error)
+	// Says how task instances have ended: success, failed or skipped, wherever they are. What is live is told to end, and
+	// has that state once it has; what has already followed from another end stays, until it is cleared or the run rerun.
+	// Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled. Audited.
+	MarkTaskInstances(context.Context, *MarkTaskInstancesRequest) (*MarkTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(context.Context, *RerunDagRunRequest) (*RerunDagRunResponse, error)
 	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
@@ -315,6 +334,9 @@ func (UnimplementedRunServiceServer) CancelTaskInstances(context.Context, *Cance
 }
 func (UnimplementedRunServiceServer) ClearTaskInstances(context.Context, *ClearTaskInstancesRequest) (*ClearTaskInstancesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ClearTaskInstances not implemented")
+}
+func (UnimplementedRunServiceServer) MarkTaskInstances(context.Context, *MarkTaskInstancesRequest) (*MarkTaskInstancesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MarkTaskInstances not implemented")
 }
 func (UnimplementedRunServiceServer) RerunDagRun(context.Context, *RerunDagRunRequest) (*RerunDagRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RerunDagRun not implemented")
@@ -507,6 +529,24 @@ func _RunService_ClearTaskInstances_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_MarkTaskInstances_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MarkTaskInstancesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).MarkTaskInstances(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_MarkTaskInstances_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).MarkTaskInstances(ctx, req.(*MarkTaskInstancesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_RerunDagRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RerunDagRunRequest)
 	if err := dec(in); err != nil {
@@ -628,6 +668,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ClearTaskInstances",
 			Handler:    _RunService_ClearTaskInstances_Handler,
+		},
+		{
+			MethodName: "MarkTaskInstances",
+			Handler:    _RunService_MarkTaskInstances_Handler,
 		},
 		{
 			MethodName: "RerunDagRun",

@@ -1,0 +1,69 @@
+"""What follows from a step of a run: all that `advance` may ask of the step transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from .retry import Budget
+from .states import RunState, TaskEvent
+
+
+class Release(NamedTuple):
+    """Put this attempt into the queue, due at `at` (None: now)."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    tries: int = 0
+    losses: int = 0
+    redeliveries: int = 0
+    at: datetime | None = None
+    deferrals: int = 0
+    waiting_since: datetime | None = None
+
+
+class Withdraw(NamedTuple):
+    """Take the task's row back from the queue; what is live instead must be told to end. `event` follows either way."""
+
+    task: int
+    event: TaskEvent
+    reason: str
+
+
+class DeadLetter(NamedTuple):
+    """A task instance that was given up with this attempt: a person must look."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    budget: Budget
+    reason: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the step must write. `changes` are (task, map index, new state), in the order they happened.
+
+    `answered` are tasks whose dead letters of earlier steps are done with: somebody has cleared them.
+    """
+
+    releases: list[Release] = field(default_factory=list)
+    withdrawals: list[Withdraw] = field(default_factory=list)
+    changes: list[tuple[int, int, int]] = field(default_factory=list)
+    run_state: RunState | None = None
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
+
+    def merge(self, later: Effects) -> None:
+        """Append what a second pass of the same step decided."""
+        self.releases += later.releases
+        self.changes += later.changes
+        self.notes += later.notes
+        self.dead_letters += later.dead_letters
+        self.answered += later.answered
+        if later.run_state is not None:
+            self.run_state, self.reason = later.run_state, later.reason
