@@ -22,8 +22,8 @@ from pair_meeting import Actor, Doing, Ledger, Operation, meet
 from pair_world import TTL_SECONDS, State, Task, World, offer, worker
 from step_room import SOON_SECONDS, Seat
 
-from glidepath_server.core.events import AttemptKey, TasksCancelled, TasksCleared
-from glidepath_server.core.states import AttemptState, TaskState
+from glidepath_server.core.events import AttemptKey, TasksCancelled, TasksCleared, TasksMarked
+from glidepath_server.core.states import AttemptState, TaskEvent, TaskState
 from glidepath_server.operations import sessions
 from glidepath_server.operations.step_types import Command, Report, RunWork
 from glidepath_server.store import limits
@@ -59,6 +59,11 @@ async def free_slot(actor: Actor) -> None:
 
 async def withdraw(actor: Actor) -> None:
     event = TasksCancelled(TAKEN_BACK, "stop")
+    await actor.step({actor.run_id: RunWork(command=Command(event))}, credits=1, wait_seconds=LOCK_WAIT_SECONDS)
+
+
+async def mark(actor: Actor) -> None:
+    event = TasksMarked(TAKEN_BACK, TaskEvent.MARK_SKIPPED, "known to be empty")
     await actor.step({actor.run_id: RunWork(command=Command(event))}, credits=1, wait_seconds=LOCK_WAIT_SECONDS)
 
 
@@ -112,13 +117,17 @@ JUDGED = "lock_runs accept write_step lock_limits limit_use unpark commit"
 FREED = JUDGED
 GREETED = "lock_worker lock_sessions_of_worker now"
 LOOKED = "lock_runs_waiting rebind live_of_worker commit"
+TOOK_BACK = (
+    "lock_timeout lock_run_waiting withdraw request_cancel write_step lock_sessions claim lock_limits limit_use unpark "
+    "unpark commit"
+)
 WHILE_OPEN: dict[Doing, str] = {
     claim: f"{SOUGHT} take_limited commit",
     park: f"{SOUGHT} take_limited park unpark commit",
     accept: "lock_runs accept busy_queues lock_sessions hand_over write_step commit",
     free_slot: FREED,
-    withdraw: "lock_timeout lock_run_waiting withdraw request_cancel write_step lock_sessions claim lock_limits "
-    "limit_use unpark unpark commit",
+    withdraw: TOOK_BACK,
+    mark: TOOK_BACK,
     clear: "lock_timeout lock_run_waiting attempts_made withdraw request_cancel busy_queues lock_sessions write_step "
     "lock_sessions claim lock_limits limit_use unpark unpark commit",
     expire: f"lock_expired expire commit live_of_sessions {JUDGED}",
@@ -133,7 +142,7 @@ WHEN_LOST: dict[Doing, str] = {
     restart: f"{GREETED} open_session commit live_of_worker commit {JUDGED}",
 }
 """The same when the session has been lost before, and what it had is not judged yet. Nobody gets work in it."""
-OF_ONE_RUN = (accept, free_slot, withdraw, clear)
+OF_ONE_RUN = (accept, free_slot, withdraw, mark, clear)
 """What works on the rows of one run meets another such on the same run and on the other one."""
 
 
@@ -288,8 +297,14 @@ def unlike_told(seen: Seen, run_id: uuid.UUID, actors: list[Actor]) -> list[str]
         if withdraw in told and task in TAKEN_BACK:
             # What had ended before stays; what was cleared after goes on.
             allowed = {TaskState.CANCELLED} | ({TaskState.SUCCESS} if task is Task.FIRST or clear in told else set())
+        if mark in told and task in TAKEN_BACK:
+            # Who speaks last is heard.
+            others = {withdraw: TaskState.CANCELLED, clear: TaskState.SUCCESS}
+            allowed = {TaskState.SKIPPED} | {state for each, state in others.items() if each in told}
         if withdraw in told and task is Task.THEN:
             allowed |= {TaskState.UPSTREAM_FAILED}
+        if mark in told and task is Task.THEN:
+            allowed |= {TaskState.SKIPPED}
         if state not in allowed:
             found.append(f"task {task.name} ended {TaskState(state).name}")
     attempts = max(key.attempt_number for key in seen.history() if key[:2] == (run_id, Task.DONE))
