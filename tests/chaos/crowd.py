@@ -133,6 +133,7 @@ class Crowd:
 _FOLLOWS: dict[str, Callable[[Client, str, str], Any]] = {
     "cancel run": lambda client, run_id, request_id: client.cancel_dag_run(run_id, request_id=request_id),
     "cancel task": lambda client, run_id, request_id: _cancel_task(client, run_id, request_id),
+    "mark task": lambda client, run_id, request_id: _mark_task(client, run_id, request_id),
     "clear": lambda client, run_id, request_id: client.clear_task_instances(
         run_id, ["bad"], downstream=True, cancel_running=True, request_id=request_id
     ),
@@ -144,6 +145,14 @@ def _cancel_task(client: Client, run_id: str, request_id: str) -> None:
     """A run that has not started yet has no task to cancel; it is to be cancelled as a whole, says the server."""
     try:
         client.cancel_task_instances(run_id, ["hold"], request_id=request_id)
+    except StateConflict:
+        client.cancel_dag_run(run_id, request_id=f"{request_id}-run")
+
+
+def _mark_task(client: Client, run_id: str, request_id: str) -> None:
+    """As _cancel_task."""
+    try:
+        client.mark_task_instances(run_id, ["hold"], "success", request_id=request_id)
     except StateConflict:
         client.cancel_dag_run(run_id, request_id=f"{request_id}-run")
 

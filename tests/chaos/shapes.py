@@ -28,11 +28,12 @@ class Shape:
     run_timeout_seconds: float | None = None
     poison: bool = False
     fail_fast: bool = False
+    run_retries_max: int = 0
 
     def spec(self, dag_id: str, version: str) -> dag_pb2.DagSpec:
         """The DAG whose handlers have this version. Only for what journalling workers run."""
         assert self.make is not None
-        spec = dag(dag_id, self.make(version), fail_fast=self.fail_fast)
+        spec = dag(dag_id, self.make(version), fail_fast=self.fail_fast, run_retries_max=self.run_retries_max)
         for name in ("runs_active_max", "tasks_active_max"):
             if getattr(self, name) is not None:
                 setattr(spec, name, getattr(self, name))
@@ -156,6 +157,8 @@ SHAPES = {
     "steered": Shape(9, 2, _steered, "rerun"),
     "clustered": Shape(3, 2, _clustered, "cancel run"),
     "fast": Shape(4, 1, _fast, fail_fast=True),
+    "run_retried": Shape(4, 2, _clearable, run_retries_max=2),
+    "marked": Shape(2, 2, _held, "mark task"),
     "waiting": Shape(2, 2, _waiting),
     "alone": Shape(2, 2, _alone),
     "renewed": Shape(5, 4, _long_chain, "register"),

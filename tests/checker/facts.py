@@ -69,6 +69,7 @@ class Version:
     spec_hash: str = ""
     run_timeout_seconds: float | None = None
     fail_fast: bool = False
+    run_retries_max: int = 0
 
     @cached_property
     def _by_id(self) -> dict[str, Task]:

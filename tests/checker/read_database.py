@@ -280,16 +280,16 @@ def _states(codes: Iterable[int]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=10_000)
-def _spec(text: str) -> tuple[tuple[Task, ...], float | None, bool, str]:
-    """Tasks, timeout of the run, whether it fails fast, and hash of a stored definition."""
+def _spec(text: str) -> tuple[tuple[Task, ...], float | None, bool, int, str]:
+    """Tasks, timeout of the run, whether it fails fast, its retries, and hash of a stored definition."""
     spec = json.loads(text)
     tasks = tuple(map(_task, spec["tasks"]))
-    about_runs = spec.get("run_timeout_seconds"), spec.get("fail_fast", False)
+    about_runs = spec.get("run_timeout_seconds"), spec.get("fail_fast", False), spec.get("run_retries_max", 0)
     return tasks, *about_runs, hashlib.sha256(text.encode()).hexdigest()
 
 
 def _version(row: Any) -> Version:
-    tasks, run_timeout_seconds, fail_fast, spec_hash = _spec(row["spec"])
+    tasks, run_timeout_seconds, fail_fast, run_retries_max, spec_hash = _spec(row["spec"])
     return Version(
         version_id=row["dag_version_id"],
         namespace=row["namespace"],
@@ -301,6 +301,7 @@ def _version(row: Any) -> Version:
         spec_hash=spec_hash,
         run_timeout_seconds=run_timeout_seconds,
         fail_fast=fail_fast,
+        run_retries_max=run_retries_max,
     )
 
 

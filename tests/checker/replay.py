@@ -13,6 +13,7 @@ from tests.checker.machines import CANCELS, CLEARS, MARK, TASK_FINAL
 from tests.checker.steering import BRANCHING, left_out_by, task_says
 
 NAMED_MAX = 100
+RUN_RETRY = "run retry "
 Clear = tuple[int, tuple[str, ...]]
 """The revision of a clear, and the tasks that it names."""
 
@@ -139,6 +140,11 @@ def _replay(history: History, told: set[int], choices: Mapping[tuple[str, int], 
     return history
 
 
+def retries_run(version: Version, event: RunEvent) -> bool:
+    """Whether in this step a run began again by itself that would have failed."""
+    return version.run_retries_max > 0 and RUN_RETRY in event.note
+
+
 def _fails_fast(version: Version, event: RunEvent) -> bool:
     """Whether a task failed in this step whose DAG ends a run then."""
     return version.fail_fast and any(
@@ -158,6 +164,9 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
         for audit in audits
         if audit.action in CLEARS and (event := history.event_in.get(audit.transaction)) is not None
     )
+    # A retry of the run lifts what a failure that came before it has ended.
+    cleared += [(event.revision, ()) for event in history.events if retries_run(history.version, event)]
+    cleared.sort()
     found = []
     for audit in audits:
         event = history.event_in.get(audit.transaction)
@@ -165,7 +174,8 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
             found += _cancels(history, event, frozenset(_named(audit)), cleared, audit)
     timed = history.version.run_timeout_seconds is not None
     for event in history.events:
-        if (timed and "run timeout" in event.note) or _fails_fast(history.version, event):
+        ends = _fails_fast(history.version, event) and not retries_run(history.version, event)
+        if (timed and "run timeout" in event.note) or ends:
             found += _cancels(history, event, frozenset(), cleared, event)
     return found
 

@@ -83,13 +83,16 @@ BUGS = (
         "frozenset({_S.FAILED, _S.UPSTREAM_FAILED})",
     ),
     _core("a second start starts again", "advance", "return  # two replicas saw", "pass  # two replicas saw"),
-    _core("tries are not counted", "advance", "        tries += 1\n", ""),
-    _core("losses are not counted", "advance", "        losses += 1\n", ""),
-    _core("take-backs are not counted", "advance", "        redeliveries += 1\n", ""),
-    _core("a loss uses a try", "advance", "        losses += 1\n", "        losses += 1\n        tries += 1\n"),
+    _core("tries are not counted", "next_attempt", "        tries += 1\n", ""),
+    _core("losses are not counted", "next_attempt", "        losses += 1\n", ""),
+    _core("take-backs are not counted", "next_attempt", "        redeliveries += 1\n", ""),
+    _core("a loss uses a try", "next_attempt", "        losses += 1\n", "        losses += 1\n        tries += 1\n"),
     _core("one retry too many", "retry", "if tries > policy.retries_max:", "if tries > policy.retries_max + 1:"),
     _core(
-        "retries do not wait", "advance", "at = decision.at if isinstance", "at = None and decision.at if isinstance"
+        "retries do not wait",
+        "next_attempt",
+        "at = decision.at if isinstance",
+        "at = None and decision.at if isinstance",
     ),
     _core(
         "what a failure says of its retry is not heard",
@@ -119,7 +122,12 @@ BUGS = (
         "bases.frombytes(packed[size : 5 * size])",
         "bases.extend([0] * size)",
     ),
-    _core("a clear forgets the attempts that were made", "advance", "event.attempts.get(task, 0)", "0"),
+    _core(
+        "a clear forgets the attempts that were made",
+        "advance",
+        "self.board.raise_base(task, event.attempts.get(task, 0))",
+        "self.board.raise_base(task, 0)",
+    ),
     _core(
         "a clear of what is live does not restart it",
         "advance",

@@ -8,9 +8,9 @@ import pytest
 from step_room import StepRoom, command, ends
 from test_ends import claimed, step
 
-from glidepath_server.core.advance import REDELIVERIES_MAX
 from glidepath_server.core.events import AttemptKey, RunCancelled, TasksCleared
 from glidepath_server.core.failure import Failure, FailureKind
+from glidepath_server.core.next_attempt import REDELIVERIES_MAX
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations.step_types import Report, RunWork
 from glidepath_server.store import runs_read

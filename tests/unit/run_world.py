@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from glidepath_server.core.advance import REDELIVERIES_MAX, advance
+from glidepath_server.core.advance import advance
 from glidepath_server.core.board import FINAL, Board
 from glidepath_server.core.compile import with_roles
 from glidepath_server.core.effects import Effects, Release
@@ -19,6 +19,7 @@ from glidepath_server.core.events import (
     AttemptEnded,
     Event,
     RunCancelled,
+    RunRetried,
     RunStarted,
     TasksCancelled,
     TasksCleared,
@@ -27,6 +28,7 @@ from glidepath_server.core.events import (
 )
 from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.graph import Graph, TaskRole
+from glidepath_server.core.next_attempt import REDELIVERIES_MAX
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import MARKS, AttemptState, RunIntent, RunState, TaskEvent, TaskState
 from glidepath_server.core.trigger_rules import TriggerRule
@@ -112,6 +114,7 @@ class World:
     ended: list[AttemptEnded] = field(default_factory=list)
     commanded: set[int] = field(default_factory=set)
     marked: dict[int, TaskState] = field(default_factory=dict)
+    run_retries: int = 0
 
     def __post_init__(self) -> None:
         self.board = Board.fresh(self.graph.size)
@@ -128,6 +131,12 @@ class World:
             second = advance(self.graph, self.board, back, NOW)
             self._note(second)
             effects.merge(second)
+        if effects.run_again:
+            self.run_retries += 1
+            self.marked = {task: state for task, state in self.marked.items() if task not in effects.run_again}
+            third = advance(self.graph, self.board, [RunRetried(effects.run_again, self.made(effects.run_again))], NOW)
+            self._note(third)
+            effects.merge(third)
         for release in effects.releases:
             assert release.task not in self.queue and release.task not in self.live, "two at once"
             self.queue[release.task] = release
@@ -165,7 +174,9 @@ class World:
         """Now and then the board comes from its stored form, as after a change of replica."""
         if self.chance.random() < 0.2:
             board = self.board
-            self.board = Board.unpack(self.graph.size, board.pack(), board.state, board.intent, board.reason)
+            self.board = Board.unpack(
+                self.graph.size, board.pack(), board.state, board.intent, board.reason, board.seed
+            )
 
     def never_stuck(self) -> None:
         out = {task for task, state in enumerate(self.board.states) if state in (S.RELEASED, S.RESTARTING)}
@@ -253,8 +264,11 @@ class World:
         self.commanded -= set(chosen)
         for task in chosen:
             self.marked.pop(task, None)
-        made = {task: max((n for t, n in self.claimed if t == task), default=0) for task in chosen}
-        self.command(TasksCleared(chosen, cancel_running=True, attempts=made))
+        self.command(TasksCleared(chosen, cancel_running=True, attempts=self.made(chosen)))
+
+    def made(self, tasks: Iterable[int]) -> dict[int, int]:
+        """Attempts that were made of each."""
+        return {task: max((n for t, n in self.claimed if t == task), default=0) for task in tasks}
 
     # ---- what must hold in the end
     def check_ends(self) -> None:
@@ -263,7 +277,9 @@ class World:
         fixed |= {task: state for task, state in self.marked.items() if task not in fixed}
         assert all(ends[task] is state for task, state in self.marked.items() if task not in self.commanded)
         scripts = [self.script(task) for task in range(self.graph.size)]
-        choices = {task: choice for task in range(self.graph.size) if (choice := self.choice(task)) is not None}
+        # A branch that was marked as done has chosen nothing: all of it is followed.
+        chosen = {task: self.choice(task) for task in range(self.graph.size) if task not in self.marked}
+        choices = {task: choice for task, choice in chosen.items() if choice is not None}
         assert ends == expected_ends(self.graph, scripts, fixed, choices)
         if self.board.intent is RunIntent.CANCEL:
             assert self.board.state is RunState.CANCELLED
@@ -279,6 +295,7 @@ def graph_of(
     *,
     waits: Sequence[float] = (),
     fail_fast: bool = False,
+    run_retries_max: int = 0,
 ) -> Graph:
     downstream: list[list[int]] = [[] for _ in upstream]
     for task, before in enumerate(upstream):
@@ -292,6 +309,7 @@ def graph_of(
         tuple(policies),
         waits=tuple(waits),
         fail_fast=fail_fast,
+        run_retries_max=run_retries_max,
     )
 
 
@@ -324,7 +342,8 @@ def random_run(seed: int, size: int) -> tuple[Graph, list[list[Script]]]:
     policies = [RetryPolicy(retries_max=chance.randint(0, 3), losses_max=chance.randint(0, 2)) for _ in range(size)]
     mostly_good = chance.random() < 0.5
     scripts = [[_script(chance, mostly_good) for _ in range(3)] for _ in range(size)]
-    return with_roles(graph_of(upstream, rules, policies), _roles(chance, upstream)), scripts
+    graph = graph_of(upstream, rules, policies, run_retries_max=chance.choice([0, 0, 0, 1, 2]))
+    return with_roles(graph, _roles(chance, upstream)), scripts
 
 
 def _roles(chance: random.Random, upstream: Sequence[Sequence[int]]) -> list[TaskRole]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_world import BROKEN, NOW, A, S, graph_of
 
-from glidepath_server.core.advance import DEFERRALS_MAX, advance
+from glidepath_server.core.advance import advance
 from glidepath_server.core.board import Board
 from glidepath_server.core.effects import Effects
 from glidepath_server.core.events import (
@@ -20,6 +20,7 @@ from glidepath_server.core.events import (
     event_from_json,
     event_to_json,
 )
+from glidepath_server.core.next_attempt import DEFERRALS_MAX
 from glidepath_server.core.retry import Budget, RetryPolicy
 from glidepath_server.core.states import AttemptState, RunState
 from glidepath_server.core.trigger_rules import TriggerRule

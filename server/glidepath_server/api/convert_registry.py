@@ -62,6 +62,8 @@ def draft_in(spec: dag_pb2.DagSpec) -> DagDraft:
         run_timeout_seconds=_seconds(spec, "run_timeout"),
         runs_active_max=_given(spec, "runs_active_max"),
         tasks_active_max=_given(spec, "tasks_active_max"),
+        run_retries_max=spec.run_retries_max,
+        run_retry_delay_seconds=_seconds(spec, "run_retry_delay") or 0.0,
         fail_fast=spec.fail_fast,
     )
 
@@ -205,6 +207,8 @@ def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
         run_timeout=_duration(spec.run_timeout_seconds),
         runs_active_max=spec.runs_active_max,
         tasks_active_max=spec.tasks_active_max,
+        run_retries_max=spec.run_retries_max,
+        run_retry_delay=_duration(spec.run_retry_delay_seconds or None),
         fail_fast=spec.fail_fast,
     )
 

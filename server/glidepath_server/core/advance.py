@@ -19,9 +19,9 @@ from .effects import DeadLetter, Effects, Release, Withdraw
 from .errors import IllegalTransition, StateConflict
 from .events import (
     AttemptEnded,
-    Deferral,
     Event,
     RunCancelled,
+    RunRetried,
     RunStarted,
     RunTimedOut,
     TasksCancelled,
@@ -29,9 +29,9 @@ from .events import (
     TasksMarked,
     Withdrawn,
 )
-from .failure import Failure, FailureKind
 from .graph import Graph
-from .retry import Budget, GiveUp, Retry, decide_retry
+from .next_attempt import next_attempt
+from .retry import GiveUp
 from .states import (
     MARKS,
     RUN_FINAL,
@@ -49,17 +49,11 @@ from .trigger_rules import TriggerRule, admit
 # Of the reason why a run does not succeed: how much is noted on the way, and how many tasks are named at its end.
 REASON_CHARACTERS_MAX = 1_500
 NAMED_MAX = 5
-# Take-backs of one task instance (lost assignments, drains) before something else must be wrong.
-REDELIVERIES_MAX = 5
-# Deferrals of one task instance, and the shortest: no task may keep the engine busy by waiting.
-DEFERRALS_MAX = 10_000
-DEFERRAL_SECONDS_MIN = 1.0
 
 _SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
 _OUT = frozenset({_RELEASED, _RESTARTING})
-_FAILED, _SUCCESS = int(TaskState.FAILED), int(TaskState.SUCCESS)
-_BAD_BY_THEMSELVES = {_FAILED: "failed", int(TaskState.CANCELLED): "cancelled"}
-_UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
+_FAILED, _SUCCESS, _CANCELLED = int(TaskState.FAILED), int(TaskState.SUCCESS), int(TaskState.CANCELLED)
+_BAD_BY_THEMSELVES = {_FAILED: "failed", _CANCELLED: "cancelled"}
 
 
 def advance(graph: Graph, board: Board, events: Iterable[Event], now: datetime) -> Effects:
@@ -79,12 +73,13 @@ def advance(graph: Graph, board: Board, events: Iterable[Event], now: datetime) 
 class _Step:
     """One call of `advance`: the board under change and the effects so far."""
 
-    __slots__ = ("_left_out", "board", "effects", "graph", "now", "states", "tally")
+    __slots__ = ("_left_out", "at", "board", "effects", "graph", "now", "states", "tally")
 
     def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime) -> None:
         self.graph, self.board, self.tally, self.now = graph, board, tally, now
         self.states = board.states
         self.effects = Effects()
+        self.at: datetime | None = None
         self._left_out: dict[int, frozenset[int]] = {}
 
     # ---- arrows
@@ -148,7 +143,7 @@ class _Step:
     def release(self, task: int) -> None:
         """First attempt of the task's generation."""
         self.move(task, TaskEvent.RELEASE)
-        self.effects.releases.append(Release(task, -1, self.board.base(task) + 1))
+        self.effects.releases.append(Release(task, -1, self.board.base(task) + 1, at=self.at))
 
     def move_run(self, event: RunEvent, reason: str = "") -> None:
         self.board.state = next_run_state(self.board.state, event)
@@ -204,7 +199,7 @@ class _Step:
 
     def _unsuccessful(self, event: AttemptEnded) -> None:
         """The one door by which all causes of failure go: own failure, timeout, loss, take-back."""
-        again = _again(self.graph, event, self.now, self.board.seed)
+        again = next_attempt(self.graph, event, self.now, self.board.seed)
         if isinstance(again, GiveUp):
             self.note(f"{self.graph.task_ids[event.task]}: {again.reason}")
             self.effects.dead_letters.append(
@@ -287,7 +282,22 @@ class _Step:
             if self.states[task] == _RESTARTING:
                 self.move(task, TaskEvent.RELEASE)
 
+    def run_retried(self, event: RunRetried) -> None:
+        """The next generation of what failed, and of all that follows from it, after the run's delay."""
+        graph, board = self.graph, self.board
+        board.run_retries += 1
+        board.intent, board.reason = RunIntent.RUN, ""
+        note = f"run retry {board.run_retries} of {graph.run_retries_max}"
+        self.effects.notes.append(note)
+        self.move_run(RunEvent.CLEAR, note)
+        for task in event.tasks:
+            board.raise_base(task, event.attempts.get(task, 0))
+        self.at = self.now + timedelta(seconds=graph.run_retry_delay_seconds) if graph.run_retry_delay_seconds else None
+        self._reopened([task for task in event.tasks if self.states[task] in FINAL])
+
     def tasks_marked(self, event: TasksMarked) -> None:
+        if event.mark is TaskEvent.MARK_FAILED:
+            self.board.run_retries = self.graph.run_retries_max  # who says that it failed wants no other try
         if self.board.state is RunState.QUEUED:
             raise StateConflict("the run has not started", hint="cancel the run, or wait until it has started")
         if self.board.intent is not RunIntent.RUN and self.board.state not in RUN_FINAL:
@@ -341,7 +351,7 @@ class _Step:
             raise StateConflict("the run is being cancelled", hint="wait until it has ended, then clear")
         if self.board.state is RunState.QUEUED:
             return  # nothing has run yet
-        self.board.intent, self.board.reason = RunIntent.RUN, ""
+        self.board.intent, self.board.reason, self.board.run_retries = RunIntent.RUN, "", 0
         self.move_run(RunEvent.CLEAR, event.reason)
         final = [task for task in event.tasks if self.states[task] in FINAL]
         out = [task for task in event.tasks if self.states[task] in _OUT]
@@ -381,6 +391,9 @@ class _Step:
         """A run ends when all its tasks have: its state is a function of theirs, and of what it was told."""
         if self.tally.open_total or self.board.state in RUN_FINAL:
             return
+        if again := self._run_again():
+            self.effects.run_again = again
+            return
         self.board.reason = self._why()
         if self.board.intent is RunIntent.CANCEL:
             self.move_run(RunEvent.CANCEL, self.board.reason)
@@ -388,6 +401,25 @@ class _Step:
             self.move_run(RunEvent.FAIL, self.board.reason)
         elif self.board.state is RunState.RUNNING:
             self.move_run(RunEvent.SUCCEED, self.board.reason)
+
+    def _run_again(self) -> tuple[int, ...]:
+        """What runs again for a retry of the run: all that failed, and follows; nothing when that is not to be.
+
+        A run fails by its tasks, not by its timeout or by an operator. What was cancelled as another task failed fast
+        has failed with it.
+        """
+        if self.board.run_retries >= self.graph.run_retries_max:
+            return ()
+        if self.board.intent is not RunIntent.RUN and not (
+            self.graph.fail_fast and self.board.intent is RunIntent.FAIL
+        ):
+            return ()
+        teardowns = self.graph.teardowns
+        failed = {task for task, state in enumerate(self.states) if state == _FAILED and task not in teardowns}
+        cancelled = {task for task, state in enumerate(self.states) if state == _CANCELLED}
+        if not failed or (cancelled and not self.graph.fail_fast):
+            return ()
+        return tuple(sorted(self.graph.with_surroundings(self.graph.closure(failed | cancelled))))
 
     def _why(self) -> str:
         """What was noted on the way, and the names of tasks of which nothing was noted since the last clear."""
@@ -401,57 +433,6 @@ class _Step:
         return "; ".join(filter(None, [known, *untold[:NAMED_MAX], *more]))
 
 
-def _again(graph: Graph, event: AttemptEnded, now: datetime, seed: bytes) -> Release | GiveUp:
-    """The next attempt of a task instance whose attempt did not succeed, within the budget that its cause uses."""
-    policy = graph.retries[event.task]
-    tries, losses, redeliveries = event.tries, event.losses, event.redeliveries
-    at: datetime | None = None
-    if event.outcome is AttemptState.LOST:
-        losses += 1
-        if losses > policy.losses_max:
-            return GiveUp(f"lost with its worker {losses} times: {event.reason or 'lease ended'}", Budget.LOSSES)
-    elif event.outcome is AttemptState.RETURNED:
-        redeliveries += 1
-        if redeliveries > REDELIVERIES_MAX:
-            return GiveUp(f"handed back {redeliveries} times: {event.reason}", Budget.REDELIVERIES)
-    elif event.outcome is AttemptState.DEFERRED:
-        return _deferred(graph.waits[event.task], event, now)
-    else:
-        tries += 1
-        key = (seed, event.task, event.map_index, event.attempt_number)
-        decision = decide_retry(policy, event.failure or _UNKNOWN_FAILURE, tries, now, key)
-        if isinstance(decision, GiveUp):
-            return decision
-        at = decision.at if isinstance(decision, Retry) and decision.at > now else None
-    return _next(event, tries, losses, redeliveries, at, event.deferrals, event.waiting_since)
-
-
-def _next(
-    event: AttemptEnded,
-    tries: int,
-    losses: int,
-    redeliveries: int,
-    at: datetime | None,
-    deferrals: int,
-    waiting_since: datetime | None,
-) -> Release:
-    number = event.attempt_number + 1
-    return Release(event.task, event.map_index, number, tries, losses, redeliveries, at, deferrals, waiting_since)
-
-
-def _deferred(wait_timeout_seconds: float, event: AttemptEnded, now: datetime) -> Release | GiveUp:
-    """When an attempt that deferred is resumed: as it asked, but once at the end of the whole wait; not after it."""
-    asked, since = event.deferral or Deferral(), event.waiting_since or now
-    deadline = since + timedelta(seconds=wait_timeout_seconds)
-    if event.deferrals and now >= deadline:
-        return GiveUp(f"waited {wait_timeout_seconds:g} s in all, as long as its wait_timeout allows", Budget.NONE)
-    if event.deferrals >= DEFERRALS_MAX:
-        return GiveUp(f"deferred {event.deferrals} times, as often as a task may", Budget.NONE)
-    wanted = max(asked.until or now, now + timedelta(seconds=max(asked.after_seconds, DEFERRAL_SECONDS_MIN)))
-    at = min(wanted, max(deadline, now + timedelta(seconds=DEFERRAL_SECONDS_MIN)))
-    return _next(event, event.tries, event.losses, event.redeliveries, at, event.deferrals + 1, since)
-
-
 _HANDLERS = {
     RunStarted: _Step.run_started,
     AttemptEnded: _Step.attempt_ended,
@@ -461,4 +442,5 @@ _HANDLERS = {
     TasksCancelled: _Step.tasks_cancelled,
     TasksCleared: _Step.tasks_cleared,
     TasksMarked: _Step.tasks_marked,
+    RunRetried: _Step.run_retried,
 }

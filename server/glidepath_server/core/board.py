@@ -3,8 +3,8 @@
 Stored form: one byte per task (codes of `TaskState`), and, only once something of the run was cleared, four bytes per
 task (little-endian) with the number of attempts made before its newest generation. So a run that was never cleared
 costs one byte per task, and attempt numbers never repeat. What few runs have follows all that, as JSON: the choices of
-branches (what a branch left out stays left out, whichever of its upstreams runs again), and the marks of tasks that are
-live still.
+branches (what a branch left out stays left out, whichever of its upstreams runs again), the marks of tasks that are
+live still, and how often the run was retried.
 
 The tally says of every task how many of its upstreams are still open, ended badly, or were skipped. It is a function of
 graph and board, kept beside the board of a replica so that a join of 10,000 does not cost 10,000 looks per arrival.
@@ -22,6 +22,8 @@ from .states import TASK_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskEv
 FINAL = frozenset(int(state) for state in TASK_FINAL)
 BAD = frozenset(int(state) for state in TASK_NOT_SUCCESSFUL)
 _SKIPPED = int(TaskState.SKIPPED)
+# Fields of a board that few runs have.
+_RARE = ("choices", "marks", "run_retries")
 
 
 class Tally:
@@ -68,6 +70,7 @@ class Board:
     seed: bytes = b""
     choices: dict[int, tuple[int, ...]] = field(default_factory=dict)
     marks: dict[int, TaskEvent] = field(default_factory=dict)
+    run_retries: int = 0
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
@@ -89,11 +92,12 @@ class Board:
         rest = json.loads(packed[5 * size :] or "{}")
         choices = {int(task): tuple(followed) for task, followed in rest.get("choices", {}).items()}
         marks = {int(task): TaskEvent(mark) for task, mark in rest.get("marks", {}).items()}
-        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks)
+        retries = rest.get("run_retries", 0)
+        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks, retries)
 
     def pack(self) -> bytes:
         """The stored form."""
-        rest = {name: value for name, value in (("choices", self.choices), ("marks", self.marks)) if value}
+        rest = {name: value for name in _RARE if (value := getattr(self, name))}
         if self.bases is None and not rest:
             return bytes(self.states)
         bases = self.bases or self._no_bases()

@@ -34,7 +34,9 @@ from .retry import RetryPolicy
 from .trigger_rules import TriggerRule
 
 _RETRY_TUPLES = ("delays_seconds", "only_on", "never_on")
-_SAID_WHEN_USED = frozenset({"role", "fail_fast", "wait_timeout_seconds", "jitter"})
+_SAID_WHEN_USED = frozenset(
+    {"role", "fail_fast", "wait_timeout_seconds", "jitter", "run_retries_max", "run_retry_delay_seconds"}
+)
 FORMAT = 1
 """Of the text; it changes when a reader of today could not read the text."""
 

@@ -26,6 +26,8 @@ def compile_graph(spec: DagSpec) -> Graph:
         rules=tuple(task.trigger_rule for task in spec.tasks),
         retries=tuple(task.policy.retry for task in spec.tasks),
         waits=tuple(task.policy.wait_timeout_seconds for task in spec.tasks),
+        run_retries_max=spec.run_retries_max,
+        run_retry_delay_seconds=spec.run_retry_delay_seconds,
         fail_fast=spec.fail_fast,
     )
     return with_roles(graph, [task.role for task in spec.tasks])

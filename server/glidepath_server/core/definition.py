@@ -129,6 +129,8 @@ class DagSpec:
     run_timeout_seconds: float | None = None
     runs_active_max: int | None = None
     tasks_active_max: int | None = None
+    run_retries_max: int = 0
+    run_retry_delay_seconds: float = 0.0
     fail_fast: bool = False
 
 

@@ -87,6 +87,8 @@ class DagDraft:
     run_timeout_seconds: float | None = None
     runs_active_max: int | None = None
     tasks_active_max: int | None = None
+    run_retries_max: int = 0
+    run_retry_delay_seconds: float = 0.0
     fail_fast: bool = False
 
 
@@ -106,6 +108,8 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
         run_timeout_seconds=draft.run_timeout_seconds,
         runs_active_max=draft.runs_active_max,
         tasks_active_max=draft.tasks_active_max,
+        run_retries_max=draft.run_retries_max,
+        run_retry_delay_seconds=draft.run_retry_delay_seconds,
         fail_fast=draft.fail_fast,
     )
 

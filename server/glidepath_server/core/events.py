@@ -109,6 +109,15 @@ class TasksCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRetried:
+    """A run that has failed begins again where it did, in the step in which it would have ended: `advance` has asked
+    for it (Effects.run_again). `attempts` as of TasksCleared."""
+
+    tasks: tuple[int, ...]
+    attempts: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class TasksMarked:
     """An operator says how tasks have ended, by index. What is live is told to end, and has that state once it has."""
 
@@ -117,7 +126,17 @@ class TasksMarked:
     reason: str = ""
 
 
-Event = RunStarted | AttemptEnded | Withdrawn | RunCancelled | RunTimedOut | TasksCancelled | TasksCleared | TasksMarked
+Event = (
+    RunStarted
+    | AttemptEnded
+    | Withdrawn
+    | RunCancelled
+    | RunTimedOut
+    | TasksCancelled
+    | TasksCleared
+    | TasksMarked
+    | RunRetried
+)
 
 
 _KINDS = {

@@ -39,6 +39,9 @@ class Graph:
     teardowns: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # How long a task may wait in all when it defers, in seconds.
     waits: tuple[float, ...] = ()
+    # Retries of a run that fails, and the seconds before each.
+    run_retries_max: int = 0
+    run_retry_delay_seconds: float = 0.0
     # The first task that fails ends the run.
     fail_fast: bool = False
 

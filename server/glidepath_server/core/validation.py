@@ -156,6 +156,8 @@ class _Check:
         if draft.params_schema:
             yield from check_params_schema(draft.params_schema)
         yield from check_duration("run_timeout", draft.run_timeout_seconds)
+        yield from check_whole("run_retries_max", draft.run_retries_max, 0, RETRIES_MAX)
+        yield from check_duration("run_retry_delay", draft.run_retry_delay_seconds, zero=True)
         yield from check_whole("runs_active_max", draft.runs_active_max, 1, COUNT_MAX)
         yield from check_whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
         yield from _policy("defaults", draft.defaults)

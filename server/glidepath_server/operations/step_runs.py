@@ -32,6 +32,7 @@ from ..core.events import (
     AttemptEnded,
     AttemptKey,
     Event,
+    RunRetried,
     RunTimedOut,
     TasksCleared,
     Withdrawn,
@@ -76,6 +77,7 @@ class Step:
         await self._collect(connection)
         await self._advance(connection)
         await self._withdraw(connection)
+        await self._run_again(connection)
         await self._place(connection)
         return self.outcome
 
@@ -224,6 +226,14 @@ class Step:
         for run_id, events in back.items():
             run = self.runs[run_id]
             run.effects.merge(advance(run.plan.graph, run.board, events, self.now))
+
+    async def _run_again(self, connection: Connection) -> None:
+        """Runs that have failed and are retried never were at an end: their next generation begins in this step."""
+        for run in self.runs.values():
+            if run.effects.run_again:
+                tasks = run.effects.run_again
+                attempts = await store.attempts_made(connection, run.dag_run_id, tasks)
+                run.effects.merge(advance(run.plan.graph, run.board, [RunRetried(tasks, attempts)], self.now))
 
     async def _cancel_live(self, connection: Connection, wanted: dict[tuple[UUID, int], Withdraw]) -> None:
         for run_id, withdrawal in ((key[0], each) for key, each in wanted.items()):

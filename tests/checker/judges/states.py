@@ -16,7 +16,7 @@ from tests.checker.machines import (
     run_may_go,
     task_may_go,
 )
-from tests.checker.replay import Arrow, Cancel, History, cancels, histories, marks
+from tests.checker.replay import Arrow, Cancel, History, cancels, histories, marks, retries_run
 from tests.checker.report import Break, Verdict, judged
 
 FROM_RULES = frozenset({"released", "skipped", "upstream_failed"})
@@ -77,9 +77,16 @@ def _run_arrows(facts: Facts, history: History) -> Iterator[Break]:
 
 
 def _task_arrows(facts: Facts, history: History) -> Iterator[Break]:
+    retries = 0
+    for event in history.events:
+        retries = 0 if _operator(facts, event, CLEARS) else retries + retries_run(history.version, event)
+        if retries > history.version.run_retries_max:
+            yield Break.of(f"a run was retried {retries} times, allowed are {history.version.run_retries_max}", event)
     for arrow in history.arrows:
         if not task_may_go(arrow.was, arrow.now):
             yield Break.of(f"no arrow leads {arrow.task_id} from {arrow.was} to {arrow.now}", arrow.event)
+        elif arrow.now == "scheduled" and retries_run(history.version, arrow.event):
+            continue
         elif arrow.was in TASK_FINAL and not _operator(facts, arrow.event, CLEARS | {MARK}, arrow.task_id):
             yield Break.of(f"{arrow.task_id} left {arrow.was} without an operator's action on it", arrow.event)
 

@@ -119,6 +119,17 @@ class Day:
         [attempt] = self.client.list_attempts(run_id, "slow")
         assert run_pb2.AttemptState.Name(attempt.state) == "ATTEMPT_STATE_CANCELLED"
 
+    def a_run_that_begins_again(self) -> None:
+        """By itself, in the step in which it would have failed; the second time it fails fast first."""
+        tasks = [task("load"), task("bad", "load", fails=2), task("after", "bad")]
+        self.client.register(dag("retried", tasks, run_retries_max=2))
+        run_id = self.client.trigger("retried").dag_run_id
+        assert finished(self.client, run_id) == "success"
+        assert len(list(self.client.list_attempts(run_id))) == 5
+        assert not list(self.client.list_dead_letters("retried"))
+        self.client.register(dag("retried_fast", [*tasks, task("slow", seconds=1)], run_retries_max=2, fail_fast=True))
+        assert finished(self.client, self.client.trigger("retried_fast").dag_run_id) == "success"
+
     def tasks_that_wait(self) -> None:
         """One waits twice and goes on, with its retry in between; one waits for longer than it may."""
         endless = task("endless", defers=99, wait_timeout=Duration(seconds=2))
@@ -230,6 +241,7 @@ def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
         day.a_branch_that_says_nothing_sensible()
         day.a_cancel_and_a_teardown()
         day.an_operators_word()
+        day.a_run_that_begins_again()
         day.tasks_that_wait()
         day.a_clear_under_a_newer_version()
         day.a_worker_that_was_thought_dead()

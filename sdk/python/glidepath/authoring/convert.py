@@ -51,6 +51,8 @@ def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
         runs_active_max=dag.runs_active_max,
         tasks_active_max=dag.tasks_active_max,
         fail_fast=dag.fail_fast,
+        run_retries_max=dag.run_retries,
+        run_retry_delay=_duration(dag.run_retry_delay or None),
     )
 
 

@@ -34,6 +34,8 @@ class Dag:
         runs_active_max: int | None = None,
         tasks_active_max: int | None = None,
         fail_fast: bool = False,
+        run_retries: int = 0,
+        run_retry_delay: DurationLike = 0,
         params_schema: Mapping[str, Any] | None = None,
         include: Sequence[str] = (),
     ) -> None:
@@ -53,6 +55,8 @@ class Dag:
         if not isinstance(fail_fast, bool):
             raise AuthoringError(f"{where}: fail_fast is {fail_fast!r}; expected True or False")
         self.fail_fast = fail_fast
+        self.run_retries = _check_cap(run_retries, f"{where}: run_retries", least=0) or 0
+        self.run_retry_delay = parse_duration(run_retry_delay, f"{where}: run_retry_delay")
         self.params_schema = _choose_schema(params_schema, function, where)
         self.include = tuple(include)
 
@@ -97,6 +101,8 @@ def dag(
     runs_active_max: int | None = None,
     tasks_active_max: int | None = None,
     fail_fast: bool = False,
+    run_retries: int = 0,
+    run_retry_delay: DurationLike = 0,
     params_schema: Mapping[str, Any] | None = None,
     include: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Dag]: ...
@@ -106,6 +112,7 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     The function's parameters become the params of a run, by their hints and defaults; `params_schema` replaces the
     schema made from them. `defaults` hold for tasks that do not say otherwise. `run_timeout` ends a run that takes
     longer. With `fail_fast` the first task that fails ends the run; otherwise all runs that does not depend on it.
+    A run that fails begins again by itself `run_retries` times, `run_retry_delay` later, with what failed and follows.
     `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
     """
     if function is not None:
@@ -127,9 +134,9 @@ def _check_tags(tags: Sequence[str], where: str) -> tuple[str, ...]:
     return tuple(tags)
 
 
-def _check_cap(value: int | None, field: str) -> int | None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise AuthoringError(f"{field} is {value!r}; expected a whole number of at least 1, or None for no cap")
+def _check_cap(value: int | None, field: str, least: int = 1) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise AuthoringError(f"{field} is {value!r}; expected a whole number of at least {least}, or None for no cap")
     return value
 
 

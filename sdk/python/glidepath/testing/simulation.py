@@ -90,6 +90,7 @@ class _Simulation:
                 self._downstream[upstream].append(node)
         self._steering = Steering(dag.nodes)
         self._fail_fast = dag.fail_fast
+        self._run_retries, self._run_retry_delay = dag.run_retries, dag.run_retry_delay
         self._open = {node.task_id: len(node.upstream) for node in dag.nodes}
         self._ends: dict[str, Counter[TaskState]] = {task_id: Counter() for task_id in self._nodes}
         self._results = {task_id: TaskResult(task_id) for task_id in self._nodes}
@@ -106,14 +107,43 @@ class _Simulation:
     def run(self) -> RunResult:
         for node in self._nodes.values():
             self._judge(node)
-        while self._agenda:
-            self._now, _, action = heapq.heappop(self._agenda)
-            action()
+        self._drain()
+        for _ in range(self._run_retries):
+            if not any(
+                result.state == "failed" and not self._steering.is_teardown(each)
+                for each, result in self._results.items()
+            ):
+                break
+            self._run_again()
         failed = any(
             result.state in _BAD and not self._steering.is_teardown(task_id)
             for task_id, result in self._results.items()
         )
         return RunResult("failed" if failed else "success", self._results, self._started, self._begin, self._now)
+
+    def _drain(self) -> None:
+        while self._agenda:
+            self._now, _, action = heapq.heappop(self._agenda)
+            action()
+
+    def _run_again(self) -> None:
+        """A retry of the run: what failed begins anew with all that follows from it."""
+        self._now += self._run_retry_delay
+        again = self._steering.run_again(self._states())
+        for task_id in again:
+            self._results[task_id].state, self._results[task_id].reason = "scheduled", ""
+            self._released.discard(task_id)
+            self._tries[task_id] = 0
+            self._checkpoints.pop(task_id, None)
+            self._outputs.pop(task_id, None)
+        for task_id, node in self._nodes.items():
+            ends = [self._results[each].state for each in node.upstream]
+            self._open[task_id] = ends.count("scheduled")
+            self._ends[task_id] = Counter(state for state in ends if state != "scheduled")
+        for task_id in again:
+            if self._judge(self._nodes[task_id]):
+                self._spread(self._nodes[task_id])
+        self._drain()
 
     def _at(self, time: datetime, node: Node, action: Callable[[], None]) -> None:
         """Do the next thing with a task at a time. A task has one such thing at most, so its position decides ties."""
@@ -122,6 +152,9 @@ class _Simulation:
     def _end(self, node: Node, state: TaskState, reason: str = "") -> None:
         """End a task, and with it everything that its trigger rule ends."""
         self._set(node, state, reason)
+        self._spread(node)
+
+    def _spread(self, node: Node) -> None:
         ended = [node]
         while ended:
             upstream = ended.pop()

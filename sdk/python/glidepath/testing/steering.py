@@ -41,6 +41,21 @@ class Steering:
             and all(states[setup] in ("success", "scheduled") for setup in self._setups(task_id))
         }
 
+    def run_again(self, states: Mapping[str, str]) -> list[str]:
+        """What runs again for a retry of the run: what failed, all that follows, and setups with their teardowns."""
+        bad = {
+            each for each, state in states.items() if state in ("failed", "cancelled") and not self.is_teardown(each)
+        }
+        found = self._closure(bad)
+        for teardown in filter(self.is_teardown, self._nodes):
+            after = self._closure(self._setups(teardown))
+            inside = {each for each in found & after if teardown in self._closure([each])} - {teardown}
+            if inside:
+                found |= {teardown} | {each for each in after if inside & self._closure([each])}
+        for task_id in found:
+            self._left_out = {each: by for each, by in self._left_out.items() if by != task_id}
+        return [each for each in self._nodes if each in found]
+
     def is_teardown(self, task_id: str) -> bool:
         return self._role(task_id) == "teardown"
 

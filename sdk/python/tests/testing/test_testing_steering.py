@@ -124,6 +124,19 @@ def test_the_first_failure_ends_a_run_that_fails_fast() -> None:
     assert result.end_time - result.start_time == (result["delete"].attempts[0].end_time - result.start_time)
 
 
+def test_a_run_that_fails_begins_again_where_it_failed() -> None:
+    @dag(run_retries=2, run_retry_delay="10m")
+    def retried() -> None:
+        cluster = create()
+        cluster >> step() >> step.options(task_id="last")() >> delete(cluster)
+
+    result = run_dag(retried, fail={"step": 2}).check()
+    assert [len(each.attempts) for each in result.values()] == [3, 3, 1, 3]
+    first, second, third = result["create"].attempts
+    assert (third.start_time - first.end_time).total_seconds() == 1200 and second.state == "success"
+    assert run_dag(retried, fail={"step": 3}).state == "failed"
+
+
 # ---- the test kit and the server say the same
 def random_dag(chance: random.Random) -> Dag:
     @dag(dag_id="drawn")

@@ -26,7 +26,7 @@ from glidepath_proto.common.v1 import payload_pb2 as glidepath_dot_common_dot_v1
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf0\x02\n\x07\x44\x61gSpec\x12\x0e\n\x06\x64\x61g_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x15\n\rparams_schema\x18\x05 \x01(\t\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x06 \x01(\x0b\x32!.glidepath.registry.v1.TaskPolicy\x12.\n\x05tasks\x18\x07 \x03(\x0b\x32\x1f.glidepath.registry.v1.TaskSpec\x12.\n\x0brun_timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0fruns_active_max\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x1d\n\x10tasks_active_max\x18\n \x01(\x05H\x01\x88\x01\x01\x12\x11\n\tfail_fast\x18\x0b \x01(\x08\x42\x12\n\x10_runs_active_maxB\x13\n\x11_tasks_active_max\"\xb4\x03\n\x08TaskSpec\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08group_id\x18\x03 \x01(\t\x12/\n\x07handler\x18\x04 \x01(\x0b\x32\x1e.glidepath.registry.v1.Handler\x12\x19\n\x11upstream_task_ids\x18\x05 \x03(\t\x12\x38\n\x0ctrigger_rule\x18\x06 \x01(\x0e\x32\".glidepath.registry.v1.TriggerRule\x12;\n\x06inputs\x18\x07 \x03(\x0b\x32+.glidepath.registry.v1.TaskSpec.InputsEntry\x12\x31\n\x06policy\x18\x08 \x01(\x0b\x32!.glidepath.registry.v1.TaskPolicy\x12-\n\x04role\x18\t \x01(\x0e\x32\x1f.glidepath.registry.v1.TaskRole\x1aK\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.glidepath.registry.v1.Input:\x02\x38\x01\"(\n\x07Handler\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xcd\x01\n\x05Input\x12/\n\x07literal\x18\x01 \x01(\x0b\x32\x1c.glidepath.common.v1.PayloadH\x00\x12\x12\n\x08template\x18\x02 \x01(\tH\x00\x12\x32\n\x06output\x18\x03 \x01(\x0b\x32 .glidepath.registry.v1.OutputRefH\x00\x12\x30\n\x04list\x18\x04 \x01(\x0b\x32 .glidepath.registry.v1.InputListH\x00\x12\x0f\n\x05param\x18\x05 \x01(\tH\x00\x42\x08\n\x06source\")\n\tOutputRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"8\n\tInputList\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.glidepath.registry.v1.Input\"\x8b\x06\n\nTaskPolicy\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x12\n\nqueue_name\x18\x02 \x01(\t\x12\x31\n\x05retry\x18\x03 \x01(\x0b\x32\".glidepath.registry.v1.RetryPolicy\x12\x34\n\x11\x65xecution_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\tpool_name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\npool_slots\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x15\n\x08priority\x18\x07 \x01(\x05H\x02\x88\x01\x01\x12\x43\n\tresources\x18\x08 \x03(\x0b\x32\x30.glidepath.registry.v1.TaskPolicy.ResourcesEntry\x12N\n\x0fworker_selector\x18\t \x03(\x0b\x32\x35.glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry\x12\x37\n\tisolation\x18\n \x01(\x0e\x32$.glidepath.registry.v1.IsolationMode\x12\x34\n\nlease_mode\x18\x0b \x01(\x0e\x32 .glidepath.registry.v1.LeaseMode\x12\x1c\n\x0fmemory_limit_mb\x18\x0c \x01(\x05H\x03\x88\x01\x01\x12/\n\x0c\x63\x61ncel_grace\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x35\n\x13WorkerSelectorEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_pool_nameB\r\n\x0b_pool_slotsB\x0b\n\t_priorityB\x12\n\x10_memory_limit_mb\"\xc7\x02\n\x0bRetryPolicy\x12\x18\n\x0bretries_max\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12(\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x07\x62\x61\x63koff\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12,\n\tdelay_max\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65lays\x18\x05 \x03(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\nlosses_max\x18\x06 \x01(\x05H\x02\x88\x01\x01\x12\x13\n\x06jitter\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x0f\n\x07only_on\x18\x08 \x03(\t\x12\x10\n\x08never_on\x18\t \x03(\tB\x0e\n\x0c_retries_maxB\n\n\x08_backoffB\r\n\x0b_losses_maxB\t\n\x07_jitter*\x99\x01\n\x08TaskRole\x12\x19\n\x15TASK_ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eTASK_ROLE_WORK\x10\x01\x12\x14\n\x10TASK_ROLE_BRANCH\x10\x02\x12\x1b\n\x17TASK_ROLE_SHORT_CIRCUIT\x10\x03\x12\x13\n\x0fTASK_ROLE_SETUP\x10\x04\x12\x16\n\x12TASK_ROLE_TEARDOWN\x10\x05*\xf9\x02\n\x0bTriggerRule\x12\x1c\n\x18TRIGGER_RULE_UNSPECIFIED\x10\x00\x12\x1c\n\x18TRIGGER_RULE_ALL_SUCCESS\x10\x01\x12\x19\n\x15TRIGGER_RULE_ALL_DONE\x10\x02\x12\x1b\n\x17TRIGGER_RULE_ONE_FAILED\x10\x03\x12\x1c\n\x18TRIGGER_RULE_NONE_FAILED\x10\x04\x12\x17\n\x13TRIGGER_RULE_ALWAYS\x10\x05\x12\x1b\n\x17TRIGGER_RULE_ALL_FAILED\x10\x06\x12\x1c\n\x18TRIGGER_RULE_ALL_SKIPPED\x10\x07\x12\x1c\n\x18TRIGGER_RULE_ONE_SUCCESS\x10\x08\x12\x19\n\x15TRIGGER_RULE_ONE_DONE\x10\t\x12,\n(TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS\x10\n\x12\x1d\n\x19TRIGGER_RULE_NONE_SKIPPED\x10\x0b*f\n\rIsolationMode\x12\x1e\n\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ISOLATION_MODE_PROCESS\x10\x01\x12\x19\n\x15ISOLATION_MODE_INLINE\x10\x02*V\n\tLeaseMode\x12\x1a\n\x16LEASE_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLEASE_MODE_HOLD\x10\x01\x12\x18\n\x14LEASE_MODE_EXCLUSIVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbd\x03\n\x07\x44\x61gSpec\x12\x0e\n\x06\x64\x61g_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x15\n\rparams_schema\x18\x05 \x01(\t\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x06 \x01(\x0b\x32!.glidepath.registry.v1.TaskPolicy\x12.\n\x05tasks\x18\x07 \x03(\x0b\x32\x1f.glidepath.registry.v1.TaskSpec\x12.\n\x0brun_timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0fruns_active_max\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x1d\n\x10tasks_active_max\x18\n \x01(\x05H\x01\x88\x01\x01\x12\x11\n\tfail_fast\x18\x0b \x01(\x08\x12\x17\n\x0frun_retries_max\x18\x0c \x01(\x05\x12\x32\n\x0frun_retry_delay\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\n\x10_runs_active_maxB\x13\n\x11_tasks_active_max\"\xb4\x03\n\x08TaskSpec\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08group_id\x18\x03 \x01(\t\x12/\n\x07handler\x18\x04 \x01(\x0b\x32\x1e.glidepath.registry.v1.Handler\x12\x19\n\x11upstream_task_ids\x18\x05 \x03(\t\x12\x38\n\x0ctrigger_rule\x18\x06 \x01(\x0e\x32\".glidepath.registry.v1.TriggerRule\x12;\n\x06inputs\x18\x07 \x03(\x0b\x32+.glidepath.registry.v1.TaskSpec.InputsEntry\x12\x31\n\x06policy\x18\x08 \x01(\x0b\x32!.glidepath.registry.v1.TaskPolicy\x12-\n\x04role\x18\t \x01(\x0e\x32\x1f.glidepath.registry.v1.TaskRole\x1aK\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.glidepath.registry.v1.Input:\x02\x38\x01\"(\n\x07Handler\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xcd\x01\n\x05Input\x12/\n\x07literal\x18\x01 \x01(\x0b\x32\x1c.glidepath.common.v1.PayloadH\x00\x12\x12\n\x08template\x18\x02 \x01(\tH\x00\x12\x32\n\x06output\x18\x03 \x01(\x0b\x32 .glidepath.registry.v1.OutputRefH\x00\x12\x30\n\x04list\x18\x04 \x01(\x0b\x32 .glidepath.registry.v1.InputListH\x00\x12\x0f\n\x05param\x18\x05 \x01(\tH\x00\x42\x08\n\x06source\")\n\tOutputRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"8\n\tInputList\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.glidepath.registry.v1.Input\"\x8b\x06\n\nTaskPolicy\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x12\n\nqueue_name\x18\x02 \x01(\t\x12\x31\n\x05retry\x18\x03 \x01(\x0b\x32\".glidepath.registry.v1.RetryPolicy\x12\x34\n\x11\x65xecution_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\tpool_name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\npool_slots\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x15\n\x08priority\x18\x07 \x01(\x05H\x02\x88\x01\x01\x12\x43\n\tresources\x18\x08 \x03(\x0b\x32\x30.glidepath.registry.v1.TaskPolicy.ResourcesEntry\x12N\n\x0fworker_selector\x18\t \x03(\x0b\x32\x35.glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry\x12\x37\n\tisolation\x18\n \x01(\x0e\x32$.glidepath.registry.v1.IsolationMode\x12\x34\n\nlease_mode\x18\x0b \x01(\x0e\x32 .glidepath.registry.v1.LeaseMode\x12\x1c\n\x0fmemory_limit_mb\x18\x0c \x01(\x05H\x03\x88\x01\x01\x12/\n\x0c\x63\x61ncel_grace\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x35\n\x13WorkerSelectorEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_pool_nameB\r\n\x0b_pool_slotsB\x0b\n\t_priorityB\x12\n\x10_memory_limit_mb\"\xc7\x02\n\x0bRetryPolicy\x12\x18\n\x0bretries_max\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12(\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x07\x62\x61\x63koff\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12,\n\tdelay_max\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65lays\x18\x05 \x03(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\nlosses_max\x18\x06 \x01(\x05H\x02\x88\x01\x01\x12\x13\n\x06jitter\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x0f\n\x07only_on\x18\x08 \x03(\t\x12\x10\n\x08never_on\x18\t \x03(\tB\x0e\n\x0c_retries_maxB\n\n\x08_backoffB\r\n\x0b_losses_maxB\t\n\x07_jitter*\x99\x01\n\x08TaskRole\x12\x19\n\x15TASK_ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eTASK_ROLE_WORK\x10\x01\x12\x14\n\x10TASK_ROLE_BRANCH\x10\x02\x12\x1b\n\x17TASK_ROLE_SHORT_CIRCUIT\x10\x03\x12\x13\n\x0fTASK_ROLE_SETUP\x10\x04\x12\x16\n\x12TASK_ROLE_TEARDOWN\x10\x05*\xf9\x02\n\x0bTriggerRule\x12\x1c\n\x18TRIGGER_RULE_UNSPECIFIED\x10\x00\x12\x1c\n\x18TRIGGER_RULE_ALL_SUCCESS\x10\x01\x12\x19\n\x15TRIGGER_RULE_ALL_DONE\x10\x02\x12\x1b\n\x17TRIGGER_RULE_ONE_FAILED\x10\x03\x12\x1c\n\x18TRIGGER_RULE_NONE_FAILED\x10\x04\x12\x17\n\x13TRIGGER_RULE_ALWAYS\x10\x05\x12\x1b\n\x17TRIGGER_RULE_ALL_FAILED\x10\x06\x12\x1c\n\x18TRIGGER_RULE_ALL_SKIPPED\x10\x07\x12\x1c\n\x18TRIGGER_RULE_ONE_SUCCESS\x10\x08\x12\x19\n\x15TRIGGER_RULE_ONE_DONE\x10\t\x12,\n(TRIGGER_RULE_NONE_FAILED_MIN_ONE_SUCCESS\x10\n\x12\x1d\n\x19TRIGGER_RULE_NONE_SKIPPED\x10\x0b*f\n\rIsolationMode\x12\x1e\n\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ISOLATION_MODE_PROCESS\x10\x01\x12\x19\n\x15ISOLATION_MODE_INLINE\x10\x02*V\n\tLeaseMode\x12\x1a\n\x16LEASE_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLEASE_MODE_HOLD\x10\x01\x12\x18\n\x14LEASE_MODE_EXCLUSIVE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,34 +39,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKPOLICY_RESOURCESENTRY']._serialized_options = b'8\001'
   _globals['_TASKPOLICY_WORKERSELECTORENTRY']._loaded_options = None
   _globals['_TASKPOLICY_WORKERSELECTORENTRY']._serialized_options = b'8\001'
-  _globals['_TASKROLE']._serialized_start=2399
-  _globals['_TASKROLE']._serialized_end=2552
-  _globals['_TRIGGERRULE']._serialized_start=2555
-  _globals['_TRIGGERRULE']._serialized_end=2932
-  _globals['_ISOLATIONMODE']._serialized_start=2934
-  _globals['_ISOLATIONMODE']._serialized_end=3036
-  _globals['_LEASEMODE']._serialized_start=3038
-  _globals['_LEASEMODE']._serialized_end=3124
+  _globals['_TASKROLE']._serialized_start=2476
+  _globals['_TASKROLE']._serialized_end=2629
+  _globals['_TRIGGERRULE']._serialized_start=2632
+  _globals['_TRIGGERRULE']._serialized_end=3009
+  _globals['_ISOLATIONMODE']._serialized_start=3011
+  _globals['_ISOLATIONMODE']._serialized_end=3113
+  _globals['_LEASEMODE']._serialized_start=3115
+  _globals['_LEASEMODE']._serialized_end=3201
   _globals['_DAGSPEC']._serialized_start=126
-  _globals['_DAGSPEC']._serialized_end=494
-  _globals['_TASKSPEC']._serialized_start=497
-  _globals['_TASKSPEC']._serialized_end=933
-  _globals['_TASKSPEC_INPUTSENTRY']._serialized_start=858
-  _globals['_TASKSPEC_INPUTSENTRY']._serialized_end=933
-  _globals['_HANDLER']._serialized_start=935
-  _globals['_HANDLER']._serialized_end=975
-  _globals['_INPUT']._serialized_start=978
-  _globals['_INPUT']._serialized_end=1183
-  _globals['_OUTPUTREF']._serialized_start=1185
-  _globals['_OUTPUTREF']._serialized_end=1226
-  _globals['_INPUTLIST']._serialized_start=1228
-  _globals['_INPUTLIST']._serialized_end=1284
-  _globals['_TASKPOLICY']._serialized_start=1287
-  _globals['_TASKPOLICY']._serialized_end=2066
-  _globals['_TASKPOLICY_RESOURCESENTRY']._serialized_start=1901
-  _globals['_TASKPOLICY_RESOURCESENTRY']._serialized_end=1949
-  _globals['_TASKPOLICY_WORKERSELECTORENTRY']._serialized_start=1951
-  _globals['_TASKPOLICY_WORKERSELECTORENTRY']._serialized_end=2004
-  _globals['_RETRYPOLICY']._serialized_start=2069
-  _globals['_RETRYPOLICY']._serialized_end=2396
+  _globals['_DAGSPEC']._serialized_end=571
+  _globals['_TASKSPEC']._serialized_start=574
+  _globals['_TASKSPEC']._serialized_end=1010
+  _globals['_TASKSPEC_INPUTSENTRY']._serialized_start=935
+  _globals['_TASKSPEC_INPUTSENTRY']._serialized_end=1010
+  _globals['_HANDLER']._serialized_start=1012
+  _globals['_HANDLER']._serialized_end=1052
+  _globals['_INPUT']._serialized_start=1055
+  _globals['_INPUT']._serialized_end=1260
+  _globals['_OUTPUTREF']._serialized_start=1262
+  _globals['_OUTPUTREF']._serialized_end=1303
+  _globals['_INPUTLIST']._serialized_start=1305
+  _globals['_INPUTLIST']._serialized_end=1361
+  _globals['_TASKPOLICY']._serialized_start=1364
+  _globals['_TASKPOLICY']._serialized_end=2143
+  _globals['_TASKPOLICY_RESOURCESENTRY']._serialized_start=1978
+  _globals['_TASKPOLICY_RESOURCESENTRY']._serialized_end=2026
+  _globals['_TASKPOLICY_WORKERSELECTORENTRY']._serialized_start=2028
+  _globals['_TASKPOLICY_WORKERSELECTORENTRY']._serialized_end=2081
+  _globals['_RETRYPOLICY']._serialized_start=2146
+  _globals['_RETRYPOLICY']._serialized_end=2473
 # @@protoc_insertion_point(module_scope)

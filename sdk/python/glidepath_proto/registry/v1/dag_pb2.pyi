@@ -69,7 +69,7 @@ LEASE_MODE_HOLD: LeaseMode
 LEASE_MODE_EXCLUSIVE: LeaseMode
 
 class DagSpec(_message.Message):
-    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast")
+    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast", "run_retries_max", "run_retry_delay")
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,8 @@ class DagSpec(_message.Message):
     RUNS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
     TASKS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
     FAIL_FAST_FIELD_NUMBER: _ClassVar[int]
+    RUN_RETRIES_MAX_FIELD_NUMBER: _ClassVar[int]
+    RUN_RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     description: str
     owner: str
@@ -92,7 +94,9 @@ class DagSpec(_message.Message):
     runs_active_max: int
     tasks_active_max: int
     fail_fast: bool
-    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ...) -> None: ...
+    run_retries_max: int
+    run_retry_delay: _duration_pb2.Duration
+    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
     __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role")

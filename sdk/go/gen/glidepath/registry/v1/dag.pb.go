@@ -311,7 +311,12 @@ type DagSpec struct {
 	TasksActiveMax *int32 `protobuf:"varint,10,opt,name=tasks_active_max,json=tasksActiveMax,proto3,oneof" json:"tasks_active_max,omitempty"`
 	// The first task that fails ends the run: nothing new starts but teardowns, what runs is cancelled. Otherwise all runs
 	// that does not depend on what failed.
-	FailFast      bool `protobuf:"varint,11,opt,name=fail_fast,json=failFast,proto3" json:"fail_fast,omitempty"`
+	FailFast bool `protobuf:"varint,11,opt,name=fail_fast,json=failFast,proto3" json:"fail_fast,omitempty"`
+	// How often a run that fails begins again by itself: what failed, and all that follows from it, gets its retries anew.
+	// Not after its timeout, nor by an operator's cancel. At most 1,000.
+	RunRetriesMax int32 `protobuf:"varint,12,opt,name=run_retries_max,json=runRetriesMax,proto3" json:"run_retries_max,omitempty"`
+	// Before each of them. Default 0 s.
+	RunRetryDelay *durationpb.Duration `protobuf:"bytes,13,opt,name=run_retry_delay,json=runRetryDelay,proto3" json:"run_retry_delay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -421,6 +426,20 @@ func (x *DagSpec) GetFailFast() bool {
 		return x.FailFast
 	}
 	return false
+}
+
+func (x *DagSpec) GetRunRetriesMax() int32 {
+	if x != nil {
+		return x.RunRetriesMax
+	}
+	return 0
+}
+
+func (x *DagSpec) GetRunRetryDelay() *durationpb.Duration {
+	if x != nil {
+		return x.RunRetryDelay
+	}
+	return nil
 }
 
 type TaskSpec struct {
@@ -1103,7 +1122,7 @@ var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\n" +
-	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe5\x03\n" +
+	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xd0\x04\n" +
 	"\aDagSpec\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -1117,7 +1136,9 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x0fruns_active_max\x18\t \x01(\x05H\x00R\rrunsActiveMax\x88\x01\x01\x12-\n" +
 	"\x10tasks_active_max\x18\n" +
 	" \x01(\x05H\x01R\x0etasksActiveMax\x88\x01\x01\x12\x1b\n" +
-	"\tfail_fast\x18\v \x01(\bR\bfailFastB\x12\n" +
+	"\tfail_fast\x18\v \x01(\bR\bfailFast\x12&\n" +
+	"\x0frun_retries_max\x18\f \x01(\x05R\rrunRetriesMax\x12A\n" +
+	"\x0frun_retry_delay\x18\r \x01(\v2\x19.google.protobuf.DurationR\rrunRetryDelayB\x12\n" +
 	"\x10_runs_active_maxB\x13\n" +
 	"\x11_tasks_active_max\"\x9b\x04\n" +
 	"\bTaskSpec\x12\x17\n" +
@@ -1263,32 +1284,33 @@ var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
 	10, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
 	5,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
 	15, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	6,  // 3: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
-	1,  // 4: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
-	12, // 5: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
-	10, // 6: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
-	0,  // 7: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
-	16, // 8: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
-	8,  // 9: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
-	9,  // 10: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
-	7,  // 11: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
-	11, // 12: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	15, // 13: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
-	13, // 14: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	14, // 15: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	2,  // 16: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	3,  // 17: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	15, // 18: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	15, // 19: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
-	15, // 20: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	15, // 21: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	15, // 22: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	7,  // 23: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	15, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
+	6,  // 4: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
+	1,  // 5: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
+	12, // 6: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
+	10, // 7: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
+	0,  // 8: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
+	16, // 9: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	8,  // 10: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
+	9,  // 11: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
+	7,  // 12: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
+	11, // 13: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
+	15, // 14: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	13, // 15: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	14, // 16: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	2,  // 17: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	3,  // 18: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	15, // 19: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	15, // 20: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	15, // 21: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	15, // 22: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	15, // 23: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	7,  // 24: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }

@@ -1,0 +1,70 @@
+"""What follows an attempt that did not succeed: another one, within the budget that its cause uses, or none."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from .effects import Release
+from .events import AttemptEnded, Deferral
+from .failure import Failure, FailureKind
+from .graph import Graph
+from .retry import Budget, GiveUp, Retry, decide_retry
+from .states import AttemptState
+
+# Take-backs of one task instance (lost assignments, drains) before something else must be wrong.
+REDELIVERIES_MAX = 5
+# Deferrals of one task instance, and the shortest: no task may keep the engine busy by waiting.
+DEFERRALS_MAX = 10_000
+DEFERRAL_SECONDS_MIN = 1.0
+_UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
+
+
+def next_attempt(graph: Graph, event: AttemptEnded, now: datetime, seed: bytes) -> Release | GiveUp:
+    """The next attempt of a task instance whose attempt did not succeed, within the budget that its cause uses."""
+    policy = graph.retries[event.task]
+    tries, losses, redeliveries = event.tries, event.losses, event.redeliveries
+    at: datetime | None = None
+    if event.outcome is AttemptState.LOST:
+        losses += 1
+        if losses > policy.losses_max:
+            return GiveUp(f"lost with its worker {losses} times: {event.reason or 'lease ended'}", Budget.LOSSES)
+    elif event.outcome is AttemptState.RETURNED:
+        redeliveries += 1
+        if redeliveries > REDELIVERIES_MAX:
+            return GiveUp(f"handed back {redeliveries} times: {event.reason}", Budget.REDELIVERIES)
+    elif event.outcome is AttemptState.DEFERRED:
+        return _deferred(graph.waits[event.task], event, now)
+    else:
+        tries += 1
+        key = (seed, event.task, event.map_index, event.attempt_number)
+        decision = decide_retry(policy, event.failure or _UNKNOWN_FAILURE, tries, now, key)
+        if isinstance(decision, GiveUp):
+            return decision
+        at = decision.at if isinstance(decision, Retry) and decision.at > now else None
+    return _next(event, tries, losses, redeliveries, at, event.deferrals, event.waiting_since)
+
+
+def _next(
+    event: AttemptEnded,
+    tries: int,
+    losses: int,
+    redeliveries: int,
+    at: datetime | None,
+    deferrals: int,
+    waiting_since: datetime | None,
+) -> Release:
+    number = event.attempt_number + 1
+    return Release(event.task, event.map_index, number, tries, losses, redeliveries, at, deferrals, waiting_since)
+
+
+def _deferred(wait_timeout_seconds: float, event: AttemptEnded, now: datetime) -> Release | GiveUp:
+    """When an attempt that deferred is resumed: as it asked, but once at the end of the whole wait; not after it."""
+    asked, since = event.deferral or Deferral(), event.waiting_since or now
+    deadline = since + timedelta(seconds=wait_timeout_seconds)
+    if event.deferrals and now >= deadline:
+        return GiveUp(f"waited {wait_timeout_seconds:g} s in all, as long as its wait_timeout allows", Budget.NONE)
+    if event.deferrals >= DEFERRALS_MAX:
+        return GiveUp(f"deferred {event.deferrals} times, as often as a task may", Budget.NONE)
+    wanted = max(asked.until or now, now + timedelta(seconds=max(asked.after_seconds, DEFERRAL_SECONDS_MIN)))
+    at = min(wanted, max(deadline, now + timedelta(seconds=DEFERRAL_SECONDS_MIN)))
+    return _next(event, event.tries, event.losses, event.redeliveries, at, event.deferrals + 1, since)
