@@ -18,6 +18,7 @@ from .output import say
 from .run_commands import run
 from .server_verbs import db, server, up, worker
 from .session import Session
+from .task_commands import task
 from .words import ours
 
 _ENVIRONMENT = """\
@@ -78,6 +79,7 @@ def cli() -> None:
 for _command in (
     up,
     dag,
+    task,
     run,
     doctor,
     workers,

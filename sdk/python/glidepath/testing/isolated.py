@@ -23,7 +23,7 @@ from glidepath.authoring.load import load_dags
 from glidepath.errors import AuthoringError
 from glidepath.testing.attempts import RunFacts, run_attempt
 from glidepath.testing.results import FailureSeen
-from glidepath.worker import failures, printing
+from glidepath.worker import failures, printing, processes
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
 LOG_BYTES_MAX = 64 * 1024
@@ -97,10 +97,10 @@ def run_isolated(work: Work, *, fresh: bool, timeout: timedelta | None) -> Done:
 
     `fresh` starts a new interpreter, for which the DAG must be a `DagFile`; else this process is forked.
     """
-    processes = multiprocessing.get_context("spawn") if fresh else multiprocessing.get_context("fork")
-    heard, told = processes.Pipe(duplex=False)
+    start = multiprocessing.get_context("spawn") if fresh else multiprocessing.get_context("fork")
+    heard, told = start.Pipe(duplex=False)
     work.log.write_bytes(b"")
-    process = processes.Process(target=_attempt, args=(work, told))
+    process = start.Process(target=_attempt, args=(work, told))
     started = time.monotonic()
     process.start()
     try:
@@ -174,6 +174,7 @@ def _tail(log: Path) -> str:
 
 def _attempt(work: Work, told: Connection) -> None:
     os.setsid()
+    processes.die_with_parent()
     _speak_to(work.log)
     try:
         done = _run(work)
