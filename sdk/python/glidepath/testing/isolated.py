@@ -93,7 +93,7 @@ class Done:
 
 
 def run_isolated(work: Work, *, fresh: bool, timeout: timedelta | None) -> Done:
-    """Run the attempt and wait for it; what it leaves running is killed.
+    """Run the attempt and wait for it; what it leaves running in its process group is killed.
 
     `fresh` starts a new interpreter, for which the DAG must be a `DagFile`; else this process is forked.
     """
