@@ -72,8 +72,13 @@ class Dag:
         return builder.finish()
 
     @property
+    def file(self) -> Path:
+        """The file that the DAG is written in."""
+        return self.source_file
+
+    @property
     def source_file(self) -> Path:
-        """The file that the DAG's function is written in."""
+        """The file that the DAG's source bundle starts from: where its function is written."""
         file = source_file(self.function)
         if file is None:
             raise AuthoringError(f"DAG '{self.dag_id}': its function is in no file, so a worker could not import it")

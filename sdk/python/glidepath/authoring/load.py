@@ -1,4 +1,4 @@
-"""Finding the DAGs of a file or folder. What cannot be loaded is reported beside what can."""
+"""Finding the DAGs of a file or folder, in Python or YAML. What cannot be loaded is reported beside what can."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from types import ModuleType
 from glidepath.authoring.bundle import module_name, source_file, source_root
 from glidepath.authoring.dags import Dag
 from glidepath.authoring.options import collect_mistakes
-from glidepath.errors import GlidepathError
+from glidepath.errors import AuthoringError, GlidepathError
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class LoadedDags:
 def load_dags(path: str | Path) -> LoadedDags:
     """Run the DAG files at `path` and build their DAGs.
 
-    In a folder, those are its .py files (and those of its folders, hidden ones left out) that mention glidepath. A
-    file runs anew with each call. Never raises for what a file does; a path that does not exist is an error too.
+    In a folder, those are its .py files (and those of its folders, hidden ones left out) that mention glidepath, and
+    the .yaml and .yml files that mention dag_id. A file runs anew with each call. Never raises for what a file does; a
+    path that does not exist is an error too.
     """
     path = Path(path).resolve()
     loaded = LoadedDags()
@@ -53,29 +54,73 @@ def load_dags(path: str | Path) -> LoadedDags:
     for file in _dag_files(path):
         _load_file(file, loaded)
     if path.is_file() and not loaded.dags and not loaded.errors:
-        loaded.errors.append(LoadError(path, 0, "no @dag at the top level of this file"))
+        missing = "no document in this file" if path.suffix in _YAML else "no @dag at the top level of this file"
+        loaded.errors.append(LoadError(path, 0, missing))
     return loaded
+
+
+_YAML = (".yaml", ".yml")
+_MENTION = {".py": b"glidepath", **dict.fromkeys(_YAML, b"dag_id")}
 
 
 def _dag_files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    for file in sorted(path.rglob("*.py")):
+    for file in sorted(path.rglob("*")):
+        if file.suffix not in _MENTION or not file.is_file():
+            continue
         inner = file.relative_to(path).parts
-        if (
-            not any(part.startswith(".") or part == "__pycache__" for part in inner)
-            and b"glidepath" in file.read_bytes()
-        ):
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in inner)
+        if not hidden and _MENTION[file.suffix] in file.read_bytes():
             yield file
 
 
 def _load_file(file: Path, loaded: LoadedDags) -> None:
+    if file.suffix in _YAML:
+        _load_yaml(file, loaded)
+        return
     with _importing_from(source_root(file)), collect_mistakes() as mistakes:
         dags = _build(file, loaded)
     loaded.errors += [LoadError(file, _line_in(file, each.calls), each.message) for each in mistakes]
     if not mistakes:
         loaded.dags += dags
+
+
+def _load_yaml(file: Path, loaded: LoadedDags) -> None:
+    from glidepath.authoring.yaml_dags import read_dags  # not above: most processes that load DAGs never see YAML
+
+    try:
+        with _importing_from(source_root(file)):
+            found, mistakes = read_dags(file, _import_code)
+    except AuthoringError as error:
+        loaded.errors.append(LoadError(file, 0, str(error)))
+        return
+    loaded.errors += [LoadError(file, each.line, each.message) for each in mistakes]
+    for dag in found:
+        earlier = _namesake(dag, loaded.dags)
+        if earlier is None:
+            loaded.dags.append(dag)
+        else:
+            loaded.errors.append(LoadError(file, dag.line, f"dag_id: {_used_already(earlier)}"))
+
+
+def _import_code(file: Path) -> ModuleType:
+    """A module that a YAML file names. AuthoringError says why it cannot be imported, and the line."""
+    try:
+        return _import(file)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # as in _build
+        raise AuthoringError(str(_load_error(file, error))) from error
+
+
+def _namesake(dag: Dag, others: Iterable[Dag]) -> Dag | None:
+    return next((each for each in others if each.dag_id == dag.dag_id), None)
+
+
+def _used_already(earlier: Dag) -> str:
+    return f"dag_id '{earlier.dag_id}' is used in {earlier.file} already"
 
 
 def _build(file: Path, loaded: LoadedDags) -> list[Dag]:
@@ -89,10 +134,9 @@ def _build(file: Path, loaded: LoadedDags) -> list[Dag]:
         return []
     built: list[Dag] = []
     for dag in _dags_of(module, file):
-        earlier = next((each for each in (*loaded.dags, *built) if each.dag_id == dag.dag_id), None)
+        earlier = _namesake(dag, (*loaded.dags, *built))
         if earlier is not None:
-            message = f"dag_id '{dag.dag_id}' is used in {earlier.source_file} already"
-            loaded.errors.append(LoadError(file, _line(dag), message))
+            loaded.errors.append(LoadError(file, _line(dag), _used_already(earlier)))
             continue
         try:
             _ = dag.nodes

@@ -168,7 +168,7 @@ class Builder:
             for name, source in node.inputs.items()
             for problem in self._resolve_templates(node, source)
         ]
-        cycle = _find_cycle(self.nodes.values())
+        cycle = find_cycle(self.nodes.values())
         if cycle:
             violations.append(Violation("tasks", f"tasks wait for each other in a circle: {' >> '.join(cycle)}"))
         if not self.nodes:
@@ -278,7 +278,7 @@ def topological_order(nodes: Iterable[Node]) -> list[str]:
     return list(TopologicalSorter({node.task_id: list(node.upstream) for node in nodes}).static_order())
 
 
-def _find_cycle(nodes: Iterable[Node]) -> list[str]:
+def find_cycle(nodes: Iterable[Node]) -> list[str]:
     """Task ids along a circle in the order of `>>`, the first repeated at the end; empty when there is none."""
     try:
         topological_order(nodes)
