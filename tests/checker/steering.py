@@ -32,7 +32,7 @@ def task_says(version: Version, task: Task, board: Mapping[str, str], left_out: 
 
 
 def _teardown_says(version: Version, task: Task, board: Mapping[str, str]) -> str:
-    if any(board[each] not in TASK_FINAL for each in task.upstream):
+    if any(board[each] not in TASK_FINAL for each in before(version, task.task_id)):
         return "scheduled"
     setups = [each for each in task.upstream if version.task(each).role == "setup"]
     return "released" if all(board[each] == "success" for each in setups) else "skipped"
@@ -60,6 +60,19 @@ def left_out_by(version: Version, gate: Task, output: str | None) -> frozenset[s
     chosen = {each for each in direct if any(_is_called(version.task(each), name) for name in names)}
     kept = chosen.union(*(_after(version, each) for each in chosen))
     return frozenset(direct - kept)
+
+
+@lru_cache(maxsize=100_000)
+def before(version: Version, task_id: str) -> frozenset[str]:
+    """Everything upstream, at whatever distance."""
+    found: set[str] = set()
+    stack = [task_id]
+    while stack:
+        for each in version.task(stack.pop()).upstream:
+            if each not in found:
+                found.add(each)
+                stack.append(each)
+    return frozenset(found)
 
 
 def _is_called(task: Task, name: str) -> bool:

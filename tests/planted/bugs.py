@@ -34,6 +34,7 @@ class Bug:
 ENGINE_SQL = "store/queries/engine.sql"
 SESSIONS_SQL = "store/queries/sessions.sql"
 STEP = "operations/step_runs.py"
+REPORTS = "operations/reports.py"
 NEWEST_VERSION = (
     "(select v.dag_version_id from dag_version v where v.namespace = r.namespace and v.dag_id = r.dag_id "
     "order by v.dag_version_number desc limit 1) as dag_version_id"
@@ -52,10 +53,10 @@ BUGS = (
         (
             Edit(
                 STEP,
-                "await write_outputs(connection, [first[ordinal - 1] for ordinal in sorted(accepted)])",
-                "await write_outputs(connection, first)",
+                "        await write_outputs(connection, ended)\n",
+                "        await write_outputs(connection, first)\n",
             ),
-            Edit(STEP, "else Verdict.FENCED)", "else Verdict.ACCEPTED)"),
+            Edit(REPORTS, "else Verdict.FENCED)", "else Verdict.ACCEPTED)"),
         ),
         (MEETINGS, PAIRS, "tests/faults/test_links.py"),
     ),
@@ -153,7 +154,7 @@ BUGS = (
     Bug(
         "an attempt that was lost forgets how many tries there were",
         "I8",
-        (Edit(STEP, '        row["tries"],\n', '        0 if outcome is AttemptState.LOST else row["tries"],\n'),),
+        (Edit(REPORTS, '        row["tries"],\n', '        0 if outcome is AttemptState.LOST else row["tries"],\n'),),
         ("tests/store/test_bounds_of_starts.py",),
     ),
     Bug(

@@ -74,7 +74,7 @@ GUARDS = (
     ),
     Guard(
         "accept: a worker's word before a verdict",
-        (code(STEP, "if known.judged is not None and report.judged is None:", "if False:"),),
+        (code("operations/reports.py", "if known.judged is not None and report.judged is None:", "if False:"),),
         FENCES + "of_two_ends_of_one_attempt_in_a_batch_the_workers_counts_once",
     ),
     # ---- lock and write the run
@@ -129,7 +129,7 @@ GUARDS = (
         (
             code(
                 STEP,
-                "attempts = await store.attempts_made(connection, run_id, event.tasks)",
+                "attempts = await store.attempts_made(connection, run_id, tasks)",
                 "attempts: dict[int, int] = {}",
             ),
         ),

@@ -176,9 +176,11 @@ class Step:
         events = [event for event in self.events[run] if self._holds(row, event)]
         record = RunStep(run, row, events)
         effects = record.effects = advance(plan.graph, board, events, self.now)
-        record.withdrawn = self._withdraw(run, events, effects)
-        if record.withdrawn:
-            effects.merge(advance(plan.graph, board, record.withdrawn, self.now))
+        asked: set[int] = set()
+        while any(each.task not in asked for each in effects.withdrawals):
+            back = self._withdraw(run, events, effects, asked)
+            record.withdrawn += back
+            advance(plan.graph, board, back, self.now, effects)
         record.after = self._write(run, row, board, effects)
         self._refuse_reopening(row, record.after)
         if board.tally is not None:
@@ -191,11 +193,14 @@ class Step:
             return True
         return row.timeout_time is not None and row.timeout_time <= self.now
 
-    def _withdraw(self, run: str, events: list[Event], effects: Effects) -> list[Withdrawn]:
+    def _withdraw(self, run: str, events: list[Event], effects: Effects, asked: set[int]) -> list[Withdrawn]:
+        """Take back what was not asked for before, in this step."""
         back: list[Withdrawn] = []
         refuses = any(isinstance(event, TasksCleared) and not event.cancel_running for event in events)
         # A timeout and a cancel in one step may both ask for a task: it is taken back once.
-        for task, event in {each.task: each.event for each in effects.withdrawals}.items():
+        wanted = {each.task: each.event for each in effects.withdrawals if each.task not in asked}
+        asked.update(wanted)
+        for task, event in wanted.items():
             queued = self.db.queue.pop((run, task), None)
             if queued is not None:
                 back.append(Withdrawn(task, -1, queued.release.attempt_number, event))

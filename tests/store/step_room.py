@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from glidepath_server.core.canonical import canonical_json
 from glidepath_server.core.definition import DagSpec, Handler, ResolvedPolicy, TaskSpec
 from glidepath_server.core.events import AttemptKey, Event, RunStarted
+from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.matching import Offer
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import AttemptState
@@ -120,14 +121,27 @@ class StepRoom:
         capacity: int | None = None,
         runs_active_max: int | None = None,
         retries: int = 0,
+        upstream: Mapping[int, Sequence[int]] | None = None,
+        roles: Mapping[int, TaskRole] | None = None,
+        **fields: Any,
     ) -> None:
+        """Tasks by number; they are independent, but for `upstream`. Other fields are the DAG's."""
         value = self.watcher.fetchval
         policy = ResolvedPolicy(
             pool_name="pool" if pool_slots is not None else None, retry=RetryPolicy(retries, delay_seconds=0)
         )
         names = [f"task{number}" for number in range(tasks)]
-        specs = tuple(TaskSpec(name, Handler(HANDLER), policy=policy) for name in names)
-        spec = DagSpec("dag", specs, runs_active_max=runs_active_max)
+        specs = tuple(
+            TaskSpec(
+                name,
+                Handler(HANDLER),
+                policy=policy,
+                upstream_task_ids=tuple(names[each] for each in (upstream or {}).get(number, ())),
+                role=(roles or {}).get(number, TaskRole.WORK),
+            )
+            for number, name in enumerate(names)
+        )
+        spec = DagSpec("dag", specs, runs_active_max=runs_active_max, **fields)
         limit = "insert into concurrency_limit (namespace, kind, name, capacity) values ('default', $1, $2, $3)"
         self.tasks_limit = await value(f"{limit} returning limit_id", "dag_tasks", "dag", capacity)
         runs_limit = await value(f"{limit} returning limit_id", "dag_runs", "dag", runs_active_max)

@@ -81,7 +81,7 @@ async def test_a_board_that_somebody_else_has_written_is_not_overwritten(room: S
     await room.store_dag(1)
     run_id = await room.start_run(1)
 
-    async def write_without_the_lock(connection: Any, _: datetime) -> None:
+    async def write_without_the_lock(connection: Any, _: datetime, __: Any) -> None:
         await connection.execute("update dag_run set revision = revision + 1")
 
     async with room.side() as side:

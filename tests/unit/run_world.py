@@ -126,17 +126,18 @@ class World:
         """What the step transaction does: fence, advance, withdraw, advance again, queue."""
         accepted = [each for each in events if self._accepted(each)]
         effects = advance(self.graph, self.board, accepted, NOW)
-        self._note(effects)
-        if back := list(self._withdrawn(effects)):
-            second = advance(self.graph, self.board, back, NOW)
-            self._note(second)
-            effects.merge(second)
+        noted = self._note(effects, 0)
+        asked: set[int] = set()
+        while any(each.task not in asked for each in effects.withdrawals):
+            back = list(self._withdrawn(effects, asked))
+            advance(self.graph, self.board, back, NOW, effects)
+            noted = self._note(effects, noted)
         if effects.run_again:
             self.run_retries += 1
             self.marked = {task: state for task, state in self.marked.items() if task not in effects.run_again}
-            third = advance(self.graph, self.board, [RunRetried(effects.run_again, self.made(effects.run_again))], NOW)
-            self._note(third)
-            effects.merge(third)
+            again = RunRetried(effects.run_again, self.made(effects.run_again))
+            advance(self.graph, self.board, [again], NOW, effects)
+            self._note(effects, noted)
         for release in effects.releases:
             assert release.task not in self.queue and release.task not in self.live, "two at once"
             self.queue[release.task] = release
@@ -155,14 +156,20 @@ class World:
         self.used[event.task] += 1
         return True
 
-    def _note(self, effects: Effects) -> None:
-        for task, _, state in effects.changes:
+    def _note(self, effects: Effects, noted: int) -> int:
+        """Note the changes behind the first so many; returns how many there are now."""
+        for task, _, state in effects.changes[noted:]:
             if state == S.SCHEDULED:  # cleared: its next generation begins
                 self.generation[task] += 1
                 self.used[task] = 0
+        return len(effects.changes)
 
-    def _withdrawn(self, effects: Effects) -> Iterable[Withdrawn]:
-        for task, event, _ in effects.withdrawals:
+    def _withdrawn(self, effects: Effects, asked: set[int]) -> Iterable[Withdrawn]:
+        """Take back what was not asked for before, in this step."""
+        for task, event, _ in list(effects.withdrawals):
+            if task in asked:
+                continue
+            asked.add(task)
             row = self.queue.pop(task, None)
             if row is not None:
                 yield Withdrawn(task, -1, row.attempt_number, event)
@@ -260,7 +267,7 @@ class World:
         self.step(TasksMarked(chosen, mark))
 
     def clear(self, tasks: Iterable[int]) -> None:
-        chosen = tuple(sorted(self.graph.with_surroundings(self.graph.closure(tasks))))
+        chosen = tuple(sorted(self.board.with_surroundings(self.graph, self.graph.closure(tasks))))
         self.commanded -= set(chosen)
         for task in chosen:
             self.marked.pop(task, None)
@@ -274,7 +281,10 @@ class World:
     def check_ends(self) -> None:
         ends = [S(state) for state in self.board.states]
         fixed = {task: S.CANCELLED for task in self.commanded if ends[task] is S.CANCELLED}
-        fixed |= {task: state for task, state in self.marked.items() if task not in fixed}
+        # A cancel that comes after a mark makes it void, if the attempt has not ended by then.
+        fixed |= {
+            task: state for task, state in self.marked.items() if task not in self.commanded or ends[task] is state
+        }
         assert all(ends[task] is state for task, state in self.marked.items() if task not in self.commanded)
         scripts = [self.script(task) for task in range(self.graph.size)]
         # A branch that was marked as done has chosen nothing: all of it is followed.

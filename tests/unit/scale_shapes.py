@@ -18,6 +18,7 @@ from glidepath_server.core.compile import compile_graph
 from glidepath_server.core.critical_path import AttemptTimes, critical_path
 from glidepath_server.core.definition import DagSpec, Handler, Input, InputList, OutputRef, Template
 from glidepath_server.core.diff import diff_specs
+from glidepath_server.core.doubts import warnings
 from glidepath_server.core.draft import DagDraft, TaskDraft, resolve
 from glidepath_server.core.effects import Release
 from glidepath_server.core.events import AttemptEnded, Event, RunCancelled, RunStarted, TasksCleared, Withdrawn
@@ -26,7 +27,7 @@ from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.run_view import RunRows, WaitingRow, task_instance_views
 from glidepath_server.core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent, TaskState
 from glidepath_server.core.trigger_rules import TriggerRule
-from glidepath_server.core.validation import check_dag, warnings
+from glidepath_server.core.validation import check_dag
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BROKEN = Failure(FailureKind.APPLICATION, message="broken")

@@ -281,7 +281,23 @@ def test_what_was_left_out_names_the_branch() -> None:
 def test_what_waits_names_the_short_circuit_above_it() -> None:
     board = Board(bytearray([R, S, S, S, S]))
     views = task_instance_views(STEERED, board, RunRows())
-    assert [view.reason for view in views[3:]] == ["waits for right, choose", "waits for left"]
+    assert [view.reason for view in views[3:]] == ["waits for right, choose", "waits for left, choose"]
     found = explain(STEERED, board.states, views, RunRows(), Facts(RUN, NOW))
     assert found[3].message == "waits for 2 of 2 upstream tasks: right, choose"
-    assert found[4].message == "waits for 1 of 1 upstream tasks: left (teardown)"
+    assert found[4].message == "waits for 2 of 2 upstream tasks: left, choose (teardown)"
+
+
+def test_a_marked_task_says_who_marked_it_and_keeps_the_times_of_its_attempt() -> None:
+    rows = RunRows(ended={0: ended(0, AttemptState.FAILED, reason="attempts used")})
+    board = Board(bytearray([OK, TaskState.SKIPPED, S, S]), said={0: "loaded by hand (by ada)", 1: ""})
+    load, train, *_ = task_instance_views(GRAPH, board, rows)
+    assert (load.state, load.reason) == (ViewState.SUCCESS, "marked: loaded by hand (by ada)")
+    assert load.end_time == NOW
+    assert (train.state, train.reason) == (ViewState.SKIPPED, "marked by an operator")
+
+
+def test_a_task_that_was_cancelled_while_it_waited_has_not_waited_too_long() -> None:
+    rows = RunRows(ended={task: ended(task, AttemptState.DEFERRED) for task in (0, 1)})
+    board = Board(bytearray([TaskState.CANCELLED, BAD, S, S]))
+    load, train, *_ = task_instance_views(GRAPH, board, rows)
+    assert (load.reason, train.reason) == ("", "waited as long, or as often, as it may")

@@ -158,6 +158,27 @@ def test_a_branch_that_is_marked_a_success_has_all_of_it_followed() -> None:
     assert names(world) == ["success", "released", "released"]
 
 
+def test_a_cancelled_run_stays_cancelled_whatever_is_said_of_its_tasks() -> None:
+    world = chain(2)
+    world.step(RunCancelled("enough"))
+    effects = world.step(TasksMarked((0,), SUCCESS, "was done"))
+    assert effects.run_state is RunState.CANCELLED and "enough" in effects.reason
+    assert world.board.said == {0: "was done"}
+
+
+def test_a_run_that_goes_well_in_the_end_has_no_failure_as_its_reason() -> None:
+    world = chain(1, retries=0)
+    graph = graph_of([[], []], [TriggerRule.ALL_SUCCESS] * 2, [RetryPolicy()] * 2)
+    world = World(graph, [[[]]] * 2, random.Random(0))
+    world.step(RunStarted())
+    end(world, 0, A.FAILED)
+    world.step(TasksMarked((0,), SUCCESS))
+    world.claim(1)
+    held = world.live[1]
+    effects = world.step(AttemptEnded(1, -1, held.attempt_number, A.SUCCESS, 0, 0, 0))
+    assert effects.run_state is RunState.SUCCESS and effects.reason == ""
+
+
 def test_several_tasks_at_once() -> None:
     world = chain(4)
     world.claim(0)

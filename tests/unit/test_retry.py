@@ -88,6 +88,18 @@ def test_which_failures_a_policy_covers(only_on: tuple[str, ...], never_on: tupl
         assert decided.reason == "not among the failures that are retried: " + BROKEN.summary()
 
 
+def test_an_error_is_covered_by_what_it_is_a_kind_of() -> None:
+    reset = Failure(FailureKind.APPLICATION, "ConnectionResetError", "gone", base_types=("ConnectionError", "OSError"))
+    assert RetryPolicy(only_on=("OSError",)).covers(reset)
+    assert not RetryPolicy(never_on=("ConnectionError",)).covers(reset)
+    assert Failure.from_json(reset.to_json()) == reset
+
+
+def test_an_error_that_says_itself_what_is_to_become_of_it_is_not_looked_up() -> None:
+    asked = Failure(FailureKind.APPLICATION, "Retry", "later", retryable=True)
+    assert isinstance(decide_retry(RetryPolicy(1, only_on=("timeout",)), asked, 1, NOW), Retry)
+
+
 def test_a_kind_is_covered_by_its_name() -> None:
     killed = Failure(FailureKind.OUT_OF_MEMORY, message="over 512 MiB")
     assert RetryPolicy(only_on=("out_of_memory",)).covers(killed)

@@ -21,13 +21,15 @@ from glidepath_server.core.events import (
     RunStarted,
     RunTimedOut,
     TasksCancelled,
+    TasksCleared,
+    TasksMarked,
     event_from_json,
     event_to_json,
 )
 from glidepath_server.core.failure import Failure
 from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.retry import RetryPolicy
-from glidepath_server.core.states import AttemptState, RunState, TaskState
+from glidepath_server.core.states import AttemptState, RunState, TaskEvent, TaskState
 from glidepath_server.core.trigger_rules import TriggerRule
 
 R, T = TriggerRule, TaskRole
@@ -218,6 +220,9 @@ def test_what_a_branch_follows(output: bytes | None, followed: tuple[int, ...]) 
         (b'["deploy", 7]', "returned 7"),
         (b"{}", "returned {}"),
         (b'"tun"', 'returned "tun"'),
+        (b'""', 'returned ""'),
+        (b"[" * 60_000, "nested too deeply"),
+        (b"NaN", "NaN is not JSON"),
         (b"deploy", "no JSON"),
         (b"\xff", "no JSON"),
         (b'"' + b"x" * CHOICE_BYTES_MAX + b'"', f"expected at most {CHOICE_BYTES_MAX}"),
@@ -227,6 +232,12 @@ def test_what_is_no_choice_is_told(output: bytes, says: str) -> None:
     with pytest.raises(NoChoice) as told:
         choice_of(CHOOSING, compile_graph(CHOOSING), 0, output)
     assert says in str(told.value) and len(str(told.value)) < 600
+
+
+@pytest.mark.parametrize("output", [b"\x00\x01", b"NaN", b"[" * 60_000, b" " * (CHOICE_BYTES_MAX + 1)])
+def test_a_short_circuit_goes_on_for_what_is_none_of_the_false_values(output: bytes) -> None:
+    spec = spec_of(task("enough", role=T.SHORT_CIRCUIT), task("a", "enough"))
+    assert choice_of(spec, compile_graph(spec), 0, output) == (1,)
 
 
 @pytest.mark.parametrize("value", [True, 1, "yes", [0], {"a": 1}, False, 0, "", [], {}, None])
@@ -253,7 +264,7 @@ def test_a_teardown_that_fails_is_given_up_for_all_to_see_and_fails_nothing() ->
     end(world, 0)
     end(world, 1)
     effects = end(world, 2, A.FAILED, BROKEN)
-    assert effects.run_state is RunState.SUCCESS and "t2: attempts used" in effects.reason
+    assert effects.run_state is RunState.SUCCESS and effects.reason == "t2: failed"
     assert [letter.task for letter in effects.dead_letters] == [2]
 
 
@@ -300,6 +311,49 @@ def test_a_cancel_leaves_a_running_teardown_alone_but_one_of_its_own_does_not() 
     assert end(world, 2, A.CANCELLED).run_state is RunState.CANCELLED
 
 
+def test_a_teardown_waits_for_all_that_comes_before_it_at_whatever_distance() -> None:
+    # 0 sets up; 1 works for long, 2 fails at once; 3 comes after both, 4 takes down after 3 alone.
+    world = run_of([[], [0], [0], [1, 2], [0, 3]], {0: T.SETUP, 4: T.TEARDOWN})
+    end(world, 0)
+    world.claim(1)
+    end(world, 2, A.FAILED, BROKEN)
+    assert states(world) == "SrFU.", "it would take away what 1 works with"
+    end(world, 1)
+    assert states(world) == "SSFUr"
+
+
+def test_a_cancelled_run_takes_down_once_its_last_attempt_has_ended() -> None:
+    world = run_of([[], [0], [1], [0, 2]], {0: T.SETUP, 3: T.TEARDOWN})
+    end(world, 0)
+    world.claim(1)
+    world.step(RunCancelled())
+    assert states(world) == "SrC."
+    end(world, 1, A.CANCELLED)
+    assert states(world) == "SCCr"
+
+
+def test_a_queued_run_that_is_cancelled_takes_nothing_down() -> None:
+    graph = graph_of([[], [0]], [R.ALL_SUCCESS] * 2, [RetryPolicy()] * 2)
+    graph = with_roles(graph, [T.WORK, T.TEARDOWN])
+    board = Board.fresh(2)
+    effects = advance(graph, board, [RunCancelled()], NOW)
+    assert effects.run_state is RunState.CANCELLED and not effects.releases
+
+
+def test_a_teardown_that_was_cleared_while_it_ran_is_run_again_although_the_run_was_cancelled() -> None:
+    world = run_of(CLUSTER, LIFE)
+    end(world, 0)
+    end(world, 1)
+    world.claim(2)
+    world.step(TasksCleared((0, 1, 2), cancel_running=True, attempts={0: 1, 1: 1, 2: 1}))
+    assert states(world) == "r.R"
+    world.claim(0)
+    world.step(RunCancelled())
+    end(world, 2, A.CANCELLED)
+    end(world, 0)  # in spite of the cancel: what it has made must go
+    assert states(world) == "SCr"
+
+
 def test_a_short_circuit_does_not_leave_out_a_teardown() -> None:
     world = run_of([[], [0], [1], [0, 2]], {0: T.SETUP, 1: T.SHORT_CIRCUIT, 3: T.TEARDOWN})
     end(world, 0)
@@ -317,17 +371,48 @@ def test_what_runs_again_between_setup_and_teardown_has_all_of_it_again() -> Non
     # 0 sets up, 1 and 2 follow one another, 3 stands beside them, 4 takes down, 5 comes after all.
     upstream = [[], [0], [1], [0], [0, 2, 3], [4]]
     world = run_of(upstream, {0: T.SETUP, 4: T.TEARDOWN})
-    assert world.graph.with_surroundings({2}) == {0, 1, 2, 4}
-    assert world.graph.with_surroundings({4}) == {4}
-    assert world.graph.with_surroundings({5}) == {5}
     world.drain()
+    assert world.board.with_surroundings(world.graph, {2}) == {0, 1, 2, 4}
+    assert world.board.with_surroundings(world.graph, {4}) == {4}
+    assert world.board.with_surroundings(world.graph, {5}) == {5}
     world.clear([2])
     assert states(world) == "r..S.."
     world.drain()
     assert world.board.state is RunState.SUCCESS
 
 
+def test_work_that_runs_again_before_the_teardown_leaves_the_setup_alone() -> None:
+    world = run_of([[], [0], [0], [0, 1, 2]], {0: T.SETUP, 3: T.TEARDOWN})
+    end(world, 0)
+    end(world, 1, A.FAILED, BROKEN)
+    world.claim(2)
+    assert world.board.with_surroundings(world.graph, {1}) == {1}, "2 still works with what 0 has made"
+
+
+def test_setups_within_setups_run_again_together() -> None:
+    # 0 > 1 set up one on the other; 2 takes 0 down, after 1 has been made; 3 works on 1, 4 takes 1 down.
+    world = run_of([[], [0], [0, 1], [1], [1, 3]], {0: T.SETUP, 1: T.SETUP, 2: T.TEARDOWN, 4: T.TEARDOWN})
+    world.drain()
+    assert world.board.with_surroundings(world.graph, {3}) == {0, 1, 2, 3, 4}
+
+
+def test_what_was_marked_is_not_done_again_for_its_surroundings() -> None:
+    world = run_of([[], [0], [1], [0, 2]], {0: T.SETUP, 3: T.TEARDOWN})
+    end(world, 0)
+    end(world, 1, A.FAILED, BROKEN)
+    end(world, 3)
+    world.step(TasksMarked((1,), TaskEvent.MARK_SUCCESS, "by hand"))
+    assert world.board.with_surroundings(world.graph, {2, 3}) == {0, 2, 3}
+
+
 # ---- failing fast
+def test_a_task_that_is_marked_as_failed_ends_a_run_that_fails_fast_with_all_that_waits() -> None:
+    world = run_of([[], [], [0]], fail_fast=True)
+    effects = world.step(TasksMarked((0,), TaskEvent.MARK_FAILED))
+    assert states(world) == "FCU" and effects.run_state is RunState.FAILED
+    assert not world.queue
+
+
 def test_the_first_failure_ends_a_run_that_fails_fast() -> None:
     world = run_of([[], [], [1], [0]], fail_fast=True)
     world.claim(0)

@@ -84,7 +84,7 @@ def test_a_retry_of_the_run_waits_for_its_delay() -> None:
     advance(graph, board, [RunStarted()], NOW)
     effects = advance(graph, board, [AttemptEnded(0, -1, 1, A.FAILED, 0, 0, 0, BROKEN)], NOW)
     assert effects.run_again == (0,)
-    later = advance(graph, board, [RunRetried((0,), {0: 1})], NOW)
+    later = advance(graph, board, [RunRetried((0,), {0: 1})], NOW, effects)
     assert later.releases[0][:3] == (0, -1, 2) and later.releases[0].at == NOW + timedelta(seconds=90)
     assert world.board.state is RunState.RUNNING
 

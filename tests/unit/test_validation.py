@@ -19,7 +19,9 @@ from glidepath_server.core.definition import (
     Param,
     Template,
 )
-from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, resolve
+from glidepath_server.core.doubts import warnings
+from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve
+from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import (
     EDGES_MAX,
@@ -28,7 +30,6 @@ from glidepath_server.core.validation import (
     LeaseTerms,
     check_dag,
     stored_violations,
-    warnings,
 )
 
 
@@ -246,6 +247,18 @@ def warned(draft: DagDraft) -> list[str]:
     checked = check_dag(draft)
     assert not checked.violations
     return warnings(resolve(draft, checked.order))
+
+
+def test_roles_that_come_to_nothing_are_doubted() -> None:
+    lonely = TaskDraft("choose", Handler("test:task", "1"), role=TaskRole.BRANCH)
+    bare = TaskDraft("clean", Handler("test:task", "1"), upstream_task_ids=["choose"], role=TaskRole.TEARDOWN)
+    assert found_in([lonely, bare]) == ["task clean: no setup is directly before it, so it runs whatever was set up"]
+    assert found_in([lonely]) == ["task choose: it is a branch, and no task comes after it"]
+
+
+def found_in(tasks: list[TaskDraft]) -> list[str]:
+    draft = DagDraft("dag", tasks)
+    return list(warnings(resolve(draft, check_dag(draft).order)))
 
 
 def test_a_plain_dag_gives_no_warnings() -> None:

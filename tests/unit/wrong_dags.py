@@ -24,6 +24,7 @@ from glidepath_server.core.definition import (
     Template,
 )
 from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
+from glidepath_server.core.failure import FailureKind
 from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.templates import KNOWN_NAMES
 from glidepath_server.core.trigger_rules import TriggerRule
@@ -233,6 +234,11 @@ WRONG_DAGS = (
         "no name of an error",
         ("only_on[1]", "'Value Error'", FAILURE_NAMES),
         only_on=("timeout", "Value Error"),
+    ),
+    retry(
+        "a misspelt kind",
+        ("only_on[0]", "'timeuot'", f"one of {', '.join(FailureKind)}, or a type's name; did you mean timeout?"),
+        only_on=("timeuot",),
     ),
     retry("an empty name", ("never_on[0]", "''", FAILURE_NAMES), never_on=("",)),
     retry("no factor", ("backoff", "nan", "1 to 100"), backoff=math.nan),

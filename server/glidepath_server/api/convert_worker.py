@@ -14,7 +14,7 @@ from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
 from ..core.definition import WAIT_SECONDS_MAX
 from ..core.errors import StateConflict
 from ..core.events import AttemptKey, Deferral
-from ..core.failure import CAUSES_MAX, Failure, FailureKind
+from ..core.failure import BASE_TYPES_MAX, CAUSES_MAX, Failure, FailureKind
 from ..core.matching import Offer
 from ..core.retry import RETRY_AFTER_SECONDS_MAX
 from ..core.states import AttemptState
@@ -177,6 +177,7 @@ def failure_in(message: failure_pb2.Failure, depth: int = 0) -> Failure:
         retry_after_seconds=min(max(0.0, retry_after), RETRY_AFTER_SECONDS_MAX),
         signal_number=message.signal_number,
         causes=causes,
+        base_types=tuple(clean(each, 512) for each in message.base_types[:BASE_TYPES_MAX]),
     )
 
 

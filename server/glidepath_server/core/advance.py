@@ -49,6 +49,9 @@ from .trigger_rules import TriggerRule, admit
 # Of the reason why a run does not succeed: how much is noted on the way, and how many tasks are named at its end.
 REASON_CHARACTERS_MAX = 1_500
 NAMED_MAX = 5
+# Of what an operator says of tasks: how much is kept with each, if he speaks of so few at once.
+SAID_CHARACTERS_MAX = 200
+SAID_MAX = 100
 
 _SCHEDULED, _RELEASED, _RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
 _OUT = frozenset({_RELEASED, _RESTARTING})
@@ -56,14 +59,18 @@ _FAILED, _SUCCESS, _CANCELLED = int(TaskState.FAILED), int(TaskState.SUCCESS), i
 _BAD_BY_THEMSELVES = {_FAILED: "failed", _CANCELLED: "cancelled"}
 
 
-def advance(graph: Graph, board: Board, events: Iterable[Event], now: datetime) -> Effects:
+def advance(
+    graph: Graph, board: Board, events: Iterable[Event], now: datetime, so_far: Effects | None = None
+) -> Effects:
     """Apply `events` to `board` in place and return what follows. On an exception the board must be thrown away.
+
+    `so_far` is what an earlier call of the same step has returned; what follows is added to it.
 
     Raises IllegalTransition for an event that does not fit, StateConflict for a command the state does not allow.
     """
     if board.tally is None:
         board.tally = Tally(graph, board.states)
-    step = _Step(graph, board, board.tally, now)
+    step = _Step(graph, board, board.tally, now, so_far or Effects())
     for event in events:
         _HANDLERS[type(event)](step, event)  # type: ignore[operator]
     step.settle()
@@ -75,10 +82,10 @@ class _Step:
 
     __slots__ = ("_left_out", "at", "board", "effects", "graph", "now", "states", "tally")
 
-    def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime) -> None:
+    def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime, effects: Effects) -> None:
         self.graph, self.board, self.tally, self.now = graph, board, tally, now
         self.states = board.states
-        self.effects = Effects()
+        self.effects = effects
         self.at: datetime | None = None
         self._left_out: dict[int, frozenset[int]] = {}
 
@@ -103,10 +110,16 @@ class _Step:
             for follower in self.graph.downstream[task]:
                 if self.states[follower] == _SCHEDULED:
                     self.judge(follower, ended)
-            if task in self.graph.short_circuits:
-                for follower in self.graph.gated[task]:
+            if task in self.graph.short_circuits or task in self.graph.torn_down:
+                for follower in self.far(task):
                     if self.states[follower] == _SCHEDULED:
                         self.judge(follower, ended)
+
+    def far(self, task: int) -> tuple[int, ...]:
+        """What waits for the end of a task though it may not be directly downstream."""
+        return (self.graph.gated[task] if task in self.graph.short_circuits else ()) + self.graph.torn_down.get(
+            task, ()
+        )
 
     def judge(self, task: int, ended: list[int]) -> None:
         """Decide of a scheduled task, if that can be done yet; a task that ends by it is appended to `ended`."""
@@ -128,7 +141,7 @@ class _Step:
         still_open, bad, skipped = tally.open[task], tally.bad[task], tally.skipped[task]
         if task in graph.teardowns:
             there = all(self.states[setup] == _SUCCESS for setup in graph.teardowns[task])
-            return None if still_open else TaskEvent.RELEASE if there else TaskEvent.SKIP
+            return None if tally.before[task] else TaskEvent.RELEASE if there else TaskEvent.SKIP
         good = len(graph.upstream[task]) - still_open - bad - skipped
         return admit(graph.rules[task], still_open, good, bad, skipped)
 
@@ -191,7 +204,7 @@ class _Step:
 
     def _restarted(self, event: AttemptEnded) -> None:
         """The attempt of a task that was cleared while live has ended: the next generation begins."""
-        if self.board.intent is not RunIntent.RUN:
+        if self.is_winding_down(event.task):
             self.end(event.task, TaskEvent.CANCEL)
             return
         self.board.raise_base(event.task, event.attempt_number)
@@ -245,9 +258,11 @@ class _Step:
         if board.state in RUN_FINAL or board.intent is not RunIntent.RUN:
             return
         board.intent = intent
+        for task in board.marks:
+            board.said.pop(task, None)
         board.marks.clear()
         self.note(reason)
-        stays = self._teardowns_to_come()
+        stays = self._teardowns_to_come() if board.state is RunState.RUNNING else set()
         waiting = [task for task, state in enumerate(self.states) if state == _SCHEDULED and task not in stays]
         for task in waiting:
             self.move(task, TaskEvent.CANCEL)
@@ -273,7 +288,8 @@ class _Step:
         out = [task for task in event.tasks if self.states[task] in _OUT]
         self._no_restart(out)
         for task in out:
-            self.board.marks.pop(task, None)
+            if self.board.marks.pop(task, None):
+                self.board.said.pop(task, None)
         self._take_back(out, TaskEvent.CANCEL, event.reason or "cancelled")
 
     def _no_restart(self, tasks: list[int]) -> None:
@@ -285,6 +301,7 @@ class _Step:
     def run_retried(self, event: RunRetried) -> None:
         """The next generation of what failed, and of all that follows from it, after the run's delay."""
         graph, board = self.graph, self.board
+        self.effects.run_again = ()
         board.run_retries += 1
         board.intent, board.reason = RunIntent.RUN, ""
         note = f"run retry {board.run_retries} of {graph.run_retries_max}"
@@ -306,9 +323,12 @@ class _Step:
         out = [task for task in event.tasks if self.states[task] in _OUT]
         rest = [task for task in event.tasks if self.states[task] not in _OUT and self.states[task] != marked]
         if rest and self.board.state in RUN_FINAL:
-            self.board.intent, self.board.reason = RunIntent.RUN, ""
+            # Nothing runs again: the run gets the end that its tasks have now, but stays cancelled or timed out.
+            self.board.reason = self.board.reason if self.board.intent is not RunIntent.RUN else ""
             self.move_run(RunEvent.CLEAR, event.reason)
         self._mark(rest, event.mark)
+        few = len(event.tasks) <= SAID_MAX
+        self.board.said |= dict.fromkeys((*rest, *out), event.reason[:SAID_CHARACTERS_MAX] if few else "")
         self._fail_fast(rest)
         self._no_restart(out)
         for task in out:
@@ -331,7 +351,7 @@ class _Step:
     def _judge_after(self, tasks: list[int]) -> None:
         """Judge what waits for these, which the tally has counted already."""
         for task in tasks:
-            for follower in {*self.graph.downstream[task], *self.graph.gated.get(task, ())}:
+            for follower in {*self.graph.downstream[task], *self.far(task)}:
                 if self.states[follower] == _SCHEDULED:
                     ended: list[int] = []
                     self.judge(follower, ended)
@@ -359,7 +379,8 @@ class _Step:
             self.board.raise_base(task, event.attempts.get(task, 0))
         for task in out:
             self.move(task, TaskEvent.RESTART)
-            self.board.marks.pop(task, None)
+            if self.board.marks.pop(task, None):
+                self.board.said.pop(task, None)
         self._reopened(final)
         self._take_back(out, TaskEvent.CLEAR, event.reason or "cleared")
 
@@ -369,8 +390,8 @@ class _Step:
         self._answer([task for task in tasks if self.states[task] == _FAILED])
         for task in tasks:
             self.move(task, TaskEvent.CLEAR)
-            self.board.choices.pop(task, None)
-            self.board.marks.pop(task, None)
+            for notes in (self.board.choices, self.board.marks, self.board.said):
+                notes.pop(task, None)
             self._left_out.pop(task, None)
         if ends:
             self.tally = self.board.tally = Tally(self.graph, self.states)
@@ -400,6 +421,7 @@ class _Step:
         elif self.board.intent is RunIntent.FAIL or self.tally.bad_total:
             self.move_run(RunEvent.FAIL, self.board.reason)
         elif self.board.state is RunState.RUNNING:
+            self.board.reason = self._what_failed_all_the_same()
             self.move_run(RunEvent.SUCCEED, self.board.reason)
 
     def _run_again(self) -> tuple[int, ...]:
@@ -419,7 +441,12 @@ class _Step:
         cancelled = {task for task, state in enumerate(self.states) if state == _CANCELLED}
         if not failed or (cancelled and not self.graph.fail_fast):
             return ()
-        return tuple(sorted(self.graph.with_surroundings(self.graph.closure(failed | cancelled))))
+        return tuple(sorted(self.board.with_surroundings(self.graph, self.graph.closure(failed | cancelled))))
+
+    def _what_failed_all_the_same(self) -> str:
+        """Teardowns that have failed in a run that has succeeded."""
+        names = [self.graph.task_ids[task] for task in self.graph.teardowns if self.states[task] == _FAILED]
+        return "; ".join(f"{name}: failed" for name in names[:NAMED_MAX])
 
     def _why(self) -> str:
         """What was noted on the way, and the names of tasks of which nothing was noted since the last clear."""

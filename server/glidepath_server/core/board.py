@@ -3,10 +3,11 @@
 Stored form: one byte per task (codes of `TaskState`), and, only once something of the run was cleared, four bytes per
 task (little-endian) with the number of attempts made before its newest generation. So a run that was never cleared
 costs one byte per task, and attempt numbers never repeat. What few runs have follows all that, as JSON: the choices of
-branches (what a branch left out stays left out, whichever of its upstreams runs again), the marks of tasks that are
-live still, and how often the run was retried.
+branches (what a branch left out stays left out, whichever of its upstreams runs again), the marks of tasks,
+and how often the run was retried.
 
-The tally says of every task how many of its upstreams are still open, ended badly, or were skipped. It is a function of
+The tally says of every task how many of its upstreams are still open, ended badly, or were skipped, and of every
+teardown how much before it is open. It is a function of
 graph and board, kept beside the board of a replica so that a join of 10,000 does not cost 10,000 looks per arrival.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .graph import Graph
@@ -23,18 +25,19 @@ FINAL = frozenset(int(state) for state in TASK_FINAL)
 BAD = frozenset(int(state) for state in TASK_NOT_SUCCESSFUL)
 _SKIPPED = int(TaskState.SKIPPED)
 # Fields of a board that few runs have.
-_RARE = ("choices", "marks", "run_retries")
+_RARE = ("choices", "marks", "said", "run_retries")
 
 
 class Tally:
     """Counts per task over its upstreams, and over the whole board."""
 
-    __slots__ = ("bad", "bad_total", "open", "open_total", "skipped")
+    __slots__ = ("bad", "bad_total", "before", "open", "open_total", "skipped")
 
     def __init__(self, graph: Graph, states: bytearray) -> None:
         self.open = [len(upstream) for upstream in graph.upstream]
         self.bad = [0] * graph.size
         self.skipped = [0] * graph.size
+        self.before = dict(graph.before)
         self.open_total = graph.size
         self.bad_total = 0
         for task, state in enumerate(states):
@@ -47,6 +50,8 @@ class Tally:
         self.open_total -= 1
         # A teardown that fails does not change how the run's work has ended.
         self.bad_total += is_bad and task not in graph.teardowns
+        for teardown in graph.torn_down.get(task, ()):
+            self.before[teardown] -= 1
         for follower in graph.downstream[task]:
             self.open[follower] -= 1
             self.bad[follower] += is_bad
@@ -55,10 +60,11 @@ class Tally:
 
 @dataclass(slots=True)
 class Board:
-    """A run as `advance` sees it. `bases[task]` is the highest attempt number of earlier generations (None: all 0).
+    """A run as `advance` sees it.
 
-    `choices[task]` are the tasks that a branch which has succeeded follows, `marks[task]` is what an operator said of a
-    task whose attempt has yet to end. `reason` is what a run that goes on knows
+    `bases[task]` is the highest attempt number of earlier generations (None: all 0). `choices[task]` are the tasks that
+    a branch which has succeeded follows. `marks[task]` is what an operator said of a task whose attempt has yet to end,
+    `said[task]` his reason, as long as the task has the end that he gave it. `reason` is what a run that goes on knows
     already of why it will not succeed; stored beside the packed form. `seed` is what tells the run from others.
     """
 
@@ -70,6 +76,7 @@ class Board:
     seed: bytes = b""
     choices: dict[int, tuple[int, ...]] = field(default_factory=dict)
     marks: dict[int, TaskEvent] = field(default_factory=dict)
+    said: dict[int, str] = field(default_factory=dict)
     run_retries: int = 0
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
@@ -92,8 +99,9 @@ class Board:
         rest = json.loads(packed[5 * size :] or "{}")
         choices = {int(task): tuple(followed) for task, followed in rest.get("choices", {}).items()}
         marks = {int(task): TaskEvent(mark) for task, mark in rest.get("marks", {}).items()}
+        said = {int(task): why for task, why in rest.get("said", {}).items()}
         retries = rest.get("run_retries", 0)
-        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks, retries)
+        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks, said, retries)
 
     def pack(self) -> bytes:
         """The stored form."""
@@ -109,6 +117,13 @@ class Board:
         if chosen is None or self.states[gate] != TaskState.SUCCESS:
             return frozenset()
         return graph.left_out(gate, chosen)
+
+    def with_surroundings(self, graph: Graph, tasks: Iterable[int]) -> set[int]:
+        """`tasks`, and what must run again with them because a teardown has taken it down, or is at it."""
+        begun = [each for each in graph.teardowns if self.states[each] != TaskState.SCHEDULED]
+        wanted = set(tasks)
+        # What an operator has marked is done again only when he asks for it.
+        return wanted | (graph.with_surroundings(wanted, begun) - self.said.keys()) if begun else wanted
 
     def base(self, task: int) -> int:
         return self.bases[task] if self.bases is not None else 0

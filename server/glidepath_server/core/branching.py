@@ -1,15 +1,18 @@
 """What the output of a branch or of a short circuit says: which of the tasks after it are followed.
 
 A branch's output is JSON: the id of a task or of a group directly downstream, a list of such ids, or null for none. A
-short circuit's output is any JSON: it goes on unless the value is false, null, 0, "", [] or {}, as in Python.
+short circuit's output is anything: it goes on unless that is none, or JSON's false, null, 0, "", [] or {}, as Python
+does.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from .definition import DagSpec
 from .graph import Graph, TaskRole
+from .json_text import from_json
 
 CHOICE_BYTES_MAX = 64 * 1024
 NAMED_MAX = 10
@@ -25,23 +28,37 @@ def choice_of(spec: DagSpec, graph: Graph, task: int, output: bytes | None) -> t
 
     Raises NoChoice for an output that is no JSON, that is too long, or that names what is not directly downstream.
     """
-    value = _read(output)
     if spec.tasks[task].role is TaskRole.SHORT_CIRCUIT:
-        return graph.downstream[task] if value else ()
-    names = [] if value is None else value if isinstance(value, list) else [value]
+        return graph.downstream[task] if _goes_on(output) else ()
+    value = _read(output)
     followed: set[int] = set()
-    for name in names:
-        found = [each for each in graph.downstream[task] if isinstance(name, str) and _is_named(spec, each, name)]
-        if not found:
+    known = _names(spec, graph.downstream[task])
+    for name in [] if value is None else value if isinstance(value, list) else [value]:
+        if not isinstance(name, str) or name not in known:
             raise NoChoice(_unknown(graph, task, name))
-        followed.update(found)
+        followed |= known[name]
     return tuple(sorted(followed))
 
 
-def _is_named(spec: DagSpec, task: int, name: str) -> bool:
-    """Whether `name` is the task's id or that of a group around it."""
-    task_id, group_id = spec.tasks[task].task_id, spec.tasks[task].group_id
-    return name == task_id or f"{group_id}.".startswith(f"{name}.")
+def _names(spec: DagSpec, tasks: Iterable[int]) -> dict[str, set[int]]:
+    """The tasks by their ids, and by those of the groups around them."""
+    known: dict[str, set[int]] = {}
+    for task in tasks:
+        parts = spec.tasks[task].group_id.split(".") if spec.tasks[task].group_id else []
+        groups = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        for name in (spec.tasks[task].task_id, *groups):
+            known.setdefault(name, set()).add(task)
+    return known
+
+
+def _goes_on(output: bytes | None) -> bool:
+    """Whether the value is true in Python; whatever is not one of the values that are false there is."""
+    if output is None or len(output) > CHOICE_BYTES_MAX:
+        return output is not None
+    try:
+        return bool(from_json(output.decode()))
+    except ValueError:
+        return True
 
 
 def _read(output: bytes | None) -> object:
@@ -50,9 +67,9 @@ def _read(output: bytes | None) -> object:
     if len(output) > CHOICE_BYTES_MAX:
         raise NoChoice(f"the branch returned {len(output)} bytes; expected at most {CHOICE_BYTES_MAX}")
     try:
-        return json.loads(output)
-    except ValueError:
-        raise NoChoice("the branch returned something that is no JSON; expected ids of tasks to follow") from None
+        return from_json(output.decode())
+    except ValueError as error:
+        raise NoChoice(f"the branch returned no JSON ({error}); expected ids of tasks to follow") from None
 
 
 def _unknown(graph: Graph, task: int, name: object) -> str:

@@ -1,8 +1,9 @@
 """The canonical text of a DAG: the same meaning gives the same text, and the text gives the DAG back.
 
 The text is what the store keeps and what is hashed. Values that say nothing (no description, no timeout) are left out;
-defaults are written out, so that a later server with other defaults reads old versions as they were meant. Literals of
-JSON and the params schema stand in it as texts, not as values: they come back byte for byte.
+defaults are written out, so that a later server with other defaults reads old versions as they were meant. Fields that
+came later are said only where they are used, so that older DAGs keep their hashes: their defaults must never change.
+Literals of JSON and the params schema stand in it as texts, not as values: they come back byte for byte.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from .definition import DagSpec
-from .graph import Graph, TaskRole
+from .graph import Graph, TaskRole, reached
 from .trigger_rules import TriggerRule
 
 
@@ -50,11 +50,20 @@ def with_roles(graph: Graph, roles: Sequence[TaskRole]) -> Graph:
         for task in gated[branch]:
             gates.setdefault(task, []).append(branch)
     setups = {task for task, role in enumerate(roles) if role is TaskRole.SETUP}
+    before = {
+        task: reached([task], graph.upstream) - {task} for task, role in enumerate(roles) if role is TaskRole.TEARDOWN
+    }
+    torn_down: dict[int, list[int]] = {}
+    for teardown, tasks in before.items():
+        for task in tasks:
+            torn_down.setdefault(task, []).append(teardown)
     return replace(
         graph,
         gated=gated,
         gates={task: tuple(each) for task, each in gates.items()},
         short_circuits=short_circuits,
+        before={teardown: len(tasks) for teardown, tasks in before.items()},
+        torn_down={task: tuple(each) for task, each in torn_down.items()},
         teardowns={
             task: tuple(each for each in graph.upstream[task] if each in setups)
             for task, role in enumerate(roles)

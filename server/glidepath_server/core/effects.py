@@ -59,15 +59,3 @@ class Effects:
     answered: list[int] = field(default_factory=list)
     # These tasks run again, for a retry of the run: see RunRetried.
     run_again: tuple[int, ...] = ()
-
-    def merge(self, later: Effects) -> None:
-        """Append what a second pass of the same step decided."""
-        self.releases += later.releases
-        self.changes += later.changes
-        self.notes += later.notes
-        self.dead_letters = [each for each in self.dead_letters if each.task not in later.answered]
-        self.dead_letters += later.dead_letters
-        self.answered += later.answered
-        self.run_again = later.run_again
-        if later.run_state is not None:
-            self.run_state, self.reason = later.run_state, later.reason

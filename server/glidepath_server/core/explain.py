@@ -169,8 +169,8 @@ def _upstream(graph: Graph, states: Sequence[int], task: int) -> _Why:
         by_rule = " (teardown)"
     else:
         by_rule = "" if rule is TriggerRule.ALL_SUCCESS else f" (trigger rule {rule.value})"
-    before = {*graph.upstream[task], *graph.gates.get(task, ())}
-    count = f"{len(still_open)} of {len(before)} upstream tasks"
+    before = graph.before.get(task) or len({*graph.upstream[task], *graph.gates.get(task, ())})
+    count = f"{len(still_open)} of {before} upstream tasks"
     return Wait.UPSTREAM, f"waits for {count}: {names(graph, still_open)}{by_rule}", ""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 MESSAGE_BYTES_MAX = 8 * 1024
 STACK_TRACE_BYTES_MAX = 64 * 1024
 CAUSES_MAX = 8
+BASE_TYPES_MAX = 20
 
 
 class FailureKind(StrEnum):
@@ -34,6 +35,7 @@ class Failure:
     retry_after_seconds: float = 0.0
     signal_number: int = 0
     causes: tuple[Failure, ...] = ()
+    base_types: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """One line: type and the message's first line."""
@@ -55,6 +57,8 @@ class Failure:
             fields["retry_after_seconds"] = self.retry_after_seconds
         if self.signal_number:
             fields["signal_number"] = self.signal_number
+        if self.base_types:
+            fields["base_types"] = [_clean(each, 512) for each in self.base_types[:BASE_TYPES_MAX]]
         if self.causes:
             fields["causes"] = [cause.to_json() for cause in self.causes[:CAUSES_MAX]]
         return fields
@@ -63,8 +67,9 @@ class Failure:
     def from_json(fields: Mapping[str, Any]) -> Failure:
         """The inverse of to_json. Raises ValueError for an unknown kind."""
         causes = tuple(Failure.from_json(cause) for cause in fields.get("causes", ()))
-        known = {name: value for name, value in fields.items() if name not in ("kind", "causes")}
-        return Failure(kind=FailureKind(fields["kind"]), causes=causes, **known)
+        known = {name: value for name, value in fields.items() if name not in ("kind", "causes", "base_types")}
+        bases = tuple(fields.get("base_types", ()))
+        return Failure(kind=FailureKind(fields["kind"]), causes=causes, base_types=bases, **known)
 
 
 def _clean(text: str, size_max: int) -> str:

@@ -37,6 +37,9 @@ class Graph:
     gates: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     short_circuits: frozenset[int] = frozenset()
     teardowns: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    # How many tasks come before each teardown, at any distance; and for each of those, the teardowns after it.
+    before: Mapping[int, int] = field(default_factory=dict)
+    torn_down: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # How long a task may wait in all when it defers, in seconds.
     waits: tuple[float, ...] = ()
     # Retries of a run that fails, and the seconds before each.
@@ -51,7 +54,7 @@ class Graph:
 
     def closure(self, indices: Iterable[int]) -> set[int]:
         """`indices` and everything downstream of them."""
-        return _reached(indices, self.downstream)
+        return reached(indices, self.downstream)
 
     def left_out(self, gate: int, chosen: Iterable[int]) -> frozenset[int]:
         """The tasks that a branch or short circuit leaves out which follows `chosen`, some of its downstream.
@@ -63,22 +66,27 @@ class Graph:
             return frozenset() if chosen else frozenset(self.gated[gate])
         return frozenset(self.gated[gate]) - self.closure(chosen)
 
-    def with_surroundings(self, indices: Iterable[int]) -> set[int]:
-        """`indices`, and for those between setups and their teardown: these, and the way from the setups to there.
+    def with_surroundings(self, indices: Iterable[int], teardowns: Iterable[int]) -> set[int]:
+        """`indices`, and for those between setups and one of these teardowns: these, and the way from the setups.
 
         What was made on what a teardown has taken down is gone: work that runs again needs all of it anew. A teardown
         alone may run again.
         """
         found = set(indices)
-        for teardown, setups in self.teardowns.items():
-            after = self.closure(setups)
-            inside = (found & after & _reached([teardown], self.upstream)) - {teardown}
-            if inside:
-                found |= {teardown} | (after & _reached(inside, self.upstream))
-        return found
+        pairs = [(each, self.closure(self.teardowns[each]), reached([each], self.upstream)) for each in teardowns]
+        while True:
+            more = set(found)
+            for teardown, after, before in pairs:
+                inside = (more & after & before) - {teardown}
+                if inside:
+                    more |= {teardown} | (after & reached(inside, self.upstream))
+            if more == found:
+                return found
+            found = more
 
 
-def _reached(indices: Iterable[int], edges: tuple[tuple[int, ...], ...]) -> set[int]:
+def reached(indices: Iterable[int], edges: tuple[tuple[int, ...], ...]) -> set[int]:
+    """`indices` and everything that can be reached from them along the edges."""
     found = set(indices)
     stack = list(found)
     while stack:

@@ -28,8 +28,9 @@ class RetryPolicy:
     """`retries_max` further attempts; delays in seconds. Either delay x backoff^(k-1) capped, or a list of delays.
 
     A delay is lengthened by up to `jitter` of itself. `only_on` and `never_on` name kinds of failures ("timeout") or
-    types of errors ("ConnectionError", with or without its module): `never_on` counts before `only_on`, which covers
-    everything when it is empty.
+    types of errors ("ConnectionError", with or without its module) and what these are kinds of ("OSError"): `never_on`
+    counts before `only_on`, which covers everything when it is empty. An error that says itself whether it may be
+    retried is not looked up.
     """
 
     retries_max: int = 0
@@ -44,7 +45,8 @@ class RetryPolicy:
 
     def covers(self, failure: Failure) -> bool:
         """Whether the policy lets an attempt follow such a failure."""
-        names = {failure.kind.value, failure.type, failure.type.rpartition(".")[2]}
+        types = (failure.type, *failure.base_types)
+        names = {failure.kind.value, *types, *(each.rpartition(".")[2] for each in types)}
         return names.isdisjoint(self.never_on) and (not self.only_on or not names.isdisjoint(self.only_on))
 
     def delay(self, retry: int) -> float:
@@ -91,7 +93,7 @@ def decide_retry(
         return GiveUp(f"{failure.kind.value} is never retried: {failure.summary()}", Budget.NONE)
     if failure.retryable is False:
         return GiveUp(f"marked as not retryable: {failure.summary()}", Budget.NONE)
-    if not policy.covers(failure):
+    if failure.retryable is None and not policy.covers(failure):
         return GiveUp(f"not among the failures that are retried: {failure.summary()}", Budget.NONE)
     if tries > policy.retries_max:
         return GiveUp(f"attempts used: {tries} of {policy.retries_max + 1}: {failure.summary()}", Budget.TRIES)

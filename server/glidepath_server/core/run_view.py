@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from .board import FINAL, Board
-from .graph import Graph
+from .graph import Graph, reached
 from .states import AttemptState, TaskState
 from .trigger_rules import SKIP_SPREADS
 
@@ -54,7 +54,7 @@ _MADE_BY = {
 }
 
 # Of an attempt that ended its task and says nothing itself.
-_REASONS = {AttemptState.DEFERRED: "waited as long, or as often, as it may"}
+_REASONS = {(int(TaskState.FAILED), AttemptState.DEFERRED): "waited as long, or as often, as it may"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +177,25 @@ def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceV
             available_time=None if waiting.due else waiting.available_time,
             failure=last.failure if last and state is ViewState.UP_FOR_RETRY else None,
         )
+    if task in board.said and code in FINAL:
+        why = f"marked: {board.said[task]}" if board.said[task] else "marked by an operator"
+        return TaskInstanceView(task, state, newest, reason=why, **_times(last))
     if last is not None and last.state in _MADE_BY.get(code, ()):
         return TaskInstanceView(
             task,
             state,
             newest,
-            reason=last.reason or failure_summary(last.failure) or _REASONS.get(last.state, ""),
-            queue_time=last.queue_time,
-            start_time=last.start_time,
-            end_time=last.end_time,
-            worker_identity=last.worker_identity,
+            reason=last.reason or failure_summary(last.failure) or _REASONS.get((code, last.state), ""),
             failure=last.failure,
+            **_times(last),
         )
     return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, board, task))
+
+
+def _times(last: EndedRow | None) -> dict[str, Any]:
+    """When and where an attempt was, as a view has it."""
+    names = ("queue_time", "start_time", "end_time", "worker_identity")
+    return {name: getattr(last, name) for name in names} if last is not None else {}
 
 
 def _why_again(last: EndedRow | None) -> str:
@@ -233,6 +239,8 @@ def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
 def waited_for(graph: Graph, states: Sequence[int], task: int) -> list[int]:
     """What has not ended of the upstream tasks, and of the branches that may leave the task out."""
     before = dict.fromkeys([*graph.upstream[task], *graph.gates.get(task, ())])
+    if task in graph.teardowns:
+        before |= dict.fromkeys(sorted(reached([task], graph.upstream) - {task}))
     return [index for index in before if states[index] not in FINAL]
 
 

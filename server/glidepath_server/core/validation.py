@@ -18,7 +18,6 @@ from .definition import (
     PYTHON_PREFIX,
     SHELL,
     WAIT_SECONDS_MAX,
-    DagSpec,
     Input,
     InputList,
     IsolationMode,
@@ -26,12 +25,11 @@ from .definition import (
     Literal,
     OutputRef,
     Param,
-    TaskSpec,
     Template,
-    output_sources,
 )
 from .draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve_policy, upstream_of
 from .errors import Violation
+from .failure import FailureKind
 from .graph import TaskRole
 from .json_text import normalised_json
 from .params_schema import check_params_schema, known_params
@@ -52,6 +50,8 @@ from .value_checks import (
 
 FAILURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.<>:-]{0,199}")
 TASKS_MAX = 20_000
+# Of each the reach over the graph is looked at as a whole.
+ROLES_MAX = {TaskRole.SHORT_CIRCUIT: 50, TaskRole.TEARDOWN: 100}
 EDGES_MAX = 400_000
 LITERAL_BYTES_MAX = 64 * 1024
 TEMPLATE_BYTES_MAX = 64 * 1024
@@ -119,11 +119,6 @@ def stored_violations(
     return list(islice(_stored(draft, pools, frozenset(sources)), VIOLATIONS_MAX))
 
 
-def warnings(spec: DagSpec) -> list[str]:
-    """What is allowed in a DAG, and seldom meant; for a person."""
-    return [f"task {task.task_id}: {text}" for task in spec.tasks for text in _doubts(task, spec)]
-
-
 @dataclass(slots=True)
 class _Check:
     draft: DagDraft
@@ -141,6 +136,7 @@ class _Check:
         yield from self.task_ids()
         for at, task in zip(self.places, self.draft.tasks, strict=True):
             yield from self.task(at, task)
+        yield from self.roles()
         yield from self.graph()
 
     # ---- the DAG
@@ -181,6 +177,12 @@ class _Check:
             first.setdefault(task.task_id, index)
             self.places.append(at if wrong else f"tasks.{task.task_id}")
             yield from wrong
+
+    def roles(self) -> Iterator[Violation]:
+        for role, most in ROLES_MAX.items():
+            count = sum(task.role is role for task in self.draft.tasks)
+            if count > most:
+                yield Violation("tasks", f"{count} tasks with role {role.value}", f"at most {most} of them in a DAG")
 
     # ---- a task
     def task(self, at: str, task: TaskDraft) -> Iterator[Violation]:
@@ -367,7 +369,11 @@ def _failure_names(at: str, names: Sequence[str]) -> Iterator[Violation]:
     if len(names) > ENTRIES_MAX:
         yield Violation(at, f"{len(names)} names", f"at most {ENTRIES_MAX} kinds of failures or types of errors")
     for index, name in enumerate(names[:ENTRIES_MAX]):
-        if not FAILURE_NAME.fullmatch(name):
+        if re.fullmatch("[a-z_]+", name) and name not in set(FailureKind):
+            close = difflib.get_close_matches(name, [each.value for each in FailureKind], n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            yield Violation(f"{at}[{index}]", shown(name), f"one of {', '.join(FailureKind)}, or a type's name{hint}")
+        elif not FAILURE_NAME.fullmatch(name):
             expected = 'a kind of failure such as "timeout", or the name of an error\'s type, of up to 200 characters'
             yield Violation(f"{at}[{index}]", shown(name), expected)
 
@@ -426,23 +432,6 @@ def _pool(
         )
     elif slots is not None and slots > pools[name]:
         yield Violation(f"{at}.pool_slots", str(slots), f"at most {pools[name]}, the slots of pool {name}")
-
-
-def _doubts(task: TaskSpec, spec: DagSpec) -> Iterator[str]:
-    timeout = task.policy.execution_timeout_seconds
-    if timeout is not None and spec.run_timeout_seconds is not None and timeout > spec.run_timeout_seconds:
-        yield (
-            f"execution_timeout {timeout:g} s is never reached: the run ends after its run_timeout of "
-            f"{spec.run_timeout_seconds:g} s"
-        )
-    if task.trigger_rule is not TriggerRule.ALL_SUCCESS and (needed := output_sources(task)):
-        yield (
-            f"its trigger rule {task.trigger_rule.value} may start it without the output of {needed[0]}, which it needs"
-        )
-    elif task.trigger_rule is TriggerRule.ALWAYS and task.upstream_task_ids:
-        yield "its trigger rule always starts it with the run, it does not wait for its upstream tasks"
-    if task.handler.name.startswith(PYTHON_PREFIX) and not task.handler.version:
-        yield "its handler has no version, a worker runs whatever source it has"
 
 
 # ---- parts of a task

@@ -106,7 +106,7 @@ class Engine:
             self.add_event(run_id, RunStarted())
 
     async def command(
-        self, run_id: UUID, event: Event, within: Callable[[Connection, Any], Awaitable[None]] | None = None
+        self, run_id: UUID, event: Event, within: Callable[[Connection, Any, Any], Awaitable[None]] | None = None
     ) -> None:
         """Run an operator's event in a step of its own, with `within` (audit, request row) in the same transaction.
 

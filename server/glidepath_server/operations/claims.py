@@ -397,6 +397,8 @@ def _hand_over_columns(direct: list[Seated]) -> list[list[object]]:
             release.redeliveries,
             run.plan.timeouts[release.task],
             needs.tasks_limit_id,
+            release.deferrals,
+            release.waiting_since,
         )
         for (run, release), needs, puller in direct
     ]

@@ -6,7 +6,7 @@ What is checked here, before the step, makes good messages; the step checks agai
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,11 @@ class _Repeated(Exception):
     answer: bytes = field(default=b"")
 
 
+def _nothing(_: Command) -> bytes:
+    """The answer to a command that has none of its own."""
+    return b""
+
+
 @dataclass(frozen=True, slots=True)
 class RunCommander:
     """Commands to runs. Every method raises NotFound, StateConflict, InvalidInput; then nothing has changed."""
@@ -65,12 +70,12 @@ class RunCommander:
         """End the run: nothing new starts, what is live is told to end. A cancelled run stays as it is."""
         if await self._stored(call) is not None:
             return
-        run, _ = await self._load(call)
+        run, plan = await self._load(call)
         if run.state is RunState.CANCELLED or (run.intent is RunIntent.CANCEL and run.state not in RUN_FINAL):
             return
         if run.state in RUN_FINAL:
             raise StateConflict(f"run {run.dag_run_id} has already ended: {run.state.value}")
-        await self._carry_out(call, RunCancelled(_reason(call)), "dag_run.cancel", {})
+        await self._carry_out(call, plan, RunCancelled(_reason(call)), "dag_run.cancel", {})
 
     async def cancel_tasks(self, call: CommandCall, task_ids: Sequence[str]) -> None:
         """End single task instances; those that are cancelled already stay so."""
@@ -83,8 +88,8 @@ class RunCommander:
         states = run.states(plan.graph.size)
         still_open = tuple(task for task in tasks if states[task] not in FINAL)
         if still_open:
-            detail = {"task_ids": _ids(plan, still_open)}
-            await self._carry_out(call, TasksCancelled(still_open, _reason(call)), "task_instance.cancel", detail)
+            event = TasksCancelled(still_open, _reason(call))
+            await self._carry_out(call, plan, event, "task_instance.cancel", {})
             return
         ended = [task for task in tasks if states[task] != TaskState.CANCELLED]
         if ended:
@@ -99,11 +104,9 @@ class RunCommander:
         run, plan = await self._load(call)
         tasks = _tasks(plan, task_ids)
         states = run.states(plan.graph.size)
-        changed = tuple(task for task in tasks if states[task] != MARKS[mark])
-        if changed or run.state is RunState.QUEUED:
-            event = TasksMarked(changed or tuple(tasks), mark, _reason(call))
-            detail = {"task_ids": _ids(plan, event.tasks), "state": MARKS[mark].name.lower()}
-            await self._carry_out(call, event, "task_instance.mark", detail)
+        if run.state is RunState.QUEUED or any(states[task] != MARKS[mark] for task in tasks):
+            event = TasksMarked(tuple(tasks), mark, _reason(call))
+            await self._carry_out(call, plan, event, "task_instance.mark", {"state": MARKS[mark].name.lower()})
 
     async def clear(
         self, call: CommandCall, task_ids: Sequence[str], *, downstream: bool, cancel_running: bool
@@ -140,15 +143,19 @@ class RunCommander:
         downstream: bool,
         cancel_running: bool,
     ) -> list[str]:
-        states = run.states(plan.graph.size)
-        wanted = plan.graph.closure(chosen) if downstream else chosen
-        tasks = tuple(sorted(plan.graph.with_surroundings(wanted)))
-        cleared = [plan.graph.task_ids[task] for task in tasks if states[task] != TaskState.SCHEDULED]
-        if not cleared:
+        board, names = run.unpacked(plan.graph.size), plan.graph.task_ids
+        tasks = tuple(sorted(plan.graph.closure(chosen) if downstream else chosen))
+        if all(board.states[task] == TaskState.SCHEDULED for task in tasks):
             raise StateConflict("nothing to clear: none of these tasks has been released yet")
-        detail = {"task_ids": _ids(plan, tasks), "downstream": downstream, "cancel_running": cancel_running}
+
+        def answer(event: Command) -> bytes:
+            assert isinstance(event, TasksCleared)
+            cleared = [names[task] for task in event.tasks if board.states[task] != TaskState.SCHEDULED]
+            return json.dumps(cleared).encode()
+
+        detail = {"downstream": downstream, "cancel_running": cancel_running}
         event = TasksCleared(tasks, cancel_running, _reason(call))
-        return _cleared(await self._carry_out(call, event, action, detail, json.dumps(cleared).encode()))
+        return _cleared(await self._carry_out(call, plan, event, action, detail, answer))
 
     # ---- carrying out
     async def _load(self, call: CommandCall) -> tuple[runs_read.Run, Plan]:
@@ -164,35 +171,45 @@ class RunCommander:
             return None
 
     async def _carry_out(
-        self, call: CommandCall, event: Command, action: str, detail: dict[str, Any], answer: bytes = b""
+        self,
+        call: CommandCall,
+        plan: Plan,
+        event: Command,
+        action: str,
+        detail: dict[str, Any],
+        answer: Callable[[Command], bytes] = _nothing,
     ) -> bytes:
-        """One step of the run with the event, the audit row and the request's answer in one transaction."""
-        first = False
+        """One step of the run with the event, the audit row and the request's answer in one transaction.
 
-        async def within(connection: Connection, now: datetime) -> None:
+        The audit names the tasks of the event, and `answer` is made of it, as it was completed under the run's lock.
+        """
+        made: list[bytes] = []
+
+        async def within(connection: Connection, now: datetime, completed: Command) -> None:
+            named = {} if isinstance(completed, RunCancelled) else {"task_ids": _ids(plan, completed.tasks)}
+
             async def write() -> bytes:
-                nonlocal first
-                first = True
                 await append_audit(
                     connection,
                     namespace=call.namespace,
                     actor=call.actor,
                     action=action,
                     target=f"dag_run/{call.dag_run_id}",
-                    detail={**detail, "reason": call.reason},
+                    detail={**named, **detail, "reason": call.reason},
                     now=now,
                 )
-                return answer
+                made.append(answer(completed))
+                return made[-1]
 
             stored = await _once(connection, call, write)
-            if not first:
+            if not made:
                 raise _Repeated(stored)
 
         try:
             await self.engine.command(call.dag_run_id, event, within)
         except _Repeated as repeated:
             return repeated.answer
-        return answer
+        return made[-1]
 
 
 async def _once(connection: Connection, call: CommandCall, run: Any) -> bytes:

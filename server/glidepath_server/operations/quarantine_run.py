@@ -13,7 +13,7 @@ from ..core.events import Event, event_to_json
 from ..store import engine as store
 from ..store.database import Connection, database_now
 from .plans import Plans
-from .step_runs import (
+from .reports import (
     answer_refused,
     deduplicated,
     ended_event,
@@ -54,6 +54,11 @@ async def quarantine_run(
 async def _read_choices(
     connection: Connection, plans: Plans, locked: Sequence[store.Row], reports: Iterable[Report]
 ) -> None:
-    await plans.load(connection, (row["dag_version_id"] for row in locked))
-    for report in reports if locked else ():
-        read_choice(plans.versions[locked[0]["dag_version_id"]], report)
+    """What branches chose, as far as that can be said: what is wrong with the run may be its version."""
+    version_ids = [row["dag_version_id"] for row in locked]
+    try:
+        await plans.load(connection, version_ids)
+    except (ValueError, KeyError, TypeError):
+        return
+    for report in reports if version_ids else ():
+        read_choice(plans.versions[version_ids[0]], report)

@@ -15,10 +15,11 @@ from datetime import datetime
 
 from ..core.canonical import canonical_json, content_hash
 from ..core.definition import PYTHON_PREFIX, DagSpec, TaskSpec
+from ..core.doubts import warnings
 from ..core.draft import DagDraft, resolve
 from ..core.errors import InvalidDag, Violation
 from ..core.json_text import to_json
-from ..core.validation import LeaseTerms, check_dag, stored_violations, warnings
+from ..core.validation import LeaseTerms, check_dag, stored_violations
 from ..store import limits, registry
 from ..store.database import Connection, Database, database_now, transaction
 from ..store.registry import LockedDag, NamedPool, NewClass, Version

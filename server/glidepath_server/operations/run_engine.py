@@ -13,8 +13,9 @@ from ..core.events import RunCancelled, TasksCancelled, TasksCleared, TasksMarke
 from ..store.database import Connection
 
 Command = RunCancelled | TasksCancelled | TasksCleared | TasksMarked
-Within = Callable[[Connection, datetime], Awaitable[None]]
-"""Writes what belongs to a command (audit, request row) in the transaction of its step, at the step's time."""
+Within = Callable[[Connection, datetime, Command], Awaitable[None]]
+"""Writes what belongs to a command (audit, request row) in the transaction of its step: at the step's time, of the
+event as it was completed under the run's lock."""
 
 
 class RunEngine(Protocol):

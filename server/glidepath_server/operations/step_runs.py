@@ -18,18 +18,15 @@ Lock order: runs by id > live_attempt (accept) > withdrawn queue rows (wait) > s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
 from ..core.advance import advance
 from ..core.board import Board
-from ..core.branching import NoChoice, choice_of
 from ..core.effects import Release, Withdraw
 from ..core.errors import StateConflict
 from ..core.events import (
-    AttemptEnded,
     AttemptKey,
     Event,
     RunRetried,
@@ -39,12 +36,19 @@ from ..core.events import (
     event_from_json,
     event_to_json,
 )
-from ..core.failure import Failure, FailureKind
-from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
+from ..core.states import RUN_FINAL, RunIntent, RunState, TaskEvent
 from ..store import engine as store
 from ..store.database import Connection, database_now, is_retryable
 from .claims import Claims
-from .plans import Plan
+from .reports import (
+    answer_refused,
+    deduplicated,
+    ended_event,
+    read_choice,
+    report_columns,
+    write_checkpoints,
+    write_outputs,
+)
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome, Verdict
 
 
@@ -169,15 +173,18 @@ class Step:
                 # The word of a timer that saw another life of the run: it has ended and was cleared since.
                 self.events[run_id] = [each for each in self.events[run_id] if not isinstance(each, RunTimedOut)]
             if work.command is not None:
-                self.events[run_id].append(await self._completed(connection, run_id, work.command.event))
+                event = await self._completed(connection, run_id, work.command.event)
+                self.events[run_id].append(event)
                 if work.command.within is not None:
-                    await work.command.within(connection, self.now)
+                    await work.command.within(connection, self.now, event)
 
     async def _completed(self, connection: Connection, run_id: UUID, event: Event) -> Event:
         if not isinstance(event, TasksCleared):
             return event
-        attempts = await store.attempts_made(connection, run_id, event.tasks)
-        return TasksCleared(event.tasks, event.cancel_running, event.reason, attempts)
+        run = self.runs[run_id]
+        tasks = tuple(sorted(run.board.with_surroundings(run.plan.graph, event.tasks)))
+        attempts = await store.attempts_made(connection, run_id, tasks)
+        return TasksCleared(tasks, event.cancel_running, event.reason, attempts)
 
     async def _advance(self, connection: Connection) -> None:
         parked: list[tuple[UUID, str]] = []
@@ -206,13 +213,18 @@ class Step:
 
     # ---- withdraw: from the queue, waiting; what is live instead is told to end
     async def _withdraw(self, connection: Connection) -> None:
-        wanted = {
+        """What is taken back may lead to more that is, as when its mark fails a run fast: so until nothing is left."""
+        done: set[tuple[UUID, int]] = set()
+        while wanted := {
             (run.dag_run_id, withdrawal.task): withdrawal
             for run in self.runs.values()
             for withdrawal in run.effects.withdrawals
-        }
-        if not wanted:
-            return
+            if (run.dag_run_id, withdrawal.task) not in done
+        }:
+            done |= wanted.keys()
+            await self._take_back(connection, wanted)
+
+    async def _take_back(self, connection: Connection, wanted: dict[tuple[UUID, int], Withdraw]) -> None:
         rows = await store.withdraw(connection, *_pairs(wanted))
         back: dict[UUID, list[Event]] = {}
         for row in rows:
@@ -225,7 +237,7 @@ class Step:
             await self._cancel_live(connection, wanted)
         for run_id, events in back.items():
             run = self.runs[run_id]
-            run.effects.merge(advance(run.plan.graph, run.board, events, self.now))
+            advance(run.plan.graph, run.board, events, self.now, run.effects)
 
     async def _run_again(self, connection: Connection) -> None:
         """Runs that have failed and are retried never were at an end: their next generation begins in this step."""
@@ -233,7 +245,7 @@ class Step:
             if run.effects.run_again:
                 tasks = run.effects.run_again
                 attempts = await store.attempts_made(connection, run.dag_run_id, tasks)
-                run.effects.merge(advance(run.plan.graph, run.board, [RunRetried(tasks, attempts)], self.now))
+                advance(run.plan.graph, run.board, [RunRetried(tasks, attempts)], self.now, run.effects)
 
     async def _cancel_live(self, connection: Connection, wanted: dict[tuple[UUID, int], Withdraw]) -> None:
         for run_id, withdrawal in ((key[0], each) for key, each in wanted.items()):
@@ -345,47 +357,6 @@ class Step:
         return columns
 
 
-def read_choice(plan: Plan, report: Report) -> None:
-    """What a branch's output says. A branch that says nothing sensible has failed, and no retry mends that."""
-    task = report.key.task
-    if report.outcome is not AttemptState.SUCCESS or task not in plan.graph.gated:
-        return
-    try:
-        if report.output is not None and report.output.body is None:
-            raise NoChoice("the branch returned a value too large to look at; expected ids of tasks to follow")
-        body = report.output.body if report.output is not None else None
-        report.choice = choice_of(plan.spec, plan.graph, task, body)
-    except NoChoice as error:
-        report.outcome, report.output = AttemptState.FAILED, None
-        report.failure = Failure(FailureKind.BAD_INPUT, "NoChoice", str(error))
-
-
-async def answer_refused(connection: Connection, refused: list[Report]) -> list[tuple[Report, Verdict]]:
-    """An attempt that is not live: the same result stored before is a duplicate, anything else is fenced."""
-    told = [report for report in refused if report.origin is not None]
-    if not told:
-        return []
-    stored = await store.ended_before(connection, _keys(told))
-    return [
-        (report, Verdict.DUPLICATE if stored.get(ordinal) == report.outcome.value else Verdict.FENCED)
-        for ordinal, report in enumerate(told, 1)
-    ]
-
-
-async def write_outputs(connection: Connection, reports: list[Report]) -> None:
-    """Store the outputs of accepted reports."""
-    rows = [(*report.key, *report.output) for report in reports if report.output is not None]
-    if rows:
-        await store.write_outputs(connection, list(zip(*rows, strict=True)))
-
-
-async def write_checkpoints(connection: Connection, reports: list[Report], now: datetime) -> None:
-    """Store what attempts that deferred leave to the next ones."""
-    rows = [(*report.key, report.checkpoint) for report in reports if report.checkpoint]
-    if rows:
-        await store.write_checkpoints(connection, list(zip(*rows, strict=True)), now)
-
-
 async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:
     """What the runs gave up joins the list; what was cleared leaves it."""
     answered = [(run.dag_run_id, task) for run in runs for task in run.effects.answered]
@@ -402,31 +373,6 @@ async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now
     ]
     if letters:
         await store.write_dead_letters(connection, list(zip(*letters, strict=True)), now)
-
-
-def ended_event(report: Report, row: store.Row) -> AttemptEnded:
-    """What a report that the fence accepted means to its run; `row` is the live row that it deleted."""
-    outcome, failure = report.outcome, report.failure
-    if outcome is AttemptState.CANCELLED and row["timed_out"]:
-        outcome = AttemptState.TIMED_OUT
-    if outcome is AttemptState.TIMED_OUT and failure is None:
-        failure = Failure(FailureKind.TIMEOUT, message="execution timeout")
-    return AttemptEnded(
-        report.key.task,
-        report.key.map_index,
-        report.key.attempt_number,
-        outcome,
-        row["tries"],
-        row["losses"],
-        row["redeliveries"],
-        failure,
-        report.reason,
-        row["cancel_requested"] and not row["timed_out"],
-        report.choice,
-        report.deferral,
-        row["deferrals"],
-        row["waiting_since"],
-    )
 
 
 def _has_effect(run: LockedRun) -> bool:
@@ -451,42 +397,6 @@ def _event_columns(runs: list[LockedRun]) -> list[list[object]]:
     return [
         ["{" + ",".join([str(change[0]) for change in run.effects.changes]) + "}" for run in runs],
         [bytes([change[2] for change in run.effects.changes]) for run in runs],
-    ]
-
-
-def deduplicated(reports: list[Report]) -> tuple[list[Report], list[Report]]:
-    """One report per attempt, a worker's word before a verdict; and the others."""
-    first: dict[AttemptKey, Report] = {}
-    others: list[Report] = []
-    for report in reports:
-        known = first.setdefault(report.key, report)
-        if known is report:
-            continue
-        if known.judged is not None and report.judged is None:
-            first[report.key] = report
-            others.append(known)
-        else:
-            others.append(report)
-    return list(first.values()), others
-
-
-def _keys(reports: list[Report]) -> list[list[object]]:
-    return [
-        [report.key.dag_run_id for report in reports],
-        [report.key.task for report in reports],
-        [report.key.map_index for report in reports],
-        [report.key.attempt_number for report in reports],
-    ]
-
-
-def report_columns(reports: list[Report]) -> list[list[object]]:
-    return [
-        *_keys(reports),
-        [report.judged for report in reports],
-        [report.judged_generation for report in reports],
-        [report.outcome.value for report in reports],
-        [json.dumps(report.failure.to_json()) if report.failure is not None else None for report in reports],
-        [report.reason[:2000] for report in reports],
     ]
 
 

@@ -76,10 +76,11 @@ class Report:
 
 @dataclass(slots=True, eq=False)
 class Command:
-    """An operator's event. `within` writes what belongs to it (audit, request row) in the step's own transaction."""
+    """An operator's event. `within` writes what belongs to it (audit, request row) in the step's own transaction; it is
+    given the step's time and the event as the step has completed it."""
 
     event: Event
-    within: Callable[[Connection, datetime], Awaitable[None]] | None = None
+    within: Callable[[Connection, datetime, Any], Awaitable[None]] | None = None
     done: asyncio.Future[None] | None = None
 
 
@@ -100,8 +101,9 @@ class RunWork:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the outputs that came with the reports; everything else is small."""
-        return sum(len(r.output.body) for r in self.reports if r.output is not None and r.output.body is not None)
+        """Bytes of the outputs and checkpoints that came with the reports; everything else is small."""
+        outputs = (r.output.body for r in self.reports if r.output is not None and r.output.body is not None)
+        return sum(map(len, outputs)) + sum(len(r.checkpoint) for r in self.reports)
 
     def absorb(self, other: RunWork) -> None:
         """Put work that goes back into the line in front of what has arrived since."""

@@ -156,7 +156,7 @@ def _ended(end: Mapping[str, Any], data: bytes, link: MemoryLink) -> Ended:
     if end["end"] == "deferred":
         ended.until = None if end["until"] is None else datetime.fromtimestamp(end["until"], UTC)
         ended.after = timedelta(seconds=end["after"])
-        link.checkpoint = base64.b64decode(end["checkpoint"])
+        link.checkpoint = base64.b64decode(end["checkpoint"]) or link.checkpoint
     return ended
 
 
@@ -168,6 +168,7 @@ def _failure(fields: Mapping[str, Any]) -> FailureSeen:
         retryable=fields.get("retryable"),
         retry_after=timedelta(seconds=fields.get("retry_after", 0)),
         bad_input=fields["kind"] == failures.BAD_INPUT,
+        base_types=tuple(fields.get("base_types", ())),
         kind=FailureKind.Name(fields["kind"]).removeprefix("FAILURE_KIND_").lower(),
     )
 

@@ -28,6 +28,7 @@ class FailureSeen:
     retry_after: timedelta = timedelta(0)
     bad_input: bool = False
     kind: str = "application"
+    base_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

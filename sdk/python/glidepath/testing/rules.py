@@ -47,7 +47,7 @@ def retry_delay(options: Mapping[str, Any], failure: FailureSeen, tries: int) ->
     """
     if failure.bad_input or failure.retryable is False or tries > options.get("retries", 0):
         return None
-    if not _is_retried(options, failure):
+    if failure.retryable is None and not _is_retried(options, failure):
         return None
     return max(_policy_delay(options, tries), failure.retry_after)
 
@@ -67,7 +67,8 @@ def resume_time(
 
 
 def _is_retried(options: Mapping[str, Any], failure: FailureSeen) -> bool:
-    names = {failure.kind, failure.type, failure.type.rpartition(".")[2]}
+    types = (failure.type, *failure.base_types)
+    names = {failure.kind, *types, *(each.rpartition(".")[2] for each in types)}
     only_on = options.get("retry_only_on", ())
     return names.isdisjoint(options.get("retry_never_on", ())) and not (only_on and names.isdisjoint(only_on))
 

@@ -20,6 +20,7 @@ from glidepath.testing.attempts import Ended, RunFacts, run_attempt
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
 from glidepath.testing.rules import Verdict, admit, resume_time, retry_delay
 from glidepath.testing.steering import NoChoice, Steering
+from glidepath.worker.outcomes import Retry
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
 FailPlan = int | bool | BaseException | Sequence[BaseException | None]
@@ -29,8 +30,8 @@ it, a list one entry per attempt (None lets that one run, and so does the end of
 _BAD: tuple[TaskState, ...] = ("failed", "upstream_failed", "cancelled")
 
 
-class PlannedFailure(RuntimeError):
-    """What an attempt fails with that `fail` let fail without naming an exception."""
+class PlannedFailure(Retry):
+    """What an attempt fails with that `fail` let fail without naming an exception: it is retried like any other."""
 
 
 def run_dag(
@@ -163,6 +164,11 @@ class _Simulation:
                 self._ends[downstream.task_id][self._results[upstream.task_id].state] += 1
                 if self._judge(downstream):
                     ended.append(downstream)
+            ended += [
+                node
+                for node in map(self._nodes.get, self._steering.far(upstream.task_id))
+                if node and self._judge(node)
+            ]
 
     def _judge(self, node: Node) -> bool:
         """Ask the trigger rule of a task that has not been released; whether the task ended by it."""
@@ -295,10 +301,13 @@ class _Simulation:
 
     def _cancel_rest(self) -> None:
         """Nothing new starts but teardowns; what the virtual clock has running ends now."""
-        stays = self._steering.teardowns_to_come(self._states())
-        for task_id, node in self._nodes.items():
-            if self._results[task_id].state == "scheduled" and task_id not in stays:
-                self._end(node, "cancelled", "the first failure ends a run of this DAG")
+        stays = self._steering.teardowns_to_come(self._states(), self._released)
+        ended = [node for task_id, node in self._nodes.items() if self._results[task_id].state == "scheduled"]
+        ended = [node for node in ended if node.task_id not in stays]
+        for node in ended:
+            self._set(node, "cancelled", "the first failure ends a run of this DAG")
+        for node in ended:
+            self._spread(node)
 
     def _body(self, task_id: str, attempt_number: int) -> Callable[..., Any] | None:
         """What runs instead of the task's own body, if anything."""

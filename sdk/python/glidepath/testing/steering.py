@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from glidepath.authoring.nodes import Node
 from glidepath.testing.rules import Verdict
@@ -32,13 +32,19 @@ class Steering:
     def branches(self) -> list[str]:
         return [task_id for task_id in self._nodes if self._role(task_id) in ("branch", "short_circuit")]
 
-    def teardowns_to_come(self, states: Mapping[str, str]) -> set[str]:
+    def far(self, task_id: str) -> list[str]:
+        """What waits for the end of a task though it may not be directly downstream."""
+        after = self._closure(self._downstream[task_id])
+        reach = self._reach(task_id) if self._role(task_id) == "short_circuit" else set()
+        return [each for each in self._nodes if each in reach or (each in after and self.is_teardown(each))]
+
+    def teardowns_to_come(self, states: Mapping[str, str], released: Container[str]) -> set[str]:
         """Teardowns that run although their run is ending: their setups have succeeded, or may yet."""
         return {
             task_id
             for task_id in self._nodes
             if self.is_teardown(task_id)
-            and all(states[setup] in ("success", "scheduled") for setup in self._setups(task_id))
+            and all(states[each] == "success" or each in released for each in self._setups(task_id))
         }
 
     def run_again(self, states: Mapping[str, str]) -> list[str]:
@@ -82,7 +88,7 @@ class Steering:
             return True, None
         if not self.is_teardown(task_id):
             return False, None
-        if any(states[upstream] not in ENDED for upstream in self._nodes[task_id].upstream):
+        if any(states[each] not in ENDED for each in self._nodes if task_id in self._closure(self._downstream[each])):
             return True, None
         there = all(states[setup] == "success" for setup in self._setups(task_id))
         return True, "release" if there else "skip"
@@ -129,4 +135,4 @@ class Steering:
         return chosen
 
     def _is_in(self, task_id: str, group_id: object) -> bool:
-        return f"{self._nodes[task_id].group_id}.".startswith(f"{group_id}.")
+        return bool(group_id) and f"{self._nodes[task_id].group_id}.".startswith(f"{group_id}.")

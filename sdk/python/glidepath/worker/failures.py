@@ -16,6 +16,7 @@ APPLICATION, TIMEOUT, OUT_OF_MEMORY, KILLED_BY_SIGNAL, BAD_INPUT, INFRASTRUCTURE
 MESSAGE_CHARS_MAX = 8 * 1024
 TRACE_CHARS_MAX = 64 * 1024
 CAUSES_MAX = 8
+BASE_TYPES_MAX = 20
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -55,6 +56,9 @@ def _describe_one(error: BaseException, trace: str) -> dict[str, Any]:
         "message": _message(error)[:MESSAGE_CHARS_MAX],
         "stack_trace": trace,
     }
+    bases = [each for each in type(error).__mro__[1:] if each not in (object, BaseException, Exception)]
+    if bases:
+        fields["base_types"] = [_name(each) for each in bases[:BASE_TYPES_MAX]]
     if isinstance(error, Fail):
         fields["retryable"] = False
     if isinstance(error, Retry):
@@ -70,7 +74,10 @@ def _kind(error: BaseException) -> int:
 
 
 def _type_name(error: BaseException) -> str:
-    kind = type(error)
+    return _name(type(error))
+
+
+def _name(kind: type) -> str:
     return (
         kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     )

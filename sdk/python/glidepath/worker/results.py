@@ -83,6 +83,7 @@ def to_failure(fields: Mapping[str, Any]) -> Failure:
         message=fields["message"],
         stack_trace=fields.get("stack_trace", ""),
         signal_number=fields.get("signal_number", 0),
+        base_types=fields.get("base_types", ()),
         causes=[to_failure(cause) for cause in fields.get("causes", ())],
     )
     if fields.get("retryable") is not None:

@@ -114,13 +114,14 @@ with allowed as materialized (
     for key share
 )
 insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
-                          redeliveries, queue_time, start_time, timeout_time)
+                          redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since)
 select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.session_id, u.tries, u.losses,
-       u.redeliveries, $11::timestamptz, $11::timestamptz, $11::timestamptz + make_interval(secs => u.timeout_seconds)
+       u.redeliveries, $11::timestamptz, $11::timestamptz, $11::timestamptz + make_interval(secs => u.timeout_seconds),
+       u.deferrals, u.waiting_since
 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bigint[], $6::uuid[], $7::integer[],
-            $8::integer[], $9::integer[], $10::double precision[], $12::bigint[])
+            $8::integer[], $9::integer[], $10::double precision[], $12::bigint[], $14::integer[], $15::timestamptz[])
      as u (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
-           timeout_seconds, tasks_limit_id)
+           timeout_seconds, tasks_limit_id, deferrals, waiting_since)
 where u.tasks_limit_id in (select limit_id from allowed)
 returning dag_run_id, task_index, map_index;
 
@@ -131,7 +132,8 @@ with boards as (
     set board = u.board, revision = r.revision + 1, state = u.state, intent = u.intent, reason = u.reason,
         start_time = case when r.end_time is not null and u.state = 'running' then $9::timestamptz  -- cleared
                           else coalesce(r.start_time, case when u.state <> 'queued' then $9::timestamptz end) end,
-        end_time = case when u.state in ('success', 'failed', 'cancelled') then $9::timestamptz end,
+        -- A run that had ended and has an end again was marked: nothing of it ran.
+        end_time = case when u.state in ('success', 'failed', 'cancelled') then coalesce(r.end_time, $9::timestamptz) end,
         timeout_time = case when u.state = 'running' and r.timeout_time is null and u.timeout_seconds is not null
                             then $9::timestamptz + make_interval(secs => u.timeout_seconds)
                             when u.state = 'running' then r.timeout_time end
@@ -176,7 +178,7 @@ select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5
                      $8::bigint[], $9::text[]);
 
 -- name: write_checkpoints
--- Of attempts that have just deferred: the word of an end, so nothing that came before it counts.
+-- Of attempts that have just deferred. One that leaves nothing leaves what it had said before.
 insert into task_progress as p (dag_run_id, task_index, map_index, attempt_number, progress_percent, note, checkpoint,
                                 update_time)
 select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, 0, '', u.checkpoint, $6

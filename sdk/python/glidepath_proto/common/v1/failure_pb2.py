@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!glidepath/common/v1/failure.proto\x12\x13glidepath.common.v1\x1a\x1egoogle/protobuf/duration.proto\"\x88\x02\n\x07\x46\x61ilure\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .glidepath.common.v1.FailureKind\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0bstack_trace\x18\x04 \x01(\t\x12\x16\n\tretryable\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0bretry_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rsignal_number\x18\x07 \x01(\x05\x12,\n\x06\x63\x61uses\x18\x08 \x03(\x0b\x32\x1c.glidepath.common.v1.FailureB\x0c\n\n_retryable*\xff\x01\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46\x41ILURE_KIND_APPLICATION\x10\x01\x12\x18\n\x14\x46\x41ILURE_KIND_TIMEOUT\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_KIND_OUT_OF_MEMORY\x10\x03\x12!\n\x1d\x46\x41ILURE_KIND_KILLED_BY_SIGNAL\x10\x04\x12\x1a\n\x16\x46\x41ILURE_KIND_BAD_INPUT\x10\x05\x12\x1f\n\x1b\x46\x41ILURE_KIND_INFRASTRUCTURE\x10\x06\x12\x1a\n\x16\x46\x41ILURE_KIND_PREEMPTED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!glidepath/common/v1/failure.proto\x12\x13glidepath.common.v1\x1a\x1egoogle/protobuf/duration.proto\"\x9c\x02\n\x07\x46\x61ilure\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .glidepath.common.v1.FailureKind\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0bstack_trace\x18\x04 \x01(\t\x12\x16\n\tretryable\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0bretry_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rsignal_number\x18\x07 \x01(\x05\x12,\n\x06\x63\x61uses\x18\x08 \x03(\x0b\x32\x1c.glidepath.common.v1.Failure\x12\x12\n\nbase_types\x18\t \x03(\tB\x0c\n\n_retryable*\xff\x01\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46\x41ILURE_KIND_APPLICATION\x10\x01\x12\x18\n\x14\x46\x41ILURE_KIND_TIMEOUT\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_KIND_OUT_OF_MEMORY\x10\x03\x12!\n\x1d\x46\x41ILURE_KIND_KILLED_BY_SIGNAL\x10\x04\x12\x1a\n\x16\x46\x41ILURE_KIND_BAD_INPUT\x10\x05\x12\x1f\n\x1b\x46\x41ILURE_KIND_INFRASTRUCTURE\x10\x06\x12\x1a\n\x16\x46\x41ILURE_KIND_PREEMPTED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'glidepath_proto.common.v1.failure_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FAILUREKIND']._serialized_start=358
-  _globals['_FAILUREKIND']._serialized_end=613
+  _globals['_FAILUREKIND']._serialized_start=378
+  _globals['_FAILUREKIND']._serialized_end=633
   _globals['_FAILURE']._serialized_start=91
-  _globals['_FAILURE']._serialized_end=355
+  _globals['_FAILURE']._serialized_end=375
 # @@protoc_insertion_point(module_scope)

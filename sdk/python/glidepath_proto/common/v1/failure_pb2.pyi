@@ -27,7 +27,7 @@ FAILURE_KIND_INFRASTRUCTURE: FailureKind
 FAILURE_KIND_PREEMPTED: FailureKind
 
 class Failure(_message.Message):
-    __slots__ = ("kind", "type", "message", "stack_trace", "retryable", "retry_after", "signal_number", "causes")
+    __slots__ = ("kind", "type", "message", "stack_trace", "retryable", "retry_after", "signal_number", "causes", "base_types")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class Failure(_message.Message):
     RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_NUMBER_FIELD_NUMBER: _ClassVar[int]
     CAUSES_FIELD_NUMBER: _ClassVar[int]
+    BASE_TYPES_FIELD_NUMBER: _ClassVar[int]
     kind: FailureKind
     type: str
     message: str
@@ -44,4 +45,5 @@ class Failure(_message.Message):
     retry_after: _duration_pb2.Duration
     signal_number: int
     causes: _containers.RepeatedCompositeFieldContainer[Failure]
-    def __init__(self, kind: _Optional[_Union[FailureKind, str]] = ..., type: _Optional[str] = ..., message: _Optional[str] = ..., stack_trace: _Optional[str] = ..., retryable: bool = ..., retry_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., signal_number: _Optional[int] = ..., causes: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ...) -> None: ...
+    base_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[_Union[FailureKind, str]] = ..., type: _Optional[str] = ..., message: _Optional[str] = ..., stack_trace: _Optional[str] = ..., retryable: bool = ..., retry_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., signal_number: _Optional[int] = ..., causes: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., base_types: _Optional[_Iterable[str]] = ...) -> None: ...

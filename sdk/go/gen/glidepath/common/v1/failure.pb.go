@@ -110,7 +110,10 @@ type Failure struct {
 	RetryAfter   *durationpb.Duration `protobuf:"bytes,6,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	SignalNumber int32                `protobuf:"varint,7,opt,name=signal_number,json=signalNumber,proto3" json:"signal_number,omitempty"`
 	// What caused this failure, outermost first. At most 8 are kept.
-	Causes        []*Failure `protobuf:"bytes,8,rep,name=causes,proto3" json:"causes,omitempty"`
+	Causes []*Failure `protobuf:"bytes,8,rep,name=causes,proto3" json:"causes,omitempty"`
+	// Types that the error is a kind of, nearest first, where the language has such ("OSError"): retry policies may name
+	// them. At most 20 are kept.
+	BaseTypes     []string `protobuf:"bytes,9,rep,name=base_types,json=baseTypes,proto3" json:"base_types,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,11 +204,18 @@ func (x *Failure) GetCauses() []*Failure {
 	return nil
 }
 
+func (x *Failure) GetBaseTypes() []string {
+	if x != nil {
+		return x.BaseTypes
+	}
+	return nil
+}
+
 var File_glidepath_common_v1_failure_proto protoreflect.FileDescriptor
 
 const file_glidepath_common_v1_failure_proto_rawDesc = "" +
 	"\n" +
-	"!glidepath/common/v1/failure.proto\x12\x13glidepath.common.v1\x1a\x1egoogle/protobuf/duration.proto\"\xd6\x02\n" +
+	"!glidepath/common/v1/failure.proto\x12\x13glidepath.common.v1\x1a\x1egoogle/protobuf/duration.proto\"\xf5\x02\n" +
 	"\aFailure\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .glidepath.common.v1.FailureKindR\x04kind\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
@@ -216,7 +226,9 @@ const file_glidepath_common_v1_failure_proto_rawDesc = "" +
 	"\vretry_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x12#\n" +
 	"\rsignal_number\x18\a \x01(\x05R\fsignalNumber\x124\n" +
-	"\x06causes\x18\b \x03(\v2\x1c.glidepath.common.v1.FailureR\x06causesB\f\n" +
+	"\x06causes\x18\b \x03(\v2\x1c.glidepath.common.v1.FailureR\x06causes\x12\x1d\n" +
+	"\n" +
+	"base_types\x18\t \x03(\tR\tbaseTypesB\f\n" +
 	"\n" +
 	"_retryable*\xff\x01\n" +
 	"\vFailureKind\x12\x1c\n" +

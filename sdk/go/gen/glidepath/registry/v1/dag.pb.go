@@ -37,14 +37,15 @@ const (
 	// them, or a list of ids, or null. The others are skipped, but for those that are downstream of a chosen one. A task
 	// is not decided of before all branches directly upstream have ended. Nothing leaves out a task that always runs.
 	TaskRole_TASK_ROLE_BRANCH TaskRole = 2
-	// Goes on unless its output is false, null, 0, "", [] or {}; then everything downstream is skipped, whatever its
-	// trigger rule, except teardowns.
+	// Goes on unless it has no output, or JSON's false, null, 0, "", [] or {}; then everything downstream is skipped,
+	// whatever its trigger rule, except teardowns and what always runs. At most 50 in a DAG.
 	TaskRole_TASK_ROLE_SHORT_CIRCUIT TaskRole = 3
 	// Makes what the tasks after it need and a teardown takes away: a cluster, a scratch table.
 	TaskRole_TASK_ROLE_SETUP TaskRole = 4
-	// Runs once all its upstream tasks have ended, however they did, if the setups among them succeeded; also when the
-	// run is cancelled, times out or fails fast. It has no trigger rule. Its failure does not fail the run. To clear a
-	// task between setups and their teardown clears these and the way there, too.
+	// Runs once all that comes before it has ended, at whatever distance and however it did, if the setups directly
+	// upstream succeeded; also when the run is cancelled, times out or fails fast. It has no trigger rule. Its failure
+	// alone does not fail the run; what comes after it goes by its own rule. Once it has begun, to clear a task between
+	// the setups and it clears these and the way there, too. At most 100 in a DAG.
 	TaskRole_TASK_ROLE_TEARDOWN TaskRole = 5
 )
 
