@@ -50,8 +50,8 @@ RUNS = {
 HEAD = """# States
 
 Generated from `server/glidepath_server/core/states.py` by `python -m tools.states_doc`; edit the tables there. An arrow
-that is not here does not exist: taking it is an error. States in bold are final, and only a person's command (`clear`)
-leaves them.
+that is not here does not exist: taking it is an error. States in bold are final: only a person's command
+(`clear`, a mark), or a retry of the whole run, leaves them.
 """
 TASK_TEXT = """The truth of a run: one byte per task in the run's board, written by the step transaction alone.
 What people are shown is finer: *released* appears as `queued` (a row in task_queue that is due), `up_for_retry` or

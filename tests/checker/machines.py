@@ -21,7 +21,6 @@ TASK_ARROWS = {
         "cancel": "cancelled",
         "retry": "released",
         "restart": "restarting",
-        "clear": "scheduled",
     },
     "restarting": {"restart": "restarting", "clear": "scheduled", "release": "released", "cancel": "cancelled"},
     "success": {"clear": "scheduled"},

@@ -225,7 +225,10 @@ def test_a_view_shows_the_newest_attempt_only_while_it_counts() -> None:
     assert (load.state, load.reason, load.end_time) == (ViewState.FAILED, "attempts used", NOW)
     # Cleared after it had succeeded: the number goes on, the old times are gone.
     assert (train.state, train.attempt_number, train.end_time) == (ViewState.SCHEDULED, 1, None)
-    assert (report.state, report.reason) == (ViewState.UPSTREAM_FAILED, "")
+    assert (report.state, report.reason) == (
+        ViewState.UPSTREAM_FAILED,
+        "an upstream task had ended badly, which is no longer so: rerun goes on from here",
+    )
     assert (check.state, check.reason) == (ViewState.SKIPPED, "its trigger rule all_done did not hold")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from . import completion, tree
+from .exits import Exit
 from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, print_table, proto_json, say
 from .session import NUMBER, Moment, Session, command
 
@@ -222,9 +225,10 @@ def incidents(session: Session, limit: int) -> None:
 
 @command(_top, "dead-letters", example="glidepath dead-letters --dag churn")
 @click.option("--dag", "dag_id", default="", shell_complete=completion.dag_ids, help="Only of this DAG.")
+@click.option("--replay", is_flag=True, help="Let these tasks run again, with all that follows from them.")
 @_LIMIT
-def dead_letters(session: Session, dag_id: str, limit: int) -> None:
-    """Tasks that were given up and not run again since, newest first."""
+def dead_letters(session: Session, dag_id: str, replay: bool, limit: int) -> None:
+    """Tasks that were given up and not run again since, newest first; with --replay they run again."""
     columns = [
         ("TIME", lambda each: moment(each, "time")),
         ("DAG", lambda each: each.dag_id),
@@ -235,6 +239,33 @@ def dead_letters(session: Session, dag_id: str, limit: int) -> None:
         ("REASON", lambda each: each.reason),
     ]
     found = _first(session.client.list_dead_letters(dag_id, page_size=min(limit, 500)), limit)
+    if replay:
+        _replay(session, found)
+        return
     print_list(session.output, found, columns, "no dead letters")
     if found and not session.json:
-        say(f"what is mended runs again with: glidepath run rerun {found[0].dag_run_id}")
+        say(f"what is mended runs again with: glidepath run rerun {found[0].dag_run_id}, or all of it with --replay")
+
+
+def _replay(session: Session, letters: Sequence[Any]) -> None:
+    """One clear per run. A run that cannot be cleared now says why, and stops none of the others."""
+    from glidepath.errors import GlidepathError
+
+    runs: dict[str, list[str]] = {}
+    for letter in letters:
+        runs.setdefault(letter.dag_run_id, []).append(letter.task_id)
+    done = []
+    for run_id, task_ids in runs.items():
+        try:
+            answer = session.client.clear_task_instances(run_id, task_ids, downstream=True, reason="replay")
+            done.append((run_id, list(task_ids), list(answer.cleared_task_ids), ""))
+        except GlidepathError as error:
+            done.append((run_id, list(task_ids), [], str(error)))
+    if session.json:
+        print_json([dict(zip(("dagRunId", "givenUp", "cleared", "error"), each, strict=True)) for each in done])
+    elif done:
+        print_table(["RUN", "GIVEN UP", "CLEARED", "NOT, BECAUSE"], done)
+    else:
+        say("no dead letters: nothing to replay")
+    if any(error for *_, error in done):
+        sys.exit(Exit.CONFLICT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sys
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ from .output import (
     say,
 )
 from .params import merge_params, needs_schema, split_pairs
+from .run_group import find_run
 from .session import NUMBER, Moment, Session, command
 from .words import ours
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from glidepath import Dag
     from glidepath.client import RunOptions
 
+_DATES = ("logical_date", "data_interval_start", "data_interval_end")
 _PATH = click.argument("path", type=click.Path(path_type=Path))
 
 
@@ -54,7 +57,7 @@ def load(path: Path, wanted: tuple[str, ...] = ()) -> list[Dag]:
     for name in missing:
         say(f"error: {path} has no DAG {name!r}; it has: {', '.join(each.dag_id for each in loaded.dags) or 'none'}")
     if not loaded.dags and not loaded.errors:
-        say(f"error: {path} has no DAG: no .py file there uses @dag of glidepath")
+        say(f"error: {path} has no DAG: no .py file there uses @dag of glidepath, and no .yaml file has a dag_id")
     if loaded.errors or missing or not loaded.dags:
         say("next:  correct what is named, then the same command again; nothing was done")
         raise click.exceptions.Exit(Exit.USAGE)
@@ -268,13 +271,13 @@ def dag_unpause(session: Session, dag_id: str) -> None:
 
 
 @command(dag, "graph", example="glidepath dag graph training\nglidepath dag graph dags/training.py --format mermaid")
-@click.argument("dag_id", metavar="DAG_ID|FILE.py", shell_complete=completion.dag_ids)
+@click.argument("dag_id", metavar="DAG_ID|FILE", shell_complete=completion.dag_ids)
 @_VERSION
 @_ALIAS
 @click.option("--format", "kind", type=click.Choice(["text", "mermaid", "dot"]), default="text", show_default=True)
 def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kind: str) -> None:
     """Draw the tasks and what follows what, of a registered DAG or of a file. With -o json, the edges."""
-    if dag_id.endswith(".py"):
+    if dag_id.endswith((".py", ".yaml", ".yml")):
         from glidepath.authoring.convert import to_spec
 
         specs = [to_spec(each, None) for each in load(Path(dag_id))]
@@ -306,6 +309,12 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
 @click.option("--params-file", type=click.File(), help="A JSON object with params; - reads stdin.")
 @click.option("--run-key", default="", help="Unique per DAG: the same key again gives the run that exists.")
 @click.option("--logical-date", type=Moment(), default=None, help="The instant the run stands for. Default: now.")
+@click.option(
+    "--like",
+    metavar="RUN_ID",
+    default="",
+    help="With the params, logical date and data interval of this run of the DAG.",
+)
 @_VERSION
 @_ALIAS
 @watch.waiting
@@ -316,17 +325,20 @@ def dag_trigger(
     params_file: Any,
     run_key: str,
     logical_date: str | None,
+    like: str,
     number: int | None,
     alias: str,
     wait: bool,
     timeout: float | None,
 ) -> None:
-    """Create a run of a DAG."""
+    """Create a run of a DAG, also --like an earlier one: on the latest version, or on the one that is named."""
     if number and alias:
         raise click.UsageError("--version and --alias are both given; a run has one version")
+    pattern = _pattern(session, dag_id, like) if like else {}
     texts = split_pairs(pairs)
     schema = _version(session, dag_id, number, alias).spec.params_schema if needs_schema(texts) else ""
-    options: RunOptions = {"params": merge_params(params_file.read() if params_file else "", texts, schema)}
+    given = merge_params(params_file.read() if params_file else "", texts, schema)
+    options: RunOptions = {**pattern, "params": {**pattern.get("params", {}), **given}}
     if run_key:
         options["run_key"] = run_key
     if logical_date:
@@ -354,6 +366,15 @@ def dag_trigger(
         say(f"next:  glidepath run watch {made.dag_run_id}")
         return
     watch.wait(session, made.dag_run_id, timeout)
+
+
+def _pattern(session: Session, dag_id: str, like: str) -> RunOptions:
+    """What a run was created with, for another one of its DAG."""
+    found = session.client.get_dag_run(find_run(session.client, like))
+    if found.dag_id != dag_id:
+        raise click.UsageError(f"--like: run {found.dag_run_id} is one of DAG {found.dag_id}, not of {dag_id}")
+    dates = {name: getattr(found, name).ToJsonString() for name in _DATES}
+    return {"params": json.loads(found.params or "{}"), **dates}  # type: ignore[typeddict-item]
 
 
 def _version(session: Session, dag_id: str, number: int | None, alias: str) -> Any:

@@ -73,6 +73,8 @@ def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: st
 @run_command("clear", example="glidepath run clear RUN_ID train --downstream --wait")
 @click.argument("task_ids", nargs=-1, required=True, shell_complete=completion.task_ids)
 @click.option("--downstream", is_flag=True, help="Also everything that follows from them.")
+@click.option("--upstream", is_flag=True, help="Also everything that they follow from.")
+@click.option("--only-failed", is_flag=True, help="Of all these only what failed, was cancelled or never ran for that.")
 @click.option("--cancel-running", is_flag=True, help="Tell live attempts to end first.")
 @_REASON
 @watch.waiting
@@ -81,20 +83,32 @@ def run_clear(
     run_id: str,
     task_ids: tuple[str, ...],
     downstream: bool,
+    upstream: bool,
+    only_failed: bool,
     cancel_running: bool,
     reason: str,
     wait: bool,
     timeout: float | None,
 ) -> None:
-    """Let tasks run again, with the version the run has; the attempts they made stay in the history."""
+    """Let tasks run again, with the version the run has; the attempts they made stay in the history.
+
+    What lies between a setup and a teardown that has begun runs again together with both.
+    """
     from glidepath.errors import StateConflict
 
     try:
         answer = session.client.clear_task_instances(
-            run_id, task_ids, downstream=downstream, cancel_running=cancel_running, reason=reason
+            run_id,
+            task_ids,
+            downstream=downstream,
+            upstream=upstream,
+            only_failed=only_failed,
+            cancel_running=cancel_running,
+            reason=reason,
         )
     except StateConflict as error:
-        error.args = (str(error).replace("cancel_running", "--cancel-running"),)
+        said = str(error).replace("cancel_running", "--cancel-running").replace("only_failed", "--only-failed")
+        error.args = (said,)
         raise
     _go_on(session, answer, wait, timeout)
 

@@ -12,7 +12,7 @@ from glidepath_proto.run.v1 import run_pb2, run_service_pb2_grpc
 from glidepath_proto.run.v1 import run_service_pb2 as pb
 
 from ..core.run_view import EndedRow
-from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCommander
+from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCommander, Selection
 from ..operations.explain_run import explain_run
 from ..operations.follow_runs import LogQuestion, stream_logs, watch_run
 from ..operations.plans import Plans
@@ -194,8 +194,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         cleared = await self._commander.clear(
             _call(request, "ClearTaskInstances"),
             request.task_ids,
-            downstream=request.downstream,
-            cancel_running=request.cancel_running,
+            Selection(request.downstream, request.upstream, request.only_failed, request.cancel_running),
         )
         return pb.ClearTaskInstancesResponse(dag_run=await self._run(request), cleared_task_ids=cleared)
 

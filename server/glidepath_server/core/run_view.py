@@ -222,7 +222,8 @@ def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
         return f"waits for {names(graph, still_open)}" if still_open else ""
     if code == TaskState.UPSTREAM_FAILED:
         bad = [i for i in upstream if states[i] in (TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED)]
-        return "; ".join(f"{graph.task_ids[i]}: {_BY_CODE[states[i]]}" for i in bad[:UPSTREAMS_SHOWN_MAX])
+        told = "; ".join(f"{graph.task_ids[i]}: {_BY_CODE[states[i]]}" for i in bad[:UPSTREAMS_SHOWN_MAX])
+        return told or "an upstream task had ended badly, which is no longer so: rerun goes on from here"
     if code == TaskState.SKIPPED:
         left_out_by = [gate for gate in graph.gates.get(task, ()) if task in board.left_out(graph, gate)]
         if left_out_by:

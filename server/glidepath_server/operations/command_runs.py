@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ..core.board import FINAL
+from ..core.board import FINAL, Board
 from ..core.errors import InvalidInput, StateConflict, Violation
 from ..core.events import RunCancelled, TasksCancelled, TasksCleared, TasksMarked
+from ..core.graph import Graph, reached
 from ..core.states import MARKS, RUN_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskEvent, TaskState
 from ..store import runs_read
 from ..store.database import Connection, transaction
@@ -41,6 +42,25 @@ class CommandCall:
     request_id: str
     body: bytes
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a clear takes beside the tasks that it names, and of all these."""
+
+    downstream: bool = False
+    upstream: bool = False
+    only_failed: bool = False
+    cancel_running: bool = False
+
+    def of(self, graph: Graph, board: Board, chosen: set[int]) -> set[int]:
+        """The tasks of a run, as its board is now."""
+        found = set(chosen)
+        if self.downstream:
+            found |= graph.closure(chosen)
+        if self.upstream:
+            found |= reached(chosen, graph.upstream)
+        return {task for task in found if board.states[task] in _BAD} if self.only_failed else found
 
 
 class _NotYet(Exception):
@@ -108,16 +128,13 @@ class RunCommander:
             event = TasksMarked(tuple(tasks), mark, _reason(call))
             await self._carry_out(call, plan, event, "task_instance.mark", {"state": MARKS[mark].name.lower()})
 
-    async def clear(
-        self, call: CommandCall, task_ids: Sequence[str], *, downstream: bool, cancel_running: bool
-    ) -> list[str]:
-        """Let task instances run again, with everything that follows from them if asked. Returns what was cleared."""
+    async def clear(self, call: CommandCall, task_ids: Sequence[str], selection: Selection) -> list[str]:
+        """Let task instances run again, and what the selection adds to them. Returns what was cleared."""
         stored = await self._stored(call)
         if stored is not None:
             return _cleared(stored)
         run, plan = await self._load(call)
-        chosen = set(_tasks(plan, task_ids))
-        return await self._clear(call, "task_instance.clear", run, plan, chosen, downstream, cancel_running)
+        return await self._clear(call, "task_instance.clear", run, plan, set(_tasks(plan, task_ids)), selection)
 
     async def rerun(self, call: CommandCall) -> list[str]:
         """Clear what failed, was cancelled or never ran because of that, and what follows. Returns what was cleared."""
@@ -131,7 +148,7 @@ class RunCommander:
                 f"nothing to rerun: no task of the run has failed, the run is {run.state.value}",
                 hint="clear the tasks that should run again",
             )
-        return await self._clear(call, "dag_run.rerun", run, plan, chosen, True, False)
+        return await self._clear(call, "dag_run.rerun", run, plan, chosen, Selection(downstream=True))
 
     async def _clear(
         self,
@@ -140,11 +157,12 @@ class RunCommander:
         run: runs_read.Run,
         plan: Plan,
         chosen: set[int],
-        downstream: bool,
-        cancel_running: bool,
+        selection: Selection,
     ) -> list[str]:
         board, names = run.unpacked(plan.graph.size), plan.graph.task_ids
-        tasks = tuple(sorted(plan.graph.closure(chosen) if downstream else chosen))
+        tasks = tuple(sorted(selection.of(plan.graph, board, chosen)))
+        if not tasks:
+            raise StateConflict("nothing to clear: none of these tasks has failed", hint="clear without only_failed")
         if all(board.states[task] == TaskState.SCHEDULED for task in tasks):
             raise StateConflict("nothing to clear: none of these tasks has been released yet")
 
@@ -153,8 +171,8 @@ class RunCommander:
             cleared = [names[task] for task in event.tasks if board.states[task] != TaskState.SCHEDULED]
             return json.dumps(cleared).encode()
 
-        detail = {"downstream": downstream, "cancel_running": cancel_running}
-        event = TasksCleared(tasks, cancel_running, _reason(call))
+        event = TasksCleared(tasks, selection.cancel_running, _reason(call))
+        detail = asdict(selection)
         return _cleared(await self._carry_out(call, plan, event, action, detail, answer))
 
     # ---- carrying out

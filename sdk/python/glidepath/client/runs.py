@@ -181,11 +181,14 @@ class RunMethods(Api):
         task_ids: Sequence[str],
         *,
         downstream: bool = False,
+        upstream: bool = False,
+        only_failed: bool = False,
         cancel_running: bool = False,
         reason: str = "",
         request_id: str = "",
     ) -> Call[pb.ClearTaskInstancesResponse]:
-        """Let tasks run again, with what follows them if `downstream`; their history stays.
+        """Let tasks run again, with what follows them if `downstream` and what they follow from if `upstream`, or of
+        all these what has failed if `only_failed`; their history stays.
 
         StateConflict while one of them runs, unless `cancel_running`.
         """
@@ -195,6 +198,8 @@ class RunMethods(Api):
             dag_run_id=run_id,
             task_ids=task_ids,
             downstream=downstream,
+            upstream=upstream,
+            only_failed=only_failed,
             cancel_running=cancel_running,
             reason=reason,
             request_id=request_id or new_request_id(),

@@ -195,7 +195,7 @@ class CancelTaskInstancesResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class ClearTaskInstancesRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason")
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason", "upstream", "only_failed")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +203,8 @@ class ClearTaskInstancesRequest(_message.Message):
     DOWNSTREAM_FIELD_NUMBER: _ClassVar[int]
     CANCEL_RUNNING_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    ONLY_FAILED_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     request_id: str
@@ -210,7 +212,9 @@ class ClearTaskInstancesRequest(_message.Message):
     downstream: bool
     cancel_running: bool
     reason: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ...) -> None: ...
+    upstream: bool
+    only_failed: bool
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ..., upstream: bool = ..., only_failed: bool = ...) -> None: ...
 
 class ClearTaskInstancesResponse(_message.Message):
     __slots__ = ("dag_run", "cleared_task_ids")

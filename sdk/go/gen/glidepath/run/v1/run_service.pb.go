@@ -1185,6 +1185,10 @@ type ClearTaskInstancesRequest struct {
 	// Tell live attempts to end first; they run again once they have.
 	CancelRunning bool   `protobuf:"varint,6,opt,name=cancel_running,json=cancelRunning,proto3" json:"cancel_running,omitempty"`
 	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Also everything that they follow from.
+	Upstream bool `protobuf:"varint,8,opt,name=upstream,proto3" json:"upstream,omitempty"`
+	// Of all these only what has failed, was cancelled or never ran because of that.
+	OnlyFailed    bool `protobuf:"varint,9,opt,name=only_failed,json=onlyFailed,proto3" json:"only_failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1266,6 +1270,20 @@ func (x *ClearTaskInstancesRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *ClearTaskInstancesRequest) GetUpstream() bool {
+	if x != nil {
+		return x.Upstream
+	}
+	return false
+}
+
+func (x *ClearTaskInstancesRequest) GetOnlyFailed() bool {
+	if x != nil {
+		return x.OnlyFailed
+	}
+	return false
 }
 
 type ClearTaskInstancesResponse struct {
@@ -2149,7 +2167,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"P\n" +
 	"\x1bCancelTaskInstancesResponse\x121\n" +
-	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xf0\x01\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xad\x02\n" +
 	"\x19ClearTaskInstancesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -2161,7 +2179,10 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"downstream\x18\x05 \x01(\bR\n" +
 	"downstream\x12%\n" +
 	"\x0ecancel_running\x18\x06 \x01(\bR\rcancelRunning\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"y\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1a\n" +
+	"\bupstream\x18\b \x01(\bR\bupstream\x12\x1f\n" +
+	"\vonly_failed\x18\t \x01(\bR\n" +
+	"onlyFailed\"y\n" +
 	"\x1aClearTaskInstancesResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12(\n" +
 	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\xdb\x01\n" +
