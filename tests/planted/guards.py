@@ -16,6 +16,7 @@ MEETINGS = "tests/store/test_interleavings.py::test_"
 HAND_OVER = "tests/store/test_hand_over.py::test_"
 OLD_STREAMS = "tests/store/test_old_streams.py::test_"
 PAIR = "tests/store/test_every_pair.py::test_every_pair"
+STEERED = "tests/store/test_steered_runs.py::test_"
 STEP, CLAIMS, SESSIONS = "operations/step_runs.py", "operations/claims.py", "operations/sessions.py"
 
 
@@ -445,5 +446,41 @@ GUARDS = (
         "undo: credits of a step that failed",
         (code(CLAIMS, "            puller.free += count\n", "            pass\n"),),
         "tests/store/test_blame.py::test_work_of_a_version_that_cannot_be_read_is_its_own_runs_fault",
+    ),
+    # ---- what few runs have
+    Guard(
+        "hand_over: takes along how often the task has deferred",
+        (sql("hand_over", "u.deferrals, u.waiting_since\nfrom", "0, null\nfrom"),),
+        STEERED + "a_deferral_is_known_to_the_attempt_that_is_handed_over_after_it[lost]",
+    ),
+    Guard(
+        "claim: takes along how often the task has deferred",
+        (sql("claim", "p.deferrals, p.waiting_since\n    from", "0, null\n    from"),),
+        STEERED + "a_deferral_is_known_to_the_attempt_that_is_claimed_after_it",
+    ),
+    Guard(
+        "read_checkpoints: of attempts before a deferral, too",
+        (sql("read_checkpoints", " - l.deferrals"),),
+        STEERED + "a_deferral_is_known_to_the_attempt_that_is_claimed_after_it",
+    ),
+    Guard(
+        "write_checkpoints: what an attempt that deferred leaves",
+        (code(STEP, "        await write_checkpoints(connection, ended, self.now)\n"),),
+        STEERED + "a_deferral_is_known_to_the_attempt_that_is_claimed_after_it",
+    ),
+    Guard(
+        "withdraw: again, for what it has led to",
+        (code(STEP, "        while wanted := {", "        if wanted := {"),),
+        STEERED + "a_mark_that_fails_a_run_fast_takes_back_what_waits_beside_it",
+    ),
+    Guard(
+        "write_step: a run that had ended keeps its end",
+        (sql("write_step", "coalesce(r.end_time, $9::timestamptz) end", "$9::timestamptz end"),),
+        STEERED + "a_mark_leaves_the_end_of_a_run_where_it_was",
+    ),
+    Guard(
+        "reports: a branch that says nothing sensible has failed",
+        (code("operations/reports.py", "    except NoChoice as error:", "    except ZeroDivisionError as error:"),),
+        STEERED + "a_branch_that_says_nothing_sensible_fails_and_quarantines_nothing",
     ),
 )
