@@ -128,7 +128,7 @@ class Restarts:
             self.writers.append(Writer(client, 1_000_000 * (number + 1)))
             fleet.journal_worker(f"w{number}", address=address, slots=64)
         self.writers[0].client.register(version(0))
-        self.backs: list[float] = []
+        self.outages: list[tuple[float, float]] = []
         self.ready: list[float] = []
         self.written: list[float] = []
         self.accepted: list[float] = []
@@ -150,6 +150,7 @@ class Restarts:
         """End it at some moment of the load, start it again, and measure from when it takes connections."""
         pass_seconds(self.chance.uniform(0, 0.5))
         note_fault(self.fleet.journals, "crash postgres")
+        down = time.monotonic()
         WAYS_BY_NAME[way](self.postgres)
         wait_until(self.postgres.ensure_running, "Postgres runs again")
         back = time.monotonic()
@@ -157,7 +158,7 @@ class Restarts:
             left = READY_SECONDS - (time.monotonic() - back)
             wait_until(lambda a=address, r=reader: is_ready(a, r), f"{address} is ready after {way}", left)
             self.ready.append(time.monotonic() - back)
-        self.backs.append(back)
+        self.outages.append((down, back))
         self.wait_for_progress(back)
         self.written += [next(each for each in writer.answered if each > back) - back for writer in self.writers]
         self.accepted.append(self.first_accepted(back) - back)
@@ -174,9 +175,9 @@ class Restarts:
         told = (each.monotonic for each in self.fleet.entries("verdict", word="ACCEPTED"))
         return next((each for each in told if each > since), 0.0)
 
-    def met(self, back: float) -> int:
-        """Calls that were under way when the database came back."""
-        return sum(begun < back < ended for writer in self.writers for begun, ended in writer.spans)
+    def met(self, down: float, back: float) -> int:
+        """Calls that were under way while the database was away."""
+        return sum(begun < back and ended > down for writer in self.writers for begun, ended in writer.spans)
 
     def all_ended(self) -> bool:
         return not self.fleet.rows("select from dag_run where state not in ('success', 'failed', 'cancelled')")
@@ -244,7 +245,7 @@ def test_restarts_of_postgres_lose_nothing(own_fleet: Fleet, postgres: EmbeddedP
     own_fleet.figure("the load's next write acknowledged", world.written)
     own_fleet.figure("the first result accepted", world.accepted)
     assert len(world.ready) == 2 * times and max(world.ready) <= READY_SECONDS
-    assert all(world.met(back) for back in world.backs)  # the load met each of them
+    assert all(world.met(*outage) for outage in world.outages)  # the load met each of them
     facts = own_fleet.judge(watch, {"I5": 50, "I6": 20, "I7": 1, "I11": 20, "I12": 1, "I15": 1})
     judge_runs(facts, acknowledged=sum(len(each.answered) for each in world.writers))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 FAILURES_SHOWN_MAX = 10
+LEAVING_SECONDS = 5.0
 STILL_SECONDS = 10.0
 """When nothing of a run has moved for so long and nothing runs, the reader hears where to see why."""
 
@@ -93,7 +96,19 @@ def stillness(run_id: str) -> str:
 
 @contextmanager
 def interruptible(run_id: str) -> Iterator[None]:
-    """Ctrl-C ends the waiting and says that it ended nothing else."""
+    """Ctrl-C ends the waiting and says that it ended nothing else.
+
+    It may come while a library holds a lock that its own way out needs, too: what has not ended by itself a while later
+    is ended. There is nothing to lose.
+    """
+
+    def interrupted(number: int, frame: object) -> None:
+        last = threading.Timer(LEAVING_SECONDS, os._exit, [int(Exit.INTERRUPTED)])
+        last.daemon = True
+        last.start()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupted)
     try:
         yield
     except KeyboardInterrupt:
