@@ -55,6 +55,7 @@ def retries(draw: st.DrawFn) -> RetryDraft:
         "retries_max": draw(st.none() | st.integers(0, 1000)),
         "losses_max": draw(st.none() | st.integers(0, 100)),
         "jitter": draw(st.none() | st.floats(0, 1)),
+        "reroute_queue": draw(st.none() | st.just("big")),
         "only_on": draw(st.none() | st.just(("timeout", "ValueError"))),
     }
     if draw(st.booleans()):
@@ -160,7 +161,8 @@ def test_defaults_may_stand_on_the_dag_or_on_each_task(draft: DagDraft) -> None:
             retry = {**retry, "delay_seconds": None, "backoff": None, "delay_max_seconds": None}
         else:
             retry["delays_seconds"] = None
-        retry |= {name: retry[name] or None for name in ("only_on", "never_on")}
+        retry |= {name: retry[name] or None for name in ("only_on", "never_on", "reroute_queue")}
+        retry["reroute_after"] = retry["reroute_after"] if retry["reroute_queue"] else None
         if policy["pool_name"] is None:
             policy["pool_slots"] = None
         given_task = next(each for each in draft.tasks if each.task_id == task.task_id)
@@ -229,6 +231,8 @@ CHANGES: dict[str, DagDraft] = {
     "output key": with_b(inputs={"x": OutputRef("a", "k")}),
     "list": with_b(inputs={"x": InputList((OutputRef("a"),))}),
     "retries": with_b(policy=PolicyDraft(retry=RetryDraft(retries_max=1))),
+    "reroute": with_b(policy=PolicyDraft(retry=RetryDraft(reroute_queue="big"))),
+    "reroute after": with_b(policy=PolicyDraft(retry=RetryDraft(reroute_queue="big", reroute_after=2))),
     "jitter": with_b(policy=PolicyDraft(retry=RetryDraft(jitter=0.5))),
     "only on": with_b(policy=PolicyDraft(retry=RetryDraft(only_on=("timeout",)))),
     "never on": with_b(policy=PolicyDraft(retry=RetryDraft(never_on=("timeout",)))),

@@ -100,6 +100,13 @@ def test_an_error_that_says_itself_what_is_to_become_of_it_is_not_looked_up() ->
     assert isinstance(decide_retry(RetryPolicy(1, only_on=("timeout",)), asked, 1, NOW), Retry)
 
 
+def test_attempts_go_to_the_other_queue_after_so_many_that_ended() -> None:
+    assert [RetryPolicy(reroute_queue="big", reroute_after=2).reroutes(ended) for ended in range(4)] == [False] * 2 + [
+        True
+    ] * 2
+    assert not RetryPolicy(reroute_after=1).reroutes(9)
+
+
 def test_a_kind_is_covered_by_its_name() -> None:
     killed = Failure(FailureKind.OUT_OF_MEMORY, message="over 512 MiB")
     assert RetryPolicy(only_on=("out_of_memory",)).covers(killed)

@@ -241,6 +241,18 @@ WRONG_DAGS = (
         only_on=("timeuot",),
     ),
     retry("an empty name", ("never_on[0]", "''", FAILURE_NAMES), never_on=("",)),
+    retry("another queue that is no name", ("reroute_queue", "'a b'", ID_WORDS), reroute_queue="a b"),
+    retry(
+        "another queue before anything failed",
+        ("reroute_after", "0", "1 to 1000"),
+        reroute_queue="big",
+        reroute_after=0,
+    ),
+    retry(
+        "after so many failures nowhere",
+        ("reroute_after", "2", "nothing, because there is no reroute_queue"),
+        reroute_after=2,
+    ),
     retry("no factor", ("backoff", "nan", "1 to 100"), backoff=math.nan),
     retry("a cap of zero", ("delay_max", "0 s", f"more than 0 to {YEAR} s"), delay_max_seconds=0.0),
     retry(

@@ -36,7 +36,15 @@ from .trigger_rules import TriggerRule
 
 _RETRY_TUPLES = ("delays_seconds", "only_on", "never_on")
 _SAID_WHEN_USED = frozenset(
-    {"role", "fail_fast", "wait_timeout_seconds", "jitter", "run_retries_max", "run_retry_delay_seconds"}
+    {
+        "fail_fast",
+        "jitter",
+        "reroute_after",
+        "role",
+        "run_retries_max",
+        "run_retry_delay_seconds",
+        "wait_timeout_seconds",
+    }
 )
 FORMAT = 1
 """Of the text; it changes when a reader of today could not read the text."""

@@ -35,6 +35,8 @@ class RetryDraft:
     delay_max_seconds: float | None = None
     delays_seconds: tuple[float, ...] | None = None
     losses_max: int | None = None
+    reroute_queue: str | None = None
+    reroute_after: int | None = None
     jitter: float | None = None
     only_on: tuple[str, ...] | None = None
     never_on: tuple[str, ...] | None = None

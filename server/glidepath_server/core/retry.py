@@ -39,6 +39,9 @@ class RetryPolicy:
     delay_max_seconds: float = 3600.0
     delays_seconds: tuple[float, ...] = ()
     losses_max: int = 3
+    # After so many attempts that failed or were lost, the others go to this queue; empty: they stay.
+    reroute_queue: str = ""
+    reroute_after: int = 1
     jitter: float = 0.0
     only_on: tuple[str, ...] = ()
     never_on: tuple[str, ...] = ()
@@ -48,6 +51,10 @@ class RetryPolicy:
         types = (failure.type, *failure.base_types)
         names = {failure.kind.value, *types, *(each.rpartition(".")[2] for each in types)}
         return names.isdisjoint(self.never_on) and (not self.only_on or not names.isdisjoint(self.only_on))
+
+    def reroutes(self, ended: int) -> bool:
+        """Whether the attempt after so many that failed or were lost goes to the other queue."""
+        return bool(self.reroute_queue) and ended >= self.reroute_after
 
     def delay(self, retry: int) -> float:
         """Seconds before retry number `retry` (from 1). The last of a list of delays repeats."""

@@ -229,6 +229,9 @@ class _Check:
         policy = resolve_policy(task, self.draft)
         if task.policy.pool_slots is not None and policy.pool_name is None:
             yield Violation(f"{at}.pool_slots", str(task.policy.pool_slots), "nothing, because there is no pool_name")
+        if task.policy.retry.reroute_after is not None and not policy.retry.reroute_queue:
+            after = str(task.policy.retry.reroute_after)
+            yield Violation(f"{at}.retry.reroute_after", after, "nothing, because there is no reroute_queue")
         if policy.isolation is IsolationMode.INLINE:
             if policy.lease_mode is LeaseMode.EXCLUSIVE:
                 yield Violation(f"{at}.lease_mode", "exclusive", "hold, because isolation inline cannot be killed")
@@ -350,6 +353,9 @@ def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
     yield from check_duration(f"{at}.delay_max", retry.delay_max_seconds)
     if retry.backoff is not None and not 1 <= retry.backoff <= BACKOFF_MAX:
         yield Violation(f"{at}.backoff", f"{retry.backoff:g}", f"1 to {BACKOFF_MAX:g}")
+    if retry.reroute_queue:
+        yield from check_id(f"{at}.reroute_queue", retry.reroute_queue)
+    yield from check_whole(f"{at}.reroute_after", retry.reroute_after, 1, RETRIES_MAX)
     if retry.jitter is not None and not 0 <= retry.jitter <= 1:
         yield Violation(f"{at}.jitter", f"{retry.jitter:g}", "0 to 1, a share of the delay")
     for name, given_names in (("only_on", retry.only_on or ()), ("never_on", retry.never_on or ())):

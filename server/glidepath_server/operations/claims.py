@@ -101,9 +101,9 @@ class Claims:
     async def _learn_classes(self, connection: Connection, released: list[Placed]) -> None:
         """A version registered elsewhere may name classes that this replica has not met."""
         known = self.pullers.classes
-        if any(run.plan.class_ids[release.task] not in known for run, release in released):
+        if any(run.plan.class_of(release) not in known for run, release in released):
             self.pullers.learn(await store.task_classes(connection, max(known, default=0)))
-            if any(run.plan.class_ids[release.task] not in known for run, release in released):
+            if any(run.plan.class_of(release) not in known for run, release in released):
                 self.pullers.learn(await store.task_classes(connection, 0))
 
     def _candidates(self, released: list[Placed]) -> tuple[dict[int, list[Placed]], list[Placed]]:
@@ -111,7 +111,7 @@ class Claims:
         queued: list[Placed] = []
         for placed in released:
             run, release = placed
-            needs = self.pullers.classes[run.plan.class_ids[release.task]]
+            needs = self.pullers.classes[run.plan.class_of(release)]
             if release.at is None and not self.pullers.is_limited(needs):
                 ready.setdefault(needs.class_id, []).append(placed)
             else:

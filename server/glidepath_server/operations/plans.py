@@ -7,7 +7,7 @@ are many and kept in a bounded, least-recently-used map.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from ..core.compile import compile_graph
 from ..core.definition import DagSpec, TaskSpec, output_sources
+from ..core.effects import Release
 from ..core.graph import Graph
 from ..store import engine, registry
 from ..store.database import Connection
@@ -33,12 +34,21 @@ class Plan:
     spec: DagSpec
     graph: Graph
     class_ids: tuple[int, ...]
+    # By task, the class of attempts that its retry policy sends to another queue.
+    reroutes: Mapping[int, int]
     timeouts: tuple[float | None, ...]
     priorities: tuple[int, ...]
     # Tasks whose outputs the assignment must carry.
     output_needs: tuple[tuple[int, ...], ...]
     # Place for what the wire prepares once per version (see api/assignments.py).
     wire: Any = None
+
+    def class_of(self, release: Release) -> int:
+        """The class in whose queue the attempt goes."""
+        task = release.task
+        if task in self.reroutes and self.graph.retries[task].reroutes(release.tries + release.losses):
+            return self.reroutes[task]
+        return self.class_ids[task]
 
     def task(self, index: int) -> TaskSpec:
         return self.spec.tasks[index]
@@ -103,6 +113,7 @@ def plan_of(version: registry.StoredVersion) -> Plan:
         spec=spec,
         graph=compile_graph(spec),
         class_ids=tuple(version.class_ids),
+        reroutes={task: class_id for task, class_id in enumerate(version.reroute_class_ids) if class_id},
         timeouts=tuple(task.policy.execution_timeout_seconds for task in spec.tasks),
         priorities=tuple(task.policy.priority for task in spec.tasks),
         output_needs=tuple(tuple(index[name] for name in output_sources(task)) for task in spec.tasks),

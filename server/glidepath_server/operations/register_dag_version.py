@@ -257,6 +257,7 @@ class _Registration:
 
     async def _create(self, dag: LockedDag, pools: dict[str, NamedPool], now: datetime) -> Version:
         version = self._version(dag.latest_version_number + 1, now)
+        class_ids, reroute_class_ids = await self._class_ids(dag, pools)
         await registry.insert_version(
             self.connection,
             self.call.namespace,
@@ -264,7 +265,8 @@ class _Registration:
             version.dag_version_number,
             content_hash=version.content_hash,
             text=version.text,
-            class_ids=await self._class_ids(dag, pools),
+            class_ids=class_ids,
+            reroute_class_ids=reroute_class_ids,
             now=now,
             created_by=version.created_by,
         )
@@ -282,18 +284,20 @@ class _Registration:
             if current[limit_id] != capacity:
                 self.queues |= await limits.set_capacity(self.connection, limit_id, capacity)
 
-    async def _class_ids(self, dag: LockedDag, pools: dict[str, NamedPool]) -> list[int]:
-        """The class of each task, by task index."""
+    async def _class_ids(self, dag: LockedDag, pools: dict[str, NamedPool]) -> tuple[list[int], list[int]]:
+        """The class of each task, by task index; and the one it has in another queue (0: none), if any task has one."""
         spec, namespace = self.prepared.spec, self.call.namespace
-        queues = await registry.ensure_queues(
-            self.connection, namespace, {task.policy.queue_name for task in spec.tasks}
-        )
+        again = {index: _rerouted(task) for index, task in enumerate(spec.tasks) if task.policy.retry.reroute_queue}
+        tasks = [*spec.tasks, *again.values()]
+        queues = await registry.ensure_queues(self.connection, namespace, {task.policy.queue_name for task in tasks})
         classes = await asyncio.to_thread(
-            lambda: [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in spec.tasks]
+            lambda: [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in tasks]
         )
         distinct = list({each.class_hash: each for each in classes}.values())
         ids = await registry.ensure_classes(self.connection, namespace, spec.dag_id, dag.tasks_limit_id, distinct)
-        return [ids[each.class_hash] for each in classes]
+        found = [ids[each.class_hash] for each in classes]
+        rerouted = dict(zip(again, found[len(spec.tasks) :], strict=True))
+        return found[: len(spec.tasks)], [rerouted.get(index, 0) for index in range(len(spec.tasks))] if again else []
 
     def _version(self, number: int, now: datetime) -> Version:
         prepared = self.prepared
@@ -311,6 +315,11 @@ class _Registration:
         found = warnings(self.prepared.spec)
         more = [f"and {len(found) - WARNINGS_MAX} more"] if len(found) > WARNINGS_MAX else []
         return Registered(version, created, [*found[:WARNINGS_MAX], *more])
+
+
+def _rerouted(task: TaskSpec) -> TaskSpec:
+    """The task as it is in the queue that its retry policy sends it to."""
+    return replace(task, policy=replace(task.policy, queue_name=task.policy.retry.reroute_queue))
 
 
 def _class_of(

@@ -327,7 +327,7 @@ class Step:
             self.outcome.tallies.append((run.dag_run_id, run.revision + 1, run.board.tally))
 
     def _queue_of(self, run: LockedRun, release: Release) -> int:
-        return self.replica.pullers.classes[run.plan.class_ids[release.task]].queue_id
+        return self.replica.pullers.classes[run.plan.class_of(release)].queue_id
 
     def _queue_columns(self, queued: list[tuple[LockedRun, Release]]) -> list[list[object]]:
         columns: list[list[object]] = [[] for _ in range(15)]
@@ -340,7 +340,7 @@ class Step:
                 release.task,
                 release.map_index,
                 release.attempt_number,
-                plan.class_ids[release.task],
+                plan.class_of(release),
                 queue_id,
                 key,
                 release.tries,

@@ -22,7 +22,9 @@ Row = Any
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """A version as it runs. `class_ids` holds the task class of each task, in the order of `spec.tasks`."""
+    """A version as it runs. `class_ids` holds the task class of each task, in the order of `spec.tasks`;
+    `reroute_class_ids` the class that it has once it is rerouted (0: never), or nothing when no task is.
+    """
 
     dag_version_id: int
     namespace: str
@@ -30,6 +32,7 @@ class StoredVersion:
     dag_version_number: int
     spec: DagSpec
     class_ids: Sequence[int]
+    reroute_class_ids: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +243,22 @@ async def insert_version(
     content_hash: str,
     text: str,
     class_ids: Sequence[int],
+    reroute_class_ids: Sequence[int],
     now: datetime,
     created_by: str,
 ) -> None:
     """Store a version and make it the latest; the caller holds the DAG's row."""
     await connection.execute(
-        _SQL["create_version"], namespace, dag_id, number, content_hash, text, class_ids, now, created_by
+        _SQL["create_version"],
+        namespace,
+        dag_id,
+        number,
+        content_hash,
+        text,
+        class_ids,
+        now,
+        created_by,
+        reroute_class_ids,
     )
     await connection.execute(_SQL["set_latest"], namespace, dag_id, number)
 

@@ -113,6 +113,7 @@ create table dag_version (
     class_ids          bigint[] not null,
     create_time        timestamptz not null,
     created_by         text not null,
+    reroute_class_ids  bigint[] not null default '{}', -- per task, 0: none; empty: of no task
     unique (namespace, dag_id, dag_version_number),
     unique (namespace, dag_id, content_hash)
 );

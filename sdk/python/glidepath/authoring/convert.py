@@ -128,6 +128,8 @@ def _retry(options: Mapping[str, Any]) -> dag_pb2.RetryPolicy | None:
         backoff=options.get("retry_backoff"),
         delay_max=_duration(options.get("retry_delay_max")),
         losses_max=options.get("losses_max"),
+        reroute_queue=options.get("reroute_queue"),
+        reroute_after=options.get("reroute_after"),
         jitter=options.get("retry_jitter"),
         only_on=options.get("retry_only_on"),
         never_on=options.get("retry_never_on"),

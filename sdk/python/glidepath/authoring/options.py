@@ -59,6 +59,9 @@ class PolicyOptions(TypedDict, total=False):
     """Errors, by class or name, or kinds of failures ("timeout") that are retried; all unless given."""
     retry_never_on: Sequence[FailureName]
     """Errors or kinds of failures that are not retried."""
+    reroute_queue: str
+    """The queue of the attempts that follow `reroute_after` (1 unless given) failed or lost ones."""
+    reroute_after: int
     losses_max: int
     """Attempts that may be lost with their worker before the task fails; they use no retry."""
     timeout: DurationLike
@@ -275,6 +278,8 @@ _POLICY: dict[str, _Parser] = {
     "retry_jitter": _share,
     "retry_only_on": _failures,
     "retry_never_on": _failures,
+    "reroute_queue": _text,
+    "reroute_after": _whole(1),
     "losses_max": _whole(0),
     "timeout": parse_duration,
     "pool": _text,

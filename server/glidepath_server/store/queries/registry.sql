@@ -1,7 +1,7 @@
 -- DAGs, their immutable versions, and what versions need: limits, queues, task classes, source.
 
 -- name: load_version
-select dag_version_id, namespace, dag_id, dag_version_number, spec, class_ids
+select dag_version_id, namespace, dag_id, dag_version_number, spec, class_ids, reroute_class_ids
 from dag_version where dag_version_id = $1;
 
 -- name: create_limits
@@ -59,8 +59,9 @@ on conflict (class_hash) do nothing;
 select class_hash, class_id from task_class where class_hash = any ($1::bytea[]);
 
 -- name: create_version
-insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids, create_time, created_by)
-values ($1, $2, $3, $4, $5, $6::bigint[], $7, $8);
+insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids, create_time, created_by,
+                         reroute_class_ids)
+values ($1, $2, $3, $4, $5, $6::bigint[], $7, $8, $9::bigint[]);
 
 -- name: set_latest
 update dag set latest_version_number = $3 where namespace = $1 and dag_id = $2;

@@ -210,7 +210,7 @@ class TaskPolicy(_message.Message):
     def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
-    __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max", "jitter", "only_on", "never_on")
+    __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max", "jitter", "only_on", "never_on", "reroute_queue", "reroute_after")
     RETRIES_MAX_FIELD_NUMBER: _ClassVar[int]
     DELAY_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
@@ -220,6 +220,8 @@ class RetryPolicy(_message.Message):
     JITTER_FIELD_NUMBER: _ClassVar[int]
     ONLY_ON_FIELD_NUMBER: _ClassVar[int]
     NEVER_ON_FIELD_NUMBER: _ClassVar[int]
+    REROUTE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    REROUTE_AFTER_FIELD_NUMBER: _ClassVar[int]
     retries_max: int
     delay: _duration_pb2.Duration
     backoff: float
@@ -229,4 +231,6 @@ class RetryPolicy(_message.Message):
     jitter: float
     only_on: _containers.RepeatedScalarFieldContainer[str]
     never_on: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, retries_max: _Optional[int] = ..., delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff: _Optional[float] = ..., delay_max: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., delays: _Optional[_Iterable[_Union[_duration_pb2.Duration, _Mapping]]] = ..., losses_max: _Optional[int] = ..., jitter: _Optional[float] = ..., only_on: _Optional[_Iterable[str]] = ..., never_on: _Optional[_Iterable[str]] = ...) -> None: ...
+    reroute_queue: str
+    reroute_after: int
+    def __init__(self, retries_max: _Optional[int] = ..., delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff: _Optional[float] = ..., delay_max: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., delays: _Optional[_Iterable[_Union[_duration_pb2.Duration, _Mapping]]] = ..., losses_max: _Optional[int] = ..., jitter: _Optional[float] = ..., only_on: _Optional[_Iterable[str]] = ..., never_on: _Optional[_Iterable[str]] = ..., reroute_queue: _Optional[str] = ..., reroute_after: _Optional[int] = ...) -> None: ...

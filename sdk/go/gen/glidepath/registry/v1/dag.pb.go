@@ -1021,7 +1021,11 @@ type RetryPolicy struct {
 	// module) that are retried; empty: all. At most 100.
 	OnlyOn []string `protobuf:"bytes,8,rep,name=only_on,json=onlyOn,proto3" json:"only_on,omitempty"`
 	// The same of failures that are not retried; counts before only_on.
-	NeverOn       []string `protobuf:"bytes,9,rep,name=never_on,json=neverOn,proto3" json:"never_on,omitempty"`
+	NeverOn []string `protobuf:"bytes,9,rep,name=never_on,json=neverOn,proto3" json:"never_on,omitempty"`
+	// The queue of the attempts that follow `reroute_after` (default 1) failed or lost ones: larger machines, another
+	// site. Empty: they stay where they are.
+	RerouteQueue  *string `protobuf:"bytes,10,opt,name=reroute_queue,json=rerouteQueue,proto3,oneof" json:"reroute_queue,omitempty"`
+	RerouteAfter  *int32  `protobuf:"varint,11,opt,name=reroute_after,json=rerouteAfter,proto3,oneof" json:"reroute_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1119,6 +1123,20 @@ func (x *RetryPolicy) GetNeverOn() []string {
 	return nil
 }
 
+func (x *RetryPolicy) GetRerouteQueue() string {
+	if x != nil && x.RerouteQueue != nil {
+		return *x.RerouteQueue
+	}
+	return ""
+}
+
+func (x *RetryPolicy) GetRerouteAfter() int32 {
+	if x != nil && x.RerouteAfter != nil {
+		return *x.RerouteAfter
+	}
+	return 0
+}
+
 var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
@@ -1200,7 +1218,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"_pool_nameB\r\n" +
 	"\v_pool_slotsB\v\n" +
 	"\t_priorityB\x12\n" +
-	"\x10_memory_limit_mb\"\x99\x03\n" +
+	"\x10_memory_limit_mb\"\x91\x04\n" +
 	"\vRetryPolicy\x12$\n" +
 	"\vretries_max\x18\x01 \x01(\x05H\x00R\n" +
 	"retriesMax\x88\x01\x01\x12/\n" +
@@ -1212,12 +1230,17 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"losses_max\x18\x06 \x01(\x05H\x02R\tlossesMax\x88\x01\x01\x12\x1b\n" +
 	"\x06jitter\x18\a \x01(\x01H\x03R\x06jitter\x88\x01\x01\x12\x17\n" +
 	"\aonly_on\x18\b \x03(\tR\x06onlyOn\x12\x19\n" +
-	"\bnever_on\x18\t \x03(\tR\aneverOnB\x0e\n" +
+	"\bnever_on\x18\t \x03(\tR\aneverOn\x12(\n" +
+	"\rreroute_queue\x18\n" +
+	" \x01(\tH\x04R\frerouteQueue\x88\x01\x01\x12(\n" +
+	"\rreroute_after\x18\v \x01(\x05H\x05R\frerouteAfter\x88\x01\x01B\x0e\n" +
 	"\f_retries_maxB\n" +
 	"\n" +
 	"\b_backoffB\r\n" +
 	"\v_losses_maxB\t\n" +
-	"\a_jitter*\x99\x01\n" +
+	"\a_jitterB\x10\n" +
+	"\x0e_reroute_queueB\x10\n" +
+	"\x0e_reroute_after*\x99\x01\n" +
 	"\bTaskRole\x12\x19\n" +
 	"\x15TASK_ROLE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTASK_ROLE_WORK\x10\x01\x12\x14\n" +
