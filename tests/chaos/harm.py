@@ -138,8 +138,8 @@ class Harm:
 
     def _end_postgres(self, blow: Blow, what: str, number: signal.Signals) -> Undo:
         self.system.note(what)
-        pid = self.system.postgres.pid
-        assert pid is not None
+        while (pid := self.system.postgres.pid) is None:
+            self.system.tend()  # it is on its way back from an earlier end
         os.kill(pid, number)
         self._count(blow)
         return lambda: None
