@@ -110,8 +110,17 @@ class ControlPlane(WorkerServiceServicer):
         with self.changed:
             self.changed.wait_for(condition, seconds)
             value = condition()
-        assert value, f"waited {seconds} s for {what}"
+            heard = "" if value else self._heard()
+        assert value, f"waited {seconds} s for {what}; {heard}"
         return value
+
+    def _heard(self) -> str:
+        """What the worker has said so far: why a wait was in vain."""
+        ended = [session.ended for session in self.sessions]
+        return (
+            f"sessions ended: {ended}, accepted: {self.accepted}, started: {self.started}, results: {self.results}, "
+            f"logs: { {token: [entry.text for entry in entries] for token, entries in self.logs.items()} }"
+        )
 
     def session(self, number: int = 1) -> Session:
         self.wait(lambda: len(self.sessions) >= number, f"session {number}")
