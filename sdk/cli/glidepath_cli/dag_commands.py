@@ -75,7 +75,7 @@ def _each_valid(dags: list[Dag], path: Path, check: Any) -> list[Any]:
         except (AuthoringError, InvalidRequest) as error:
             wrong = True
             asked_server = " --server" if getattr(error, "code", "") else asked_server
-            say(f"error: {each.source_file}: DAG '{each.dag_id}': {ours(str(error))}")
+            say(f"error: {each.file}: DAG '{each.dag_id}': {ours(str(error))}")
     if wrong:
         say(f"next:  correct these, then: glidepath dag validate {path}{asked_server}")
         raise click.exceptions.Exit(Exit.USAGE)
@@ -100,7 +100,7 @@ def dag_validate(session: Session, path: Path, ask_server: bool) -> None:
     print_table(
         ["DAG", "TASKS", "SOURCE BYTES", "FILE"],
         [
-            (dag.dag_id, len(made.spec.tasks), len(made.bundle.archive) if made.bundle else 0, dag.source_file)
+            (dag.dag_id, len(made.spec.tasks), len(made.bundle.archive) if made.bundle else 0, dag.file)
             for dag, made in zip(dags, registrations, strict=True)
         ],
     )

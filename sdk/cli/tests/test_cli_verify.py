@@ -182,3 +182,16 @@ def test_a_file_that_is_broken_is_told_as_by_validate(flow: Folder) -> None:
     (flow.path / "broken.py").write_text("import glidepath\n1 / 0\n")
     answer = verify(flow, "x", file="broken.py")
     assert answer.code == 2 and "broken.py:2: ZeroDivisionError" in answer.err
+
+
+def test_a_task_of_a_yaml_dag_is_loaded_anew_from_its_yaml_file(flow: Folder) -> None:
+    (flow.path / "steps.py").write_text(
+        "from glidepath import task\n\n@task\ndef total(amounts: list) -> float:\n    return sum(amounts)\n"
+    )
+    (flow.path / "sales.yaml").write_text(
+        "dag_id: sales\ntasks:\n  total:\n    python: steps:total\n    with: {amounts: [1.5, 2]}\n"
+    )
+    answer = verify(flow, "total", file="sales.yaml")
+    assert answer.code == 0, answer
+    validated = flow.call("dag", "validate", "sales.yaml")
+    assert validated.code == 0 and "sales.yaml" in validated.out and "steps.py" not in validated.out

@@ -16,7 +16,7 @@ from typing import Any
 from glidepath.authoring.nodes import Node
 from glidepath.errors import GlidepathError, InputError
 from glidepath.inputs import SHELL, resolve_inputs
-from glidepath.testing.results import FailureSeen
+from glidepath.testing.results import AttemptState, FailureSeen
 from glidepath.worker import body, failures
 from glidepath.worker.context import TaskContext, WorkerRefused, running
 from glidepath_proto.common.v1.failure_pb2 import FailureKind
@@ -44,7 +44,7 @@ class RunFacts:
 class Ended:
     """How an attempt ended. `output` is set for a success that returned something."""
 
-    end: str
+    end: AttemptState
     output: Payload | None = None
     failure: FailureSeen | None = None
     reason: str = ""

@@ -24,7 +24,7 @@ from glidepath.payloads import decode, encode
 from glidepath.testing.attempts import RunFacts
 from glidepath.testing.differences import Difference, compare_artifacts, compare_outputs
 from glidepath.testing.isolated import ArtifactSeen, DagFile, Done, Work, kept_at, run_isolated
-from glidepath.testing.results import FailureSeen
+from glidepath.testing.results import AttemptState, FailureSeen
 from glidepath.testing.scratch import FileSeen, Snapshot, compare_snapshots, take_snapshot
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
@@ -59,7 +59,7 @@ class VerifiedAttempt:
     """
 
     attempt_number: int
-    end: Literal["success", "failed", "timed_out", "skipped", "deferred"]
+    end: AttemptState
     duration_seconds: float
     output: object = None
     output_sha256: str = ""
@@ -207,7 +207,7 @@ class _Verifier:
             self._outputs[task_id] = done.output
 
     def _run(self, node: Node, number: int) -> Done:
-        dag = DagFile(self._dag.source_file, self._dag.dag_id) if self._fresh else self._dag
+        dag = DagFile(self._dag.file, self._dag.dag_id) if self._fresh else self._dag
         work = Work(dag, node.task_id, self._facts, number, self._outputs, self._artifacts, self._scratch, self._store)
         timeout = {**self._dag.defaults, **node.options}.get("timeout")
         done = run_isolated(work, fresh=self._fresh, timeout=timeout if isinstance(timeout, timedelta) else None)
@@ -219,7 +219,7 @@ def _attempt(number: int, done: Done, snapshot: Snapshot) -> VerifiedAttempt:
     output = None if done.output is None else decode(done.output)
     return VerifiedAttempt(
         attempt_number=number,
-        end=done.end,  # type: ignore[arg-type]
+        end=done.end,
         duration_seconds=done.duration_seconds,
         output=output,
         output_sha256="" if output is None else _digest(output),

@@ -22,7 +22,7 @@ from glidepath.authoring.convert import to_spec
 from glidepath.authoring.load import load_dags
 from glidepath.errors import AuthoringError
 from glidepath.testing.attempts import RunFacts, run_attempt
-from glidepath.testing.results import FailureSeen
+from glidepath.testing.results import AttemptState, FailureSeen
 from glidepath.worker import failures, printing, processes
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
@@ -83,7 +83,7 @@ class Work:
 class Done:
     """How the attempt ended. `log` is the end of what it wrote to stdout and stderr."""
 
-    end: str
+    end: AttemptState
     output: Payload | None = None
     failure: FailureSeen | None = None
     reason: str = ""

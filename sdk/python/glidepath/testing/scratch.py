@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glidepath.testing.differences import Difference
+from glidepath.testing.differences import Change, Difference
 
 FILES_MAX = 10_000
 READ_BYTES_MAX = 1 << 30
@@ -68,9 +68,8 @@ def compare_snapshots(number: int, before: Snapshot, after: Snapshot, folder: Pa
     for path in sorted(before.files.keys() | after.files.keys()):
         old, new = before.files.get(path), after.files.get(path)
         if old is None or new is None:
-            change = "appeared" if old is None else "vanished"
-            texts = [each.text if each else "" for each in (old, new)]
-            found.append(Difference(number, "file", path, change, *texts))  # type: ignore[arg-type]
+            change: Change = "appeared" if old is None else "vanished"
+            found.append(Difference(number, "file", path, change, old.text if old else "", new.text if new else ""))
         elif old != new:
             found.append(_changed(number, folder, old, new))
     return found

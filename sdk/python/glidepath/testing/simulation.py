@@ -85,10 +85,6 @@ class _Simulation:
         self._options: dict[str, dict[str, Any]] = {
             node.task_id: {**dag.defaults, **node.options} for node in dag.nodes
         }
-        self._downstream: dict[str, list[Node]] = {task_id: [] for task_id in self._nodes}
-        for node in dag.nodes:
-            for upstream in node.upstream:
-                self._downstream[upstream].append(node)
         self._steering = Steering(dag.nodes)
         self._fail_fast = dag.fail_fast
         self._run_retries, self._run_retry_delay = dag.run_retries, dag.run_retry_delay
@@ -102,7 +98,9 @@ class _Simulation:
         self._released: set[str] = set()
         self._started: list[str] = []
         self._agenda: list[tuple[datetime, int, Callable[[], None]]] = []
-        self._position = {task_id: position for position, task_id in enumerate(self._nodes)}
+        self._ids = list(self._nodes)
+        self._position = {task_id: position for position, task_id in enumerate(self._ids)}
+        self._attempts_before = dict.fromkeys(self._nodes, 0)
         self._begin = self._now = now
 
     def run(self) -> RunResult:
@@ -124,15 +122,19 @@ class _Simulation:
 
     def _drain(self) -> None:
         while self._agenda:
-            self._now, _, action = heapq.heappop(self._agenda)
-            action()
+            time, position, action = heapq.heappop(self._agenda)
+            if self._results[self._ids[position]].state == "scheduled":  # else its run has failed fast meanwhile
+                self._now = time
+                action()
 
     def _run_again(self) -> None:
         """A retry of the run: what failed begins anew with all that follows from it."""
         self._now += self._run_retry_delay
         again = self._steering.run_again(self._states())
         for task_id in again:
-            self._results[task_id].state, self._results[task_id].reason = "scheduled", ""
+            result = self._results[task_id]
+            result.state, result.reason, result.output = "scheduled", "", None
+            self._attempts_before[task_id] = len(result.attempts)
             self._released.discard(task_id)
             self._tries[task_id] = 0
             self._checkpoints.pop(task_id, None)
@@ -159,16 +161,13 @@ class _Simulation:
         ended = [node]
         while ended:
             upstream = ended.pop()
-            for downstream in self._downstream[upstream.task_id]:
-                self._open[downstream.task_id] -= 1
-                self._ends[downstream.task_id][self._results[upstream.task_id].state] += 1
-                if self._judge(downstream):
-                    ended.append(downstream)
-            ended += [
-                node
-                for node in map(self._nodes.get, self._steering.far(upstream.task_id))
-                if node and self._judge(node)
-            ]
+            for task_id in self._steering.downstream[upstream.task_id]:
+                self._open[task_id] -= 1
+                self._ends[task_id][self._results[upstream.task_id].state] += 1
+                if self._judge(self._nodes[task_id]):
+                    ended.append(self._nodes[task_id])
+            far = (self._nodes[task_id] for task_id in self._steering.far(upstream.task_id))
+            ended += [each for each in far if self._judge(each)]
 
     def _judge(self, node: Node) -> bool:
         """Ask the trigger rule of a task that has not been released; whether the task ended by it."""
@@ -204,10 +203,7 @@ class _Simulation:
         result.state, result.reason = state, reason
 
     def _start(self, node: Node) -> None:
-        result = self._results[node.task_id]
-        if result.state != "scheduled":
-            return  # its run has failed fast meanwhile
-        number = len(result.attempts) + 1
+        number = len(self._results[node.task_id].attempts) + 1
         if number == 1:
             self._started.append(node.task_id)
         ended = self._with_choice(
@@ -243,13 +239,10 @@ class _Simulation:
         return ended
 
     def _finish(self, node: Node, ended: Ended, number: int, started: datetime) -> None:
-        result = self._results[node.task_id]
-        if result.state != "scheduled":
-            return
-        result.attempts.append(
+        self._results[node.task_id].attempts.append(
             AttemptResult(
                 number,
-                ended.end,  # type: ignore[arg-type]
+                ended.end,
                 started,
                 self._now,
                 ended.failure,
@@ -270,11 +263,12 @@ class _Simulation:
             self._fail_or_retry(node, ended)
 
     def _defer(self, node: Node, ended: Ended) -> None:
-        earlier = [each for each in self._results[node.task_id].attempts if each.state == "deferred"]
+        attempts = self._results[node.task_id].attempts[self._attempts_before[node.task_id] :]
+        earlier = [each for each in attempts if each.state == "deferred"]
         options = self._options[node.task_id]
         at = resume_time(options, self._now, ended.until, ended.after, earlier[0].end_time, len(earlier) - 1)
         if at is None:
-            self._end(node, "failed", "it has waited as long as its wait_timeout allows")
+            self._give_up(node, "it has waited as long as its wait_timeout allows")
         else:
             self._at(at, node, lambda: self._start(node))
 
@@ -293,11 +287,14 @@ class _Simulation:
         self._tries[node.task_id] += 1
         delay = retry_delay(self._options[node.task_id], ended.failure, self._tries[node.task_id])
         if delay is None:
-            self._end(node, "failed", ended.reason)
-            if self._fail_fast and not self._steering.is_teardown(node.task_id):
-                self._cancel_rest()
+            self._give_up(node, ended.reason)
         else:
             self._at(self._now + delay, node, lambda: self._start(node))
+
+    def _give_up(self, node: Node, reason: str) -> None:
+        self._end(node, "failed", reason)
+        if self._fail_fast and not self._steering.is_teardown(node.task_id):
+            self._cancel_rest()
 
     def _cancel_rest(self) -> None:
         """Nothing new starts but teardowns; what the virtual clock has running ends now."""

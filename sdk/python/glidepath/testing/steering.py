@@ -19,10 +19,11 @@ class Steering:
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = {node.task_id: node for node in nodes}
-        self._downstream: dict[str, list[str]] = {task_id: [] for task_id in self._nodes}
+        self.downstream: dict[str, list[str]] = {task_id: [] for task_id in self._nodes}
         for node in nodes:
             for upstream in node.upstream:
-                self._downstream[upstream].append(node.task_id)
+                self.downstream[upstream].append(node.task_id)
+        self._teardowns_after = self._find_teardowns_after()
         self._left_out: dict[str, str] = {}
         self._gates: dict[str, list[str]] = {task_id: [] for task_id in self._nodes}
         for branch in self.branches():
@@ -34,9 +35,10 @@ class Steering:
 
     def far(self, task_id: str) -> list[str]:
         """What waits for the end of a task though it may not be directly downstream."""
-        after = self._closure(self._downstream[task_id])
-        reach = self._reach(task_id) if self._role(task_id) == "short_circuit" else set()
-        return [each for each in self._nodes if each in reach or (each in after and self.is_teardown(each))]
+        far = set(self._teardowns_after[task_id])
+        if self._role(task_id) == "short_circuit":
+            far |= self._reach(task_id)
+        return [each for each in self._nodes if each in far] if far else []
 
     def teardowns_to_come(self, states: Mapping[str, str], released: Container[str]) -> set[str]:
         """Teardowns that run although their run is ending: their setups have succeeded, or may yet."""
@@ -88,7 +90,7 @@ class Steering:
             return True, None
         if not self.is_teardown(task_id):
             return False, None
-        if any(states[each] not in ENDED for each in self._nodes if task_id in self._closure(self._downstream[each])):
+        if any(states[each] not in ENDED for each, after in self._teardowns_after.items() if task_id in after):
             return True, None
         there = all(states[setup] == "success" for setup in self._setups(task_id))
         return True, "release" if there else "skip"
@@ -99,6 +101,18 @@ class Steering:
             return f"left out by {self._left_out[task_id]}"
         return "what it takes down was not set up" if self.is_teardown(task_id) else ""
 
+    def _find_teardowns_after(self) -> dict[str, set[str]]:
+        """Of each task the teardowns that come after it, at any distance."""
+        found: dict[str, set[str]] = {task_id: set() for task_id in self._nodes}
+        for teardown in filter(self.is_teardown, self._nodes):
+            stack = [teardown]
+            while stack:
+                for upstream in self._nodes[stack.pop()].upstream:
+                    if teardown not in found[upstream]:
+                        found[upstream].add(teardown)
+                        stack.append(upstream)
+        return found
+
     def _role(self, task_id: str) -> str:
         return self._nodes[task_id].options.get("role", "work")
 
@@ -108,7 +122,7 @@ class Steering:
     def _reach(self, branch: str) -> set[str]:
         """What a branch or short circuit may leave out."""
         deep = self._role(branch) == "short_circuit"
-        reach = self._closure(self._downstream[branch]) if deep else set(self._downstream[branch])
+        reach = self._closure(self.downstream[branch]) if deep else set(self.downstream[branch])
         return {each for each in reach if not self.is_teardown(each) and not self._always_runs(each)}
 
     def _always_runs(self, task_id: str) -> bool:
@@ -118,7 +132,7 @@ class Steering:
         found = set(task_ids)
         stack = list(found)
         while stack:
-            for each in self._downstream[stack.pop()]:
+            for each in self.downstream[stack.pop()]:
                 if each not in found:
                     found.add(each)
                     stack.append(each)
@@ -127,9 +141,9 @@ class Steering:
     def _chosen(self, branch: str, output: object) -> set[str]:
         chosen: set[str] = set()
         for name in [] if output is None else output if isinstance(output, list) else [output]:
-            found = {each for each in self._downstream[branch] if name == each or self._is_in(each, name)}
+            found = {each for each in self.downstream[branch] if name == each or self._is_in(each, name)}
             if not found:
-                expected = ", ".join(self._downstream[branch]) or "nothing, no task comes after it"
+                expected = ", ".join(self.downstream[branch]) or "nothing, no task comes after it"
                 raise NoChoice(f"the branch returned {name!r}; expected ids of tasks directly downstream: {expected}")
             chosen |= found
         return chosen

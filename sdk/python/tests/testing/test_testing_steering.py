@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from glidepath import Dag, dag, group, task
+from glidepath import Dag, Defer, dag, group, task
 from glidepath.authoring.convert import to_spec
 from glidepath.testing import run_dag
 from glidepath_server.api.convert_registry import draft_in
@@ -119,9 +119,23 @@ def test_the_first_failure_ends_a_run_that_fails_fast() -> None:
         cluster = create()
         cluster >> [step.options(task_id="breaks")(), step.options(task_id="slow")()] >> delete(cluster)
 
-    result = run_dag(fast, fail={"breaks": True}, takes={"slow": "1h"})
+    result = run_dag(fast, fail={"breaks": True}, takes={"breaks": "1s", "slow": "1h"})
     assert result.states == {"create": "success", "breaks": "failed", "slow": "cancelled", "delete": "success"}
-    assert result.end_time - result.start_time == (result["delete"].attempts[0].end_time - result.start_time)
+    assert result.end_time - result.start_time == timedelta(seconds=1)
+
+
+def test_a_task_that_gives_up_waiting_ends_a_run_that_fails_fast() -> None:
+    def waits() -> None:
+        raise Defer(after="2h")
+
+    @dag(fail_fast=True)
+    def fast() -> None:
+        step.options(task_id="waits", wait_timeout="1h")()
+        step.options(task_id="slow")() >> step.options(task_id="last")()
+
+    result = run_dag(fast, replace={"waits": waits}, takes={"slow": "3h"})
+    assert result.states == {"waits": "failed", "slow": "cancelled", "last": "cancelled"}
+    assert result.end_time - result.start_time == timedelta(hours=1)
 
 
 def test_a_run_that_fails_begins_again_where_it_failed() -> None:
@@ -135,6 +149,33 @@ def test_a_run_that_fails_begins_again_where_it_failed() -> None:
     first, second, third = result["create"].attempts
     assert (third.start_time - first.end_time).total_seconds() == 1200 and second.state == "success"
     assert run_dag(retried, fail={"step": 3}).state == "failed"
+
+
+def test_a_retry_of_the_run_knows_nothing_of_what_a_branch_returned_before() -> None:
+    @dag(run_retries=1)
+    def retried() -> None:
+        cluster, choice = create(), step.options(task_id="choice", role="branch")()
+        cluster >> choice >> step.options(task_id="left")() >> delete(cluster)
+
+    choices = iter(["left", None])
+    result = run_dag(retried, replace={"choice": lambda: next(choices)}, fail={"left": True})
+    assert result["left"].state == "skipped" and result["choice"].output is None
+    assert len(result["left"].attempts) == 1
+
+
+def test_a_retry_of_the_run_waits_anew() -> None:
+    turns = iter([Defer(after="50m"), ValueError("broken"), Defer(after="50m"), None])
+
+    def waits() -> None:
+        if turn := next(turns):
+            raise turn
+
+    @dag(run_retries=1)
+    def retried() -> None:
+        step.options(wait_timeout="1h")()
+
+    result = run_dag(retried, replace={"step": waits}).check()
+    assert result.end_time - result.start_time == timedelta(minutes=100)
 
 
 # ---- the test kit and the server say the same
