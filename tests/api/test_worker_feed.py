@@ -122,3 +122,14 @@ async def test_lines_whose_transaction_was_lost_are_written_by_the_next(database
         (ack,) = await stream.take("log_acks")
         assert (ack.task_token, ack.sequence_number) == (token, 0)
         await until_rows(room, "select count(*) from task_log_chunk", 1)
+
+
+async def test_a_retry_gets_what_was_left_in_the_frame_that_ended_the_attempt(database_url: str) -> None:
+    async with open_stream(database_url, credits=9, **CALM) as (room, stream):
+        await start(room)
+        token = (await take(stream)).task_token
+        for left in (b"first", b"second", b"third"):
+            await stream.send(progress=[progress(token, 10, left)], results=[failure(token)])
+            assignment = await take(stream)
+            assert assignment.checkpoint == left
+            token = assignment.task_token

@@ -464,6 +464,11 @@ GUARDS = (
         STEERED + "a_deferral_is_known_to_the_attempt_that_is_claimed_after_it",
     ),
     Guard(
+        "put_progress: not of what a step is ending",
+        (sql("put_progress", "for key share of l skip locked\n", of="worker_feed"),),
+        STEERED + "an_older_word_that_comes_while_an_attempt_ends_hides_nothing",
+    ),
+    Guard(
         "write_checkpoints: what an attempt that deferred leaves",
         (code(STEP, "        await write_checkpoints(connection, ended, self.now)\n"),),
         STEERED + "a_deferral_is_known_to_the_attempt_that_is_claimed_after_it",

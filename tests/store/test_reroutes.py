@@ -18,6 +18,7 @@ from glidepath_server.operations.plans import Plans
 from glidepath_server.operations.register_dag_version import RegisterCall, RegisterDagVersion
 from glidepath_server.operations.step_types import Report, RunWork
 from glidepath_server.operations.trigger_dag_runs import RunRequest, TriggerCall, TriggerDagRuns
+from glidepath_server.store import engine as store
 from glidepath_server.store.sessions import WorkerFacts
 from glidepath_server.store.trigger import Selector
 
@@ -42,7 +43,7 @@ async def started(room: StepRoom, *tasks: TaskDraft) -> uuid.UUID:
     await register(RegisterCall("default", "test", "", b"", DagDraft("dag", tasks)), lambda _: b"")
     engine = Created()
     call = TriggerCall("default", "test", "", b"", [RunRequest(Selector("dag"))])
-    await TriggerDagRuns(room.database, Plans(), engine)(call, lambda _: b"")  # type: ignore[arg-type]
+    await TriggerDagRuns(room.database, Plans(), engine)(call, lambda _: b"")
     async with room.side() as side:
         await side.step_and_commit({engine.run_id: RunWork(events=[RunStarted()])})
     return engine.run_id
@@ -58,15 +59,9 @@ async def worker(room: StepRoom, queue: str) -> Seat:
 
 async def claimed(room: StepRoom, queue: str) -> list[AttemptKey]:
     async with room.side() as side:
-        side.replica.pullers.learn(await _classes(room))
+        side.replica.pullers.learn(await store.task_classes(room.watcher, 0))
         side.replica.pullers.add(await worker(room, queue))
         return [each.key for each in (await side.step_and_commit()).assigned]
-
-
-async def _classes(room: StepRoom) -> list[object]:
-    from glidepath_server.store import engine
-
-    return await engine.task_classes(room.watcher, 0)  # type: ignore[return-value]
 
 
 async def ended(room: StepRoom, key: AttemptKey, outcome: AttemptState) -> None:
@@ -105,10 +100,15 @@ async def test_a_free_worker_of_the_other_queue_gets_it_at_once(room: StepRoom) 
     await started(room, TaskDraft("train", Handler(HANDLER), policy=policy))
     (key,) = await claimed(room, "default")
     async with room.side() as side:
-        side.replica.pullers.learn(await _classes(room))
+        side.replica.pullers.learn(await store.task_classes(room.watcher, 0))
         side.replica.pullers.add(await worker(room, "big"))
         work = RunWork(reports=[Report(key, AttemptState.FAILED, origin="worker")])
         (assigned,) = (await side.step_and_commit({key.dag_run_id: work})).assigned
     assert assigned.key.attempt_number == 2
     queue = "select queue_name from live_attempt join task_class using (class_id) join queue using (queue_id)"
     assert await room.watcher.fetchval(queue) == "big"
+    ended = {key.dag_run_id: RunWork(reports=[Report(assigned.key, AttemptState.SUCCESS, origin="worker")])}
+    async with room.side() as side:
+        ((_, class_id),) = (await side.step_and_commit(ended)).ended
+    queue = "select queue_name from task_class join queue using (queue_id) where class_id = $1"
+    assert await room.watcher.fetchval(queue, class_id) == "big", "who waits there is told of what is free"

@@ -13,7 +13,7 @@ from glidepath_server.core.events import AttemptKey, Deferral, RunStarted, Tasks
 from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.states import AttemptState, TaskEvent
 from glidepath_server.operations.step_types import Output, RunWork
-from glidepath_server.store import engine
+from glidepath_server.store import engine, worker_feed
 
 
 # ---- deferrals
@@ -64,6 +64,15 @@ async def test_who_leaves_no_checkpoint_leaves_the_last_one(room: StepRoom) -> N
 
 
 # ---- marks
+async def test_an_older_word_that_comes_while_an_attempt_ends_hides_nothing(room: StepRoom) -> None:
+    key = await claimed(room)
+    async with room.side() as side:
+        await side.step(ends([key], AttemptState.DEFERRED, deferral=Deferral(None, 30), checkpoint=b"page 8"))
+        await worker_feed.put_progress(room.watcher, {key: (10.0, "", b"page 7")}, "*")
+        await side.commit()
+    assert await room.watcher.fetchval("select checkpoint from task_progress") == b"page 8"
+
+
 async def test_a_mark_that_fails_a_run_fast_takes_back_what_waits_beside_it(room: StepRoom) -> None:
     await room.store_dag(3, fail_fast=True)
     run_id = await room.start_run(3)

@@ -143,3 +143,34 @@ def test_a_run_that_failed_fast_begins_again_with_what_was_cancelled() -> None:
     assert world.run_retries == 1 and effects.run_state is RunState.RUNNING
     world.drain()
     assert names(world) == ["success"] * 3
+
+
+def test_a_cancel_while_a_run_fails_fast_is_its_end() -> None:
+    world = run_of([[FAILS, WORKS], [WORKS, WORKS]], ((), ()), fail_fast=True)
+    world.claim(0)
+    world.claim(1)
+    world.step(world.end_of(0))
+    assert world.step(RunCancelled("enough")).notes == ["enough"], "written, for it changes what comes"
+    world.step(AttemptEnded(1, -1, 1, A.CANCELLED, 0, 0, 0, cancel_requested=True))
+    assert world.run_retries == 0
+    assert world.board.state is RunState.FAILED and names(world) == ["failed", "cancelled"]
+
+
+def test_a_mark_on_a_run_that_has_ended_runs_nothing_again() -> None:
+    world = run_of([[FAILS, WORKS], [WORKS]], ((), ()))
+    world.step(TasksCancelled((1,), "not this one"))
+    world.drain()
+    assert world.board.state is RunState.FAILED and names(world) == ["failed", "cancelled"]
+    world.step(TasksMarked((1,), TaskEvent.MARK_SUCCESS, "done by hand"))
+    assert world.run_retries == 0
+    assert world.board.state is RunState.FAILED and names(world) == ["failed", "success"]
+
+
+def test_who_says_that_what_has_failed_has_failed_wants_no_other_try() -> None:
+    world = run_of([[FAILS, WORKS], [WORKS]], ((), ()))
+    world.claim(0)
+    world.step(world.end_of(0))
+    assert world.step(TasksMarked((0,), TaskEvent.MARK_FAILED, "no use")).notes == ["no use"]
+    world.drain()
+    assert world.run_retries == 0
+    assert world.board.state is RunState.FAILED and names(world) == ["failed", "success"]

@@ -66,6 +66,7 @@ class Feed:
         self._database, self._namespace, self._acknowledge = database, namespace, acknowledge
         self._checkpoint_bytes_max = checkpoint_bytes_max
         self._batch = Batch()
+        self._on_its_way = Batch()
         self._writing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -90,6 +91,14 @@ class Feed:
         if self._batch.size > BYTES_PENDING_MAX:
             await asyncio.wait({self._writing})
 
+    def checkpoint_on_its_way(self, key: AttemptKey) -> bytes:
+        """What the attempt has left but no commit has stored yet; empty when there is nothing.
+
+        A report that ends the attempt takes it along: afterwards there is no live row that it could be stored of.
+        """
+        words = (batch.progress[key] for batch in (self._batch, self._on_its_way) if key in batch.progress)
+        return next((checkpoint for _, _, checkpoint in words if checkpoint), b"")
+
     async def close(self) -> None:
         """Write what is left, if the database is there."""
         self._closing.set()
@@ -109,11 +118,13 @@ class Feed:
 
     async def _write(self) -> None:
         while self._batch.size:
-            batch, self._batch = self._batch, Batch()
+            batch = self._on_its_way = self._batch
+            self._batch = Batch()
             if not await self._store(batch):
                 return
             for token, sequence_number in batch.tokens:
                 self._acknowledge(token, sequence_number)
+        self._on_its_way = Batch()
 
     async def _store(self, batch: Batch) -> bool:
         """True once nothing more is owed for it. False when the feed closes without it: the worker, which was not

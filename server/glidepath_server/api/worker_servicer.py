@@ -161,8 +161,10 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             session.spoke()
         for token in request.accepted_task_tokens:
             session.accepted(token)
+        if request.progress or request.log_chunks:
+            await feed.put(request.progress, request.log_chunks, self._secret)
         if request.results:
-            self._engine.submit(await self._reports(request.results, session))
+            self._engine.submit(await self._reports(request.results, session, feed))
         if request.credits:
             session.grant(each.amount for each in request.credits if each.resource == "slots")
         if echoed:
@@ -170,8 +172,6 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if request.draining:
             session.drain()
             await self._drain(session)
-        if request.progress or request.log_chunks:
-            await feed.put(request.progress, request.log_chunks, self._secret)
         self._engine.credits_changed()
 
     def _feed(self, namespace: str, acknowledge: Callable[[bytes, int], Any]) -> Feed:
@@ -224,7 +224,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             ),
         )
 
-    async def _reports(self, results: Iterable[task_pb2.AttemptResult], session: Session) -> list[Report]:
+    async def _reports(self, results: Iterable[task_pb2.AttemptResult], session: Session, feed: Feed) -> list[Report]:
         own: list[tuple[task_pb2.AttemptResult, AttemptKey]] = []
         strange: list[tuple[task_pb2.AttemptResult, AttemptKey]] = []
         for message in results:
@@ -244,6 +244,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         reports = []
         for message, key in own:
             report, refused = report_in(message, key, self._result_limits, session)
+            if report.outcome is not AttemptState.SUCCESS:
+                report.checkpoint = report.checkpoint or feed.checkpoint_on_its_way(key)
             session.unaccepted.pop(report.token, None)
             if refused:
                 session.refused[report.token] = refused
@@ -317,10 +319,10 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             collector.refused[message.task_token] = refused
             reports.append(report)
         collector.expect(len(reports))
-        self._engine.submit(reports)
         try:
             async with asyncio.timeout(_report_seconds(context)):
-                await self._store(request, namespace, response)
+                await self._store(request, namespace, response)  # first: a checkpoint is one of a live attempt
+                self._engine.submit(reports)
                 response.result_acks.extend(await collector.acks())
         except TimeoutError:
             raise Unavailable(

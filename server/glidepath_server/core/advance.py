@@ -244,6 +244,8 @@ class _Step:
 
     # ---- commands
     def run_cancelled(self, event: RunCancelled) -> None:
+        if self.board.intent is RunIntent.FAIL and self.board.state not in RUN_FINAL:
+            self._no_run_retry(event.reason or "cancelled")  # it fails as it was about to, and that is its end
         self._wind_down(RunIntent.CANCEL, event.reason or "cancelled")
 
     def run_timed_out(self, event: RunTimedOut) -> None:
@@ -312,18 +314,25 @@ class _Step:
         self.at = self.now + timedelta(seconds=graph.run_retry_delay_seconds) if graph.run_retry_delay_seconds else None
         self._reopened([task for task in event.tasks if self.states[task] in FINAL])
 
+    def _no_run_retry(self, reason: str) -> None:
+        """The run's next end is its last, whatever retries it has left."""
+        if self.board.run_retries < self.graph.run_retries_max:
+            self.board.run_retries = self.graph.run_retries_max
+            self.effects.notes.append(reason or "no retry of the run any more")
+
     def tasks_marked(self, event: TasksMarked) -> None:
-        if event.mark is TaskEvent.MARK_FAILED:
-            self.board.run_retries = self.graph.run_retries_max  # who says that it failed wants no other try
         if self.board.state is RunState.QUEUED:
             raise StateConflict("the run has not started", hint="cancel the run, or wait until it has started")
         if self.board.intent is not RunIntent.RUN and self.board.state not in RUN_FINAL:
             raise StateConflict("the run is being cancelled", hint="wait until it has ended, then mark")
+        if event.mark is TaskEvent.MARK_FAILED:
+            self._no_run_retry(event.reason)  # who says that it failed wants no other try
         marked = MARKS[event.mark]
         out = [task for task in event.tasks if self.states[task] in _OUT]
         rest = [task for task in event.tasks if self.states[task] not in _OUT and self.states[task] != marked]
         if rest and self.board.state in RUN_FINAL:
             # Nothing runs again: the run gets the end that its tasks have now, but stays cancelled or timed out.
+            self.board.run_retries = self.graph.run_retries_max
             self.board.reason = self.board.reason if self.board.intent is not RunIntent.RUN else ""
             self.move_run(RunEvent.CLEAR, event.reason)
         self._mark(rest, event.mark)

@@ -124,7 +124,8 @@ class RunCommander:
         run, plan = await self._load(call)
         tasks = _tasks(plan, task_ids)
         states = run.states(plan.graph.size)
-        if run.state is RunState.QUEUED or any(states[task] != MARKS[mark] for task in tasks):
+        last_try = mark is TaskEvent.MARK_FAILED and run.state is RunState.RUNNING and plan.graph.run_retries_max > 0
+        if run.state is RunState.QUEUED or last_try or any(states[task] != MARKS[mark] for task in tasks):
             event = TasksMarked(tuple(tasks), mark, _reason(call))
             await self._carry_out(call, plan, event, "task_instance.mark", {"state": MARKS[mark].name.lower()})
 

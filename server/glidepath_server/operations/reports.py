@@ -53,7 +53,7 @@ async def write_outputs(connection: Connection, reports: list[Report]) -> None:
 
 
 async def write_checkpoints(connection: Connection, reports: list[Report], now: datetime) -> None:
-    """Store what attempts that deferred leave to the next ones."""
+    """Store what attempts that have ended leave to the next ones, of those whose report brought it."""
     rows = [(*report.key, report.checkpoint) for report in reports if report.checkpoint]
     if rows:
         await store.write_checkpoints(connection, list(zip(*rows, strict=True)), now)

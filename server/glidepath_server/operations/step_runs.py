@@ -155,7 +155,7 @@ class Step:
         if report.output is not None:
             self.runs[run_id].outputs[task] = report.output
         self.outcome.acks.append((report, Verdict.ACCEPTED))
-        self.outcome.ended.append((row["session_id"], self.runs[run_id].plan.class_ids[task]))
+        self.outcome.ended.append((row["session_id"], row["class_id"]))
         if row["freed"]:
             self.claims.freed.update(row["freed"])
 

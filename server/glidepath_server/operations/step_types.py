@@ -70,7 +70,7 @@ class Report:
     # The tasks that a branch which succeeded follows; read from its output under the run's lock.
     choice: tuple[int, ...] | None = None
     deferral: Deferral | None = None
-    # What an attempt that deferred leaves to the next one.
+    # What the attempt leaves to the next one, where that is not stored yet.
     checkpoint: bytes = b""
 
 

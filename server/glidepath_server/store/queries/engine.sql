@@ -44,7 +44,7 @@ with gone as (
     from gone g
     join unnest($7::text[], $8::text[], $9::text[]) with ordinality as s (state, failure, reason, ord) using (ord)
 )
-select g.ord, g.session_id, g.tries, g.losses, g.redeliveries, g.deferrals, g.waiting_since,
+select g.ord, g.session_id, g.class_id, g.tries, g.losses, g.redeliveries, g.deferrals, g.waiting_since,
        g.cancel_requested_time is not null as cancel_requested,
        g.timed_out,
        (select array_agg(f.limit_id) from freed f
@@ -178,12 +178,13 @@ select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5
                      $8::bigint[], $9::text[]);
 
 -- name: write_checkpoints
--- Of attempts that have just deferred. One that leaves nothing leaves what it had said before.
+-- Of attempts that have just ended with one. One that leaves nothing leaves what it had said before.
 insert into task_progress as p (dag_run_id, task_index, map_index, attempt_number, progress_percent, note, checkpoint,
                                 update_time)
 select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, 0, '', u.checkpoint, $6
 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bytea[])
      as u (dag_run_id, task_index, map_index, attempt_number, checkpoint)
+order by 1, 2, 3
 on conflict (dag_run_id, task_index, map_index) do update
 set attempt_number = excluded.attempt_number, checkpoint = excluded.checkpoint, update_time = excluded.update_time;
 

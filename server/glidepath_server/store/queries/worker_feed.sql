@@ -9,7 +9,8 @@ where $7 in ('*', r.namespace)
 on conflict do nothing;
 
 -- name: put_progress
--- Only of live attempts, so of one attempt of a task instance. An empty checkpoint leaves the stored one as it is, unless
+-- Only of live attempts, so of one attempt of a task instance; one that a step is ending is stepped over, for the step
+-- writes what it left. Rows are locked in the order of their keys, here as there. An empty checkpoint leaves the stored one as it is, unless
 -- that is of a generation which was cleared: the first attempt of this one is as many before it as have ended since.
 insert into task_progress as p (dag_run_id, task_index, map_index, attempt_number, progress_percent, note, checkpoint,
                                 update_time)
@@ -20,6 +21,8 @@ from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::double 
 join live_attempt l using (dag_run_id, task_index, map_index, attempt_number)
 join dag_run r using (dag_run_id)
 where $8 in ('*', r.namespace)
+order by 1, 2, 3
+for key share of l skip locked
 on conflict (dag_run_id, task_index, map_index) do update
 set attempt_number = excluded.attempt_number, progress_percent = excluded.progress_percent, note = excluded.note,
     checkpoint = coalesce(excluded.checkpoint, case when p.attempt_number >= (
