@@ -376,8 +376,13 @@ GUARDS = (
     ),
     Guard(
         "rebind: in an open session",
-        (sql("rebind", " and state = 'open' for key share", " for key share", of="sessions"),),
+        (sql("rebind", " and state = 'open' and generation", " and generation", of="sessions"),),
         FENCES + "a_session_that_has_ended_binds_nothing",
+    ),
+    Guard(
+        "rebind: in the generation of its hello",
+        (sql("rebind", " and generation = $8", " and $8::integer > 0", of="sessions"),),
+        OLD_STREAMS + "a_hello_that_was_overtaken_binds_nothing",
     ),
     Guard(
         "rebind: who ends the session waits",

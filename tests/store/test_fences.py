@@ -203,7 +203,7 @@ async def test_a_session_that_has_ended_binds_nothing(room: StepRoom) -> None:
     session_id, key = await claimed(room)
     await operations.leave(room.database.worker, session_id, 1)
     async with room.watcher.transaction():
-        assert await sessions.rebind(room.watcher, [key], session_id, "default", "worker") == set()
+        assert await sessions.rebind(room.watcher, [key], session_id, 1, "default", "worker") == set()
 
 
 async def test_leaving_waits_for_a_claim_and_judges_what_it_gave(room: StepRoom) -> None:

@@ -15,6 +15,7 @@ from glidepath_server.loops.heartbeats import Heartbeats
 from glidepath_server.operations import sessions
 from glidepath_server.operations.step_types import Report, RunWork
 from glidepath_server.settings import Settings
+from glidepath_server.store import sessions as store
 from glidepath_server.store.sessions import WorkerFacts
 
 
@@ -117,3 +118,11 @@ async def test_of_two_streams_of_a_session_at_one_replica_only_the_newer_goes_on
         engine.detach(older)  # as its handler does at its end
         assert engine.replica.pullers.by_session == {session_id: newer}
         await engine.stop()
+
+
+async def test_a_hello_that_was_overtaken_binds_nothing(room: StepRoom) -> None:
+    session_id, key = await one_attempt(room)
+    assert (await hello_elsewhere(room)).generation == 2
+    async with room.database.worker.acquire() as connection:
+        for generation, bound in ((1, set()), (2, {key})):
+            assert bound == await store.rebind(connection, [key], session_id, generation, "default", "worker")

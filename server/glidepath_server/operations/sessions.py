@@ -47,7 +47,12 @@ async def hello(
     async with transaction(pool, "hello_bind") as connection:
         if listed:
             greeting.bound = await sessions.rebind(
-                connection, listed, greeting.session_id, worker.offer.namespace, worker.identity
+                connection,
+                listed,
+                greeting.session_id,
+                greeting.generation,
+                worker.offer.namespace,
+                worker.identity,
             )
             greeting.fenced = set(listed) - greeting.bound
         live = await sessions.live_of_worker(connection, worker.offer.namespace, worker.identity, greeting.session_id)

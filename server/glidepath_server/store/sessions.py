@@ -144,9 +144,15 @@ async def orphans(connection: Connection, attempts_max: int) -> list[Row]:
 
 
 async def rebind(
-    connection: Connection, keys: Iterable[AttemptKey], session_id: UUID, namespace: str, identity: str
+    connection: Connection,
+    keys: Iterable[AttemptKey],
+    session_id: UUID,
+    generation: int,
+    namespace: str,
+    identity: str,
 ) -> set[AttemptKey]:
-    """Bind attempts to the worker's new session, under their runs' locks. Returns those that are live and its own."""
+    """Bind attempts to the worker's new session, under their runs' locks. Returns those that are live and its own;
+    none once the session has moved on to a newer generation."""
     keys = list(keys)
     await connection.fetch(_SQL["lock_runs_waiting"], sorted({key.dag_run_id for key in keys}))
     rows = await connection.fetch(
@@ -158,6 +164,7 @@ async def rebind(
         session_id,
         namespace,
         identity,
+        generation,
     )
     return {key_of(row) for row in rows}
 

@@ -115,9 +115,10 @@ select dag_run_id from dag_run where dag_run_id = any($1::uuid[]) order by dag_r
 
 -- name: rebind
 -- Under the runs' locks: attempts that the same worker still holds go on in its new session. That is held as a claim
--- holds it: who has ended it meanwhile did not see them, so they stay where they are; who ends it later waits for us.
+-- holds it: who has ended it meanwhile did not see them, so they stay where they are; who ends it later waits for us. So
+-- it is with a later hello, which has a newer list: one that was overtaken binds nothing.
 with own as materialized (
-    select session_id from worker_session where session_id = $5 and state = 'open' for key share
+    select session_id from worker_session where session_id = $5 and state = 'open' and generation = $8 for key share
 )
 update live_attempt l set session_id = own.session_id
 from own, unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
