@@ -93,7 +93,7 @@ class Forkserver:
 
     def run(self) -> None:
         """Serve until the stream process has gone and nothing is left."""
-        while self._sock is not None or self._attempts or self._leftovers:
+        while self._sock is not None or self._attempts or self._leftovers or self._scan_due:
             self._turn()
 
     def _turn(self) -> None:

@@ -67,9 +67,10 @@ def start_worker(plane: ControlPlane, tmp_path: Path) -> Iterator[StartWorker]:
     workers: list[WorkerProcess] = []
 
     def start(*flags: str, environment: dict[str, str] | None = None, number: int | None = None) -> WorkerProcess:
+        awaited = number or len(plane.sessions) + 1  # before it can say hello
         worker = WorkerProcess(plane, tmp_path, *flags, environment=environment)
         workers.append(worker)
-        plane.session(number or len(plane.sessions) + 1)
+        plane.session(awaited)
         return worker
 
     yield start

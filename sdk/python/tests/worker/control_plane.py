@@ -59,9 +59,13 @@ class Session:
 
 
 class ControlPlane(WorkerServiceServicer):
-    """Answers hello with welcome, acknowledges what it is told to acknowledge, and remembers."""
+    """Answers hello with welcome, acknowledges what it is told to acknowledge, and remembers.
 
-    def __init__(self, lease_ttl: float = 15.0, heartbeat_interval: float = 0.5) -> None:
+    Beats are rare unless a test is about them: a worker leaves a server that it has not heard for two of them, and what
+    it was assigned meanwhile is assigned by nobody again.
+    """
+
+    def __init__(self, lease_ttl: float = 15.0, heartbeat_interval: float = 5.0) -> None:
         self.changed = threading.Condition()
         self.sessions: list[Session] = []
         self.results: dict[bytes, list[AttemptResult]] = {}

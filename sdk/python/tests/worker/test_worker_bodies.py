@@ -397,6 +397,18 @@ def test_what_a_body_leaves_behind_is_ended(plane: ControlPlane, start_worker: S
     wait_until(lambda: not alive(daemon))
 
 
+def test_what_a_body_left_behind_is_ended_also_when_the_worker_dies_at_once(
+    plane: ControlPlane, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    worker.write("stubborn", STUBBORN)
+    token = plane.assign("python:stubborn:leaves_a_daemon")
+    daemon = int(plane.line(token, "daemon").split()[1])
+    assert plane.result(token).HasField("success")
+    worker.end()
+    wait_until(lambda: not alive(daemon))
+
+
 def test_an_inline_task_that_kills_its_process_harms_no_other(plane: ControlPlane, start_worker: StartWorker) -> None:
     start_worker().write("jobs", TASKS)
     bad = plane.assignment("python:jobs:crashes", inline=True)

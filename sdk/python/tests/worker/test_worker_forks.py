@@ -56,7 +56,7 @@ def test_an_exclusive_attempt_begins_on_a_lease_that_lets_it(
 ) -> None:
     """After a stall the server gives work a heartbeat earlier than the worker hears that its lease was renewed."""
     plane.stop()
-    plane._lease_ttl = 3.0
+    plane._lease_ttl, plane._interval = 3.0, 0.5
     plane.start()
     start_worker().write("jobs", TASKS)
     token = plane.assign("python:jobs:ignores_term", grace=0.2, exclusive=True)

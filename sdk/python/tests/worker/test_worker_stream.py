@@ -252,12 +252,14 @@ def test_a_result_that_is_answered_fenced_is_forgotten(plane: ControlPlane, star
 
 
 def test_a_silent_server_is_left(plane: ControlPlane, start_worker: StartWorker) -> None:
+    plane._interval = 0.5
     start_worker()
     plane.beats = False
     plane.session(2)
 
 
 def test_every_heartbeat_is_echoed(plane: ControlPlane, start_worker: StartWorker) -> None:
+    plane._interval = 0.5
     start_worker()
     session = plane.session()
     plane.wait(lambda: session.echoes[:3] == [b"1-1", b"1-2", b"1-3"], "three echoes")
@@ -277,7 +279,7 @@ def test_an_exclusive_attempt_waits_for_its_permit(plane: ControlPlane, start_wo
 
 def test_an_exclusive_attempt_ends_before_its_lease(start_worker: StartWorker, plane: ControlPlane) -> None:
     plane.stop()
-    plane._lease_ttl = 3.0
+    plane._lease_ttl, plane._interval = 3.0, 0.5
     plane.start()
     start_worker().write("jobs", TASKS)
     holding = plane.assign("python:jobs:ignores_term", grace=0.2)
@@ -293,7 +295,7 @@ def test_a_frozen_worker_does_not_keep_an_exclusive_attempt_alive(
     start_worker: StartWorker, plane: ControlPlane
 ) -> None:
     plane.stop()
-    plane._lease_ttl = 3.0
+    plane._lease_ttl, plane._interval = 3.0, 0.5
     plane.start()
     worker = start_worker()
     worker.write("jobs", TASKS)
