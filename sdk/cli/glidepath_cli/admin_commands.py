@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from . import completion, tree
 from .exits import Exit
 from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, print_table, proto_json, say
 from .session import NUMBER, Moment, Session, command
+from .words import ours
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -249,7 +249,7 @@ def dead_letters(session: Session, dag_id: str, replay: bool, limit: int) -> Non
 
 def _replay(session: Session, letters: Sequence[Any]) -> None:
     """One clear per run. A run that cannot be cleared now says why, and stops none of the others."""
-    from glidepath.errors import GlidepathError
+    from glidepath.errors import LimitExceeded, NotFound, StateConflict
 
     runs: dict[str, list[str]] = {}
     for letter in letters:
@@ -259,8 +259,8 @@ def _replay(session: Session, letters: Sequence[Any]) -> None:
         try:
             answer = session.client.clear_task_instances(run_id, task_ids, downstream=True, reason="replay")
             done.append((run_id, list(task_ids), list(answer.cleared_task_ids), ""))
-        except GlidepathError as error:
-            done.append((run_id, list(task_ids), [], str(error)))
+        except (LimitExceeded, NotFound, StateConflict) as error:
+            done.append((run_id, list(task_ids), [], ours(str(error))))
     if session.json:
         print_json([dict(zip(("dagRunId", "givenUp", "cleared", "error"), each, strict=True)) for each in done])
     elif done:
@@ -268,4 +268,4 @@ def _replay(session: Session, letters: Sequence[Any]) -> None:
     else:
         say("no dead letters: nothing to replay")
     if any(error for *_, error in done):
-        sys.exit(Exit.CONFLICT)
+        raise click.exceptions.Exit(Exit.CONFLICT)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from glidepath import Dag
     from glidepath.client import RunOptions
 
-_DATES = ("logical_date", "data_interval_start", "data_interval_end")
 _PATH = click.argument("path", type=click.Path(path_type=Path))
 
 
@@ -373,8 +372,12 @@ def _pattern(session: Session, dag_id: str, like: str) -> RunOptions:
     found = session.client.get_dag_run(find_run(session.client, like))
     if found.dag_id != dag_id:
         raise click.UsageError(f"--like: run {found.dag_run_id} is one of DAG {found.dag_id}, not of {dag_id}")
-    dates = {name: getattr(found, name).ToJsonString() for name in _DATES}
-    return {"params": json.loads(found.params or "{}"), **dates}  # type: ignore[typeddict-item]
+    return {
+        "params": json.loads(found.params or "{}"),
+        "logical_date": found.logical_date.ToJsonString(),
+        "data_interval_start": found.data_interval_start.ToJsonString(),
+        "data_interval_end": found.data_interval_end.ToJsonString(),
+    }
 
 
 def _version(session: Session, dag_id: str, number: int | None, alias: str) -> Any:

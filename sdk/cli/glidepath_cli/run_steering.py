@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from . import advice, completion, watch
 from .output import enum_name, print_json, print_one, print_rows, proto_json, say
 from .run_group import run_command
 from .session import Session
+
+if TYPE_CHECKING:
+    from glidepath.client.runs import Mark
 
 _REASON = click.option("--reason", default="", help="Kept in the audit trail and shown to the tasks.")
 
@@ -52,9 +55,9 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
     help="The state that the tasks are to have.",
 )
 @_REASON
-def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: str, reason: str) -> None:
+def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: Mark, reason: str) -> None:
     """Say how tasks have ended; what runs is told to end first. What followed from another end waits for a rerun."""
-    found = session.client.mark_task_instances(run_id, task_ids, state, reason=reason)  # type: ignore[arg-type]
+    found = session.client.mark_task_instances(run_id, task_ids, state, reason=reason)
     print_one(
         session.output,
         found,
@@ -94,22 +97,15 @@ def run_clear(
 
     What lies between a setup and a teardown that has begun runs again together with both.
     """
-    from glidepath.errors import StateConflict
-
-    try:
-        answer = session.client.clear_task_instances(
-            run_id,
-            task_ids,
-            downstream=downstream,
-            upstream=upstream,
-            only_failed=only_failed,
-            cancel_running=cancel_running,
-            reason=reason,
-        )
-    except StateConflict as error:
-        said = str(error).replace("cancel_running", "--cancel-running").replace("only_failed", "--only-failed")
-        error.args = (said,)
-        raise
+    answer = session.client.clear_task_instances(
+        run_id,
+        task_ids,
+        downstream=downstream,
+        upstream=upstream,
+        only_failed=only_failed,
+        cancel_running=cancel_running,
+        reason=reason,
+    )
     _go_on(session, answer, wait, timeout)
 
 

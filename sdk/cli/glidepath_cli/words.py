@@ -75,6 +75,7 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\baliases\[\d+\]: got\b"), "--alias: got"),
     (re.compile(r" \(send (the metadata )?authorization: Bearer [^)]*\)"), ""),
     (re.compile(r"\. Give a valid token: .*Client\(token=\.\.\.\)"), ""),
+    (re.compile(r"\b(?:cancel_running|only_failed)\b"), lambda found: "--" + found[0].replace("_", "-")),
     (re.compile(r"\bruns\[0\]\.params\.(?=\w)"), "--param "),
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
     (re.compile(r"\bruns\[0\]\.dag_id: "), ""),

@@ -145,7 +145,10 @@ def test_an_upstream_task_that_fails_can_be_given(flow: Folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["laod", "-p", "day=x"], ["has no task 'laod'; did you mean 'load'? tasks: extract,"]),
+        (
+            ["laod", "-p", "day=x"],
+            ["has no task 'laod'; did you mean 'load'? known tasks: after, append, "],
+        ),
         (["load", "-p", "dya=x"], ["no param 'dya'; did you mean 'day'?", "needs the params ['day']", "--param NAME="]),
         (["train", "-p", "day=x"], ["has the handler 'go.train', which no code here runs; only Python and shell"]),
         (["report", "-p", "day=x"], ["which no code here runs; give its output", "--input TASK=JSON"]),

@@ -14,6 +14,7 @@ from glidepath.authoring.bundle import source_file
 from glidepath.authoring.nodes import ID, Builder, Node, building
 from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration
 from glidepath.authoring.params import params_schema as schema_of
+from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.values import ParamRef
 from glidepath.errors import AuthoringError
 
@@ -120,6 +121,9 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     A run that fails begins again by itself `run_retries` times, `run_retry_delay` later, with what failed and follows.
     `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
     """
+    known = inspect.signature(Dag).parameters.keys() - {"function"}
+    if unknown := sorted(settings.keys() - known):
+        raise AuthoringError(f"@dag: unknown setting {unknown[0]!r}; {suggestion(unknown[0], known, 'settings')}")
     if function is not None:
         return Dag(function, **settings)
     return lambda decorated: Dag(decorated, **settings)
@@ -152,6 +156,8 @@ def _choose_schema(override: Mapping[str, Any] | None, function: Callable[..., A
         schema: dict[str, Any] = json.loads(json.dumps(override))
     except (TypeError, ValueError) as error:
         raise AuthoringError(f"{where}: params_schema is not JSON ({error})") from error
+    if not isinstance(schema, dict):
+        raise AuthoringError(f"{where}: params_schema is {override!r:.60}; expected a JSON Schema of an object")
     if schema.get("type") != "object":
         raise AuthoringError(f'{where}: params_schema must have "type": "object", it has {schema.get("type")!r}')
     return schema

@@ -124,6 +124,21 @@ class Group(_Linked):
         }
 
 
+def _wrong_teardown(node: Node) -> Iterator[Violation]:
+    """As the server has it; said here, too, for whoever validates without one."""
+    if node.options.get("role") != "teardown":
+        return
+    if (rule := node.options.get("trigger_rule", "all_success")) != "all_success":
+        yield Violation(
+            f"tasks.{node.task_id}.trigger_rule",
+            f"is {rule!r}; expected none: a teardown runs when all before it has ended",
+        )
+    if not node.upstream:
+        yield Violation(
+            f"tasks.{node.task_id}.role", "is 'teardown'; expected at least one upstream task, which it is to run after"
+        )
+
+
 class Builder:
     """Collects the nodes of one DAG while its function runs."""
 
@@ -168,6 +183,7 @@ class Builder:
             for name, source in node.inputs.items()
             for problem in self._resolve_templates(node, source)
         ]
+        violations += [violation for node in self.nodes.values() for violation in _wrong_teardown(node)]
         cycle = find_cycle(self.nodes.values())
         if cycle:
             violations.append(Violation("tasks", f"tasks wait for each other in a circle: {' >> '.join(cycle)}"))

@@ -6,6 +6,7 @@ its own: the server is the one place where defaults are decided.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any, Literal, TypedDict, get_args
 
+from glidepath.authoring.suggestions import suggestion
 from glidepath.errors import AuthoringError
 
 DurationLike = timedelta | float | int | str
@@ -101,23 +103,32 @@ class TaskOptions(NodeOptions, total=False):
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = "expected seconds, a timedelta, or text such as '90s' or '1h30m'"
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def parse_duration(value: object, field: str) -> timedelta:
     """The duration that `value` means, not negative. AuthoringError names the field."""
-    duration: timedelta | None = None
-    if isinstance(value, timedelta):
-        duration = value
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        duration = timedelta(seconds=value)
-    elif isinstance(value, str):
-        text = value.replace(" ", "")
-        if text and not _PART.sub("", text):
-            duration = timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    try:
+        duration = _duration_of(value)
+    except OverflowError:
+        raise AuthoringError(f"{field} is {value!r:.60}, which is too large; {_DURATION}") from None
+    except ValueError:  # what is no number
+        duration = None
     if duration is None or duration < timedelta(0):
-        raise AuthoringError(f"{field} is {value!r}; expected seconds, a timedelta, or text such as '90s' or '1h30m'")
+        raise AuthoringError(f"{field} is {value!r}; {_DURATION}")
     return duration
+
+
+def _duration_of(value: object) -> timedelta | None:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return timedelta(seconds=value)
+    text = value.replace(" ", "") if isinstance(value, str) else ""
+    if not text or _PART.sub("", text):
+        return None
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
 
 
 def check_policy(options: Mapping[str, Any], where: str) -> PolicyOptions:
@@ -157,7 +168,7 @@ def _check(options: Mapping[str, Any], known: Mapping[str, _Parser], where: str)
     wrong: list[str] = []
     for name, value in options.items():
         if name not in known:
-            wrong.append(f"{where}: unknown option {name!r}; {_known_instead(name, known)}")
+            wrong.append(f"{where}: unknown option {name!r}; {suggestion(name, known, 'options')}")
             continue
         try:
             checked[name] = known[name](value, f"{where}: {name}")
@@ -168,13 +179,6 @@ def _check(options: Mapping[str, Any], known: Mapping[str, _Parser], where: str)
     if wrong:
         _refuse(wrong)
     return checked
-
-
-def _known_instead(name: str, known: Mapping[str, _Parser]) -> str:
-    from difflib import get_close_matches  # not above: needed for a mistake only
-
-    close = [f"did you mean {each!r}?" for each in get_close_matches(name, known, 1)]
-    return " ".join([*close, f"known options: {', '.join(sorted(known))}"])
 
 
 def _refuse(wrong: Sequence[str]) -> None:
@@ -226,9 +230,21 @@ def _delays(value: object, field: str) -> timedelta | tuple[timedelta, ...]:
 
 
 def _backoff(value: object, field: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 1:
-        raise AuthoringError(f"{field} is {value!r}; expected a factor of at least 1")
-    return float(value)
+    number = _number(value)
+    if number is None or not number >= 1:
+        raise AuthoringError(f"{field} is {value!r:.60}; expected a factor of at least 1")
+    return number
+
+
+def _number(value: object) -> float | None:
+    """None for what is no number, or too large for one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _share(value: object, field: str) -> float:
@@ -253,13 +269,11 @@ def _failures(value: object, field: str) -> tuple[str, ...]:
 
 
 def _amounts(value: object, field: str) -> dict[str, float]:
-    fits = isinstance(value, Mapping) and all(
-        isinstance(name, str) and isinstance(amount, int | float) and amount >= 0 for name, amount in value.items()
-    )
-    if not fits:
-        raise AuthoringError(f"{field} is {value!r}; expected amounts by resource name, such as {{'cpu': 2}}")
-    assert isinstance(value, Mapping)
-    return {name: float(amount) for name, amount in value.items()}
+    amounts = {name: _number(amount) for name, amount in value.items()} if isinstance(value, Mapping) else {0: None}
+    found = {name: amount for name, amount in amounts.items() if isinstance(name, str) and amount is not None}
+    if len(found) < len(amounts) or any(amount < 0 for amount in found.values()):
+        raise AuthoringError(f"{field} is {value!r:.200}; expected amounts by resource name, such as {{'cpu': 2}}")
+    return found
 
 
 def _labels(value: object, field: str) -> dict[str, str]:

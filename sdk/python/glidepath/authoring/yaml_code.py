@@ -9,8 +9,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from glidepath.authoring.bundle import source_file, source_root
+from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.tasks import Task
-from glidepath.authoring.yaml_text import suggestion
 from glidepath.errors import AuthoringError
 
 

@@ -21,9 +21,10 @@ from typing import Any
 
 from glidepath.authoring.dags import Dag
 from glidepath.authoring.options import check_policy
+from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.yaml_code import Code, bundled
 from glidepath.authoring.yaml_tasks import Tasks
-from glidepath.authoring.yaml_text import Document, Mistake, read_documents, suggestion
+from glidepath.authoring.yaml_text import Document, Mistake, read_documents
 from glidepath.errors import InvalidDag
 
 SCHEMA = Path(__file__).with_name("dag.schema.json")
@@ -40,6 +41,8 @@ _SETTINGS = {
     "runs_active_max": _CHECKED_BY_DAG,
     "tasks_active_max": _CHECKED_BY_DAG,
     "fail_fast": _CHECKED_BY_DAG,
+    "run_retries": _CHECKED_BY_DAG,
+    "run_retry_delay": _CHECKED_BY_DAG,
 }
 KEYS = frozenset({*_SETTINGS, "params", "defaults", "tasks"})
 """All that may stand in a document."""

@@ -10,10 +10,11 @@ from typing import Any
 
 from glidepath.authoring.nodes import ID, Builder, Group, Handle, Node, current_builder, find_cycle, group
 from glidepath.authoring.options import TaskOptions, check_options
+from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.tasks import external, shell
 from glidepath.authoring.values import Later, ParamRef, literal, to_source, to_sources
 from glidepath.authoring.yaml_code import Code
-from glidepath.authoring.yaml_text import Document, Path, path_text, suggestion
+from glidepath.authoring.yaml_text import Document, Path, path_text
 from glidepath.errors import AuthoringError, Violation
 
 BODIES = {"shell": ("env", "output"), "python": ("with",), "handler": ("version", "with")}
@@ -63,9 +64,11 @@ class Tasks:
             self._document.say(self._entries[circle[0]].path, violation.description)
             return
         for entry in self._entries.values():
-            before, found, name = violation.field.partition(f"tasks.{entry.task_id}.inputs.")
+            before, found, name = violation.field.partition(f"tasks.{entry.task_id}.")
             if found and not before:
-                self._document.say((*entry.path, *_input_path(entry, name)), violation.description)
+                kind, _, input_name = name.partition("inputs.")
+                path = _input_path(entry, input_name) if input_name and not kind else (name,)
+                self._document.say((*entry.path, *path), violation.description)
                 return
         if self._entries:
             self._document.say(("tasks",), violation.description)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +22,6 @@ YAML_BYTES_MAX = 1024 * 1024
 """Largest file that is read."""
 DEPTH_MAX = 50
 DIGITS_MAX = 400
-NAMES_MAX = 50
 """As many names as a mistake lists."""
 
 Path = tuple[str | int, ...]
@@ -64,14 +63,6 @@ class Document:
             yield
         except AuthoringError as error:
             self.say(path, str(error))
-        except OverflowError:
-            self.say(path, f"{self._value_at(path)!r} is too large")
-
-    def _value_at(self, path: Path) -> Any:
-        value: Any = self.value
-        for each in path:
-            value = value[each]
-        return value
 
     def check_each(
         self, path: Path, given: Mapping[str, Any], check: Callable[[Mapping[str, Any], str], Any], where: str
@@ -102,16 +93,6 @@ def read_documents(content: bytes) -> list[Document]:
 def path_text(path: Path) -> str:
     """As errors write it: tasks.load.retry_delay[0]."""
     return "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path).removeprefix(".")
-
-
-def suggestion(wrong: str, known: Iterable[str], what: str) -> str:
-    """The known name that is near, if one is, and all of them: "did you mean 'a'? known keys: a, b"."""
-    from difflib import get_close_matches  # not above: needed for a mistake only
-
-    names = sorted(known)
-    close = [f"did you mean {each!r}?" for each in get_close_matches(wrong, names, 1)]
-    listed = [*names[:NAMES_MAX], *(["..."] if len(names) > NAMES_MAX else [])]
-    return " ".join([*close, f"known {what}: {', '.join(listed) or 'none'}"])
 
 
 @cache

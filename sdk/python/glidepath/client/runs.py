@@ -20,6 +20,10 @@ Date = datetime | str
 """A datetime with a zone, or ISO 8601 text; a date alone is midnight UTC."""
 
 
+Mark = Literal["success", "failed", "skipped"]
+"""The state that an operator may give a task."""
+
+
 class RunOptions(TypedDict, total=False):
     """What a run is created with, beside its DAG."""
 
@@ -157,7 +161,7 @@ class RunMethods(Api):
         self,
         run_id: str,
         task_ids: Sequence[str],
-        state: Literal["success", "failed", "skipped"],
+        state: Mark,
         *,
         reason: str = "",
         request_id: str = "",

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from glidepath.authoring import Dag
 from glidepath.authoring.nodes import Node, topological_order
 from glidepath.authoring.options import DurationLike, parse_duration
 from glidepath.authoring.params import default_params
+from glidepath.authoring.suggestions import suggestion
 from glidepath.errors import GlidepathError
 from glidepath.inputs import SHELL
 from glidepath.payloads import decode, encode
@@ -255,12 +255,14 @@ def _problems(
 ) -> list[str]:
     known = [node.task_id for node in dag.nodes]
     if task_id not in known:
-        return [f"DAG '{dag.dag_id}' has no task {task_id!r}; {_instead(task_id, known, 'tasks')}"]
+        return [f"DAG '{dag.dag_id}' has no task {task_id!r}; {suggestion(task_id, known, 'tasks')}"]
     problems = _param_problems(dag, params)
     above = [each for each in topological_order(dag.nodes) if each in _above(_node(dag, task_id), stop=())]
     for each in inputs:
         if each not in above:
-            problems.append(f"input {each!r}: '{task_id}' does not come after it; {_instead(each, above, 'upstreams')}")
+            problems.append(
+                f"input {each!r}: '{task_id}' does not come after it; {suggestion(each, above, 'upstreams')}"
+            )
     for node in (_node(dag, each) for each in [*_upstreams_to_run(dag, task_id, inputs), task_id]):
         if node.function is None and node.handler != SHELL:
             what = "only Python and shell tasks can be verified"
@@ -279,18 +281,13 @@ def _param_problems(dag: Dag, params: Mapping[str, Any]) -> list[str]:
     known = list(schema.get("properties", {}))
     closed = not schema or schema.get("additionalProperties") is False
     problems = [
-        f"DAG '{dag.dag_id}' has no param {each!r}; {_instead(each, known, 'params')}"
+        f"DAG '{dag.dag_id}' has no param {each!r}; {suggestion(each, known, 'params')}"
         for each in params
         if closed and each not in known
     ]
     if missing := [each for each in schema.get("required", ()) if each not in {**default_params(schema), **params}]:
         problems.append(f"DAG '{dag.dag_id}' needs the params {missing}, which are not given")
     return problems
-
-
-def _instead(name: str, known: Sequence[str], what: str) -> str:
-    close = [f"did you mean {each!r}?" for each in get_close_matches(name, known, 1)]
-    return " ".join([*close, f"{what}: {', '.join(known) or 'none'}"])
 
 
 def _encoded(inputs: Mapping[str, Any]) -> tuple[dict[str, Payload], list[str]]:

@@ -1,5 +1,6 @@
 """What a DAG's function says, as nodes and as the registered message."""
 
+import math
 import subprocess
 import sys
 from datetime import timedelta
@@ -225,6 +226,12 @@ loose: Any = extract  # for mistakes that a type checker would find as well
         (lambda: loose.options(retries=-1, retires=2)(), "retries is -1.*\n.*did you mean 'retries'"),
         (lambda: extract.options(retries=-1)(), "retries is -1; expected a whole number of at least 0"),
         (lambda: extract.options(timeout="5 minutes")(), "timeout is '5 minutes'; expected seconds"),
+        (lambda: extract.options(timeout=1e300)(), "timeout is 1e\\+300, which is too large"),
+        (lambda: extract.options(timeout=math.inf)(), "timeout is inf, which is too large"),
+        (lambda: extract.options(timeout=math.nan)(), "timeout is nan; expected seconds"),
+        (lambda: extract.options(retry_backoff=10**400)(), "retry_backoff is 10000.*expected a factor of at least 1"),
+        (lambda: extract.options(retry_backoff=math.nan)(), "retry_backoff is nan; expected a factor of at least 1"),
+        (lambda: extract.options(resources={"cpu": 10**400})(), "resources is .*expected amounts by resource name"),
         (lambda: extract.options(retry_delay=[1], retry_backoff=2)(), "takes no retry_backoff"),
         (lambda: loose.options(trigger_rule="any")(), "expected one of all_success"),
         (lambda: [extract.options(task_id="a")() for _ in "ab"], "task id 'a' is given to two tasks"),
@@ -254,3 +261,23 @@ def test_writing_dags_imports_no_network_library() -> None:
     network = "any(name.partition('.')[0] in ('grpc', 'google') for name in sys.modules)"
     code = f"import sys, glidepath; glidepath.Skip; sys.exit({network})"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_setting_that_a_dag_does_not_have_is_named_with_those_it_has() -> None:
+    with pytest.raises(
+        AuthoringError, match="unknown setting 'fail_fst'; did you mean 'fail_fast'\\? known settings: dag_id"
+    ):
+        dag(fail_fst=True)  # type: ignore[call-overload]
+    with pytest.raises(AuthoringError, match="params_schema is 5; expected a JSON Schema of an object"):
+        dag(dag_id="made", params_schema=5)(lambda: None)  # type: ignore[call-overload]
+
+
+def test_a_teardown_that_the_server_would_refuse_is_refused_here() -> None:
+    @dag
+    def wrong() -> None:
+        first = extract.options(role="teardown")()
+        first >> loose.options(role="teardown", trigger_rule="all_done")()
+
+    with pytest.raises(InvalidDag) as caught:
+        _ = wrong.nodes
+    assert [each.field for each in caught.value.violations] == ["tasks.extract.role", "tasks.loose.trigger_rule"]

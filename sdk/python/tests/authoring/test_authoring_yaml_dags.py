@@ -218,7 +218,7 @@ tasks:
         (23, "tasks.d.shell: the DAG has no param 'zz'; params: day, n"),
         (24, "tasks.d.env.A: env.A: template: unknown name 'nope'"),
         (24, "tasks.d.env.B: B is [1]; expected text, a number, {param: name} or {output: task}"),
-        (25, "tasks.d.timeout: '99999999999d' is too large"),
+        (25, "tasks.d.timeout: task 'd': timeout is '99999999999d', which is too large"),
         (26, "tasks.e.version: version is 1.1; expected text, in quotes"),
         (27, "tasks.f: tasks wait for each other in a circle: f >> g >> f"),
         (29, "tasks.h.with.a.output: unknown task 'cc'; did you mean 'c'?"),
@@ -330,3 +330,25 @@ def test_whatever_stands_in_a_document_it_is_a_dag_or_has_mistakes(tmp_path: Pat
         if loaded.dags and document.get("params") in params:  # what a param's schema says is the server's to check
             assert schema.is_valid(document), text
         assert all(each.message and each.line <= 1 for each in loaded.errors), text
+
+
+def test_what_is_wrong_with_a_teardown_is_told_at_its_line(tmp_path: Path) -> None:
+    text = """\
+dag_id: d
+run_retries: 2
+run_retry_delay: 10m
+tasks:
+  a: {shell: x}
+  b:
+    shell: x
+    role: teardown
+  c:
+    shell: x
+    role: teardown
+    after: [a]
+    trigger_rule: all_done
+"""
+    assert errors(tmp_path, text) == [
+        (8, "tasks.b.role: is 'teardown'; expected at least one upstream task, which it is to run after"),
+        (13, "tasks.c.trigger_rule: is 'all_done'; expected none: a teardown runs when all before it has ended"),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
-from glidepath import load_dags
+from glidepath import Dag, load_dags
 from glidepath.authoring import yaml_dags, yaml_tasks
 from glidepath.authoring.options import Isolation, LeaseMode, PolicyOptions, Role, TaskOptions, TriggerRule
 from glidepath.authoring.yaml_text import read_documents
@@ -32,6 +33,8 @@ def test_it_is_a_schema_of_its_draft() -> None:
 
 def test_every_key_and_option_is_in_it() -> None:
     assert set(SCHEMA["properties"]) == yaml_dags.KEYS
+    settings = inspect.signature(Dag).parameters.keys() - {"function", "params_schema"}
+    assert settings | {"params", "tasks"} == yaml_dags.KEYS, "what Python can say of a DAG, YAML can"
     assert set(PARTS["policy"]["properties"]) == set(PolicyOptions.__annotations__)
     task = PARTS["task"]["properties"].keys() | PARTS["policy"]["properties"].keys()
     assert task == yaml_tasks.KEYS and set(TaskOptions.__annotations__) <= task

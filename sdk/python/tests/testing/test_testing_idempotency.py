@@ -352,14 +352,18 @@ def test_an_upstream_task_that_fails_is_named_with_what_it_wrote() -> None:
 @pytest.mark.parametrize(
     ("task_id", "options", "problems"),
     [
-        ("laod", {}, ["DAG 'loading' has no task 'laod'; did you mean 'load'? tasks: weigh, extract, load, publish"]),
+        (
+            "laod",
+            {},
+            ["DAG 'loading' has no task 'laod'; did you mean 'load'? known tasks: extract, load, publish, weigh"],
+        ),
         (
             "load",
             {"params": {"dya": 1}, "inputs": {"publish": 1, "extract": object()}, "runs": 1, "ignore": [""]},
             [
-                "DAG 'loading' has no param 'dya'; did you mean 'day'? params: day, table",
+                "DAG 'loading' has no param 'dya'; did you mean 'day'? known params: day, table",
                 "DAG 'loading' needs the params ['day'], which are not given",
-                "input 'publish': 'load' does not come after it; upstreams: weigh, extract",
+                "input 'publish': 'load' does not come after it; known upstreams: extract, weigh",
                 "task 'weigh' has the handler 'go.weigh', which no code here runs; give its output: the input 'weigh'",
                 "runs is 1; expected 2 or more, to have something to compare",
                 "ignore: '' is no path; expected keys joined by dots",
