@@ -280,4 +280,4 @@ def test_a_teardown_that_the_server_would_refuse_is_refused_here() -> None:
 
     with pytest.raises(InvalidDag) as caught:
         _ = wrong.nodes
-    assert [each.field for each in caught.value.violations] == ["tasks.extract.role", "tasks.loose.trigger_rule"]
+    assert [each.field for each in caught.value.violations] == ["tasks.extract.role", "tasks.extract_2.trigger_rule"]
