@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from glidepath import Retry, dag, task
+from glidepath import Defer, Retry, dag, task
 from glidepath.worker import current
 
 
@@ -60,6 +60,56 @@ def crash(folder: str) -> None:
 @task(queue="nobody")
 def unserved() -> None:
     """In a queue that no worker serves."""
+
+
+@task(isolation="inline", role="setup")
+def cluster(folder: str) -> str:
+    note(folder, "cluster")
+    return folder
+
+
+@task(isolation="inline", role="branch")
+def choice(folder: str) -> str:
+    note(folder, "choice")
+    return "waits"
+
+
+@task(isolation="inline")
+def waits(folder: str) -> str:
+    """Waits once, and has then what it left."""
+    note(folder, "waits")
+    if not current().checkpoint:
+        raise Defer(after=0.1, checkpoint=b"asked")
+    return folder
+
+
+@task(isolation="inline")
+def breaks(folder: str) -> str:
+    """Fails until it has begun once before: not to be retried, but its run is."""
+    note(folder, "breaks")
+    marker = Path(folder, "breaks.once")
+    if not marker.exists():
+        marker.touch()
+        raise ValueError("not this time")
+    return folder
+
+
+@task(isolation="inline", role="teardown")
+def down(folder: str) -> None:
+    note(folder, "down")
+
+
+@dag(dag_id="steered", run_retries=1)
+def steered(folder: str) -> None:
+    unserved()
+    here = cluster(folder)
+    chosen = choice(here)
+    left_out = first.options(task_id="left_out")(folder)
+    chosen >> left_out
+    ready = waits(here)
+    chosen >> ready
+    broken = breaks(ready)
+    [left_out, broken] >> down(here)
 
 
 @dag(dag_id="unserved")

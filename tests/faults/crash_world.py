@@ -120,6 +120,7 @@ def live_through(house: House) -> None:
     _administer(client)
     worker = house.worker("w1")
     _run_dags(house, client)
+    _steer(house, client)
     _withdraw(client)
     _cancel_and_clear(house, client)
     successor = _lose_a_worker(house, client, worker)
@@ -166,6 +167,21 @@ def _run_dags(house: House, client: Client) -> None:
         assert begun == {"first": 1, "flaky": 2, "pooled": 1, "large": 1, "last": 1}, begun
         assert persist(lambda run_id=run_id: client.output(run_id, "last")) == LARGE_CHARS
         wait_until(lambda run_id=run_id: _logged(client, run_id) == ["first has begun"], "the log is there, once")
+
+
+def _steer(house: House, client: Client) -> None:
+    """A run with a setup and its teardown, a branch, a deferral and a mark, that fails once and is retried whole."""
+    folder = house.folder / "steered"
+    folder.mkdir()
+    request_id, mark_id = str(uuid4()), str(uuid4())
+    run_id = persist(
+        lambda: client.trigger("steered", params={"folder": str(folder)}, request_id=request_id)
+    ).dag_run_id
+    wait_until(lambda: _begun(folder, "cluster") >= 1, "the run has started")
+    persist(lambda: client.mark_task_instances(run_id, ["unserved"], "success", request_id=mark_id))
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    begun = {path.stem: len(path.read_text().split()) for path in folder.glob("*.ledger")}
+    assert begun == {"cluster": 2, "choice": 2, "waits": 4, "breaks": 2, "down": 2}, begun
 
 
 def _logged(client: Client, run_id: str) -> list[str]:

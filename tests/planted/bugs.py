@@ -52,9 +52,7 @@ BUGS = (
         "I4",
         (
             Edit(
-                STEP,
-                "        await write_outputs(connection, ended)\n",
-                "        await write_outputs(connection, first)\n",
+                REPORTS, "    await write_outputs(connection, ended)\n", "    await write_outputs(connection, first)\n"
             ),
             Edit(REPORTS, "else Verdict.FENCED)", "else Verdict.ACCEPTED)"),
         ),

@@ -17,7 +17,8 @@ HAND_OVER = "tests/store/test_hand_over.py::test_"
 OLD_STREAMS = "tests/store/test_old_streams.py::test_"
 PAIR = "tests/store/test_every_pair.py::test_every_pair"
 STEERED = "tests/store/test_steered_runs.py::test_"
-STEP, CLAIMS, SESSIONS = "operations/step_runs.py", "operations/claims.py", "operations/sessions.py"
+STEP, REPORTS = "operations/step_runs.py", "operations/reports.py"
+CLAIMS, SESSIONS = "operations/claims.py", "operations/sessions.py"
 
 
 class Guard(NamedTuple):
@@ -475,7 +476,7 @@ GUARDS = (
     ),
     Guard(
         "write_checkpoints: what an attempt that deferred leaves",
-        (code(STEP, "        await write_checkpoints(connection, ended, self.now)\n"),),
+        (code(REPORTS, "    await write_checkpoints(connection, ended, now)\n"),),
         STEERED + "a_deferral_is_known_to_the_attempt_that_is_claimed_after_it",
     ),
     Guard(

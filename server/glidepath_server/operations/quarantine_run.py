@@ -13,15 +13,7 @@ from ..core.events import Event, event_to_json
 from ..store import engine as store
 from ..store.database import Connection, database_now
 from .plans import Plans
-from .reports import (
-    answer_refused,
-    deduplicated,
-    ended_event,
-    read_choice,
-    report_columns,
-    write_checkpoints,
-    write_outputs,
-)
+from .reports import accept_reports, ended_event, read_choice
 from .step_types import Report, RunWork, Verdict
 
 LOCK_WAIT_SECONDS = 5.0
@@ -37,16 +29,8 @@ async def quarantine_run(
     acks: list[tuple[Report, Verdict]] = []
     if work.reports:
         await _read_choices(connection, plans, locked, work.reports)
-        first, repeated = deduplicated(work.reports)
-        now = await database_now(connection)
-        rows = {row["ord"]: row for row in await store.accept(connection, report_columns(first), now)}
-        accepted = [first[ordinal - 1] for ordinal in sorted(rows)]
-        events = [ended_event(first[ordinal - 1], rows[ordinal]) for ordinal in sorted(rows)]
-        acks = [(report, Verdict.ACCEPTED) for report in accepted]
-        refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in rows] + repeated
-        acks += await answer_refused(connection, refused)
-        await write_outputs(connection, accepted)
-        await write_checkpoints(connection, accepted, now)
+        accepted, acks = await accept_reports(connection, work.reports, await database_now(connection))
+        events = [ended_event(report, row) for report, row in accepted]
     await store.put_inbox(connection, [(run_id, event_to_json(event)) for event in [*events, *work.events]])
     return acks
 

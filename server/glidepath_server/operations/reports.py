@@ -33,6 +33,26 @@ def read_choice(plan: Plan, report: Report) -> None:
         report.failure = Failure(FailureKind.BAD_INPUT, "NoChoice", str(error))
 
 
+async def accept_reports(
+    connection: Connection, reports: list[Report], now: datetime
+) -> tuple[list[tuple[Report, store.Row]], list[tuple[Report, Verdict]]]:
+    """End the attempts that the fence lets these reports end, and store what they left.
+
+    Returns the accepted ones with the live rows that they deleted, and whom to tell what after the commit.
+    """
+    first, repeated = deduplicated(reports)
+    rows = {row["ord"]: row for row in await store.accept(connection, report_columns(first), now)}
+    accepted = [(first[ordinal - 1], rows[ordinal]) for ordinal in sorted(rows)]
+    refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in rows] + repeated
+    ended = [report for report, _ in accepted]
+    acks = [(report, Verdict.ACCEPTED) for report in ended]
+    if refused:
+        acks += await answer_refused(connection, refused)
+    await write_outputs(connection, ended)
+    await write_checkpoints(connection, ended, now)
+    return accepted, acks
+
+
 async def answer_refused(connection: Connection, refused: list[Report]) -> list[tuple[Report, Verdict]]:
     """An attempt that is not live: the same result stored before is a duplicate, anything else is fenced."""
     told = [report for report in refused if report.origin is not None]

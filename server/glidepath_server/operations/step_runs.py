@@ -40,16 +40,8 @@ from ..core.states import RUN_FINAL, RunIntent, RunState, TaskEvent
 from ..store import engine as store
 from ..store.database import Connection, database_now, is_retryable
 from .claims import Claims
-from .reports import (
-    answer_refused,
-    deduplicated,
-    ended_event,
-    read_choice,
-    report_columns,
-    write_checkpoints,
-    write_outputs,
-)
-from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome, Verdict
+from .reports import accept_reports, ended_event, read_choice
+from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
 
 
 class Step:
@@ -137,24 +129,16 @@ class Step:
             return
         for report in reports:
             read_choice(self.runs[report.key.dag_run_id].plan, report)
-        first, repeated = deduplicated(reports)
-        rows = await store.accept(connection, report_columns(first), self.now)
-        accepted = {row["ord"]: row for row in rows}
-        for ordinal, row in accepted.items():
-            self._note_end(first[ordinal - 1], row)
-        refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in accepted] + repeated
-        if refused:
-            self.outcome.acks += await answer_refused(connection, refused)
-        ended = [first[ordinal - 1] for ordinal in sorted(accepted)]
-        await write_outputs(connection, ended)
-        await write_checkpoints(connection, ended, self.now)
+        accepted, acks = await accept_reports(connection, reports, self.now)
+        self.outcome.acks += acks
+        for report, row in accepted:
+            self._note_end(report, row)
 
     def _note_end(self, report: Report, row: store.Row) -> None:
         run_id, task = report.key.dag_run_id, report.key.task
         self.events[run_id].append(ended_event(report, row))
         if report.output is not None:
             self.runs[run_id].outputs[task] = report.output
-        self.outcome.acks.append((report, Verdict.ACCEPTED))
         self.outcome.ended.append((row["session_id"], row["class_id"]))
         if row["freed"]:
             self.claims.freed.update(row["freed"])
