@@ -20,11 +20,13 @@ from glidepath_server.core.definition import (
     IsolationMode,
     LeaseMode,
     Literal,
+    MapEmpty,
+    MapMode,
     OutputRef,
     Param,
     Template,
 )
-from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve
+from glidepath_server.core.draft import DagDraft, MapDraft, PolicyDraft, RetryDraft, TaskDraft, resolve
 from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import check_dag
@@ -94,6 +96,22 @@ def inputs(upstream: list[str]) -> st.SearchStrategy[Input]:
     return leaf | st.builds(InputList, st.lists(leaf, max_size=3).map(tuple))
 
 
+def maps(upstream: list[str]) -> st.SearchStrategy[MapDraft]:
+    lists = st.just(Param("rate")) | st.just(Literal(b'[1, {"b": 2.0, "a": 1}]'))
+    if upstream:
+        lists |= st.builds(OutputRef, st.sampled_from(upstream), st.sampled_from(["", "rows"]))
+    given_inputs = st.dictionaries(st.sampled_from(["item", "other"]), lists, min_size=1).map(dict.items).map(list)
+    return st.builds(
+        MapDraft,
+        given_inputs,
+        st.sampled_from(MapMode),
+        st.none() | st.integers(1, 9),
+        st.floats(0.1, 1),
+        st.sampled_from(MapEmpty),
+        st.sampled_from(["", "{{ map_item.item }}"]),
+    )
+
+
 @st.composite
 def drafts(draw: st.DrawFn) -> DagDraft:
     ids = draw(st.lists(st.text("abc.", min_size=1, max_size=3).map("t".__add__), unique=True, min_size=1, max_size=6))
@@ -111,6 +129,9 @@ def drafts(draw: st.DrawFn) -> DagDraft:
         )
         for n, name in enumerate(ids)
     ]
+    for n, each in enumerate(tasks):
+        if each.role is TaskRole.WORK and draw(st.booleans()):
+            tasks[n] = replace(each, map=draw(maps(ids[:n])))
     return DagDraft(
         "d",
         tasks,
@@ -204,6 +225,7 @@ def test_two_ways_to_say_one_thing_have_one_hash(one: DagDraft, other: DagDraft)
     assert content_hash(text_of(one)) == content_hash(text_of(other))
 
 
+MAP = MapDraft([("x", Literal(b"[1]"))])
 CHANGES: dict[str, DagDraft] = {
     "dag id": replace(ONE, dag_id="e"),
     "description": replace(ONE, description="x"),
@@ -219,6 +241,14 @@ CHANGES: dict[str, DagDraft] = {
     "run retry delay": replace(ONE, run_retry_delay_seconds=1.0),
     "fail fast": replace(ONE, fail_fast=True),
     "role": with_b(role=TaskRole.TEARDOWN),
+    "map": with_b(map=MAP),
+    "map of two": with_b(map=replace(MAP, inputs=[*MAP.inputs, ("y", OutputRef("a"))])),
+    "map from elsewhere": with_b(map=replace(MAP, inputs=[("x", OutputRef("a"))])),
+    "map mode": with_b(map=replace(MAP, mode=MapMode.PRODUCT)),
+    "map bound": with_b(map=replace(MAP, active_max=3)),
+    "map ratio": with_b(map=replace(MAP, success_ratio_min=0.5)),
+    "map of nothing": with_b(map=replace(MAP, empty=MapEmpty.SUCCEED)),
+    "map name": with_b(map=replace(MAP, name="{{ map_item.x }}")),
     "rule": with_b(trigger_rule=TriggerRule.ALL_DONE),
     "handler": with_b(handler=Handler("g")),
     "handler version": with_b(handler=Handler("h", "1")),

@@ -23,11 +23,12 @@ from glidepath_server.core.definition import (
     Param,
     Template,
 )
-from glidepath_server.core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
+from glidepath_server.core.draft import DagDraft, MapDraft, PolicyDraft, RetryDraft, TaskDraft
 from glidepath_server.core.failure import FailureKind
 from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.templates import KNOWN_NAMES
 from glidepath_server.core.trigger_rules import TriggerRule
+from glidepath_server.core.validation import MAP_SOURCE
 from glidepath_server.core.value_checks import ID_WORDS
 
 SCHEMA = '{"type": "object", "properties": {"rate": {"type": "number", "default": 0.1}, "model": {"type": "string"}}}'
@@ -357,6 +358,43 @@ WRONG_DAGS = (
         "a reference to elsewhere",
         {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}},
         ("", "$ref 'https://example.com/a'", "a $ref to a place in the same schema"),
+    ),
+    # ---- maps
+    train("mapped over nothing", ("map.inputs", "0 inputs", "1 to 1000 inputs, each with a list"), map=MapDraft()),
+    train(
+        "mapped over what is no list",
+        ("map.inputs.day.literal", "'1'", "a list, in JSON"),
+        ("map.inputs.text", "template", MAP_SOURCE),
+        ("map.inputs.many", "inputlist", MAP_SOURCE),
+        ("map.inputs.none", "nothing", "a literal, template, output, list or param"),
+        ("map.inputs.from.output.task_id", "'lod'", "a task of this DAG; did you mean load?"),
+        map=MapDraft(
+            [
+                ("day", Literal(b"1")),
+                ("text", Template("{{ ds }}")),
+                ("many", InputList(())),
+                ("none", None),
+                ("from", OutputRef("lod")),
+            ]
+        ),
+    ),
+    train(
+        "an argument twice",
+        ("map.inputs", "'x'", "each argument once, and none that is in inputs too"),
+        ("map.inputs", "'y'", "each argument once, and none that is in inputs too"),
+        inputs={"x": Literal(b"1")},
+        map=MapDraft([("x", Param("model")), ("y", Param("model")), ("y", Param("model"))]),
+    ),
+    train(
+        "a map out of bounds",
+        ("role", "branch", "work, because the task is mapped"),
+        ("map.mode", "7", "one of zip, product"),
+        ("map.empty", "9", "one of skip, succeed"),
+        ("map.active_max", "2001", "1 to 2000"),
+        ("map.success_ratio_min", "0", "above 0, up to 1"),
+        ("map.name", "'params.model'", "map_item, or what is in it: map_item.NAME"),
+        role=TaskRole.BRANCH,
+        map=MapDraft([("x", Param("model"))], 7, 2001, 0.0, 9, "{{ params.model }} {{ map_item.x }}"),
     ),
     schema("too large", " " * 262_145, ("", "262145 bytes", "at most 262144 bytes")),
 )

@@ -18,6 +18,9 @@ from ..core.definition import (
     Input,
     InputList,
     Literal,
+    MapEmpty,
+    MapMode,
+    MapSpec,
     OutputRef,
     Param,
     ResolvedPolicy,
@@ -25,14 +28,14 @@ from ..core.definition import (
     Template,
 )
 from ..core.diff import Change, Difference
-from ..core.draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft
+from ..core.draft import DagDraft, MapDraft, PolicyDraft, RetryDraft, TaskDraft
 from ..core.graph import TaskRole
 from ..core.retry import RetryPolicy
 from ..core.trigger_rules import TriggerRule
 from ..operations.register_dag_version import Registered
 from ..store.registry import Dag, Version
 from .convert_common import to_timestamp
-from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
+from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, input_to_wire, inputs_to_wire
 
 RULE_TO_WIRE: dict[TriggerRule, Any] = {
     rule: dag_pb2.TriggerRule.Value(f"TRIGGER_RULE_{rule.name}") for rule in TriggerRule
@@ -45,6 +48,12 @@ _ROLES = {0: TaskRole.WORK, **{number: role for role, number in ROLE_TO_WIRE.ite
 _RULES = {0: TriggerRule.ALL_SUCCESS, **{number: rule for rule, number in RULE_TO_WIRE.items()}}
 _ISOLATIONS = {int(number): mode for mode, number in ISOLATION_TO_WIRE.items()}
 _LEASE_MODES = {int(number): mode for mode, number in LEASE_MODE_TO_WIRE.items()}
+MAP_MODE_TO_WIRE: dict[MapMode, Any] = {mode: dag_pb2.MapMode.Value(f"MAP_MODE_{mode.name}") for mode in MapMode}
+MAP_EMPTY_TO_WIRE: dict[MapEmpty, Any] = {
+    empty: dag_pb2.MapEmpty.Value(f"MAP_EMPTY_{empty.name}") for empty in MapEmpty
+}
+_MAP_MODES = {0: MapMode.ZIP, **{number: mode for mode, number in MAP_MODE_TO_WIRE.items()}}
+_MAP_EMPTIES = {0: MapEmpty.SKIP, **{number: empty for empty, number in MAP_EMPTY_TO_WIRE.items()}}
 Mode = TypeVar("Mode", bound=StrEnum)
 
 
@@ -79,6 +88,18 @@ def _task_in(task: dag_pb2.TaskSpec) -> TaskDraft:
         inputs={name: _input_in(each) for name, each in task.inputs.items()},
         policy=_policy_in(task.policy),
         role=_ROLES.get(task.role, int(task.role)),
+        map=_map_in(task.map) if task.HasField("map") else None,
+    )
+
+
+def _map_in(spec: dag_pb2.MapSpec) -> MapDraft:
+    return MapDraft(
+        inputs=[(each.name, _input_in(each.source)) for each in spec.inputs],
+        mode=_MAP_MODES.get(spec.mode, int(spec.mode)),
+        active_max=_given(spec, "active_max"),
+        success_ratio_min=spec.success_ratio_min if spec.HasField("success_ratio_min") else 1.0,
+        empty=_MAP_EMPTIES.get(spec.empty, int(spec.empty)),
+        name=spec.name,
     )
 
 
@@ -226,6 +247,18 @@ def _task_out(task: TaskSpec) -> dag_pb2.TaskSpec:
         inputs=inputs_to_wire(task),
         policy=_policy_out(task.policy),
         role=ROLE_TO_WIRE[task.role],
+        map=_map_out(task.map) if task.map is not None else None,
+    )
+
+
+def _map_out(spec: MapSpec) -> dag_pb2.MapSpec:
+    return dag_pb2.MapSpec(
+        inputs=[dag_pb2.MapInput(name=each.name, source=input_to_wire(each.source)) for each in spec.inputs],
+        mode=MAP_MODE_TO_WIRE[spec.mode],
+        active_max=spec.active_max,
+        success_ratio_min=spec.success_ratio_min,
+        empty=MAP_EMPTY_TO_WIRE[spec.empty],
+        name=spec.name,
     )
 
 

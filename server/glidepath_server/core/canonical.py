@@ -23,6 +23,10 @@ from .definition import (
     IsolationMode,
     LeaseMode,
     Literal,
+    MapEmpty,
+    MapInput,
+    MapMode,
+    MapSpec,
     OutputRef,
     Param,
     ResolvedPolicy,
@@ -39,6 +43,7 @@ _SAID_WHEN_USED = frozenset(
     {
         "fail_fast",
         "jitter",
+        "map",
         "reroute_after",
         "role",
         "run_retries_max",
@@ -78,6 +83,9 @@ def _task_out(task: TaskSpec) -> dict[str, Any]:
     value = _said(task)
     if task.inputs:
         value["inputs"] = {name: _input_out(each) for name, each in task.inputs.items()}
+    if task.map is not None:
+        inputs = [{"name": each.name, "source": _input_out(each.source)} for each in task.map.inputs]
+        value["map"] = {**_said(task.map), "inputs": inputs}
     return {
         **value,
         "handler": _said(task.handler),
@@ -93,7 +101,7 @@ def _said(thing: Any) -> dict[str, Any]:
         # A field that was not there when older texts were hashed says something only where it is used.
         if value is None or value in ("", (), {}) or (each.name in _SAID_WHEN_USED and value == each.default):
             continue
-        if each.name.endswith("_seconds") or each.name in ("backoff", "jitter", "resources"):
+        if each.name.endswith("_seconds") or each.name in ("backoff", "jitter", "resources", "success_ratio_min"):
             value = _floats(value)
         found[each.name] = value
     return found
@@ -142,8 +150,14 @@ def _task_in(value: dict[str, Any]) -> TaskSpec:
             "inputs": {name: _input_in(each) for name, each in value.get("inputs", {}).items()},
             "policy": _policy_in(value["policy"]),
             "role": TaskRole(value.get("role", TaskRole.WORK)),
+            "map": _map_in(value["map"]) if "map" in value else None,
         }
     )
+
+
+def _map_in(value: dict[str, Any]) -> MapSpec:
+    inputs = tuple(MapInput(each["name"], _input_in(each["source"])) for each in value["inputs"])
+    return MapSpec(**{**value, "inputs": inputs, "mode": MapMode(value["mode"]), "empty": MapEmpty(value["empty"])})
 
 
 def _policy_in(value: dict[str, Any]) -> ResolvedPolicy:

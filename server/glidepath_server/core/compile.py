@@ -6,9 +6,12 @@ import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from .definition import DagSpec
-from .graph import Graph, TaskRole, reached
+from .definition import DagSpec, MapEmpty
+from .graph import Graph, MapPolicy, TaskRole, reached
 from .trigger_rules import TriggerRule
+
+# The most instances of a mapped task that are released at once.
+MAP_WINDOW = 2_000
 
 
 def compile_graph(spec: DagSpec) -> Graph:
@@ -29,6 +32,15 @@ def compile_graph(spec: DagSpec) -> Graph:
         run_retries_max=spec.run_retries_max,
         run_retry_delay_seconds=spec.run_retry_delay_seconds,
         fail_fast=spec.fail_fast,
+        maps={
+            number: MapPolicy(
+                min(task.map.active_max or MAP_WINDOW, MAP_WINDOW),
+                task.map.success_ratio_min,
+                task.map.empty is MapEmpty.SKIP,
+            )
+            for number, task in enumerate(spec.tasks)
+            if task.map is not None
+        },
     )
     return with_roles(graph, [task.role for task in spec.tasks])
 

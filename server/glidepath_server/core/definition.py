@@ -36,6 +36,16 @@ class LeaseMode(StrEnum):
     EXCLUSIVE = "exclusive"
 
 
+class MapMode(StrEnum):
+    ZIP = "zip"
+    PRODUCT = "product"
+
+
+class MapEmpty(StrEnum):
+    SKIP = "skip"
+    SUCCEED = "succeed"
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """The code that runs. Version "" is any."""
@@ -82,6 +92,26 @@ Input = Literal | Template | OutputRef | Param | InputList
 
 
 @dataclass(frozen=True, slots=True)
+class MapInput:
+    """An argument that differs between the instances of a mapped task, and the list that its values come from."""
+
+    name: str
+    source: Input
+
+
+@dataclass(frozen=True, slots=True)
+class MapSpec:
+    """Over what a task is mapped: see registry/v1/dag.proto. `active_max` None: the server's window."""
+
+    inputs: tuple[MapInput, ...] = ()
+    mode: MapMode = MapMode.ZIP
+    active_max: int | None = None
+    success_ratio_min: float = 1.0
+    empty: MapEmpty = MapEmpty.SKIP
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedPolicy:
     """How a task is treated. Durations in seconds, None: no limit. The defaults are the server's."""
 
@@ -114,6 +144,7 @@ class TaskSpec:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     policy: ResolvedPolicy = field(default_factory=ResolvedPolicy)
     role: TaskRole = TaskRole.WORK
+    map: MapSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

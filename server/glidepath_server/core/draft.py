@@ -17,6 +17,10 @@ from .definition import (
     IsolationMode,
     LeaseMode,
     Literal,
+    MapEmpty,
+    MapInput,
+    MapMode,
+    MapSpec,
     ResolvedPolicy,
     TaskSpec,
     input_sources,
@@ -63,6 +67,18 @@ class PolicyDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class MapDraft:
+    """`inputs` are (name, source); one without a source is None."""
+
+    inputs: Sequence[tuple[str, Input | None]] = ()
+    mode: MapMode | int = MapMode.ZIP
+    active_max: int | None = None
+    success_ratio_min: float = 1.0
+    empty: MapEmpty | int = MapEmpty.SKIP
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskDraft:
     """An input without a source is None."""
 
@@ -75,6 +91,7 @@ class TaskDraft:
     inputs: Mapping[str, Input | None] = field(default_factory=dict)
     policy: PolicyDraft = field(default_factory=PolicyDraft)
     role: TaskRole | int = TaskRole.WORK
+    map: MapDraft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +135,16 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
 
 def upstream_of(task: TaskDraft) -> set[str]:
     """The upstream tasks it names, by id or by their outputs."""
-    return {*task.upstream_task_ids, *input_sources(given_inputs(task))}
+    return {*task.upstream_task_ids, *input_sources(given_inputs(task)), *input_sources(mapped_inputs(task))}
 
 
 def given_inputs(task: TaskDraft) -> dict[str, Input]:
     return {name: each for name, each in task.inputs.items() if each is not None}
+
+
+def mapped_inputs(task: TaskDraft) -> dict[str, Input]:
+    """The lists that the task is mapped over, by argument."""
+    return {name: each for name, each in task.map.inputs if each is not None} if task.map else {}
 
 
 def resolve_policy(task: TaskDraft, draft: DagDraft) -> ResolvedPolicy:
@@ -149,7 +171,17 @@ def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
         inputs={name: _normalised(each) for name, each in given_inputs(task).items()},
         policy=resolve_policy(task, draft),
         role=task.role,
+        map=_map(task),
     )
+
+
+def _map(task: TaskDraft) -> MapSpec | None:
+    given = task.map
+    if given is None:
+        return None
+    assert isinstance(given.mode, MapMode) and isinstance(given.empty, MapEmpty)
+    inputs = tuple(MapInput(name, _normalised(each)) for name, each in mapped_inputs(task).items())
+    return MapSpec(inputs, given.mode, given.active_max, given.success_ratio_min, given.empty, given.name)
 
 
 def _first_given(own: Draft, otherwise: Draft) -> Draft:

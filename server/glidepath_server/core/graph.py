@@ -21,6 +21,15 @@ class TaskRole(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class MapPolicy:
+    """How a mapped task is treated: `window` instances are released at once."""
+
+    window: int
+    success_ratio_min: float = 1.0
+    empty_skips: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """Tasks in topological order; every tuple is indexed by task index. Upstream indices are always smaller.
 
@@ -40,6 +49,8 @@ class Graph:
     # How many tasks come before each teardown, at any distance; and for each of those, the teardowns after it.
     before: Mapping[int, int] = field(default_factory=dict)
     torn_down: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    # Of mapped tasks: how many instances may be released at once, what must succeed, what nothing to map over means.
+    maps: Mapping[int, MapPolicy] = field(default_factory=dict)
     # How long a task may wait in all when it defers, in seconds.
     waits: tuple[float, ...] = ()
     # Retries of a run that fails, and the seconds before each.

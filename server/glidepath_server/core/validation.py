@@ -7,36 +7,37 @@ only the database knows: operations/register_dag_version.py asks it.
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from .compile import find_cycle, topological_order
+from .compile import MAP_WINDOW, find_cycle, topological_order
 from .definition import (
     JSON,
     PYTHON_PREFIX,
     SHELL,
-    WAIT_SECONDS_MAX,
     Input,
     InputList,
     IsolationMode,
     LeaseMode,
     Literal,
+    MapEmpty,
+    MapMode,
     OutputRef,
     Param,
     Template,
 )
-from .draft import DagDraft, PolicyDraft, RetryDraft, TaskDraft, resolve_policy, upstream_of
+from .draft import DagDraft, MapDraft, TaskDraft, resolve_policy, upstream_of
 from .errors import Violation
-from .failure import FailureKind
 from .graph import TaskRole
 from .json_text import normalised_json
 from .params_schema import check_params_schema, known_params
+from .policy_checks import COUNT_MAX, RETRIES_MAX, check_policy
 from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
 from .trigger_rules import NEED_UPSTREAM, TriggerRule
 from .value_checks import (
-    ID_WORDS,
     check_duration,
     check_enum,
     check_id,
@@ -48,7 +49,6 @@ from .value_checks import (
     shown,
 )
 
-FAILURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.<>:-]{0,199}")
 TASKS_MAX = 20_000
 # Of each the reach over the graph is looked at as a whole.
 ROLES_MAX = {TaskRole.SHORT_CIRCUIT: 50, TaskRole.TEARDOWN: 100}
@@ -56,17 +56,12 @@ EDGES_MAX = 400_000
 LITERAL_BYTES_MAX = 64 * 1024
 TEMPLATE_BYTES_MAX = 64 * 1024
 DESCRIPTION_BYTES_MAX = 4 * 1024
+MAP_NAME_BYTES_MAX = 1_000
+MAP_SOURCE = "a list: a literal, a param, or the output of a task"
 TAGS_MAX = 50
 TAG_CHARACTERS_MAX = 64
 INPUTS_MAX = 1_000
 INPUT_DEPTH_MAX = 8
-ENTRIES_MAX = 100
-RETRIES_MAX = 1_000
-LOSSES_MAX = 100
-BACKOFF_MAX = 100.0
-PRIORITY_MAX = 100
-COUNT_MAX = 1_000_000
-RESOURCE_MAX = 1e12
 # Further ones show up when these are mended.
 VIOLATIONS_MAX = 100
 # Looking for a name that is near costs time with many names.
@@ -156,7 +151,7 @@ class _Check:
         yield from check_duration("run_retry_delay", draft.run_retry_delay_seconds, zero=True)
         yield from check_whole("runs_active_max", draft.runs_active_max, 1, COUNT_MAX)
         yield from check_whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
-        yield from _policy("defaults", draft.defaults)
+        yield from check_policy("defaults", draft.defaults)
         if not draft.tasks:
             yield Violation("tasks", "0 tasks", f"1 to {TASKS_MAX} tasks")
 
@@ -197,7 +192,9 @@ class _Check:
         yield from self.role(at, task)
         yield from self.upstream(at, task)
         yield from self.inputs(at, task)
-        yield from _policy(f"{at}.policy", task.policy)
+        if task.map is not None:
+            yield from self.map(f"{at}.map", task, task.map)
+        yield from check_policy(f"{at}.policy", task.policy)
         yield from self.together(f"{at}.policy", task)
 
     def role(self, at: str, task: TaskDraft) -> Iterator[Violation]:
@@ -264,6 +261,44 @@ class _Check:
         if task.handler.name == SHELL and task.inputs.get("command") is None:
             yield Violation(f"{at}.inputs.command", "nothing", 'the command, because the handler is "shell"')
 
+    def map(self, at: str, task: TaskDraft, spec: MapDraft) -> Iterator[Violation]:
+        if task.role is not TaskRole.WORK:
+            role = task.role.value if isinstance(task.role, TaskRole) else str(task.role)
+            yield Violation(f"{at[:-4]}.role", role, "work, because the task is mapped")
+        yield from check_enum(f"{at}.mode", spec.mode, MapMode)
+        yield from check_enum(f"{at}.empty", spec.empty, MapEmpty)
+        yield from check_whole(f"{at}.active_max", spec.active_max, 1, MAP_WINDOW)
+        if not 0 < spec.success_ratio_min <= 1:
+            yield Violation(f"{at}.success_ratio_min", f"{spec.success_ratio_min:g}", "above 0, up to 1")
+        if not 1 <= len(spec.inputs) <= INPUTS_MAX:
+            yield Violation(f"{at}.inputs", f"{len(spec.inputs)} inputs", f"1 to {INPUTS_MAX} inputs, each with a list")
+            return
+        if spec.name:
+            yield from self.map_name(f"{at}.name", spec.name)
+        seen = set(task.inputs)
+        for name, source in spec.inputs:
+            yield from check_name(f"{at}.inputs", name)
+            if name in seen:
+                yield Violation(f"{at}.inputs", shown(name), "each argument once, and none that is in inputs too")
+            seen.add(name)
+            place = f"{at}.inputs.{name[:80]}"
+            if isinstance(source, Template | InputList) or (isinstance(source, Literal) and source.uri):
+                yield Violation(place, type(source).__name__.lower(), MAP_SOURCE)
+            else:
+                yield from self.leaf(place, source, task, upstream_of(task))
+                yield from _literal_list(place, source)
+
+    def map_name(self, at: str, text: str) -> Iterator[Violation]:
+        yield from check_text(at, text, MAP_NAME_BYTES_MAX)
+        try:
+            names = template_names(text)
+        except TemplateSyntaxError as error:
+            yield Violation(at, error.value, error.expected)
+            return
+        for name in dict.fromkeys(names):
+            if name.split(".")[0] != "map_item":
+                yield Violation(at, repr(name[:200]), "map_item, or what is in it: map_item.NAME")
+
     def leaf(self, at: str, leaf: Input | str | None, task: TaskDraft, upstream: set[str]) -> Iterator[Violation]:
         match leaf:
             case Literal():
@@ -326,85 +361,6 @@ class _Check:
             yield Violation("tasks", path_text(cycle), "no cycle")
 
 
-# ---- policies
-def _policy(at: str, policy: PolicyDraft) -> Iterator[Violation]:
-    yield from check_name(f"{at}.owner", policy.owner, optional=True)
-    if policy.queue_name is not None:
-        yield from check_id(f"{at}.queue_name", policy.queue_name)
-    if policy.pool_name:
-        yield from check_id(f"{at}.pool_name", policy.pool_name)
-    yield from _retry(f"{at}.retry", policy.retry)
-    yield from check_duration(f"{at}.execution_timeout", policy.execution_timeout_seconds)
-    yield from check_whole(f"{at}.pool_slots", policy.pool_slots, 1, COUNT_MAX)
-    yield from check_whole(f"{at}.priority", policy.priority, -PRIORITY_MAX, PRIORITY_MAX)
-    yield from _resources(f"{at}.resources", policy.resources or {})
-    yield from _selector(f"{at}.worker_selector", policy.worker_selector or {})
-    yield from check_enum(f"{at}.isolation", policy.isolation, IsolationMode)
-    yield from check_enum(f"{at}.lease_mode", policy.lease_mode, LeaseMode)
-    yield from check_whole(f"{at}.memory_limit_mb", policy.memory_limit_mb, 1, 2**31 - 1)
-    yield from check_duration(f"{at}.cancel_grace", policy.cancel_grace_seconds, zero=True, most=3600)
-    yield from check_duration(f"{at}.wait_timeout", policy.wait_timeout_seconds, most=WAIT_SECONDS_MAX)
-
-
-def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
-    yield from check_whole(f"{at}.retries_max", retry.retries_max, 0, RETRIES_MAX)
-    yield from check_whole(f"{at}.losses_max", retry.losses_max, 0, LOSSES_MAX)
-    yield from check_duration(f"{at}.delay", retry.delay_seconds, zero=True)
-    yield from check_duration(f"{at}.delay_max", retry.delay_max_seconds)
-    if retry.backoff is not None and not 1 <= retry.backoff <= BACKOFF_MAX:
-        yield Violation(f"{at}.backoff", f"{retry.backoff:g}", f"1 to {BACKOFF_MAX:g}")
-    if retry.reroute_queue:
-        yield from check_id(f"{at}.reroute_queue", retry.reroute_queue)
-    yield from check_whole(f"{at}.reroute_after", retry.reroute_after, 1, RETRIES_MAX)
-    if retry.jitter is not None and not 0 <= retry.jitter <= 1:
-        yield Violation(f"{at}.jitter", f"{retry.jitter:g}", "0 to 1, a share of the delay")
-    for name, given_names in (("only_on", retry.only_on or ()), ("never_on", retry.never_on or ())):
-        yield from _failure_names(f"{at}.{name}", given_names)
-    delays = retry.delays_seconds or ()
-    if len(delays) > RETRIES_MAX:
-        yield Violation(f"{at}.delays", f"{len(delays)} delays", f"at most {RETRIES_MAX} delays")
-    for index, seconds in enumerate(delays[:RETRIES_MAX]):
-        yield from check_duration(f"{at}.delays[{index}]", seconds, zero=True)
-    if delays:
-        for name, given in (("delay", retry.delay_seconds), ("backoff", retry.backoff)):
-            if given is not None:
-                yield Violation(f"{at}.{name}", f"{given:g}", "nothing, because delays are given; choose one of them")
-
-
-def _failure_names(at: str, names: Sequence[str]) -> Iterator[Violation]:
-    if len(names) > ENTRIES_MAX:
-        yield Violation(at, f"{len(names)} names", f"at most {ENTRIES_MAX} kinds of failures or types of errors")
-    for index, name in enumerate(names[:ENTRIES_MAX]):
-        if re.fullmatch("[a-z_]+", name) and name not in set(FailureKind):
-            close = difflib.get_close_matches(name, [each.value for each in FailureKind], n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            yield Violation(f"{at}[{index}]", shown(name), f"one of {', '.join(FailureKind)}, or a type's name{hint}")
-        elif not FAILURE_NAME.fullmatch(name):
-            expected = 'a kind of failure such as "timeout", or the name of an error\'s type, of up to 200 characters'
-            yield Violation(f"{at}[{index}]", shown(name), expected)
-
-
-def _resources(at: str, resources: Mapping[str, float]) -> Iterator[Violation]:
-    yield from _entries(at, resources)
-    for name, amount in islice(sorted(resources.items()), ENTRIES_MAX):
-        if list(check_id(at, name)):
-            yield Violation(at, shown(name), f"a resource name: {ID_WORDS}")
-        elif not 0 <= amount <= RESOURCE_MAX:
-            yield Violation(f"{at}.{name}", f"{amount:g}", f"a number from 0 to {RESOURCE_MAX:g}")
-
-
-def _selector(at: str, selector: Mapping[str, str]) -> Iterator[Violation]:
-    yield from _entries(at, selector)
-    for name, value in islice(sorted(selector.items()), ENTRIES_MAX):
-        yield from check_name(at, name)
-        yield from check_name(f"{at}.{name[:80]}", value, optional=True)
-
-
-def _entries(at: str, entries: Mapping[str, object]) -> Iterator[Violation]:
-    if len(entries) > ENTRIES_MAX:
-        yield Violation(at, f"{len(entries)} entries", f"at most {ENTRIES_MAX} entries")
-
-
 # ---- stored things
 def _stored(draft: DagDraft, pools: Mapping[str, int], sources: frozenset[str]) -> Iterator[Violation]:
     near: dict[str, str] = {}
@@ -441,6 +397,14 @@ def _pool(
 
 
 # ---- parts of a task
+def _literal_list(at: str, source: Input | None) -> Iterator[Violation]:
+    """A literal that a task is mapped over must be a list, as far as it is JSON at all."""
+    if isinstance(source, Literal) and not list(_literal(at, source)):
+        value = json.loads(source.data) if source.content_type == JSON else None
+        if not isinstance(value, list):
+            yield Violation(f"{at}.literal", shown(source.data.decode(errors="replace")), "a list, in JSON")
+
+
 def _handler(at: str, task: TaskDraft) -> Iterator[Violation]:
     name, version = task.handler.name, task.handler.version
     if not name:

@@ -8,6 +8,18 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class MapMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MAP_MODE_UNSPECIFIED: _ClassVar[MapMode]
+    MAP_MODE_ZIP: _ClassVar[MapMode]
+    MAP_MODE_PRODUCT: _ClassVar[MapMode]
+
+class MapEmpty(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MAP_EMPTY_UNSPECIFIED: _ClassVar[MapEmpty]
+    MAP_EMPTY_SKIP: _ClassVar[MapEmpty]
+    MAP_EMPTY_SUCCEED: _ClassVar[MapEmpty]
+
 class TaskRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TASK_ROLE_UNSPECIFIED: _ClassVar[TaskRole]
@@ -43,6 +55,12 @@ class LeaseMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LEASE_MODE_UNSPECIFIED: _ClassVar[LeaseMode]
     LEASE_MODE_HOLD: _ClassVar[LeaseMode]
     LEASE_MODE_EXCLUSIVE: _ClassVar[LeaseMode]
+MAP_MODE_UNSPECIFIED: MapMode
+MAP_MODE_ZIP: MapMode
+MAP_MODE_PRODUCT: MapMode
+MAP_EMPTY_UNSPECIFIED: MapEmpty
+MAP_EMPTY_SKIP: MapEmpty
+MAP_EMPTY_SUCCEED: MapEmpty
 TASK_ROLE_UNSPECIFIED: TaskRole
 TASK_ROLE_WORK: TaskRole
 TASK_ROLE_BRANCH: TaskRole
@@ -99,7 +117,7 @@ class DagSpec(_message.Message):
     def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role")
+    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role", "map")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +134,7 @@ class TaskSpec(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
+    MAP_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     description: str
     group_id: str
@@ -125,7 +144,32 @@ class TaskSpec(_message.Message):
     inputs: _containers.MessageMap[str, Input]
     policy: TaskPolicy
     role: TaskRole
-    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ..., role: _Optional[_Union[TaskRole, str]] = ...) -> None: ...
+    map: MapSpec
+    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ..., role: _Optional[_Union[TaskRole, str]] = ..., map: _Optional[_Union[MapSpec, _Mapping]] = ...) -> None: ...
+
+class MapSpec(_message.Message):
+    __slots__ = ("inputs", "mode", "active_max", "success_ratio_min", "empty", "name")
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_RATIO_MIN_FIELD_NUMBER: _ClassVar[int]
+    EMPTY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    inputs: _containers.RepeatedCompositeFieldContainer[MapInput]
+    mode: MapMode
+    active_max: int
+    success_ratio_min: float
+    empty: MapEmpty
+    name: str
+    def __init__(self, inputs: _Optional[_Iterable[_Union[MapInput, _Mapping]]] = ..., mode: _Optional[_Union[MapMode, str]] = ..., active_max: _Optional[int] = ..., success_ratio_min: _Optional[float] = ..., empty: _Optional[_Union[MapEmpty, str]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class MapInput(_message.Message):
+    __slots__ = ("name", "source")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: Input
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[Input, _Mapping]] = ...) -> None: ...
 
 class Handler(_message.Message):
     __slots__ = ("name", "version")

@@ -26,6 +26,112 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How lists become items.
+type MapMode int32
+
+const (
+	// zip.
+	MapMode_MAP_MODE_UNSPECIFIED MapMode = 0
+	// The first of each list, the second of each, ...; all lists have one length.
+	MapMode_MAP_MODE_ZIP MapMode = 1
+	// Each of the first list with each of the second, ...; the last list varies fastest.
+	MapMode_MAP_MODE_PRODUCT MapMode = 2
+)
+
+// Enum value maps for MapMode.
+var (
+	MapMode_name = map[int32]string{
+		0: "MAP_MODE_UNSPECIFIED",
+		1: "MAP_MODE_ZIP",
+		2: "MAP_MODE_PRODUCT",
+	}
+	MapMode_value = map[string]int32{
+		"MAP_MODE_UNSPECIFIED": 0,
+		"MAP_MODE_ZIP":         1,
+		"MAP_MODE_PRODUCT":     2,
+	}
+)
+
+func (x MapMode) Enum() *MapMode {
+	p := new(MapMode)
+	*p = x
+	return p
+}
+
+func (x MapMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MapMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_glidepath_registry_v1_dag_proto_enumTypes[0].Descriptor()
+}
+
+func (MapMode) Type() protoreflect.EnumType {
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[0]
+}
+
+func (x MapMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MapMode.Descriptor instead.
+func (MapMode) EnumDescriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{0}
+}
+
+// What becomes of a task that is mapped over nothing.
+type MapEmpty int32
+
+const (
+	// skip.
+	MapEmpty_MAP_EMPTY_UNSPECIFIED MapEmpty = 0
+	// The task is skipped.
+	MapEmpty_MAP_EMPTY_SKIP MapEmpty = 1
+	// The task succeeds, with an empty list for its output.
+	MapEmpty_MAP_EMPTY_SUCCEED MapEmpty = 2
+)
+
+// Enum value maps for MapEmpty.
+var (
+	MapEmpty_name = map[int32]string{
+		0: "MAP_EMPTY_UNSPECIFIED",
+		1: "MAP_EMPTY_SKIP",
+		2: "MAP_EMPTY_SUCCEED",
+	}
+	MapEmpty_value = map[string]int32{
+		"MAP_EMPTY_UNSPECIFIED": 0,
+		"MAP_EMPTY_SKIP":        1,
+		"MAP_EMPTY_SUCCEED":     2,
+	}
+)
+
+func (x MapEmpty) Enum() *MapEmpty {
+	p := new(MapEmpty)
+	*p = x
+	return p
+}
+
+func (x MapEmpty) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MapEmpty) Descriptor() protoreflect.EnumDescriptor {
+	return file_glidepath_registry_v1_dag_proto_enumTypes[1].Descriptor()
+}
+
+func (MapEmpty) Type() protoreflect.EnumType {
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[1]
+}
+
+func (x MapEmpty) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MapEmpty.Descriptor instead.
+func (MapEmpty) EnumDescriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
+}
+
 // What a task is to the others.
 type TaskRole int32
 
@@ -80,11 +186,11 @@ func (x TaskRole) String() string {
 }
 
 func (TaskRole) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[0].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[2].Descriptor()
 }
 
 func (TaskRole) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[0]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[2]
 }
 
 func (x TaskRole) Number() protoreflect.EnumNumber {
@@ -93,7 +199,7 @@ func (x TaskRole) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TaskRole.Descriptor instead.
 func (TaskRole) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{0}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
 }
 
 // How the ends of the upstream tasks admit this one. An upstream ends well (success), badly (failed, upstream_failed,
@@ -171,11 +277,11 @@ func (x TriggerRule) String() string {
 }
 
 func (TriggerRule) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[1].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[3].Descriptor()
 }
 
 func (TriggerRule) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[1]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[3]
 }
 
 func (x TriggerRule) Number() protoreflect.EnumNumber {
@@ -184,7 +290,7 @@ func (x TriggerRule) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TriggerRule.Descriptor instead.
 func (TriggerRule) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
 }
 
 type IsolationMode int32
@@ -223,11 +329,11 @@ func (x IsolationMode) String() string {
 }
 
 func (IsolationMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[2].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[4].Descriptor()
 }
 
 func (IsolationMode) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[2]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[4]
 }
 
 func (x IsolationMode) Number() protoreflect.EnumNumber {
@@ -236,7 +342,7 @@ func (x IsolationMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IsolationMode.Descriptor instead.
 func (IsolationMode) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
 }
 
 type LeaseMode int32
@@ -275,11 +381,11 @@ func (x LeaseMode) String() string {
 }
 
 func (LeaseMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[3].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[5].Descriptor()
 }
 
 func (LeaseMode) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[3]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[5]
 }
 
 func (x LeaseMode) Number() protoreflect.EnumNumber {
@@ -288,7 +394,7 @@ func (x LeaseMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LeaseMode.Descriptor instead.
 func (LeaseMode) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
 }
 
 type DagSpec struct {
@@ -455,9 +561,11 @@ type TaskSpec struct {
 	UpstreamTaskIds []string    `protobuf:"bytes,5,rep,name=upstream_task_ids,json=upstreamTaskIds,proto3" json:"upstream_task_ids,omitempty"`
 	TriggerRule     TriggerRule `protobuf:"varint,6,opt,name=trigger_rule,json=triggerRule,proto3,enum=glidepath.registry.v1.TriggerRule" json:"trigger_rule,omitempty"`
 	// Arguments of the handler by name.
-	Inputs        map[string]*Input `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Policy        *TaskPolicy       `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
-	Role          TaskRole          `protobuf:"varint,9,opt,name=role,proto3,enum=glidepath.registry.v1.TaskRole" json:"role,omitempty"`
+	Inputs map[string]*Input `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Policy *TaskPolicy       `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
+	Role   TaskRole          `protobuf:"varint,9,opt,name=role,proto3,enum=glidepath.registry.v1.TaskRole" json:"role,omitempty"`
+	// Unset: the task runs once. Set: once for each item, as its instances (map_index from 0).
+	Map           *MapSpec `protobuf:"bytes,10,opt,name=map,proto3" json:"map,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -555,6 +663,161 @@ func (x *TaskSpec) GetRole() TaskRole {
 	return TaskRole_TASK_ROLE_UNSPECIFIED
 }
 
+func (x *TaskSpec) GetMap() *MapSpec {
+	if x != nil {
+		return x.Map
+	}
+	return nil
+}
+
+// Runs a task once for each item of lists that are known when the task is admitted: at most 100,000 instances and 16 MiB
+// of items. A task that is mapped does work: it is no branch, short circuit, setup or teardown. Its output is the list of
+// the outputs of its instances, in their order, null where one has none; a trigger rule sees a mapped upstream as
+// its instances: well, badly and skipped, each if one ended so, but only well if the task as a whole succeeded.
+type MapSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The arguments that differ between instances, each with the list that it takes its values from: a literal of JSON, a
+	// param, or the output of an upstream task (or a key of it). At least one; none of them is in `inputs` too. What is no
+	// list fails the task, and is not retried.
+	Inputs []*MapInput `protobuf:"bytes,1,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	Mode   MapMode     `protobuf:"varint,2,opt,name=mode,proto3,enum=glidepath.registry.v1.MapMode" json:"mode,omitempty"`
+	// Instances that may be released at once. Unset: 2,000, and that is the most.
+	ActiveMax *int32 `protobuf:"varint,3,opt,name=active_max,json=activeMax,proto3,oneof" json:"active_max,omitempty"`
+	// The share of the instances which were not skipped that must succeed for the task to succeed. Above 0, up to 1.
+	// Default 1.
+	SuccessRatioMin *float64 `protobuf:"fixed64,4,opt,name=success_ratio_min,json=successRatioMin,proto3,oneof" json:"success_ratio_min,omitempty"`
+	Empty           MapEmpty `protobuf:"varint,5,opt,name=empty,proto3,enum=glidepath.registry.v1.MapEmpty" json:"empty,omitempty"`
+	// What an instance is called: a template that may name `map_item` and what is in it ("{{ map_item.country }}"). Empty:
+	// its index.
+	Name          string `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MapSpec) Reset() {
+	*x = MapSpec{}
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MapSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MapSpec) ProtoMessage() {}
+
+func (x *MapSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MapSpec.ProtoReflect.Descriptor instead.
+func (*MapSpec) Descriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MapSpec) GetInputs() []*MapInput {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *MapSpec) GetMode() MapMode {
+	if x != nil {
+		return x.Mode
+	}
+	return MapMode_MAP_MODE_UNSPECIFIED
+}
+
+func (x *MapSpec) GetActiveMax() int32 {
+	if x != nil && x.ActiveMax != nil {
+		return *x.ActiveMax
+	}
+	return 0
+}
+
+func (x *MapSpec) GetSuccessRatioMin() float64 {
+	if x != nil && x.SuccessRatioMin != nil {
+		return *x.SuccessRatioMin
+	}
+	return 0
+}
+
+func (x *MapSpec) GetEmpty() MapEmpty {
+	if x != nil {
+		return x.Empty
+	}
+	return MapEmpty_MAP_EMPTY_UNSPECIFIED
+}
+
+func (x *MapSpec) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type MapInput struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Source        *Input                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MapInput) Reset() {
+	*x = MapInput{}
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MapInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MapInput) ProtoMessage() {}
+
+func (x *MapInput) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MapInput.ProtoReflect.Descriptor instead.
+func (*MapInput) Descriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MapInput) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MapInput) GetSource() *Input {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
 // The code that runs: a name and the version of it that was registered.
 type Handler struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -569,7 +832,7 @@ type Handler struct {
 
 func (x *Handler) Reset() {
 	*x = Handler{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +844,7 @@ func (x *Handler) String() string {
 func (*Handler) ProtoMessage() {}
 
 func (x *Handler) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +857,7 @@ func (x *Handler) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handler.ProtoReflect.Descriptor instead.
 func (*Handler) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Handler) GetName() string {
@@ -627,7 +890,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +902,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +915,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Input) GetSource() isInput_Source {
@@ -757,7 +1020,7 @@ type OutputRef struct {
 
 func (x *OutputRef) Reset() {
 	*x = OutputRef{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +1032,7 @@ func (x *OutputRef) String() string {
 func (*OutputRef) ProtoMessage() {}
 
 func (x *OutputRef) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +1045,7 @@ func (x *OutputRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRef.ProtoReflect.Descriptor instead.
 func (*OutputRef) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OutputRef) GetTaskId() string {
@@ -808,7 +1071,7 @@ type InputList struct {
 
 func (x *InputList) Reset() {
 	*x = InputList{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +1083,7 @@ func (x *InputList) String() string {
 func (*InputList) ProtoMessage() {}
 
 func (x *InputList) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +1096,7 @@ func (x *InputList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InputList.ProtoReflect.Descriptor instead.
 func (*InputList) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *InputList) GetItems() []*Input {
@@ -876,7 +1139,7 @@ type TaskPolicy struct {
 
 func (x *TaskPolicy) Reset() {
 	*x = TaskPolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1151,7 @@ func (x *TaskPolicy) String() string {
 func (*TaskPolicy) ProtoMessage() {}
 
 func (x *TaskPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1164,7 @@ func (x *TaskPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskPolicy.ProtoReflect.Descriptor instead.
 func (*TaskPolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TaskPolicy) GetOwner() string {
@@ -1032,7 +1295,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1307,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1320,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RetryPolicy) GetRetriesMax() int32 {
@@ -1159,7 +1422,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x0frun_retries_max\x18\f \x01(\x05R\rrunRetriesMax\x12A\n" +
 	"\x0frun_retry_delay\x18\r \x01(\v2\x19.google.protobuf.DurationR\rrunRetryDelayB\x12\n" +
 	"\x10_runs_active_maxB\x13\n" +
-	"\x11_tasks_active_max\"\x9b\x04\n" +
+	"\x11_tasks_active_max\"\xcd\x04\n" +
 	"\bTaskSpec\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x19\n" +
@@ -1169,10 +1432,25 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\ftrigger_rule\x18\x06 \x01(\x0e2\".glidepath.registry.v1.TriggerRuleR\vtriggerRule\x12C\n" +
 	"\x06inputs\x18\a \x03(\v2+.glidepath.registry.v1.TaskSpec.InputsEntryR\x06inputs\x129\n" +
 	"\x06policy\x18\b \x01(\v2!.glidepath.registry.v1.TaskPolicyR\x06policy\x123\n" +
-	"\x04role\x18\t \x01(\x0e2\x1f.glidepath.registry.v1.TaskRoleR\x04role\x1aW\n" +
+	"\x04role\x18\t \x01(\x0e2\x1f.glidepath.registry.v1.TaskRoleR\x04role\x120\n" +
+	"\x03map\x18\n" +
+	" \x01(\v2\x1e.glidepath.registry.v1.MapSpecR\x03map\x1aW\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
-	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x05value:\x028\x01\"7\n" +
+	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x05value:\x028\x01\"\xbb\x02\n" +
+	"\aMapSpec\x127\n" +
+	"\x06inputs\x18\x01 \x03(\v2\x1f.glidepath.registry.v1.MapInputR\x06inputs\x122\n" +
+	"\x04mode\x18\x02 \x01(\x0e2\x1e.glidepath.registry.v1.MapModeR\x04mode\x12\"\n" +
+	"\n" +
+	"active_max\x18\x03 \x01(\x05H\x00R\tactiveMax\x88\x01\x01\x12/\n" +
+	"\x11success_ratio_min\x18\x04 \x01(\x01H\x01R\x0fsuccessRatioMin\x88\x01\x01\x125\n" +
+	"\x05empty\x18\x05 \x01(\x0e2\x1f.glidepath.registry.v1.MapEmptyR\x05empty\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04nameB\r\n" +
+	"\v_active_maxB\x14\n" +
+	"\x12_success_ratio_min\"T\n" +
+	"\bMapInput\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
+	"\x06source\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x06source\"7\n" +
 	"\aHandler\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\"\xf5\x01\n" +
@@ -1240,7 +1518,15 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\v_losses_maxB\t\n" +
 	"\a_jitterB\x10\n" +
 	"\x0e_reroute_queueB\x10\n" +
-	"\x0e_reroute_after*\x99\x01\n" +
+	"\x0e_reroute_after*K\n" +
+	"\aMapMode\x12\x18\n" +
+	"\x14MAP_MODE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fMAP_MODE_ZIP\x10\x01\x12\x14\n" +
+	"\x10MAP_MODE_PRODUCT\x10\x02*P\n" +
+	"\bMapEmpty\x12\x19\n" +
+	"\x15MAP_EMPTY_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eMAP_EMPTY_SKIP\x10\x01\x12\x15\n" +
+	"\x11MAP_EMPTY_SUCCEED\x10\x02*\x99\x01\n" +
 	"\bTaskRole\x12\x19\n" +
 	"\x15TASK_ROLE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTASK_ROLE_WORK\x10\x01\x12\x14\n" +
@@ -1283,58 +1569,67 @@ func file_glidepath_registry_v1_dag_proto_rawDescGZIP() []byte {
 	return file_glidepath_registry_v1_dag_proto_rawDescData
 }
 
-var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_glidepath_registry_v1_dag_proto_goTypes = []any{
-	(TaskRole)(0),               // 0: glidepath.registry.v1.TaskRole
-	(TriggerRule)(0),            // 1: glidepath.registry.v1.TriggerRule
-	(IsolationMode)(0),          // 2: glidepath.registry.v1.IsolationMode
-	(LeaseMode)(0),              // 3: glidepath.registry.v1.LeaseMode
-	(*DagSpec)(nil),             // 4: glidepath.registry.v1.DagSpec
-	(*TaskSpec)(nil),            // 5: glidepath.registry.v1.TaskSpec
-	(*Handler)(nil),             // 6: glidepath.registry.v1.Handler
-	(*Input)(nil),               // 7: glidepath.registry.v1.Input
-	(*OutputRef)(nil),           // 8: glidepath.registry.v1.OutputRef
-	(*InputList)(nil),           // 9: glidepath.registry.v1.InputList
-	(*TaskPolicy)(nil),          // 10: glidepath.registry.v1.TaskPolicy
-	(*RetryPolicy)(nil),         // 11: glidepath.registry.v1.RetryPolicy
-	nil,                         // 12: glidepath.registry.v1.TaskSpec.InputsEntry
-	nil,                         // 13: glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	nil,                         // 14: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
-	(*v1.Payload)(nil),          // 16: glidepath.common.v1.Payload
+	(MapMode)(0),                // 0: glidepath.registry.v1.MapMode
+	(MapEmpty)(0),               // 1: glidepath.registry.v1.MapEmpty
+	(TaskRole)(0),               // 2: glidepath.registry.v1.TaskRole
+	(TriggerRule)(0),            // 3: glidepath.registry.v1.TriggerRule
+	(IsolationMode)(0),          // 4: glidepath.registry.v1.IsolationMode
+	(LeaseMode)(0),              // 5: glidepath.registry.v1.LeaseMode
+	(*DagSpec)(nil),             // 6: glidepath.registry.v1.DagSpec
+	(*TaskSpec)(nil),            // 7: glidepath.registry.v1.TaskSpec
+	(*MapSpec)(nil),             // 8: glidepath.registry.v1.MapSpec
+	(*MapInput)(nil),            // 9: glidepath.registry.v1.MapInput
+	(*Handler)(nil),             // 10: glidepath.registry.v1.Handler
+	(*Input)(nil),               // 11: glidepath.registry.v1.Input
+	(*OutputRef)(nil),           // 12: glidepath.registry.v1.OutputRef
+	(*InputList)(nil),           // 13: glidepath.registry.v1.InputList
+	(*TaskPolicy)(nil),          // 14: glidepath.registry.v1.TaskPolicy
+	(*RetryPolicy)(nil),         // 15: glidepath.registry.v1.RetryPolicy
+	nil,                         // 16: glidepath.registry.v1.TaskSpec.InputsEntry
+	nil,                         // 17: glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	nil,                         // 18: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(*v1.Payload)(nil),          // 20: glidepath.common.v1.Payload
 }
 var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
-	10, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
-	5,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
-	15, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	15, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
-	6,  // 4: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
-	1,  // 5: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
-	12, // 6: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
-	10, // 7: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
-	0,  // 8: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
-	16, // 9: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
-	8,  // 10: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
-	9,  // 11: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
-	7,  // 12: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
-	11, // 13: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	15, // 14: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
-	13, // 15: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	14, // 16: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	2,  // 17: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	3,  // 18: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	15, // 19: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	15, // 20: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
-	15, // 21: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	15, // 22: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	15, // 23: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	7,  // 24: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	14, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
+	7,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
+	19, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
+	19, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
+	10, // 4: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
+	3,  // 5: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
+	16, // 6: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
+	14, // 7: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
+	2,  // 8: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
+	8,  // 9: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
+	9,  // 10: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
+	0,  // 11: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
+	1,  // 12: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
+	11, // 13: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
+	20, // 14: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	12, // 15: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
+	13, // 16: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
+	11, // 17: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
+	15, // 18: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
+	19, // 19: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	17, // 20: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	18, // 21: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	4,  // 22: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	5,  // 23: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	19, // 24: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	19, // 25: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	19, // 26: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	19, // 27: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	19, // 28: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	11, // 29: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }
@@ -1343,22 +1638,23 @@ func file_glidepath_registry_v1_dag_proto_init() {
 		return
 	}
 	file_glidepath_registry_v1_dag_proto_msgTypes[0].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[3].OneofWrappers = []any{
+	file_glidepath_registry_v1_dag_proto_msgTypes[2].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[5].OneofWrappers = []any{
 		(*Input_Literal)(nil),
 		(*Input_Template)(nil),
 		(*Input_Output)(nil),
 		(*Input_List)(nil),
 		(*Input_Param)(nil),
 	}
-	file_glidepath_registry_v1_dag_proto_msgTypes[6].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[7].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[8].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_dag_proto_rawDesc), len(file_glidepath_registry_v1_dag_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   11,
+			NumEnums:      6,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -49,7 +49,8 @@ type Assignment struct {
 	// IANA zone the interval was computed in, "UTC" when empty.
 	DataIntervalZone string `protobuf:"bytes,12,opt,name=data_interval_zone,json=dataIntervalZone,proto3" json:"data_interval_zone,omitempty"`
 	RunKey           string `protobuf:"bytes,13,opt,name=run_key,json=runKey,proto3" json:"run_key,omitempty"`
-	// JSON value of this map index, empty for a task that is not mapped.
+	// JSON object of what this instance of a mapped task is given, by argument; empty for a task that is not mapped. The
+	// same values stand as literals in `inputs`.
 	MapItem          string                 `protobuf:"bytes,14,opt,name=map_item,json=mapItem,proto3" json:"map_item,omitempty"`
 	ExecutionTimeout *durationpb.Duration   `protobuf:"bytes,15,opt,name=execution_timeout,json=executionTimeout,proto3" json:"execution_timeout,omitempty"`
 	DeadlineTime     *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline_time,json=deadlineTime,proto3" json:"deadline_time,omitempty"`
