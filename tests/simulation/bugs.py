@@ -75,7 +75,7 @@ BUGS = (
         "ONE_SUCCESS: Admission(((_GOOD, _RUN),), ((_BAD, _FAIL),), _SKIP)",
         "ONE_SUCCESS: Admission((), ((_GOOD, _RUN), (_BAD, _FAIL)), _SKIP)",
     ),
-    _core("upstream_failed does not spread", "advance", "            ended.append(task)\n", ""),
+    _core("upstream_failed does not spread", "moves", "            ended.append(task)\n", ""),
     _core(
         "a cancelled upstream is not a bad one",
         "states",
@@ -111,8 +111,8 @@ BUGS = (
     _core(
         "a run that failed ends as a success", "advance", "RunIntent.FAIL or self.tally.bad_total:", "RunIntent.FAIL:"
     ),
-    _core("a cancel leaves what this step released", "advance", "for task in sorted(here):", "for task in ():"),
-    _core("a clear leaves the tally as it was", "advance", "        if ends:\n", "        if False:\n"),
+    _core("a cancel leaves what this step released", "moves", "for task in sorted(here):", "for task in ():"),
+    _core("a clear leaves the tally as it was", "moves", "        if ends:\n", "        if False:\n"),
     _core(
         "a clear begins at attempt 1 again", "board", "self.bases[task] = max(self.bases[task], attempt_number)", "pass"
     ),
@@ -131,7 +131,7 @@ BUGS = (
     _core(
         "a clear of what is live does not restart it",
         "advance",
-        "event.attempt_number)\n        self._reopened([event.task])",
+        "event.attempt_number)\n        self.reopen([event.task])",
         "event.attempt_number)",
     ),
     _core(

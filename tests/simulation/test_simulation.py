@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glidepath_server.core import advance
+from glidepath_server.core import moves
 from glidepath_server.core.states import TaskEvent
 from glidepath_server.core.trigger_rules import TriggerRule
 from tests.simulation.__main__ import report
@@ -57,13 +57,13 @@ def test_a_seed_is_one_life() -> None:
 
 
 def test_a_failing_life_is_shrunk_to_a_short_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = advance.admit
+    right = moves.admit
 
     def hasty(rule: TriggerRule, still_open: int, good: int, bad: int, skipped: int) -> TaskEvent | None:
         """Does not wait for the last upstream."""
         return right(rule, max(still_open - 1, 0), good, bad, skipped)
 
-    monkeypatch.setattr(advance, "admit", hasty)
+    monkeypatch.setattr(moves, "admit", hasty)
     life = _first_failure()
     short = Shrinker(life).shrink()
     assert short.kind == life.kind == "I11"

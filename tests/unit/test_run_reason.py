@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from run_world import BROKEN, NOW, A, graph_of
 
-from glidepath_server.core.advance import REASON_CHARACTERS_MAX, advance
+from glidepath_server.core.advance import advance
 from glidepath_server.core.board import Board
 from glidepath_server.core.events import (
     AttemptEnded,
@@ -18,6 +18,7 @@ from glidepath_server.core.events import (
     TasksCleared,
 )
 from glidepath_server.core.graph import Graph
+from glidepath_server.core.moves import REASON_CHARACTERS_MAX
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import RunState
 from glidepath_server.core.trigger_rules import TriggerRule

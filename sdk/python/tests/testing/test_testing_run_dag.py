@@ -11,12 +11,12 @@ from glidepath import AuthoringError, Dag, GlidepathError, dag, external, group,
 from glidepath.testing import FailureSeen, RunFailed, run_dag
 from glidepath.testing.rules import admit, retry_delay
 from glidepath.worker import Defer, Fail, Retry, Skip, current
-from glidepath_server.core.advance import admit as server_admit
 from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.retry import Retry as ServerRetry
 from glidepath_server.core.retry import RetryPolicy, decide_retry
 from glidepath_server.core.states import TaskEvent
 from glidepath_server.core.trigger_rules import TriggerRule
+from glidepath_server.core.trigger_rules import admit as server_admit
 
 START = datetime(2026, 3, 5, 6, tzinfo=UTC)
 

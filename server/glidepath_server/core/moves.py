@@ -1,0 +1,211 @@
+"""What a step can do to a board: the arrows, what follows from each without a worker, and taking back.
+
+The events of core/advance.py are made of these. One call of `advance` is one `Moves`: the board under change and the
+effects so far.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .board import FINAL, Board, Tally
+from .effects import Effects, Release, Withdraw
+from .events import Withdrawn
+from .graph import Graph
+from .states import RUN_FINAL, RunEvent, RunIntent, RunState, TaskEvent, TaskState, next_run_state, next_task_state
+from .trigger_rules import admit
+
+# Of the reason why a run does not succeed, how much is noted on the way.
+REASON_CHARACTERS_MAX = 1_500
+
+SCHEDULED, RELEASED, RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
+OUT = frozenset({RELEASED, RESTARTING})
+FAILED, SUCCESS, CANCELLED = int(TaskState.FAILED), int(TaskState.SUCCESS), int(TaskState.CANCELLED)
+
+
+class Moves:
+    """The board under change, and the effects so far."""
+
+    __slots__ = ("_left_out", "at", "board", "effects", "graph", "now", "states", "tally")
+
+    def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime, effects: Effects) -> None:
+        self.graph, self.board, self.tally, self.now = graph, board, tally, now
+        self.states = board.states
+        self.effects = effects
+        self.at: datetime | None = None
+        self._left_out: dict[int, frozenset[int]] = {}
+
+    def move(self, task: int, event: TaskEvent) -> int:
+        """Cross one arrow of the task machine, recorded."""
+        state = int(next_task_state(self.states[task], event))
+        self.states[task] = state
+        self.effects.changes.append((task, -1, state))
+        return state
+
+    def end(self, task: int, event: TaskEvent) -> None:
+        """Move a task to a final state, and everything that follows from it without a worker."""
+        self.move(task, event)
+        self.spread([task])
+
+    def spread(self, ended: list[int]) -> None:
+        """Count tasks that have just ended into their downstream, and judge that. Iterative: chains are long."""
+        while ended:
+            task = ended.pop()
+            self.tally.note_end(self.graph, task, self.states[task])
+            for follower in self.graph.downstream[task]:
+                if self.states[follower] == SCHEDULED:
+                    self.judge(follower, ended)
+            if task in self.graph.short_circuits or task in self.graph.torn_down:
+                for follower in self.far(task):
+                    if self.states[follower] == SCHEDULED:
+                        self.judge(follower, ended)
+
+    def far(self, task: int) -> tuple[int, ...]:
+        """What waits for the end of a task though it may not be directly downstream."""
+        return (self.graph.gated[task] if task in self.graph.short_circuits else ()) + self.graph.torn_down.get(
+            task, ()
+        )
+
+    def judge(self, task: int, ended: list[int]) -> None:
+        """Decide of a scheduled task, if that can be done yet; a task that ends by it is appended to `ended`."""
+        verdict = self.verdict(task)
+        if verdict is TaskEvent.RELEASE:
+            self.release(task)
+        elif verdict is not None:
+            self.move(task, verdict)
+            ended.append(task)
+
+    def verdict(self, task: int) -> TaskEvent | None:
+        """What its branches, its setups or its trigger rule make of a scheduled task; None: wait."""
+        graph, tally = self.graph, self.tally
+        if task in graph.gates:
+            if any(task in self.left_out(gate) for gate in graph.gates[task]):
+                return TaskEvent.SKIP
+            if any(self.states[gate] not in FINAL for gate in graph.gates[task]):
+                return None  # else what is left out in the end would depend on the order
+        still_open, bad, skipped = tally.open[task], tally.bad[task], tally.skipped[task]
+        if task in graph.teardowns:
+            there = all(self.states[setup] == SUCCESS for setup in graph.teardowns[task])
+            return None if tally.before[task] else TaskEvent.RELEASE if there else TaskEvent.SKIP
+        good = len(graph.upstream[task]) - still_open - bad - skipped
+        return admit(graph.rules[task], still_open, good, bad, skipped)
+
+    def left_out(self, gate: int) -> frozenset[int]:
+        """What a branch leaves out, worked out once per step."""
+        if self.states[gate] != SUCCESS:
+            return frozenset()
+        if gate not in self._left_out:
+            self._left_out[gate] = self.board.left_out(self.graph, gate)
+        return self._left_out[gate]
+
+    def release(self, task: int) -> None:
+        """First attempt of the task's generation."""
+        self.move(task, TaskEvent.RELEASE)
+        self.effects.releases.append(Release(task, -1, self.board.base(task) + 1, at=self.at))
+
+    def move_run(self, event: RunEvent, reason: str = "") -> None:
+        self.board.state = next_run_state(self.board.state, event)
+        self.effects.run_state, self.effects.reason = self.board.state, reason
+
+    def note(self, reason: str) -> None:
+        """Keep why the run will not succeed: what ends it may come many steps later."""
+        self.effects.notes.append(reason)
+        known = self.board.reason
+        if len(known) + len(reason) <= REASON_CHARACTERS_MAX:
+            self.board.reason = f"{known}; {reason}" if known else reason
+
+    def is_winding_down(self, task: int) -> bool:
+        """Whether nothing of the task starts any more: its run was told to end, and it is no teardown."""
+        return self.board.intent is not RunIntent.RUN and task not in self.graph.teardowns
+
+    def fail_fast(self, tasks: list[int]) -> None:
+        """End the run, if one of these has failed and that is to do so."""
+        if self.graph.fail_fast and any(
+            self.states[task] == FAILED and task not in self.graph.teardowns for task in tasks
+        ):
+            self.wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
+
+    def withdrawn(self, event: Withdrawn) -> None:
+        self.board.marks.pop(event.task, None)
+        if event.event is TaskEvent.CLEAR:
+            self.board.raise_base(event.task, event.attempt_number - 1)
+            self.reopen([event.task])
+        else:
+            self.end(event.task, event.event)
+            self.fail_fast([event.task])
+
+    def wind_down(self, intent: RunIntent, reason: str) -> None:
+        """Nothing new starts; what is released is withdrawn or told to end. Idempotent; a cancel is not undone.
+
+        Teardowns of what was set up run nevertheless, once all before them has ended.
+        """
+        board = self.board
+        if board.state in RUN_FINAL or board.intent is not RunIntent.RUN:
+            return
+        board.intent = intent
+        for task in board.marks:
+            board.said.pop(task, None)
+        board.marks.clear()
+        self.note(reason)
+        stays = self._teardowns_to_come() if board.state is RunState.RUNNING else set()
+        waiting = [task for task, state in enumerate(self.states) if state == SCHEDULED and task not in stays]
+        for task in waiting:
+            self.move(task, TaskEvent.CANCEL)
+        self.spread(waiting)
+        teardowns = self.graph.teardowns
+        out = [task for task, state in enumerate(self.states) if state in OUT and task not in teardowns]
+        self.take_back(out, TaskEvent.CANCEL, reason)
+
+    def _teardowns_to_come(self) -> set[int]:
+        """Teardowns whose setups have succeeded, or may yet."""
+        there = OUT | {SUCCESS}
+        return {
+            task for task, setups in self.graph.teardowns.items() if all(self.states[each] in there for each in setups)
+        }
+
+    def no_restart(self, tasks: list[int]) -> None:
+        """What an operator wants now takes the place of a clear that waits for an attempt to end."""
+        for task in tasks:
+            if self.states[task] == RESTARTING:
+                self.move(task, TaskEvent.RELEASE)
+
+    def take_back(self, tasks: list[int], event: TaskEvent, reason: str) -> None:
+        """Withdraw released tasks. What this very step released is in no queue yet, so it is taken back right here."""
+        fresh = {release.task: release for release in self.effects.releases}
+        here = fresh.keys() & set(tasks)
+        self.effects.releases = [release for release in self.effects.releases if release.task not in here]
+        self.effects.withdrawals += [Withdraw(task, event, reason) for task in tasks if task not in here]
+        for task in sorted(here):
+            self.withdrawn(Withdrawn(task, fresh[task].map_index, fresh[task].attempt_number, event))
+
+    def judge_after(self, tasks: list[int]) -> None:
+        """Judge what waits for these, which the tally has counted already."""
+        for task in tasks:
+            for follower in {*self.graph.downstream[task], *self.far(task)}:
+                if self.states[follower] == SCHEDULED:
+                    ended: list[int] = []
+                    self.judge(follower, ended)
+                    self.spread(ended)
+
+    def reopen(self, tasks: list[int]) -> None:
+        """Back to scheduled, then judged anew, upstream first. Where ends are taken back, the tally is made afresh."""
+        ends = any(self.states[task] in FINAL for task in tasks)
+        self.answer([task for task in tasks if self.states[task] == FAILED])
+        for task in tasks:
+            self.move(task, TaskEvent.CLEAR)
+            for notes in (self.board.choices, self.board.marks, self.board.said):
+                notes.pop(task, None)
+            self._left_out.pop(task, None)
+        if ends:
+            self.tally = self.board.tally = Tally(self.graph, self.states)
+        for task in sorted(tasks):
+            if self.states[task] == SCHEDULED:
+                ended: list[int] = []
+                self.judge(task, ended)
+                self.spread(ended)
+
+    def answer(self, tasks: list[int]) -> None:
+        """Tasks that were given up run again: their dead letters are gone, also those of this very step."""
+        cleared = set(tasks)
+        self.effects.dead_letters = [each for each in self.effects.dead_letters if each.task not in cleared]
+        self.effects.answered += tasks
