@@ -283,6 +283,28 @@ WRONG_CALLS = (
         f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
     ),
     WrongCall(
+        "task instances of an unknown task",
+        "ListTaskInstances",
+        {"dag_run_id": "{run}", "task_id": "trian"},
+        Code.NOT_FOUND,
+        "DAG churn version 1 has no task 'trian' (did you mean train?)",
+    ),
+    WrongCall(
+        "task instances in no state",
+        "ListTaskInstances",
+        {"dag_run_id": "{run}", "states": [99]},
+        Code.INVALID_ARGUMENT,
+        "states: got 99, expected one of scheduled, queued, running, success, failed, upstream_failed, skipped, "
+        "up_for_retry, deferred, cancelled",
+    ),
+    WrongCall(
+        "attempts of an instance of no task",
+        "ListAttempts",
+        {"dag_run_id": "{run}", "map_index": 3},
+        Code.INVALID_ARGUMENT,
+        "map_index: got 3, expected none without a task_id",
+    ),
+    WrongCall(
         "attempts of an unknown task",
         "ListAttempts",
         {"dag_run_id": "{run}", "task_id": "trian"},
@@ -317,6 +339,13 @@ WRONG_CALLS = (
         {"dag_run_id": "{run}", "after": "x"},
         Code.INVALID_ARGUMENT,
         "after: got 'x', expected cursor of the last message seen, unchanged",
+    ),
+    WrongCall(
+        "logs of an instance of no task",
+        "StreamLogs",
+        {"dag_run_id": "{run}", "map_index": 0},
+        Code.INVALID_ARGUMENT,
+        "map_index: got 0, expected none without a task_id",
     ),
     WrongCall(
         "logs of an unknown run",

@@ -37,6 +37,7 @@ _WAITS = {wait: f"WAIT_{wait.name}" for wait in Wait}
 _FAILURE_KINDS = {kind: f"FAILURE_KIND_{kind.name}" for kind in FailureKind}
 _ID_DIGITS = 32
 _HEXADECIMAL = frozenset("0123456789abcdef")
+_TASK_STATE_NAMES = {run_pb2.TaskState.Value(name): state for state, name in _TASK_STATES.items()}
 _STATE_NAMES = {run_pb2.RunState.Value(name): state for state, name in _RUN_STATES.items()}
 
 
@@ -79,6 +80,23 @@ def states_in(numbers: Sequence[int]) -> list[str]:
         if number not in _STATE_NAMES:
             raise invalid("states", str(number), f"one of {', '.join(state.value for state in RunState)}")
     return [_STATE_NAMES[number].value for number in numbers]
+
+
+def task_states_in(numbers: Sequence[int]) -> frozenset[int]:
+    """Task states of a filter, as they travel. Raises InvalidInput."""
+    for number in numbers:
+        if number not in _TASK_STATE_NAMES:
+            raise invalid("states", str(number), f"one of {', '.join(state.value for state in ViewState)}")
+    return frozenset(numbers)
+
+
+def map_index_in(request: Any) -> int | None:
+    """The one instance of its task that a request is about; None for all. Raises InvalidInput."""
+    if not request.HasField("map_index"):
+        return None
+    if not request.task_id:
+        raise invalid("map_index", str(request.map_index), "none without a task_id")
+    return int(request.map_index)
 
 
 def ids_in(field: str, prefix: str) -> tuple[UUID, UUID]:

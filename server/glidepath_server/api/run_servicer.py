@@ -11,6 +11,7 @@ from uuid import UUID
 from glidepath_proto.run.v1 import run_pb2, run_service_pb2_grpc
 from glidepath_proto.run.v1 import run_service_pb2 as pb
 
+from ..core.errors import NotFound
 from ..core.run_view import EndedRow
 from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCommander, Selection
 from ..operations.explain_run import explain_run
@@ -29,6 +30,7 @@ from .convert_run import (
     explanation_out,
     ids_in,
     line_out,
+    map_index_in,
     mark_in,
     output_out,
     place_in,
@@ -37,6 +39,7 @@ from .convert_run import (
     states_in,
     step_out,
     task_instance_out,
+    task_states_in,
     text_in,
     triggered_out,
 )
@@ -96,22 +99,25 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     ) -> pb.ListTaskInstancesResponse:
         namespace = namespace_for(request, current_identity())
         run_id = to_uuid("dag_run_id", request.dag_run_id)
-        scope = ("ListTaskInstances", namespace, str(run_id))
+        task_id, states = text_in("task_id", request.task_id), task_states_in(request.states)
+        scope = ("ListTaskInstances", namespace, str(run_id), task_id, sorted(states))
         page = Page(request, scope, int, default=TASK_INSTANCES_DEFAULT, most=TASK_INSTANCES_MAX)
         first = min(max(page.first(0), 0), 2**31 - 1)
-        plan, views = await self._reader.task_instances(namespace, run_id, first, page.limit - 1)
+        plan, views = await self._reader.task_instances(namespace, run_id, task_id, first, page.limit - 1)
         found = _fitting(task_instance_out(plan, view) for view in views)
         end = first + len(found)
-        token = page_token([end], scope) if found and end < plan.graph.size else ""
-        return pb.ListTaskInstancesResponse(task_instances=found, next_page_token=token)
+        token = page_token([end], scope) if found and end < (1 if task_id else plan.graph.size) else ""
+        shown = [each for each in found if not states or each.state in states]
+        return pb.ListTaskInstancesResponse(task_instances=shown, next_page_token=token)
 
     async def ListAttempts(self, request: pb.ListAttemptsRequest, context: Context) -> pb.ListAttemptsResponse:
         namespace = namespace_for(request, current_identity())
         run_id = to_uuid("dag_run_id", request.dag_run_id)
-        scope = ("ListAttempts", namespace, str(run_id), request.task_id)
+        map_index = map_index_in(request)
+        scope = ("ListAttempts", namespace, str(run_id), request.task_id, map_index)
         page = Page(request, scope, str, int, int, int)
         after = _attempt_keys(page.keys, request.page_token)
-        plan, rows = await self._reader.attempts(namespace, run_id, request.task_id, after, page.limit)
+        plan, rows = await self._reader.attempts(namespace, run_id, request.task_id, map_index, after, page.limit)
         shown, token = page.cut(rows, _keys_of)
         found = _fitting(attempt_out(plan, row) for row in shown)
         if len(found) < len(shown):
@@ -129,8 +135,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def GetTaskOutput(self, request: pb.GetTaskOutputRequest, context: Context) -> pb.GetTaskOutputResponse:
         namespace = namespace_for(request, current_identity())
         run_id = to_uuid("dag_run_id", request.dag_run_id)
-        # Tasks that are not mapped have the index -1; a client that leaves the field unset means those.
-        map_index = request.map_index or -1
+        map_index = request.map_index if request.HasField("map_index") else -1
         output = await self._reader.output(namespace, run_id, request.task_id, map_index)
         return pb.GetTaskOutputResponse(task_output=output_out(request.task_id, map_index, output))
 
@@ -169,6 +174,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             request.attempt_number,
             request.follow,
             place_in(request.after),
+            map_index_in(request),
         )
         messages = stream_logs(self._reader, self._engine, namespace, question)
         async with aclosing(messages):
@@ -191,6 +197,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def ClearTaskInstances(
         self, request: pb.ClearTaskInstancesRequest, context: Context
     ) -> pb.ClearTaskInstancesResponse:
+        for each in request.instances:
+            raise NotFound(f"task {each.task_id} has no instances", hint="name the task itself")
         cleared = await self._commander.clear(
             _call(request, "ClearTaskInstances"),
             request.task_ids,

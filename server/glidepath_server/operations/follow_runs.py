@@ -19,7 +19,7 @@ from ..core.run_view import TaskInstanceView, task_counts, task_instance_views
 from ..core.states import RUN_FINAL
 from ..store import runs_read as store
 from ..store.database import Connection
-from ..store.runs_read import ALL_TASKS, LogPlace, Run
+from ..store.runs_read import ALL_TASKS, LogOwner, LogPlace, Run
 from .plans import Plan
 from .read_runs import RunReader, task_index
 from .run_engine import RunEngine
@@ -126,13 +126,20 @@ async def _wake(changed: asyncio.Event) -> None:
 # ---- logs
 @dataclass(frozen=True, slots=True)
 class LogQuestion:
-    """Which lines: of a run, or of one task of it (empty: all), or of one attempt (0: all); and where to begin."""
+    """Which lines: of a run, or of one task of it (empty: all), or of one attempt (0: all), or of one instance (None:
+    all); and where to begin."""
 
     dag_run_id: UUID
     task_id: str = ""
     attempt_number: int = 0
     follow: bool = False
     after: LogPlace = BEGINNING
+    map_index: int | None = None
+
+    def whose(self, plan: Plan) -> LogOwner:
+        """Raises NotFound for an unknown task."""
+        task = task_index(plan, self.task_id) if self.task_id else ALL_TASKS
+        return LogOwner(task, self.attempt_number, self.map_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +177,10 @@ async def stream_logs(
             # The end is looked for before the lines are read, so what was there at the end is among them.
             async with reader.database.api.acquire() as connection:
                 run, plan = await reader.load(connection, namespace, question.dag_run_id)
-                task = task_index(plan, question.task_id) if question.task_id else ALL_TASKS
+                whose = question.whose(plan)
                 final = run.state in RUN_FINAL
-                more = final and await store.logs_to_come(
-                    connection, question.dag_run_id, task, question.attempt_number
-                )
-            async for lines in _available(reader, plan, question, task, place):
+                more = final and await store.logs_to_come(connection, question.dag_run_id, whose)
+            async for lines in _available(reader, plan, question.dag_run_id, whose, place):
                 place = lines.place
                 yield lines
             if not (more if final else question.follow):
@@ -186,14 +191,12 @@ async def stream_logs(
 
 
 async def _available(
-    reader: RunReader, plan: Plan, question: LogQuestion, task: int, place: LogPlace
+    reader: RunReader, plan: Plan, dag_run_id: UUID, whose: LogOwner, place: LogPlace
 ) -> AsyncGenerator[Lines, None]:
     """Everything that can be given out now, in messages of bounded size. No connection is held while one is sent."""
     while True:
         async with reader.database.api.acquire() as connection:
-            rows = await store.log_chunks(
-                connection, question.dag_run_id, place, task, question.attempt_number, LOG_CHUNKS_MAX
-            )
+            rows = await store.log_chunks(connection, dag_run_id, place, whose, LOG_CHUNKS_MAX)
         for lines in _messages(plan, rows, place):
             yield lines
         if len(rows) < LOG_CHUNKS_MAX:

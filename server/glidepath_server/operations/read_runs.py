@@ -63,23 +63,30 @@ class RunReader:
             raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
 
     async def task_instances(
-        self, namespace: str, dag_run_id: UUID, first: int, limit: int
+        self, namespace: str, dag_run_id: UUID, task_id: str, first: int, limit: int
     ) -> tuple[Plan, list[TaskInstanceView]]:
-        """Views of `limit` task instances in topological order, from index `first` on. Raises NotFound."""
+        """Views of `limit` tasks in topological order, from index `first` on, or of one. Raises NotFound."""
         async with store.snapshot(self.database) as connection:
             run, plan = await self.load(connection, namespace, dag_run_id)
-            tasks = range(first, min(first + limit, plan.graph.size))
+            chosen = [task_index(plan, task_id)] if task_id else range(plan.graph.size)
+            tasks = chosen[first : first + limit]
             rows = await store.rows_of(connection, dag_run_id, tasks)
         return plan, task_instance_views(plan.graph, run.unpacked(plan.graph.size), rows, tasks)
 
     async def attempts(
-        self, namespace: str, dag_run_id: UUID, task_id: str, after: AttemptKeys, limit: int
+        self,
+        namespace: str,
+        dag_run_id: UUID,
+        task_id: str,
+        map_index: int | None,
+        after: AttemptKeys,
+        limit: int,
     ) -> tuple[Plan, list[EndedRow]]:
-        """History behind the keys, oldest first; empty task id: all tasks. Raises NotFound."""
+        """History behind the keys, oldest first; empty task id: all tasks, no map index: all. Raises NotFound."""
         async with store.snapshot(self.database) as connection:
             _, plan = await self.load(connection, namespace, dag_run_id)
             task = task_index(plan, task_id) if task_id else ALL_TASKS
-            return plan, await store.attempts(connection, dag_run_id, task, after, limit)
+            return plan, await store.attempts(connection, dag_run_id, task, map_index, after, limit)
 
     async def output(self, namespace: str, dag_run_id: UUID, task_id: str, map_index: int) -> Output:
         """The output of the newest successful attempt. Raises NotFound when none has succeeded."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..core.board import Board
@@ -95,6 +95,14 @@ class LogPlace:
     written: int = 0
     log_id: int = 0
     lines: int = 0
+
+
+class LogOwner(NamedTuple):
+    """Whose lines a reader wants: of a task or all, of an attempt or all, of an instance or all."""
+
+    task: int = ALL_TASKS
+    attempt_number: int = 0
+    map_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +214,10 @@ AttemptKeys = tuple[datetime, int, int, int]
 
 
 async def attempts(
-    connection: Connection, dag_run_id: UUID, task: int, after: AttemptKeys, limit: int
+    connection: Connection, dag_run_id: UUID, task: int, map_index: int | None, after: AttemptKeys, limit: int
 ) -> list[EndedRow]:
     """History behind the keys (start time, task, map index, attempt number), oldest first; live ones have no end."""
-    rows = await connection.fetch(_SQL["attempts"], dag_run_id, task, *after, limit)
+    rows = await connection.fetch(_SQL["attempts"], dag_run_id, task, *after, map_index, limit)
     return [_ended(row) for row in rows]
 
 
@@ -231,12 +239,10 @@ async def output(connection: Connection, dag_run_id: UUID, task: int, map_index:
 
 # ---- logs
 async def log_chunks(
-    connection: Connection, dag_run_id: UUID, place: LogPlace, task: int, attempt_number: int, limit: int
+    connection: Connection, dag_run_id: UUID, place: LogPlace, whose: LogOwner, limit: int
 ) -> list[LogRow]:
     """Chunks from a place on, that place's own included (some of its lines may be left)."""
-    rows = await connection.fetch(
-        _SQL["log_chunks"], dag_run_id, str(place.written), place.log_id, task, attempt_number, limit
-    )
+    rows = await connection.fetch(_SQL["log_chunks"], dag_run_id, str(place.written), place.log_id, *whose, limit)
     return [
         LogRow(
             row["task_index"],
@@ -249,9 +255,9 @@ async def log_chunks(
     ]
 
 
-async def logs_to_come(connection: Connection, dag_run_id: UUID, task: int, attempt_number: int) -> bool:
+async def logs_to_come(connection: Connection, dag_run_id: UUID, whose: LogOwner) -> bool:
     """Whether chunks are committed that cannot be given out in order yet."""
-    return bool(await connection.fetchval(_SQL["logs_to_come"], dag_run_id, task, attempt_number))
+    return bool(await connection.fetchval(_SQL["logs_to_come"], dag_run_id, *whose))
 
 
 # ---- explain

@@ -89,14 +89,35 @@ class RunMethods(Api):
         )
 
     @iterated
-    def list_task_instances(self, run_id: str, *, page_size: int = 0) -> Pages[run_pb2.TaskInstance]:
-        """Task instances of a run, upstreams first."""
-        return _RUNS.pages(self, "ListTaskInstances", "task_instances", dag_run_id=run_id, page_size=page_size)
+    def list_task_instances(
+        self, run_id: str, *, task_id: str = "", states: Sequence[str] = (), page_size: int = 0
+    ) -> Pages[run_pb2.TaskInstance]:
+        """Tasks of a run, upstreams first, a mapped one with the counts of its instances; or, with a `task_id`, the
+        instances of that one. `states` such as ["failed"]."""
+        return _RUNS.pages(
+            self,
+            "ListTaskInstances",
+            "task_instances",
+            dag_run_id=run_id,
+            task_id=task_id,
+            states=to_enums(run_pb2.TaskState, "TASK_STATE", states, "states"),
+            page_size=page_size,
+        )
 
     @iterated
-    def list_attempts(self, run_id: str, task_id: str = "", *, page_size: int = 0) -> Pages[run_pb2.Attempt]:
-        """Attempts of a run or of one of its tasks, oldest first."""
-        return _RUNS.pages(self, "ListAttempts", "attempts", dag_run_id=run_id, task_id=task_id, page_size=page_size)
+    def list_attempts(
+        self, run_id: str, task_id: str = "", *, map_index: int | None = None, page_size: int = 0
+    ) -> Pages[run_pb2.Attempt]:
+        """Attempts of a run, of one of its tasks, or of one instance of a mapped task; oldest first."""
+        return _RUNS.pages(
+            self,
+            "ListAttempts",
+            "attempts",
+            dag_run_id=run_id,
+            task_id=task_id,
+            map_index=map_index,
+            page_size=page_size,
+        )
 
     @iterated
     def watch(self, run_id: str, *, after_revision: int = 0) -> Stream[pb.WatchDagRunResponse]:
@@ -113,14 +134,26 @@ class RunMethods(Api):
 
     @iterated
     def logs(
-        self, run_id: str, task_id: str = "", *, attempt_number: int = 0, follow: bool = False
+        self,
+        run_id: str,
+        task_id: str = "",
+        *,
+        map_index: int | None = None,
+        attempt_number: int = 0,
+        follow: bool = False,
     ) -> Stream[run_pb2.LogLine]:
-        """Log lines of a run, a task or an attempt, in the order the server received them.
+        """Log lines of a run, a task, an instance of a mapped one or an attempt, in the order the server received them.
 
         `follow` goes on until the run is final. A cut is bridged: the stream goes on behind the last line.
         """
         call = _RUNS.call(
-            self, "StreamLogs", dag_run_id=run_id, task_id=task_id, attempt_number=attempt_number, follow=follow
+            self,
+            "StreamLogs",
+            dag_run_id=run_id,
+            task_id=task_id,
+            map_index=map_index,
+            attempt_number=attempt_number,
+            follow=follow,
         )
 
         def take(response: pb.StreamLogsResponse) -> list[run_pb2.LogLine]:
@@ -182,8 +215,9 @@ class RunMethods(Api):
     def clear_task_instances(
         self,
         run_id: str,
-        task_ids: Sequence[str],
+        task_ids: Sequence[str] = (),
         *,
+        instances: Mapping[str, Iterable[int]] | None = None,
         downstream: bool = False,
         upstream: bool = False,
         only_failed: bool = False,
@@ -192,7 +226,8 @@ class RunMethods(Api):
         request_id: str = "",
     ) -> Call[pb.ClearTaskInstancesResponse]:
         """Let tasks run again, with what follows them if `downstream` and what they follow from if `upstream`, or of
-        all these what has failed if `only_failed`; their history stays.
+        all these what has failed if `only_failed`; their history stays. `instances` are single ones of mapped tasks,
+        such as {"train": [3, 7]}.
 
         StateConflict while one of them runs, unless `cancel_running`.
         """
@@ -201,6 +236,9 @@ class RunMethods(Api):
             "ClearTaskInstances",
             dag_run_id=run_id,
             task_ids=task_ids,
+            instances=[
+                pb.MapInstances(task_id=task_id, map_indexes=indexes) for task_id, indexes in (instances or {}).items()
+            ],
             downstream=downstream,
             upstream=upstream,
             only_failed=only_failed,
@@ -218,12 +256,14 @@ class RunMethods(Api):
 
     @rpc
     def get_task_output(self, run_id: str, task_id: str, map_index: int = -1) -> Call[run_pb2.TaskOutput]:
-        """A task's output as it travels. NotFound when it has none."""
+        """The output of a task, or of one instance of a mapped one, as it travels. NotFound when it has none."""
         return _RUNS.call(self, "GetTaskOutput", "task_output", dag_run_id=run_id, task_id=task_id, map_index=map_index)
 
     @rpc
     def output(self, run_id: str, task_id: str, map_index: int = -1) -> Call[Any]:
-        """A task's output as a value: JSON decoded, text as str, anything else as bytes.
+        """The output of a task as a value: JSON decoded, text as str, anything else as bytes.
+
+        Of a mapped task it is the list of its instances' outputs, or with a `map_index` that of one.
 
         InputError when it lies in storage; `get_task_output` says where.
         """

@@ -168,6 +168,25 @@ def test_enums_go_by_their_short_names(server: Any) -> None:
     assert request.role == authorization_pb2.ROLE_AUTHOR and request.namespace == "*"
 
 
+def test_an_instance_of_a_mapped_task_is_named_by_its_index(server: Any) -> None:
+    with Client(server.address) as client:
+        list(client.list_task_instances("r", task_id="t", states=["up_for_retry"]))
+        list(client.list_attempts("r", "t", map_index=0))
+        list(client.logs("r", "t", map_index=0))
+        list(client.logs("r", "t"))
+        client.clear_task_instances("r", ["load"], instances={"t": [3, 7]})
+        client.get_task_output("r", "t", 0)
+    (listed,) = server.requests("ListTaskInstances")
+    assert listed.task_id == "t" and list(listed.states) == [run_pb2.TASK_STATE_UP_FOR_RETRY]
+    (attempts,), (one, every) = server.requests("ListAttempts"), server.requests("StreamLogs")
+    assert attempts.HasField("map_index") and one.HasField("map_index") and not every.HasField("map_index")
+    (cleared,) = server.requests("ClearTaskInstances")
+    assert list(cleared.task_ids) == ["load"]
+    assert [(each.task_id, list(each.map_indexes)) for each in cleared.instances] == [("t", [3, 7])]
+    (output,) = server.requests("GetTaskOutput")
+    assert output.HasField("map_index") and output.map_index == 0
+
+
 def _pages(request: Any, context: Any) -> Any:
     names, token = {"": ("ab", "1"), "1": ("", "2"), "2": ("c", "")}[request.page_token]
     pools = [admin_service_pb2.Pool(pool_name=name) for name in names]

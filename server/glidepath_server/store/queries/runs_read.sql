@@ -82,7 +82,8 @@ select q.task_index, q.attempt_number, false, q.available_time from task_queue q
 select distinct unnest(e.task_indexes) as task_index from dag_run_event e where e.dag_run_id = $1 and e.revision > $2;
 
 -- name: attempts
--- History, oldest first, what is live included; behind the keys ($3, $4, $5, $6). $2: a task index, -1 for all.
+-- History, oldest first, what is live included; behind the keys ($3, $4, $5, $6). $2: a task index, -1 for all; $7: a map
+-- index, null for all.
 select * from (
     select a.task_index, a.map_index, a.attempt_number, a.state, coalesce(s.worker_identity, '') as worker_identity,
            a.queue_time, a.start_time, a.end_time, a.failure, a.reason,
@@ -90,15 +91,17 @@ select * from (
                    and o.map_index = a.map_index and o.attempt_number = a.attempt_number) as has_output
     from task_attempt a left join worker_session s on s.session_id = a.session_id
     where a.dag_run_id = $1 and ($2 = -1 or a.task_index = $2)
+      and ($7::integer is null or a.map_index = $7)
       and (a.start_time, a.task_index, a.map_index, a.attempt_number) > ($3::timestamptz, $4, $5, $6)
     union all
     select l.task_index, l.map_index, l.attempt_number, 'running', coalesce(s.worker_identity, ''), l.queue_time,
            l.start_time, null, null, '', false
     from live_attempt l left join worker_session s on s.session_id = l.session_id
     where l.dag_run_id = $1 and ($2 = -1 or l.task_index = $2)
+      and ($7::integer is null or l.map_index = $7)
       and (l.start_time, l.task_index, l.map_index, l.attempt_number) > ($3::timestamptz, $4, $5, $6)
 ) as history
-order by start_time, task_index, map_index, attempt_number limit $7;
+order by start_time, task_index, map_index, attempt_number limit $8;
 
 -- name: attempt_times
 -- For the critical path: all attempts, and what waits now.
@@ -125,14 +128,16 @@ from task_log_chunk c
 where c.dag_run_id = $1 and (c.written, c.log_id) >= ($2::text::xid8, $3::bigint)
   and c.written < pg_snapshot_xmin(pg_current_snapshot())
   and ($4 = -1 or c.task_index = $4) and ($5 = 0 or c.attempt_number = $5)
-order by c.written, c.log_id limit $6;
+  and ($6::integer is null or c.map_index = $6)
+order by c.written, c.log_id limit $7;
 
 -- name: logs_to_come
 -- Whether chunks are visible that log_chunks does not give out yet.
 select exists (
     select from task_log_chunk
     where dag_run_id = $1 and written >= pg_snapshot_xmin(pg_current_snapshot())
-      and ($2 = -1 or task_index = $2) and ($3 = 0 or attempt_number = $3));
+      and ($2 = -1 or task_index = $2) and ($3 = 0 or attempt_number = $3)
+      and ($4::integer is null or map_index = $4));
 
 -- name: run_limits
 -- The pause of a run's DAG and the use of its limit on active runs.

@@ -144,7 +144,7 @@ class DagRun(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., run_type: _Optional[_Union[RunType, str]] = ..., run_key: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., reason: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., params: _Optional[str] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., task_counts: _Optional[_Mapping[str, int]] = ..., created_by: _Optional[str] = ..., traceparent: _Optional[str] = ..., cancel_requested: bool = ..., quarantined: bool = ...) -> None: ...
 
 class TaskInstance(_message.Message):
-    __slots__ = ("task_id", "map_index", "group_id", "state", "attempt_number", "reason", "queue_time", "start_time", "end_time", "available_time", "worker_identity", "failure", "upstream_task_ids", "progress_percent", "progress_note")
+    __slots__ = ("task_id", "map_index", "group_id", "state", "attempt_number", "reason", "queue_time", "start_time", "end_time", "available_time", "worker_identity", "failure", "upstream_task_ids", "progress_percent", "progress_note", "map_counts", "map_name")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +160,8 @@ class TaskInstance(_message.Message):
     UPSTREAM_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_PERCENT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_NOTE_FIELD_NUMBER: _ClassVar[int]
+    MAP_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    MAP_NAME_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     map_index: int
     group_id: str
@@ -175,7 +177,33 @@ class TaskInstance(_message.Message):
     upstream_task_ids: _containers.RepeatedScalarFieldContainer[str]
     progress_percent: float
     progress_note: str
-    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., group_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt_number: _Optional[int] = ..., reason: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., available_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., worker_identity: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., progress_percent: _Optional[float] = ..., progress_note: _Optional[str] = ...) -> None: ...
+    map_counts: MapCounts
+    map_name: str
+    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., group_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt_number: _Optional[int] = ..., reason: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., available_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., worker_identity: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., progress_percent: _Optional[float] = ..., progress_note: _Optional[str] = ..., map_counts: _Optional[_Union[MapCounts, _Mapping]] = ..., map_name: _Optional[str] = ...) -> None: ...
+
+class MapCounts(_message.Message):
+    __slots__ = ("total", "scheduled", "queued", "running", "success", "failed", "skipped", "cancelled", "up_for_retry", "deferred")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    UP_FOR_RETRY_FIELD_NUMBER: _ClassVar[int]
+    DEFERRED_FIELD_NUMBER: _ClassVar[int]
+    total: int
+    scheduled: int
+    queued: int
+    running: int
+    success: int
+    failed: int
+    skipped: int
+    cancelled: int
+    up_for_retry: int
+    deferred: int
+    def __init__(self, total: _Optional[int] = ..., scheduled: _Optional[int] = ..., queued: _Optional[int] = ..., running: _Optional[int] = ..., success: _Optional[int] = ..., failed: _Optional[int] = ..., skipped: _Optional[int] = ..., cancelled: _Optional[int] = ..., up_for_retry: _Optional[int] = ..., deferred: _Optional[int] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("task_id", "map_index", "attempt_number", "state", "worker_identity", "queue_time", "start_time", "end_time", "failure", "has_output", "reason")

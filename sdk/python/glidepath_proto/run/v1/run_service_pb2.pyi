@@ -97,16 +97,20 @@ class ListDagRunsResponse(_message.Message):
     def __init__(self, dag_runs: _Optional[_Iterable[_Union[_run_pb2.DagRun, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListTaskInstancesRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "page_size", "page_token")
+    __slots__ = ("namespace", "dag_run_id", "page_size", "page_token", "task_id", "states")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     page_size: int
     page_token: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    task_id: str
+    states: _containers.RepeatedScalarFieldContainer[_run_pb2.TaskState]
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., task_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_run_pb2.TaskState, str]]] = ...) -> None: ...
 
 class ListTaskInstancesResponse(_message.Message):
     __slots__ = ("task_instances", "next_page_token")
@@ -117,18 +121,20 @@ class ListTaskInstancesResponse(_message.Message):
     def __init__(self, task_instances: _Optional[_Iterable[_Union[_run_pb2.TaskInstance, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListAttemptsRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "task_id", "page_size", "page_token")
+    __slots__ = ("namespace", "dag_run_id", "task_id", "page_size", "page_token", "map_index")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     task_id: str
     page_size: int
     page_token: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    map_index: int
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., map_index: _Optional[int] = ...) -> None: ...
 
 class ListAttemptsResponse(_message.Message):
     __slots__ = ("attempts", "next_page_token")
@@ -195,7 +201,7 @@ class CancelTaskInstancesResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class ClearTaskInstancesRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason", "upstream", "only_failed")
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason", "upstream", "only_failed", "instances")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -205,6 +211,7 @@ class ClearTaskInstancesRequest(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_FIELD_NUMBER: _ClassVar[int]
     ONLY_FAILED_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     request_id: str
@@ -214,7 +221,16 @@ class ClearTaskInstancesRequest(_message.Message):
     reason: str
     upstream: bool
     only_failed: bool
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ..., upstream: bool = ..., only_failed: bool = ...) -> None: ...
+    instances: _containers.RepeatedCompositeFieldContainer[MapInstances]
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ..., upstream: bool = ..., only_failed: bool = ..., instances: _Optional[_Iterable[_Union[MapInstances, _Mapping]]] = ...) -> None: ...
+
+class MapInstances(_message.Message):
+    __slots__ = ("task_id", "map_indexes")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEXES_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    map_indexes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, task_id: _Optional[str] = ..., map_indexes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ClearTaskInstancesResponse(_message.Message):
     __slots__ = ("dag_run", "cleared_task_ids")
@@ -305,20 +321,22 @@ class GetTaskOutputResponse(_message.Message):
     def __init__(self, task_output: _Optional[_Union[_run_pb2.TaskOutput, _Mapping]] = ...) -> None: ...
 
 class StreamLogsRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "task_id", "attempt_number", "follow", "after")
+    __slots__ = ("namespace", "dag_run_id", "task_id", "attempt_number", "follow", "after", "map_index")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     task_id: str
     attempt_number: int
     follow: bool
     after: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt_number: _Optional[int] = ..., follow: bool = ..., after: _Optional[str] = ...) -> None: ...
+    map_index: int
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt_number: _Optional[int] = ..., follow: bool = ..., after: _Optional[str] = ..., map_index: _Optional[int] = ...) -> None: ...
 
 class StreamLogsResponse(_message.Message):
     __slots__ = ("lines", "cursor")

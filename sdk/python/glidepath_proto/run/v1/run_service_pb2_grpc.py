@@ -137,7 +137,8 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTaskInstances(self, request, context):
-        """All task instances of one run, in topological order, paged by position.
+        """The tasks of one run, in topological order, a mapped one as a whole with the counts of its instances; or the
+        instances of one task, by map index. A page may be empty and yet be followed by another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

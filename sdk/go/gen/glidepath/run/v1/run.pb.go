@@ -350,7 +350,7 @@ func (x DeadLetter_Budget) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeadLetter_Budget.Descriptor instead.
 func (DeadLetter_Budget) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3, 0}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4, 0}
 }
 
 type Explanation_Wait int32
@@ -421,7 +421,7 @@ func (x Explanation_Wait) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Explanation_Wait.Descriptor instead.
 func (Explanation_Wait) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4, 0}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5, 0}
 }
 
 type DagRun struct {
@@ -638,12 +638,14 @@ func (x *DagRun) GetQuarantined() bool {
 	return false
 }
 
+// A task of a run, or one of the instances of a mapped task.
 type TaskInstance struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	TaskId   string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	MapIndex int32                  `protobuf:"varint,2,opt,name=map_index,json=mapIndex,proto3" json:"map_index,omitempty"`
-	GroupId  string                 `protobuf:"bytes,3,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
-	State    TaskState              `protobuf:"varint,4,opt,name=state,proto3,enum=glidepath.run.v1.TaskState" json:"state,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// -1: the task as a whole, whether it is mapped or not. From 0: an instance of a mapped task.
+	MapIndex int32     `protobuf:"varint,2,opt,name=map_index,json=mapIndex,proto3" json:"map_index,omitempty"`
+	GroupId  string    `protobuf:"bytes,3,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	State    TaskState `protobuf:"varint,4,opt,name=state,proto3,enum=glidepath.run.v1.TaskState" json:"state,omitempty"`
 	// Of the newest attempt, 0 before the first.
 	AttemptNumber int32 `protobuf:"varint,5,opt,name=attempt_number,json=attemptNumber,proto3" json:"attempt_number,omitempty"`
 	// Why it waits, was skipped, or failed.
@@ -659,8 +661,12 @@ type TaskInstance struct {
 	// Of the running attempt: 0-100 and the task's own note.
 	ProgressPercent float64 `protobuf:"fixed64,14,opt,name=progress_percent,json=progressPercent,proto3" json:"progress_percent,omitempty"`
 	ProgressNote    string  `protobuf:"bytes,15,opt,name=progress_note,json=progressNote,proto3" json:"progress_note,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of a mapped task as a whole; its total is 0 until its lists have been read. Unset for a task that is not mapped.
+	MapCounts *MapCounts `protobuf:"bytes,16,opt,name=map_counts,json=mapCounts,proto3" json:"map_counts,omitempty"`
+	// Of an instance: what its map calls it. Empty: nothing but its index.
+	MapName       string `protobuf:"bytes,17,opt,name=map_name,json=mapName,proto3" json:"map_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskInstance) Reset() {
@@ -798,6 +804,138 @@ func (x *TaskInstance) GetProgressNote() string {
 	return ""
 }
 
+func (x *TaskInstance) GetMapCounts() *MapCounts {
+	if x != nil {
+		return x.MapCounts
+	}
+	return nil
+}
+
+func (x *TaskInstance) GetMapName() string {
+	if x != nil {
+		return x.MapName
+	}
+	return ""
+}
+
+// The instances of a mapped task, per state.
+type MapCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Total int32                  `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
+	// Not released yet: no more than the map's bound are at a time.
+	Scheduled     int32 `protobuf:"varint,2,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	Queued        int32 `protobuf:"varint,3,opt,name=queued,proto3" json:"queued,omitempty"`
+	Running       int32 `protobuf:"varint,4,opt,name=running,proto3" json:"running,omitempty"`
+	Success       int32 `protobuf:"varint,5,opt,name=success,proto3" json:"success,omitempty"`
+	Failed        int32 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
+	Skipped       int32 `protobuf:"varint,7,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	Cancelled     int32 `protobuf:"varint,8,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	UpForRetry    int32 `protobuf:"varint,9,opt,name=up_for_retry,json=upForRetry,proto3" json:"up_for_retry,omitempty"`
+	Deferred      int32 `protobuf:"varint,10,opt,name=deferred,proto3" json:"deferred,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MapCounts) Reset() {
+	*x = MapCounts{}
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MapCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MapCounts) ProtoMessage() {}
+
+func (x *MapCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MapCounts.ProtoReflect.Descriptor instead.
+func (*MapCounts) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MapCounts) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *MapCounts) GetScheduled() int32 {
+	if x != nil {
+		return x.Scheduled
+	}
+	return 0
+}
+
+func (x *MapCounts) GetQueued() int32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *MapCounts) GetRunning() int32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *MapCounts) GetSuccess() int32 {
+	if x != nil {
+		return x.Success
+	}
+	return 0
+}
+
+func (x *MapCounts) GetFailed() int32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *MapCounts) GetSkipped() int32 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+func (x *MapCounts) GetCancelled() int32 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return 0
+}
+
+func (x *MapCounts) GetUpForRetry() int32 {
+	if x != nil {
+		return x.UpForRetry
+	}
+	return 0
+}
+
+func (x *MapCounts) GetDeferred() int32 {
+	if x != nil {
+		return x.Deferred
+	}
+	return 0
+}
+
 type Attempt struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	TaskId         string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
@@ -818,7 +956,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +968,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +981,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Attempt) GetTaskId() string {
@@ -942,7 +1080,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1092,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1105,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DeadLetter) GetDagRunId() string {
@@ -1044,7 +1182,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1194,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1207,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Explanation) GetTaskId() string {
@@ -1129,7 +1267,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1279,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1292,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LogLine) GetTaskId() string {
@@ -1211,7 +1349,7 @@ type TaskOutput struct {
 
 func (x *TaskOutput) Reset() {
 	*x = TaskOutput{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1361,7 @@ func (x *TaskOutput) String() string {
 func (*TaskOutput) ProtoMessage() {}
 
 func (x *TaskOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1374,7 @@ func (x *TaskOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskOutput.ProtoReflect.Descriptor instead.
 func (*TaskOutput) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TaskOutput) GetTaskId() string {
@@ -1282,7 +1420,7 @@ type CriticalPathStep struct {
 
 func (x *CriticalPathStep) Reset() {
 	*x = CriticalPathStep{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1432,7 @@ func (x *CriticalPathStep) String() string {
 func (*CriticalPathStep) ProtoMessage() {}
 
 func (x *CriticalPathStep) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1445,7 @@ func (x *CriticalPathStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CriticalPathStep.ProtoReflect.Descriptor instead.
 func (*CriticalPathStep) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CriticalPathStep) GetTaskId() string {
@@ -1373,7 +1511,7 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\vquarantined\x18\x15 \x01(\bR\vquarantined\x1a=\n" +
 	"\x0fTaskCountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\x9e\x05\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xf5\x05\n" +
 	"\fTaskInstance\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12\x19\n" +
@@ -1392,7 +1530,23 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\afailure\x18\f \x01(\v2\x1c.glidepath.common.v1.FailureR\afailure\x12*\n" +
 	"\x11upstream_task_ids\x18\r \x03(\tR\x0fupstreamTaskIds\x12)\n" +
 	"\x10progress_percent\x18\x0e \x01(\x01R\x0fprogressPercent\x12#\n" +
-	"\rprogress_note\x18\x0f \x01(\tR\fprogressNote\"\xe1\x03\n" +
+	"\rprogress_note\x18\x0f \x01(\tR\fprogressNote\x12:\n" +
+	"\n" +
+	"map_counts\x18\x10 \x01(\v2\x1b.glidepath.run.v1.MapCountsR\tmapCounts\x12\x19\n" +
+	"\bmap_name\x18\x11 \x01(\tR\amapName\"\x99\x02\n" +
+	"\tMapCounts\x12\x14\n" +
+	"\x05total\x18\x01 \x01(\x05R\x05total\x12\x1c\n" +
+	"\tscheduled\x18\x02 \x01(\x05R\tscheduled\x12\x16\n" +
+	"\x06queued\x18\x03 \x01(\x05R\x06queued\x12\x18\n" +
+	"\arunning\x18\x04 \x01(\x05R\arunning\x12\x18\n" +
+	"\asuccess\x18\x05 \x01(\x05R\asuccess\x12\x16\n" +
+	"\x06failed\x18\x06 \x01(\x05R\x06failed\x12\x18\n" +
+	"\askipped\x18\a \x01(\x05R\askipped\x12\x1c\n" +
+	"\tcancelled\x18\b \x01(\x05R\tcancelled\x12 \n" +
+	"\fup_for_retry\x18\t \x01(\x05R\n" +
+	"upForRetry\x12\x1a\n" +
+	"\bdeferred\x18\n" +
+	" \x01(\x05R\bdeferred\"\xe1\x03\n" +
 	"\aAttempt\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12%\n" +
@@ -1518,7 +1672,7 @@ func file_glidepath_run_v1_run_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_run_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_glidepath_run_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_glidepath_run_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_glidepath_run_v1_run_proto_goTypes = []any{
 	(RunState)(0),                 // 0: glidepath.run.v1.RunState
 	(RunType)(0),                  // 1: glidepath.run.v1.RunType
@@ -1528,52 +1682,54 @@ var file_glidepath_run_v1_run_proto_goTypes = []any{
 	(Explanation_Wait)(0),         // 5: glidepath.run.v1.Explanation.Wait
 	(*DagRun)(nil),                // 6: glidepath.run.v1.DagRun
 	(*TaskInstance)(nil),          // 7: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),               // 8: glidepath.run.v1.Attempt
-	(*DeadLetter)(nil),            // 9: glidepath.run.v1.DeadLetter
-	(*Explanation)(nil),           // 10: glidepath.run.v1.Explanation
-	(*LogLine)(nil),               // 11: glidepath.run.v1.LogLine
-	(*TaskOutput)(nil),            // 12: glidepath.run.v1.TaskOutput
-	(*CriticalPathStep)(nil),      // 13: glidepath.run.v1.CriticalPathStep
-	nil,                           // 14: glidepath.run.v1.DagRun.TaskCountsEntry
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*v1.Failure)(nil),            // 16: glidepath.common.v1.Failure
-	(*v1.Payload)(nil),            // 17: glidepath.common.v1.Payload
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*MapCounts)(nil),             // 8: glidepath.run.v1.MapCounts
+	(*Attempt)(nil),               // 9: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),            // 10: glidepath.run.v1.DeadLetter
+	(*Explanation)(nil),           // 11: glidepath.run.v1.Explanation
+	(*LogLine)(nil),               // 12: glidepath.run.v1.LogLine
+	(*TaskOutput)(nil),            // 13: glidepath.run.v1.TaskOutput
+	(*CriticalPathStep)(nil),      // 14: glidepath.run.v1.CriticalPathStep
+	nil,                           // 15: glidepath.run.v1.DagRun.TaskCountsEntry
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*v1.Failure)(nil),            // 17: glidepath.common.v1.Failure
+	(*v1.Payload)(nil),            // 18: glidepath.common.v1.Payload
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
 }
 var file_glidepath_run_v1_run_proto_depIdxs = []int32{
 	1,  // 0: glidepath.run.v1.DagRun.run_type:type_name -> glidepath.run.v1.RunType
 	0,  // 1: glidepath.run.v1.DagRun.state:type_name -> glidepath.run.v1.RunState
-	15, // 2: glidepath.run.v1.DagRun.logical_date:type_name -> google.protobuf.Timestamp
-	15, // 3: glidepath.run.v1.DagRun.data_interval_start:type_name -> google.protobuf.Timestamp
-	15, // 4: glidepath.run.v1.DagRun.data_interval_end:type_name -> google.protobuf.Timestamp
-	15, // 5: glidepath.run.v1.DagRun.create_time:type_name -> google.protobuf.Timestamp
-	15, // 6: glidepath.run.v1.DagRun.start_time:type_name -> google.protobuf.Timestamp
-	15, // 7: glidepath.run.v1.DagRun.end_time:type_name -> google.protobuf.Timestamp
-	14, // 8: glidepath.run.v1.DagRun.task_counts:type_name -> glidepath.run.v1.DagRun.TaskCountsEntry
+	16, // 2: glidepath.run.v1.DagRun.logical_date:type_name -> google.protobuf.Timestamp
+	16, // 3: glidepath.run.v1.DagRun.data_interval_start:type_name -> google.protobuf.Timestamp
+	16, // 4: glidepath.run.v1.DagRun.data_interval_end:type_name -> google.protobuf.Timestamp
+	16, // 5: glidepath.run.v1.DagRun.create_time:type_name -> google.protobuf.Timestamp
+	16, // 6: glidepath.run.v1.DagRun.start_time:type_name -> google.protobuf.Timestamp
+	16, // 7: glidepath.run.v1.DagRun.end_time:type_name -> google.protobuf.Timestamp
+	15, // 8: glidepath.run.v1.DagRun.task_counts:type_name -> glidepath.run.v1.DagRun.TaskCountsEntry
 	2,  // 9: glidepath.run.v1.TaskInstance.state:type_name -> glidepath.run.v1.TaskState
-	15, // 10: glidepath.run.v1.TaskInstance.queue_time:type_name -> google.protobuf.Timestamp
-	15, // 11: glidepath.run.v1.TaskInstance.start_time:type_name -> google.protobuf.Timestamp
-	15, // 12: glidepath.run.v1.TaskInstance.end_time:type_name -> google.protobuf.Timestamp
-	15, // 13: glidepath.run.v1.TaskInstance.available_time:type_name -> google.protobuf.Timestamp
-	16, // 14: glidepath.run.v1.TaskInstance.failure:type_name -> glidepath.common.v1.Failure
-	3,  // 15: glidepath.run.v1.Attempt.state:type_name -> glidepath.run.v1.AttemptState
-	15, // 16: glidepath.run.v1.Attempt.queue_time:type_name -> google.protobuf.Timestamp
-	15, // 17: glidepath.run.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
-	15, // 18: glidepath.run.v1.Attempt.end_time:type_name -> google.protobuf.Timestamp
-	16, // 19: glidepath.run.v1.Attempt.failure:type_name -> glidepath.common.v1.Failure
-	4,  // 20: glidepath.run.v1.DeadLetter.budget:type_name -> glidepath.run.v1.DeadLetter.Budget
-	15, // 21: glidepath.run.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	2,  // 22: glidepath.run.v1.Explanation.state:type_name -> glidepath.run.v1.TaskState
-	5,  // 23: glidepath.run.v1.Explanation.wait:type_name -> glidepath.run.v1.Explanation.Wait
-	15, // 24: glidepath.run.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	17, // 25: glidepath.run.v1.TaskOutput.output:type_name -> glidepath.common.v1.Payload
-	18, // 26: glidepath.run.v1.CriticalPathStep.waited:type_name -> google.protobuf.Duration
-	18, // 27: glidepath.run.v1.CriticalPathStep.worked:type_name -> google.protobuf.Duration
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	16, // 10: glidepath.run.v1.TaskInstance.queue_time:type_name -> google.protobuf.Timestamp
+	16, // 11: glidepath.run.v1.TaskInstance.start_time:type_name -> google.protobuf.Timestamp
+	16, // 12: glidepath.run.v1.TaskInstance.end_time:type_name -> google.protobuf.Timestamp
+	16, // 13: glidepath.run.v1.TaskInstance.available_time:type_name -> google.protobuf.Timestamp
+	17, // 14: glidepath.run.v1.TaskInstance.failure:type_name -> glidepath.common.v1.Failure
+	8,  // 15: glidepath.run.v1.TaskInstance.map_counts:type_name -> glidepath.run.v1.MapCounts
+	3,  // 16: glidepath.run.v1.Attempt.state:type_name -> glidepath.run.v1.AttemptState
+	16, // 17: glidepath.run.v1.Attempt.queue_time:type_name -> google.protobuf.Timestamp
+	16, // 18: glidepath.run.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
+	16, // 19: glidepath.run.v1.Attempt.end_time:type_name -> google.protobuf.Timestamp
+	17, // 20: glidepath.run.v1.Attempt.failure:type_name -> glidepath.common.v1.Failure
+	4,  // 21: glidepath.run.v1.DeadLetter.budget:type_name -> glidepath.run.v1.DeadLetter.Budget
+	16, // 22: glidepath.run.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	2,  // 23: glidepath.run.v1.Explanation.state:type_name -> glidepath.run.v1.TaskState
+	5,  // 24: glidepath.run.v1.Explanation.wait:type_name -> glidepath.run.v1.Explanation.Wait
+	16, // 25: glidepath.run.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	18, // 26: glidepath.run.v1.TaskOutput.output:type_name -> glidepath.common.v1.Payload
+	19, // 27: glidepath.run.v1.CriticalPathStep.waited:type_name -> google.protobuf.Duration
+	19, // 28: glidepath.run.v1.CriticalPathStep.worked:type_name -> google.protobuf.Duration
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_proto_init() }
@@ -1587,7 +1743,7 @@ func file_glidepath_run_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_proto_rawDesc), len(file_glidepath_run_v1_run_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -583,8 +583,12 @@ type ListTaskInstancesRequest struct {
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
 	// 1-2,000, default 1,000.
-	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageSize  int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Empty: all tasks. Else the instances of this one, which for a task that is not mapped is the task itself.
+	TaskId string `protobuf:"bytes,5,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Only those in one of these states. Empty: all.
+	States        []TaskState `protobuf:"varint,6,rep,packed,name=states,proto3,enum=glidepath.run.v1.TaskState" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -647,6 +651,20 @@ func (x *ListTaskInstancesRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListTaskInstancesRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *ListTaskInstancesRequest) GetStates() []TaskState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
 type ListTaskInstancesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TaskInstances []*TaskInstance        `protobuf:"bytes,1,rep,name=task_instances,json=taskInstances,proto3" json:"task_instances,omitempty"`
@@ -704,9 +722,11 @@ type ListAttemptsRequest struct {
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
 	// Empty: all tasks.
-	TaskId        string `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	PageSize      int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	TaskId    string `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	PageSize  int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Unset: all instances. Goes with a task id.
+	MapIndex      *int32 `protobuf:"varint,6,opt,name=map_index,json=mapIndex,proto3,oneof" json:"map_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -774,6 +794,13 @@ func (x *ListAttemptsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListAttemptsRequest) GetMapIndex() int32 {
+	if x != nil && x.MapIndex != nil {
+		return *x.MapIndex
+	}
+	return 0
 }
 
 type ListAttemptsResponse struct {
@@ -1188,7 +1215,10 @@ type ClearTaskInstancesRequest struct {
 	// Also everything that they follow from.
 	Upstream bool `protobuf:"varint,8,opt,name=upstream,proto3" json:"upstream,omitempty"`
 	// Of all these only what has failed, was cancelled or never ran because of that.
-	OnlyFailed    bool `protobuf:"varint,9,opt,name=only_failed,json=onlyFailed,proto3" json:"only_failed,omitempty"`
+	OnlyFailed bool `protobuf:"varint,9,opt,name=only_failed,json=onlyFailed,proto3" json:"only_failed,omitempty"`
+	// Single instances of mapped tasks, beside the tasks of `task_ids`: at most 10,000. NOT_FOUND for one that the map does
+	// not have. What follows from a mapped task follows from each of its instances.
+	Instances     []*MapInstances `protobuf:"bytes,10,rep,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1286,6 +1316,66 @@ func (x *ClearTaskInstancesRequest) GetOnlyFailed() bool {
 	return false
 }
 
+func (x *ClearTaskInstancesRequest) GetInstances() []*MapInstances {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+// Some of the instances of one mapped task.
+type MapInstances struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TaskId        string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	MapIndexes    []int32                `protobuf:"varint,2,rep,packed,name=map_indexes,json=mapIndexes,proto3" json:"map_indexes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MapInstances) Reset() {
+	*x = MapInstances{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MapInstances) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MapInstances) ProtoMessage() {}
+
+func (x *MapInstances) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MapInstances.ProtoReflect.Descriptor instead.
+func (*MapInstances) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *MapInstances) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *MapInstances) GetMapIndexes() []int32 {
+	if x != nil {
+		return x.MapIndexes
+	}
+	return nil
+}
+
 type ClearTaskInstancesResponse struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	DagRun         *DagRun                `protobuf:"bytes,1,opt,name=dag_run,json=dagRun,proto3" json:"dag_run,omitempty"`
@@ -1296,7 +1386,7 @@ type ClearTaskInstancesResponse struct {
 
 func (x *ClearTaskInstancesResponse) Reset() {
 	*x = ClearTaskInstancesResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[19]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1398,7 @@ func (x *ClearTaskInstancesResponse) String() string {
 func (*ClearTaskInstancesResponse) ProtoMessage() {}
 
 func (x *ClearTaskInstancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[19]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1411,7 @@ func (x *ClearTaskInstancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearTaskInstancesResponse.ProtoReflect.Descriptor instead.
 func (*ClearTaskInstancesResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{19}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ClearTaskInstancesResponse) GetDagRun() *DagRun {
@@ -1353,7 +1443,7 @@ type MarkTaskInstancesRequest struct {
 
 func (x *MarkTaskInstancesRequest) Reset() {
 	*x = MarkTaskInstancesRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1455,7 @@ func (x *MarkTaskInstancesRequest) String() string {
 func (*MarkTaskInstancesRequest) ProtoMessage() {}
 
 func (x *MarkTaskInstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[20]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1468,7 @@ func (x *MarkTaskInstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkTaskInstancesRequest.ProtoReflect.Descriptor instead.
 func (*MarkTaskInstancesRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{20}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MarkTaskInstancesRequest) GetNamespace() string {
@@ -1432,7 +1522,7 @@ type MarkTaskInstancesResponse struct {
 
 func (x *MarkTaskInstancesResponse) Reset() {
 	*x = MarkTaskInstancesResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1534,7 @@ func (x *MarkTaskInstancesResponse) String() string {
 func (*MarkTaskInstancesResponse) ProtoMessage() {}
 
 func (x *MarkTaskInstancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[21]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1547,7 @@ func (x *MarkTaskInstancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkTaskInstancesResponse.ProtoReflect.Descriptor instead.
 func (*MarkTaskInstancesResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{21}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MarkTaskInstancesResponse) GetDagRun() *DagRun {
@@ -1479,7 +1569,7 @@ type RerunDagRunRequest struct {
 
 func (x *RerunDagRunRequest) Reset() {
 	*x = RerunDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1581,7 @@ func (x *RerunDagRunRequest) String() string {
 func (*RerunDagRunRequest) ProtoMessage() {}
 
 func (x *RerunDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[22]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1594,7 @@ func (x *RerunDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunDagRunRequest.ProtoReflect.Descriptor instead.
 func (*RerunDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{22}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RerunDagRunRequest) GetNamespace() string {
@@ -1545,7 +1635,7 @@ type RerunDagRunResponse struct {
 
 func (x *RerunDagRunResponse) Reset() {
 	*x = RerunDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1647,7 @@ func (x *RerunDagRunResponse) String() string {
 func (*RerunDagRunResponse) ProtoMessage() {}
 
 func (x *RerunDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[23]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1660,7 @@ func (x *RerunDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunDagRunResponse.ProtoReflect.Descriptor instead.
 func (*RerunDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{23}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RerunDagRunResponse) GetDagRun() *DagRun {
@@ -1601,7 +1691,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1703,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[24]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1716,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{24}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListDeadLettersRequest) GetNamespace() string {
@@ -1667,7 +1757,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +1769,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[25]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +1782,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{25}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -1710,18 +1800,19 @@ func (x *ListDeadLettersResponse) GetNextPageToken() string {
 }
 
 type GetTaskOutputRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	DagRunId      string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
-	TaskId        string                 `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	MapIndex      int32                  `protobuf:"varint,4,opt,name=map_index,json=mapIndex,proto3" json:"map_index,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	TaskId    string                 `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Unset or -1: of the task as a whole, for a mapped one the list of its instances' outputs.
+	MapIndex      *int32 `protobuf:"varint,4,opt,name=map_index,json=mapIndex,proto3,oneof" json:"map_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetTaskOutputRequest) Reset() {
 	*x = GetTaskOutputRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1824,7 @@ func (x *GetTaskOutputRequest) String() string {
 func (*GetTaskOutputRequest) ProtoMessage() {}
 
 func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1837,7 @@ func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetTaskOutputRequest) GetNamespace() string {
@@ -1771,8 +1862,8 @@ func (x *GetTaskOutputRequest) GetTaskId() string {
 }
 
 func (x *GetTaskOutputRequest) GetMapIndex() int32 {
-	if x != nil {
-		return x.MapIndex
+	if x != nil && x.MapIndex != nil {
+		return *x.MapIndex
 	}
 	return 0
 }
@@ -1786,7 +1877,7 @@ type GetTaskOutputResponse struct {
 
 func (x *GetTaskOutputResponse) Reset() {
 	*x = GetTaskOutputResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1889,7 @@ func (x *GetTaskOutputResponse) String() string {
 func (*GetTaskOutputResponse) ProtoMessage() {}
 
 func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1902,7 @@ func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetTaskOutputResponse) GetTaskOutput() *TaskOutput {
@@ -1831,14 +1922,16 @@ type StreamLogsRequest struct {
 	AttemptNumber int32 `protobuf:"varint,4,opt,name=attempt_number,json=attemptNumber,proto3" json:"attempt_number,omitempty"`
 	Follow        bool  `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"`
 	// Cursor of the last message seen.
-	After         string `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	After string `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	// Unset: all instances. Goes with a task id.
+	MapIndex      *int32 `protobuf:"varint,7,opt,name=map_index,json=mapIndex,proto3,oneof" json:"map_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StreamLogsRequest) Reset() {
 	*x = StreamLogsRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +1943,7 @@ func (x *StreamLogsRequest) String() string {
 func (*StreamLogsRequest) ProtoMessage() {}
 
 func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +1956,7 @@ func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsRequest.ProtoReflect.Descriptor instead.
 func (*StreamLogsRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StreamLogsRequest) GetNamespace() string {
@@ -1908,6 +2001,13 @@ func (x *StreamLogsRequest) GetAfter() string {
 	return ""
 }
 
+func (x *StreamLogsRequest) GetMapIndex() int32 {
+	if x != nil && x.MapIndex != nil {
+		return *x.MapIndex
+	}
+	return 0
+}
+
 type StreamLogsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lines         []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
@@ -1918,7 +2018,7 @@ type StreamLogsResponse struct {
 
 func (x *StreamLogsResponse) Reset() {
 	*x = StreamLogsResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2030,7 @@ func (x *StreamLogsResponse) String() string {
 func (*StreamLogsResponse) ProtoMessage() {}
 
 func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2043,7 @@ func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsResponse.ProtoReflect.Descriptor instead.
 func (*StreamLogsResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StreamLogsResponse) GetLines() []*LogLine {
@@ -1972,7 +2072,7 @@ type ExplainDagRunRequest struct {
 
 func (x *ExplainDagRunRequest) Reset() {
 	*x = ExplainDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2084,7 @@ func (x *ExplainDagRunRequest) String() string {
 func (*ExplainDagRunRequest) ProtoMessage() {}
 
 func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2097,7 @@ func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunRequest.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{30}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExplainDagRunRequest) GetNamespace() string {
@@ -2031,7 +2131,7 @@ type ExplainDagRunResponse struct {
 
 func (x *ExplainDagRunResponse) Reset() {
 	*x = ExplainDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2143,7 @@ func (x *ExplainDagRunResponse) String() string {
 func (*ExplainDagRunResponse) ProtoMessage() {}
 
 func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2156,7 @@ func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunResponse.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{31}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExplainDagRunResponse) GetExplanations() []*Explanation {
@@ -2119,17 +2219,19 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x11dag_run_id_prefix\x18\x06 \x01(\tR\x0edagRunIdPrefix\"r\n" +
 	"\x13ListDagRunsResponse\x123\n" +
 	"\bdag_runs\x18\x01 \x03(\v2\x18.glidepath.run.v1.DagRunR\adagRuns\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe0\x01\n" +
 	"\x18ListTaskInstancesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
 	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\x8a\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x17\n" +
+	"\atask_id\x18\x05 \x01(\tR\x06taskId\x123\n" +
+	"\x06states\x18\x06 \x03(\x0e2\x1b.glidepath.run.v1.TaskStateR\x06states\"\x8a\x01\n" +
 	"\x19ListTaskInstancesResponse\x12E\n" +
 	"\x0etask_instances\x18\x01 \x03(\v2\x1e.glidepath.run.v1.TaskInstanceR\rtaskInstances\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa6\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd6\x01\n" +
 	"\x13ListAttemptsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -2137,7 +2239,10 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\"u\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12 \n" +
+	"\tmap_index\x18\x06 \x01(\x05H\x00R\bmapIndex\x88\x01\x01B\f\n" +
+	"\n" +
+	"_map_index\"u\n" +
 	"\x14ListAttemptsResponse\x125\n" +
 	"\battempts\x18\x01 \x03(\v2\x19.glidepath.run.v1.AttemptR\battempts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"w\n" +
@@ -2167,7 +2272,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"P\n" +
 	"\x1bCancelTaskInstancesResponse\x121\n" +
-	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xad\x02\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xeb\x02\n" +
 	"\x19ClearTaskInstancesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -2182,7 +2287,13 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1a\n" +
 	"\bupstream\x18\b \x01(\bR\bupstream\x12\x1f\n" +
 	"\vonly_failed\x18\t \x01(\bR\n" +
-	"onlyFailed\"y\n" +
+	"onlyFailed\x12<\n" +
+	"\tinstances\x18\n" +
+	" \x03(\v2\x1e.glidepath.run.v1.MapInstancesR\tinstances\"H\n" +
+	"\fMapInstances\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1f\n" +
+	"\vmap_indexes\x18\x02 \x03(\x05R\n" +
+	"mapIndexes\"y\n" +
 	"\x1aClearTaskInstancesResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12(\n" +
 	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\xdb\x01\n" +
@@ -2215,16 +2326,18 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"\x82\x01\n" +
 	"\x17ListDeadLettersResponse\x12?\n" +
 	"\fdead_letters\x18\x01 \x03(\v2\x1c.glidepath.run.v1.DeadLetterR\vdeadLetters\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x88\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9b\x01\n" +
 	"\x14GetTaskOutputRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
 	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x17\n" +
-	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12\x1b\n" +
-	"\tmap_index\x18\x04 \x01(\x05R\bmapIndex\"V\n" +
+	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12 \n" +
+	"\tmap_index\x18\x04 \x01(\x05H\x00R\bmapIndex\x88\x01\x01B\f\n" +
+	"\n" +
+	"_map_index\"V\n" +
 	"\x15GetTaskOutputResponse\x12=\n" +
 	"\vtask_output\x18\x01 \x01(\v2\x1c.glidepath.run.v1.TaskOutputR\n" +
-	"taskOutput\"\xbd\x01\n" +
+	"taskOutput\"\xed\x01\n" +
 	"\x11StreamLogsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -2232,7 +2345,10 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12%\n" +
 	"\x0eattempt_number\x18\x04 \x01(\x05R\rattemptNumber\x12\x16\n" +
 	"\x06follow\x18\x05 \x01(\bR\x06follow\x12\x14\n" +
-	"\x05after\x18\x06 \x01(\tR\x05after\"]\n" +
+	"\x05after\x18\x06 \x01(\tR\x05after\x12 \n" +
+	"\tmap_index\x18\a \x01(\x05H\x00R\bmapIndex\x88\x01\x01B\f\n" +
+	"\n" +
+	"_map_index\"]\n" +
 	"\x12StreamLogsResponse\x12/\n" +
 	"\x05lines\x18\x01 \x03(\v2\x19.glidepath.run.v1.LogLineR\x05lines\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"k\n" +
@@ -2275,7 +2391,7 @@ func file_glidepath_run_v1_run_service_proto_rawDescGZIP() []byte {
 	return file_glidepath_run_v1_run_service_proto_rawDescData
 }
 
-var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*DagRunRequest)(nil),               // 0: glidepath.run.v1.DagRunRequest
 	(*TriggerDagRunsRequest)(nil),       // 1: glidepath.run.v1.TriggerDagRunsRequest
@@ -2296,90 +2412,93 @@ var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*CancelTaskInstancesRequest)(nil),  // 16: glidepath.run.v1.CancelTaskInstancesRequest
 	(*CancelTaskInstancesResponse)(nil), // 17: glidepath.run.v1.CancelTaskInstancesResponse
 	(*ClearTaskInstancesRequest)(nil),   // 18: glidepath.run.v1.ClearTaskInstancesRequest
-	(*ClearTaskInstancesResponse)(nil),  // 19: glidepath.run.v1.ClearTaskInstancesResponse
-	(*MarkTaskInstancesRequest)(nil),    // 20: glidepath.run.v1.MarkTaskInstancesRequest
-	(*MarkTaskInstancesResponse)(nil),   // 21: glidepath.run.v1.MarkTaskInstancesResponse
-	(*RerunDagRunRequest)(nil),          // 22: glidepath.run.v1.RerunDagRunRequest
-	(*RerunDagRunResponse)(nil),         // 23: glidepath.run.v1.RerunDagRunResponse
-	(*ListDeadLettersRequest)(nil),      // 24: glidepath.run.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),     // 25: glidepath.run.v1.ListDeadLettersResponse
-	(*GetTaskOutputRequest)(nil),        // 26: glidepath.run.v1.GetTaskOutputRequest
-	(*GetTaskOutputResponse)(nil),       // 27: glidepath.run.v1.GetTaskOutputResponse
-	(*StreamLogsRequest)(nil),           // 28: glidepath.run.v1.StreamLogsRequest
-	(*StreamLogsResponse)(nil),          // 29: glidepath.run.v1.StreamLogsResponse
-	(*ExplainDagRunRequest)(nil),        // 30: glidepath.run.v1.ExplainDagRunRequest
-	(*ExplainDagRunResponse)(nil),       // 31: glidepath.run.v1.ExplainDagRunResponse
-	(*timestamppb.Timestamp)(nil),       // 32: google.protobuf.Timestamp
-	(*DagRun)(nil),                      // 33: glidepath.run.v1.DagRun
-	(RunState)(0),                       // 34: glidepath.run.v1.RunState
-	(*TaskInstance)(nil),                // 35: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),                     // 36: glidepath.run.v1.Attempt
-	(TaskState)(0),                      // 37: glidepath.run.v1.TaskState
-	(*DeadLetter)(nil),                  // 38: glidepath.run.v1.DeadLetter
-	(*TaskOutput)(nil),                  // 39: glidepath.run.v1.TaskOutput
-	(*LogLine)(nil),                     // 40: glidepath.run.v1.LogLine
-	(*Explanation)(nil),                 // 41: glidepath.run.v1.Explanation
-	(*CriticalPathStep)(nil),            // 42: glidepath.run.v1.CriticalPathStep
+	(*MapInstances)(nil),                // 19: glidepath.run.v1.MapInstances
+	(*ClearTaskInstancesResponse)(nil),  // 20: glidepath.run.v1.ClearTaskInstancesResponse
+	(*MarkTaskInstancesRequest)(nil),    // 21: glidepath.run.v1.MarkTaskInstancesRequest
+	(*MarkTaskInstancesResponse)(nil),   // 22: glidepath.run.v1.MarkTaskInstancesResponse
+	(*RerunDagRunRequest)(nil),          // 23: glidepath.run.v1.RerunDagRunRequest
+	(*RerunDagRunResponse)(nil),         // 24: glidepath.run.v1.RerunDagRunResponse
+	(*ListDeadLettersRequest)(nil),      // 25: glidepath.run.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),     // 26: glidepath.run.v1.ListDeadLettersResponse
+	(*GetTaskOutputRequest)(nil),        // 27: glidepath.run.v1.GetTaskOutputRequest
+	(*GetTaskOutputResponse)(nil),       // 28: glidepath.run.v1.GetTaskOutputResponse
+	(*StreamLogsRequest)(nil),           // 29: glidepath.run.v1.StreamLogsRequest
+	(*StreamLogsResponse)(nil),          // 30: glidepath.run.v1.StreamLogsResponse
+	(*ExplainDagRunRequest)(nil),        // 31: glidepath.run.v1.ExplainDagRunRequest
+	(*ExplainDagRunResponse)(nil),       // 32: glidepath.run.v1.ExplainDagRunResponse
+	(*timestamppb.Timestamp)(nil),       // 33: google.protobuf.Timestamp
+	(*DagRun)(nil),                      // 34: glidepath.run.v1.DagRun
+	(RunState)(0),                       // 35: glidepath.run.v1.RunState
+	(TaskState)(0),                      // 36: glidepath.run.v1.TaskState
+	(*TaskInstance)(nil),                // 37: glidepath.run.v1.TaskInstance
+	(*Attempt)(nil),                     // 38: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),                  // 39: glidepath.run.v1.DeadLetter
+	(*TaskOutput)(nil),                  // 40: glidepath.run.v1.TaskOutput
+	(*LogLine)(nil),                     // 41: glidepath.run.v1.LogLine
+	(*Explanation)(nil),                 // 42: glidepath.run.v1.Explanation
+	(*CriticalPathStep)(nil),            // 43: glidepath.run.v1.CriticalPathStep
 }
 var file_glidepath_run_v1_run_service_proto_depIdxs = []int32{
-	32, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
-	32, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
-	32, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
+	33, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
+	33, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
+	33, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
 	0,  // 3: glidepath.run.v1.TriggerDagRunsRequest.runs:type_name -> glidepath.run.v1.DagRunRequest
 	2,  // 4: glidepath.run.v1.TriggerDagRunsResponse.runs:type_name -> glidepath.run.v1.TriggeredDagRun
-	33, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	34, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
-	33, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
-	35, // 8: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	36, // 9: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
-	33, // 10: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	35, // 11: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	33, // 12: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	33, // 13: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	33, // 14: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	37, // 15: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
-	33, // 16: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	33, // 17: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	38, // 18: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
-	39, // 19: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
-	40, // 20: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
-	41, // 21: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
-	42, // 22: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
-	1,  // 23: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
-	4,  // 24: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
-	6,  // 25: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
-	8,  // 26: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
-	10, // 27: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
-	12, // 28: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
-	14, // 29: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
-	16, // 30: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
-	18, // 31: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
-	20, // 32: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
-	22, // 33: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
-	24, // 34: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
-	26, // 35: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
-	28, // 36: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
-	30, // 37: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
-	3,  // 38: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
-	5,  // 39: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
-	7,  // 40: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
-	9,  // 41: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
-	11, // 42: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
-	13, // 43: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
-	15, // 44: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
-	17, // 45: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
-	19, // 46: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
-	21, // 47: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
-	23, // 48: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
-	25, // 49: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
-	27, // 50: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
-	29, // 51: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
-	31, // 52: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
-	38, // [38:53] is the sub-list for method output_type
-	23, // [23:38] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	34, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	35, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
+	34, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
+	36, // 8: glidepath.run.v1.ListTaskInstancesRequest.states:type_name -> glidepath.run.v1.TaskState
+	37, // 9: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	38, // 10: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
+	34, // 11: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	37, // 12: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	34, // 13: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	34, // 14: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	19, // 15: glidepath.run.v1.ClearTaskInstancesRequest.instances:type_name -> glidepath.run.v1.MapInstances
+	34, // 16: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	36, // 17: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
+	34, // 18: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	34, // 19: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	39, // 20: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
+	40, // 21: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
+	41, // 22: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
+	42, // 23: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
+	43, // 24: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
+	1,  // 25: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
+	4,  // 26: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
+	6,  // 27: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
+	8,  // 28: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
+	10, // 29: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
+	12, // 30: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
+	14, // 31: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
+	16, // 32: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
+	18, // 33: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
+	21, // 34: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
+	23, // 35: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
+	25, // 36: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
+	27, // 37: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
+	29, // 38: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
+	31, // 39: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
+	3,  // 40: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
+	5,  // 41: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
+	7,  // 42: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
+	9,  // 43: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
+	11, // 44: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
+	13, // 45: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
+	15, // 46: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
+	17, // 47: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
+	20, // 48: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
+	22, // 49: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
+	24, // 50: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
+	26, // 51: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
+	28, // 52: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
+	30, // 53: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
+	32, // 54: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
+	40, // [40:55] is the sub-list for method output_type
+	25, // [25:40] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_service_proto_init() }
@@ -2392,13 +2511,16 @@ func file_glidepath_run_v1_run_service_proto_init() {
 		(*DagRunRequest_DagVersionNumber)(nil),
 		(*DagRunRequest_Alias)(nil),
 	}
+	file_glidepath_run_v1_run_service_proto_msgTypes[10].OneofWrappers = []any{}
+	file_glidepath_run_v1_run_service_proto_msgTypes[27].OneofWrappers = []any{}
+	file_glidepath_run_v1_run_service_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_service_proto_rawDesc), len(file_glidepath_run_v1_run_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -49,7 +49,8 @@ type RunServiceClient interface {
 	GetDagRun(ctx context.Context, in *GetDagRunRequest, opts ...grpc.CallOption) (*GetDagRunResponse, error)
 	// Pages by run id, newest first.
 	ListDagRuns(ctx context.Context, in *ListDagRunsRequest, opts ...grpc.CallOption) (*ListDagRunsResponse, error)
-	// All task instances of one run, in topological order, paged by position.
+	// The tasks of one run, in topological order, a mapped one as a whole with the counts of its instances; or the
+	// instances of one task, by map index. A page may be empty and yet be followed by another.
 	ListTaskInstances(ctx context.Context, in *ListTaskInstancesRequest, opts ...grpc.CallOption) (*ListTaskInstancesResponse, error)
 	// History of a run's attempts, oldest first.
 	ListAttempts(ctx context.Context, in *ListAttemptsRequest, opts ...grpc.CallOption) (*ListAttemptsResponse, error)
@@ -268,7 +269,8 @@ type RunServiceServer interface {
 	GetDagRun(context.Context, *GetDagRunRequest) (*GetDagRunResponse, error)
 	// Pages by run id, newest first.
 	ListDagRuns(context.Context, *ListDagRunsRequest) (*ListDagRunsResponse, error)
-	// All task instances of one run, in topological order, paged by position.
+	// The tasks of one run, in topological order, a mapped one as a whole with the counts of its instances; or the
+	// instances of one task, by map index. A page may be empty and yet be followed by another.
 	ListTaskInstances(context.Context, *ListTaskInstancesRequest) (*ListTaskInstancesResponse, error)
 	// History of a run's attempts, oldest first.
 	ListAttempts(context.Context, *ListAttemptsRequest) (*ListAttemptsResponse, error)
