@@ -197,8 +197,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def ClearTaskInstances(
         self, request: pb.ClearTaskInstancesRequest, context: Context
     ) -> pb.ClearTaskInstancesResponse:
-        for each in request.instances:
-            raise NotFound(f"task {each.task_id} has no instances", hint="name the task itself")
+        if request.map_indexes:
+            names = ", ".join(request.task_ids[:3])
+            raise NotFound(f"there is no instance {request.map_indexes[0]} of {names}", hint="clear the task itself")
         cleared = await self._commander.clear(
             _call(request, "ClearTaskInstances"),
             request.task_ids,

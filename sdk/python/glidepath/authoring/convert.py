@@ -67,6 +67,23 @@ def _task(node: Node, bundle: Bundle | None) -> dag_pb2.TaskSpec:
         inputs={name: _input(source, node, name) for name, source in node.inputs.items()},
         policy=_policy(node.options),
         role=_enum(dag_pb2.TaskRole, "TASK_ROLE", node.options.get("role")),
+        map=_map(node),
+    )
+
+
+def _map(node: Node) -> dag_pb2.MapSpec | None:
+    if node.map is None:
+        return None
+    options = node.options
+    return dag_pb2.MapSpec(
+        inputs=[
+            dag_pb2.MapInput(name=name, source=_input(source, node, name)) for name, source in node.map.inputs.items()
+        ],
+        mode=_enum(dag_pb2.MapMode, "MAP_MODE", node.map.mode),
+        active_max=options.get("map_active_max"),
+        success_ratio_min=options.get("map_success_ratio_min"),
+        empty=_enum(dag_pb2.MapEmpty, "MAP_EMPTY", options.get("map_empty")),
+        name=options.get("map_name", ""),
     )
 
 

@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from glidepath import templates
+from glidepath.authoring.maps import Map, check_map, check_names, check_title
 from glidepath.authoring.options import TaskOptions
 from glidepath.authoring.values import Constant, Items, Later, Output, Param, Source, Template
 from glidepath.errors import AuthoringError, InvalidDag, Violation
@@ -31,6 +32,7 @@ class Node:
     handler: str = ""
     handler_version: str = ""
     description: str = ""
+    map: Map | None = None
     upstream: dict[str, Node] = field(default_factory=dict)
 
     def add_upstream(self, other: Node) -> None:
@@ -76,6 +78,11 @@ class Handle(_Linked, Later):
 
     def __getitem__(self, key: str) -> Any:
         """One key of the output, which must be a JSON object then."""
+        if self.node.map is not None:
+            raise AuthoringError(
+                f"{self!r}[{key!r}]: the task is mapped, so its output is a list, of what its instances return; take "
+                "what is in it inside the next task"
+            )
         if not isinstance(key, str) or not key:
             raise AuthoringError(f"{self!r}[{key!r}]: expected the name of a key; take list items inside the next task")
         if self.key:
@@ -158,8 +165,13 @@ class Builder:
         handler: str = "",
         handler_version: str = "",
         description: str = "",
+        over: Map | None = None,
     ) -> Handle:
-        """Add a node. `name` is the task id unless the options give one; a name that repeats gets "_2", "_3", ..."""
+        """Add a node. `name` is the task id unless the options give one; a name that repeats gets "_2", "_3", ...
+
+        It is mapped if it is said `over` what.
+        """
+        check_map(over, options.get("role", "work"), options, f"task '{name}'")
         node = Node(
             task_id=self._claim_id(name, options.get("task_id")),
             group_id=self.group_id,
@@ -169,20 +181,16 @@ class Builder:
             handler=handler,
             handler_version=handler_version,
             description=options.get("description", description),
+            map=over,
         )
         self.nodes[node.task_id] = node
-        for source in inputs.values():
+        for source in [*inputs.values(), *(over.inputs if over else {}).values()]:
             self._follow(node, source)
         return Handle(node)
 
     def finish(self) -> tuple[Node, ...]:
         """The nodes, once outputs that templates name are upstream. InvalidDag lists everything that is wrong."""
-        violations = [
-            Violation(f"tasks.{node.task_id}.inputs.{name}", problem)
-            for node in self.nodes.values()
-            for name, source in node.inputs.items()
-            for problem in self._resolve_templates(node, source)
-        ]
+        violations = [violation for node in self.nodes.values() for violation in self._wrong_values(node)]
         violations += [violation for node in self.nodes.values() for violation in _wrong_teardown(node)]
         cycle = find_cycle(self.nodes.values())
         if cycle:
@@ -222,12 +230,24 @@ class Builder:
         if self.nodes.get(node.task_id) is not node:
             raise AuthoringError(f"task '{node.task_id}' belongs to another DAG than '{self.dag_id}'")
 
+    def _wrong_values(self, node: Node) -> Iterator[Violation]:
+        at = f"tasks.{node.task_id}"
+        for name, source in node.inputs.items():
+            for problem in self._resolve_templates(node, source):
+                yield Violation(f"{at}.inputs.{name}", problem)
+        for name, source in (node.map.inputs if node.map else {}).items():
+            for problem in self._resolve_templates(node, source):
+                yield Violation(f"{at}.map.{name}", problem)
+        for problem in check_title(node.map, node.options.get("map_name", "")):
+            yield Violation(f"{at}.map_name", problem)
+
     def _resolve_templates(self, node: Node, source: Source) -> Iterator[str]:
         match source:
             case Items():
                 for each in source.sources:
                     yield from self._resolve_templates(node, each)
             case Template():
+                yield from check_names(node.map, source.text)
                 for name in templates.names(source.text):
                     yield from self._resolve_name(node, name)
             case Param():

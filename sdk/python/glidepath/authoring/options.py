@@ -17,8 +17,9 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any, Literal, TypedDict, get_args
 
+from glidepath import templates
 from glidepath.authoring.suggestions import suggestion
-from glidepath.errors import AuthoringError
+from glidepath.errors import AuthoringError, TemplateError
 
 DurationLike = timedelta | float | int | str
 """Seconds, a timedelta, or text such as "90s", "5m", "1h30m", "2d"."""
@@ -40,6 +41,7 @@ Role = Literal["work", "branch", "short_circuit", "setup", "teardown"]
 FailureName = str | type[BaseException]
 Isolation = Literal["process", "inline"]
 LeaseMode = Literal["hold", "exclusive"]
+MapEmpty = Literal["skip", "succeed"]
 
 
 class PolicyOptions(TypedDict, total=False):
@@ -94,6 +96,14 @@ class NodeOptions(PolicyOptions, total=False):
     """What the task is to the others: a branch returns the ids of the tasks to follow, a short circuit whether to go
     on; a teardown takes away what its upstream setups made, however the run ends."""
     description: str
+    map_active_max: int
+    """Instances of a mapped task that may be released at once; 2,000 unless given."""
+    map_success_ratio_min: float
+    """Share of its instances, skipped ones apart, that must succeed for it to succeed; all (1) unless given."""
+    map_empty: MapEmpty
+    """What becomes of it when there is nothing to map over: "skip" unless given, or "succeed" with an empty list."""
+    map_name: str
+    """What an instance is called: a template of what is in its item, such as "{{ map_item.day }}"."""
 
 
 class TaskOptions(NodeOptions, total=False):
@@ -253,6 +263,22 @@ def _share(value: object, field: str) -> float:
     return float(value)
 
 
+def _ratio(value: object, field: str) -> float:
+    number = _number(value)
+    if number is None or not 0 < number <= 1:
+        raise AuthoringError(f"{field} is {value!r:.60}; expected a share above 0, up to 1")
+    return number
+
+
+def _template(value: object, field: str) -> str:
+    text = _text(value, field)
+    try:
+        templates.check(text)
+    except TemplateError as error:
+        raise AuthoringError(f"{field}: {error}") from error
+    return text
+
+
 def _failures(value: object, field: str) -> tuple[str, ...]:
     """Names of errors. A class goes by its name without the module, which may be another one where the task runs."""
     expected = f"{field} is {value!r}; expected a list of exception classes, their names, or kinds such as 'timeout'"
@@ -312,4 +338,8 @@ _TASK: dict[str, _Parser] = {
     "trigger_rule": _one_of(*get_args(TriggerRule)),
     "role": _one_of(*get_args(Role)),
     "description": _text,
+    "map_active_max": _whole(1, 2_000),
+    "map_success_ratio_min": _ratio,
+    "map_empty": _one_of(*get_args(MapEmpty)),
+    "map_name": _template,
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from glidepath.authoring.maps import MapMode, to_map
 from glidepath.authoring.nodes import ID, Builder, Group, Handle, Node, current_builder, find_cycle, group
 from glidepath.authoring.options import TaskOptions, check_options
 from glidepath.authoring.suggestions import suggestion
@@ -21,7 +22,9 @@ BODIES = {"shell": ("env", "output"), "python": ("with",), "handler": ("version"
 """What a task runs, and the keys that belong to it."""
 _BELONGING = {key for keys in BODIES.values() for key in keys}
 OPTIONS = frozenset(TaskOptions.__annotations__)
-KEYS = frozenset({*BODIES, *_BELONGING, "after", "group", *OPTIONS})
+MAPS = ("map", "product")
+"""What a task is mapped by, of which it has one at most."""
+KEYS = frozenset({*BODIES, *_BELONGING, *MAPS, "after", "group", *OPTIONS})
 """All that may stand in a task."""
 REFERENCES = {"output": ("output", "key"), "param": ("param",), "literal": ("literal",)}
 """Mappings that stand for a value, by the key that makes them so, with all their keys."""
@@ -66,8 +69,8 @@ class Tasks:
         for entry in self._entries.values():
             before, found, name = violation.field.partition(f"tasks.{entry.task_id}.")
             if found and not before:
-                kind, _, input_name = name.partition("inputs.")
-                path = _input_path(entry, input_name) if input_name and not kind else (name,)
+                kind, _, input_name = name.partition(".")
+                path = _input_path(entry, kind, input_name) if input_name else (name,)
                 self._document.say((*entry.path, *path), violation.description)
                 return
         if self._entries:
@@ -121,8 +124,12 @@ class Tasks:
         if len(bodies) != 1:
             found = f"the task has {' and '.join(bodies)}" if bodies else "the task has no body"
             self._document.say(path, f"{found}; expected exactly one of shell, python and handler")
+        if all(each in fields for each in MAPS):
+            self._document.say((*path, MAPS[1]), f"the task has {' and '.join(MAPS)}; expected one of them")
         for key in fields:
-            if key not in KEYS:
+            if key in MAPS and fields[key] == {}:
+                self._document.say((*path, key), f"{key} is empty; expected at least one list, by its argument's name")
+            elif key not in KEYS:
                 self._document.say((*path, key), f"unknown key {key!r}; {suggestion(key, KEYS, 'keys of a task')}")
             elif len(bodies) == 1 and key in _BELONGING and key not in BODIES[bodies[0]]:
                 whose = " or ".join(body for body, keys in BODIES.items() if key in keys)
@@ -133,7 +140,7 @@ class Tasks:
         graph = {
             task_id: [
                 each
-                for each in _outputs_in([entry.fields.get("with"), entry.fields.get("env")])
+                for each in _outputs_in([entry.fields.get(key) for key in ("with", "env", *MAPS)])
                 if each in self._entries
             ]
             for task_id, entry in self._entries.items()
@@ -172,14 +179,17 @@ class Tasks:
             output = "none"
         env = self._mapping(entry, "env")
         values = {name: self._env(value, (*entry.path, "env", name)) for name, value in env.items()}
-        handle: Handle = shell(entry.name, command, env=values, output=output, **options)
+        handle: Handle = shell(entry.name, command, env=values, output=output, **self._over(entry), **options)
         return handle
 
     def _python(self, entry: Entry, options: dict[str, Any]) -> Handle | None:
         task = self._code.task(entry.fields["python"])
         if task is None:
             return None
-        handle: Handle = task.options(**options, task_id=entry.name)(**self._inputs(entry))
+        task = task.options(**options, task_id=entry.name).partial(**self._inputs(entry))
+        over = self._over(entry)
+        add = next((getattr(task, kind) for kind in over), task)
+        handle: Handle = add(**over.get("map", over.get("product", {})))
         return handle
 
     def _handler(self, entry: Entry, options: dict[str, Any]) -> Handle:
@@ -189,7 +199,9 @@ class Tasks:
         if not isinstance(version, str):
             self._document.say((*entry.path, "version"), f"version is {version!r}; expected text, in quotes")
             version = ""
-        handle: Handle = external(entry.name, handler, version=version, inputs=self._inputs(entry), **options)
+        handle: Handle = external(
+            entry.name, handler, version=version, inputs=self._inputs(entry), **self._over(entry), **options
+        )
         return handle
 
     # ---- order
@@ -226,6 +238,26 @@ class Tasks:
             return value
         self._document.say((*entry.path, key), f"{key} is {value!r:.60}; expected a mapping")
         return {}
+
+    def _over(self, entry: Entry) -> dict[str, Any]:
+        """What the task is mapped over, by "map" or "product"; {} when it is not mapped."""
+        kind = next((each for each in MAPS if each in entry.fields), None)
+        if kind is None or not (values := self._mapping(entry, kind)):
+            return {}
+        mode: MapMode = "zip" if kind == "map" else "product"
+        lists: dict[str, Any] = {}
+        for name, value in values.items():
+            path = (*entry.path, kind, name)
+            with self._document.noting(path):
+                made = self._value(value, path)
+                if made is not None or value is None:  # else it was told of
+                    to_map({name: made}, mode, f"task '{entry.name}'")
+                    lists[name] = made
+        if len(lists) == len(values):
+            with self._document.noting((*entry.path, kind)):
+                to_map(lists, mode, f"task '{entry.name}'")
+                return {kind: lists}
+        return {kind: {name: [] for name in values}}  # makes no further mistake out of those that were told of
 
     def _inputs(self, entry: Entry) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -317,8 +349,10 @@ def _outputs_in(value: object) -> Iterator[str]:
             yield value["output"]
 
 
-def _input_path(entry: Entry, name: str) -> Path:
-    """Where an input that has this name on the wire stands in its task."""
+def _input_path(entry: Entry, kind: str, name: str) -> Path:
+    """Where an input, or a mapped one, that has this name on the wire stands in its task."""
+    if kind == "map":
+        return (next(each for each in MAPS if each in entry.fields), name)
     argument, _, key = name.partition(".")
     if "shell" in entry.fields:
         return ("shell",) if argument == "command" else (argument, *([key] if key else []))

@@ -215,9 +215,9 @@ class RunMethods(Api):
     def clear_task_instances(
         self,
         run_id: str,
-        task_ids: Sequence[str] = (),
+        task_ids: Sequence[str],
         *,
-        instances: Mapping[str, Iterable[int]] | None = None,
+        map_indexes: Sequence[int] = (),
         downstream: bool = False,
         upstream: bool = False,
         only_failed: bool = False,
@@ -226,8 +226,8 @@ class RunMethods(Api):
         request_id: str = "",
     ) -> Call[pb.ClearTaskInstancesResponse]:
         """Let tasks run again, with what follows them if `downstream` and what they follow from if `upstream`, or of
-        all these what has failed if `only_failed`; their history stays. `instances` are single ones of mapped tasks,
-        such as {"train": [3, 7]}.
+        all these what has failed if `only_failed`; their history stays. With `map_indexes`, only these instances of
+        the one task that is named, which is mapped.
 
         StateConflict while one of them runs, unless `cancel_running`.
         """
@@ -236,9 +236,7 @@ class RunMethods(Api):
             "ClearTaskInstances",
             dag_run_id=run_id,
             task_ids=task_ids,
-            instances=[
-                pb.MapInstances(task_id=task_id, map_indexes=indexes) for task_id, indexes in (instances or {}).items()
-            ],
+            map_indexes=map_indexes,
             downstream=downstream,
             upstream=upstream,
             only_failed=only_failed,

@@ -264,6 +264,9 @@ def _problems(
                 f"input {each!r}: '{task_id}' does not come after it; {suggestion(each, above, 'upstreams')}"
             )
     for node in (_node(dag, each) for each in [*_upstreams_to_run(dag, task_id, inputs), task_id]):
+        if node.map is not None:
+            what = "give its output" if node.task_id != task_id else "its body can be verified in a DAG that calls it"
+            problems.append(f"task '{node.task_id}' is mapped, and only tasks that are called are run here; {what}")
         if node.function is None and node.handler != SHELL:
             what = "only Python and shell tasks can be verified"
             if node.task_id != task_id:

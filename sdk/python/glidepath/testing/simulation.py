@@ -57,6 +57,8 @@ def run_dag(
     Bodies run in this process, one after the other, through the worker's own code: arguments and outputs go over the
     wire format, `current()` works, shell commands are run. AuthoringError and InvalidDag as at registration.
     """
+    if mapped := [node.task_id for node in dag.nodes if node.map is not None]:
+        raise AuthoringError(f"run_dag runs no mapped tasks yet, and '{mapped[0]}' is mapped")
     now = start_time or datetime.now(UTC)
     logical = logical_date or now
     start, end = data_interval or (logical, logical)

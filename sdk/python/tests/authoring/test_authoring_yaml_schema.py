@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from glidepath import Dag, load_dags
 from glidepath.authoring import yaml_dags, yaml_tasks
-from glidepath.authoring.options import Isolation, LeaseMode, PolicyOptions, Role, TaskOptions, TriggerRule
+from glidepath.authoring.options import Isolation, LeaseMode, MapEmpty, PolicyOptions, Role, TaskOptions, TriggerRule
 from glidepath.authoring.yaml_text import read_documents
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "yaml"
@@ -48,7 +48,13 @@ def test_every_key_and_option_is_in_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "choices"),
-    [("trigger_rule", TriggerRule), ("role", Role), ("isolation", Isolation), ("lease_mode", LeaseMode)],
+    [
+        ("trigger_rule", TriggerRule),
+        ("role", Role),
+        ("isolation", Isolation),
+        ("lease_mode", LeaseMode),
+        ("map_empty", MapEmpty),
+    ],
 )
 def test_choices_are_those_of_the_options(name: str, choices: Any) -> None:
     found = {**PARTS["policy"]["properties"], **PARTS["task"]["properties"]}[name]
@@ -82,6 +88,13 @@ def test_every_example_is_valid_and_loads(file: Path) -> None:
         "{handler: h, with: {a: {output: load, ky: rows}}}",
         "{handler: h, with: {a: {param: [x]}}}",
         "{handler: h, version: 1.10}",
+        "{handler: h, map: [1]}",
+        "{handler: h, map: {}}",
+        "{handler: h, map: {a: text}}",
+        "{handler: h, map: {a.b: [1]}}",
+        "{handler: h, map: {a: [1]}, product: {b: [1]}}",
+        "{handler: h, map: {a: [1]}, map_active_max: 2001}",
+        "{handler: h, map: {a: [1]}, map_success_ratio_min: 0}",
     ],
 )
 def test_a_task_that_the_loader_refuses_is_not_valid(task: str, tmp_path: Path) -> None:

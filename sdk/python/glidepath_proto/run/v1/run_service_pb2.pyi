@@ -201,7 +201,7 @@ class CancelTaskInstancesResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class ClearTaskInstancesRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason", "upstream", "only_failed", "instances")
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason", "upstream", "only_failed", "map_indexes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -211,7 +211,7 @@ class ClearTaskInstancesRequest(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_FIELD_NUMBER: _ClassVar[int]
     ONLY_FAILED_FIELD_NUMBER: _ClassVar[int]
-    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEXES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     request_id: str
@@ -221,16 +221,8 @@ class ClearTaskInstancesRequest(_message.Message):
     reason: str
     upstream: bool
     only_failed: bool
-    instances: _containers.RepeatedCompositeFieldContainer[MapInstances]
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ..., upstream: bool = ..., only_failed: bool = ..., instances: _Optional[_Iterable[_Union[MapInstances, _Mapping]]] = ...) -> None: ...
-
-class MapInstances(_message.Message):
-    __slots__ = ("task_id", "map_indexes")
-    TASK_ID_FIELD_NUMBER: _ClassVar[int]
-    MAP_INDEXES_FIELD_NUMBER: _ClassVar[int]
-    task_id: str
     map_indexes: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, task_id: _Optional[str] = ..., map_indexes: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ..., upstream: bool = ..., only_failed: bool = ..., map_indexes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ClearTaskInstancesResponse(_message.Message):
     __slots__ = ("dag_run", "cleared_task_ids")
