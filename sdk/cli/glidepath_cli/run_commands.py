@@ -81,6 +81,8 @@ def run_show(session: Session, run_id: str, with_attempts: bool) -> None:
         return
     view = watch.RunView(found, instances)
     watch.print_rows(view.rows(watch.now()))
+    if found.params not in ("", "{}"):
+        watch.print_rows([tree.Row("", "params", "", found.params)])
     if attempts:
         click.echo()
         print_table([name for name, _ in _ATTEMPT], [[get(each) for _, get in _ATTEMPT] for each in attempts])

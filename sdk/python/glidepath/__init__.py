@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from glidepath.authoring import Dag, Handle, dag, external, group, literal, load_dags, shell, task
+from glidepath.authoring import Dag, Handle, dag, dated, external, group, literal, load_dags, shell, task
 from glidepath.errors import (
     AlreadyExists,
     AuthoringError,
@@ -60,6 +60,7 @@ __all__ = [
     "WaitTimeout",
     "current",
     "dag",
+    "dated",
     "external",
     "group",
     "literal",

@@ -74,6 +74,7 @@ def draft_in(spec: dag_pb2.DagSpec) -> DagDraft:
         run_retries_max=spec.run_retries_max,
         run_retry_delay_seconds=_seconds(spec, "run_retry_delay") or 0.0,
         fail_fast=spec.fail_fast,
+        param_defaults=dict(spec.param_defaults),
     )
 
 
@@ -89,6 +90,8 @@ def _task_in(task: dag_pb2.TaskSpec) -> TaskDraft:
         policy=_policy_in(task.policy),
         role=_ROLES.get(task.role, int(task.role)),
         map=_map_in(task.map) if task.HasField("map") else None,
+        input_schemas=dict(task.input_schemas),
+        output_schema=task.output_schema,
     )
 
 
@@ -233,6 +236,7 @@ def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
         run_retries_max=spec.run_retries_max,
         run_retry_delay=_duration(spec.run_retry_delay_seconds or None),
         fail_fast=spec.fail_fast,
+        param_defaults=spec.param_defaults,
     )
 
 
@@ -248,6 +252,8 @@ def _task_out(task: TaskSpec) -> dag_pb2.TaskSpec:
         policy=_policy_out(task.policy),
         role=ROLE_TO_WIRE[task.role],
         map=_map_out(task.map) if task.map is not None else None,
+        input_schemas=task.input_schemas,
+        output_schema=task.output_schema,
     )
 
 

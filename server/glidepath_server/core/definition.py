@@ -145,11 +145,15 @@ class TaskSpec:
     policy: ResolvedPolicy = field(default_factory=ResolvedPolicy)
     role: TaskRole = TaskRole.WORK
     map: MapSpec | None = None
+    # Canonical JSON Schemas: of arguments by name, of the output ("": anything).
+    input_schemas: Mapping[str, str] = field(default_factory=dict)
+    output_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DagSpec:
-    """`params_schema` is canonical JSON, "" for a DAG that takes no params; `tags` are sorted."""
+    """`params_schema` is canonical JSON, "" for a DAG that takes no params; `tags` are sorted; `param_defaults` are
+    those computed for each run (core/param_defaults.py)."""
 
     dag_id: str
     tasks: tuple[TaskSpec, ...]
@@ -163,6 +167,7 @@ class DagSpec:
     run_retries_max: int = 0
     run_retry_delay_seconds: float = 0.0
     fail_fast: bool = False
+    param_defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 def leaves(source: Input) -> Iterator[Input]:

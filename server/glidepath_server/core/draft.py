@@ -92,6 +92,8 @@ class TaskDraft:
     policy: PolicyDraft = field(default_factory=PolicyDraft)
     role: TaskRole | int = TaskRole.WORK
     map: MapDraft | None = None
+    input_schemas: Mapping[str, str] = field(default_factory=dict)
+    output_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class DagDraft:
     run_retries_max: int = 0
     run_retry_delay_seconds: float = 0.0
     fail_fast: bool = False
+    param_defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 Draft = TypeVar("Draft", RetryDraft, PolicyDraft)
@@ -130,6 +133,7 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
         run_retries_max=draft.run_retries_max,
         run_retry_delay_seconds=draft.run_retry_delay_seconds,
         fail_fast=draft.fail_fast,
+        param_defaults=dict(draft.param_defaults),
     )
 
 
@@ -172,6 +176,8 @@ def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
         policy=resolve_policy(task, draft),
         role=task.role,
         map=_map(task),
+        input_schemas={name: normalised_json(schema) for name, schema in task.input_schemas.items()},
+        output_schema=normalised_json(task.output_schema) if task.output_schema else "",
     )
 
 

@@ -18,6 +18,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from .errors import Violation
+from .param_defaults import RunDates, computed
 from .schema_rules import ParamsValidator
 
 PARAMS_BYTES_MAX = 64 * 1024
@@ -62,18 +63,28 @@ class InvalidParams(ValueError):
 
 
 class ParamsSchema:
-    """The params schema of one DAG version, compiled once. Empty text: the DAG takes no params."""
+    """The params schema of one DAG version, compiled once. Empty text: the DAG takes no params. `defaults` are those
+    computed from a run's dates."""
 
-    def __init__(self, schema_text: str) -> None:
+    def __init__(self, schema_text: str, defaults: Mapping[str, str] | None = None) -> None:
         self._schema: dict[str, Any] = json.loads(schema_text) if schema_text else {}
+        self._defaults = defaults or {}
         # An empty registry: a $ref to somewhere else is an error, never a download.
         self._validator = ParamsValidator(self._schema, registry=Registry()) if self._schema else None
 
-    def complete(self, text: str, at: str = "params") -> str:
-        """Canonical JSON of `text` with defaults filled in. Raises InvalidParams; `at` prefixes each path."""
+    @property
+    def dated(self) -> bool:
+        """Whether equal texts give other params in runs of other dates."""
+        return bool(self._defaults)
+
+    def complete(self, text: str, at: str = "params", *, dates: RunDates | None = None) -> str:
+        """Canonical JSON of `text` with defaults filled in, those of the run's `dates` too. Raises InvalidParams; `at`
+        prefixes each path."""
         if self._validator is None and text in ("", "{}"):
             return "{}"
         params = _parse(text, at)
+        if dates is not None:
+            params = {**computed(self._defaults, self._schema, dates), **params}
         violations = list(self._unknown(params, at))
         if not violations and self._validator is not None:
             _fill_defaults(self._schema, params)

@@ -32,7 +32,7 @@ def check_params_schema(text: str, at: str = "params_schema") -> list[Violation]
         return [Violation(at, _cut(text), f"{_SCHEMA} ({error})")]
     if not isinstance(schema, dict) or schema.get("type", "object") != "object":
         return [Violation(at, _cut(to_json(schema)), _SCHEMA)]
-    if _deeper_than(schema, PARAMS_SCHEMA_DEPTH_MAX):
+    if deeper_than(schema, PARAMS_SCHEMA_DEPTH_MAX):
         return [Violation(at, "a schema", f"values nested at most {PARAMS_SCHEMA_DEPTH_MAX} deep")]
     try:
         Draft202012Validator.check_schema(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -125,7 +125,7 @@ def _defaults(schema: dict[str, Any], at: str) -> Iterator[Violation]:
         stack.extend((f"{path}.properties.{name}", each) for name, each in reversed(properties.items()))
 
 
-def _deeper_than(value: Any, levels: int) -> bool:
+def deeper_than(value: Any, levels: int) -> bool:
     layer = [value]
     for _ in range(levels):
         layer = [

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 from .compile import MAP_WINDOW, find_cycle, topological_order
 from .definition import (
@@ -37,6 +37,7 @@ from .params_schema import check_params_schema, known_params
 from .policy_checks import COUNT_MAX, RETRIES_MAX, check_policy
 from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
 from .trigger_rules import NEED_UPSTREAM, TriggerRule
+from .typed_edges import value_violations
 from .value_checks import (
     check_duration,
     check_enum,
@@ -97,7 +98,7 @@ def check_dag(draft: DagDraft, lease: LeaseTerms | None = None) -> Checked:
     if len(draft.tasks) > TASKS_MAX:
         return Checked([Violation("tasks", f"{len(draft.tasks)} tasks", f"1 to {TASKS_MAX} tasks")], [])
     check = _Check(draft, lease)
-    violations = list(islice(check.all(), VIOLATIONS_MAX))
+    violations = list(islice(chain(check.all(), value_violations(draft)), VIOLATIONS_MAX))
     return Checked(violations, [] if violations else check.order)
 
 

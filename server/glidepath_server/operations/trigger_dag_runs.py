@@ -12,6 +12,7 @@ from uuid import UUID
 
 from .. import clock
 from ..core.errors import AlreadyExists, InvalidInput, NotFound, Violation
+from ..core.param_defaults import RunDates
 from ..core.params import InvalidParams, ParamsSchema
 from ..store import engine as engine_store
 from ..store import trigger
@@ -107,7 +108,7 @@ class TriggerDagRuns:
         schema = self._schemas.get(dag_version_id)
         if schema is None:
             spec = self.plans.versions[dag_version_id].spec
-            schema = self._schemas[dag_version_id] = ParamsSchema(spec.params_schema)
+            schema = self._schemas[dag_version_id] = ParamsSchema(spec.params_schema, spec.param_defaults)
         return schema
 
 
@@ -211,7 +212,7 @@ class _Trigger:
         capped = await trigger.capped_limits(self.connection, limits)
         run_ids = clock.new_ids(self.now, len(self.call.runs))
         violations: list[Violation] = []
-        params: dict[tuple[int, str], str] = {}
+        params: dict[tuple[int, str, RunDates | None], str] = {}
         runs = []
         for index, (each, run_id) in enumerate(zip(self.call.runs, run_ids, strict=True)):
             at = f"runs[{index}]"
@@ -229,15 +230,21 @@ class _Trigger:
         return runs
 
     def _new_run(
-        self, request: RunRequest, run_id: UUID, capped: set[int], params: dict[tuple[int, str], str]
+        self,
+        request: RunRequest,
+        run_id: UUID,
+        capped: set[int],
+        params: dict[tuple[int, str, RunDates | None], str],
     ) -> NewRun:
         resolved = self.versions[request.selector]
         version_id = resolved.dag_version_id
         assert version_id is not None
-        known = (version_id, request.params)
-        if known not in params:
-            params[known] = self.operation.schema(version_id).complete(request.params)
         date = request.logical_date or self.now
+        dates = RunDates(date, request.data_interval_start or date, request.data_interval_end or date)
+        schema = self.operation.schema(version_id)
+        known = (version_id, request.params, dates if schema.dated else None)
+        if known not in params:
+            params[known] = schema.complete(request.params, dates=dates)
         return NewRun(
             run_id,
             version_id,
@@ -246,9 +253,7 @@ class _Trigger:
             request.selector.dag_id,
             request.run_key or str(run_id),
             params[known],
-            date,
-            request.data_interval_start or date,
-            request.data_interval_end or date,
+            *dates,
             request.traceparent,
         )
 
@@ -285,7 +290,8 @@ class _Trigger:
         if number is not None and number != row["dag_version_number"]:
             yield f"dag_version_number is {row['dag_version_number']}, asked for {number}"
         try:
-            params = self.operation.schema(row["dag_version_id"]).complete(request.params)
+            dates = RunDates(row["logical_date"], row["data_interval_start"], row["data_interval_end"])
+            params = self.operation.schema(row["dag_version_id"]).complete(request.params, dates=dates)
         except InvalidParams:
             params = request.params
         if params != row["params"]:

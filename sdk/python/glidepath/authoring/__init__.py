@@ -4,6 +4,7 @@ from glidepath.authoring.bundle import Bundle, bundle_source
 from glidepath.authoring.dags import Dag, dag
 from glidepath.authoring.load import LoadedDags, LoadError, load_dags
 from glidepath.authoring.nodes import Group, Handle, group
+from glidepath.authoring.params import dated
 from glidepath.authoring.tasks import Task, external, shell, task
 from glidepath.authoring.values import ParamRef, literal
 
@@ -18,6 +19,7 @@ __all__ = [
     "Task",
     "bundle_source",
     "dag",
+    "dated",
     "external",
     "group",
     "literal",

@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from glidepath.authoring.bundle import Bundle, bundle_source
 from glidepath.authoring.dags import Dag
+from glidepath.authoring.hints import types_of
 from glidepath.authoring.nodes import Node
 from glidepath.authoring.values import Constant, Items, Output, Param, Source, Template
 from glidepath.errors import AuthoringError
@@ -53,6 +54,7 @@ def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
         fail_fast=dag.fail_fast,
         run_retries_max=dag.run_retries,
         run_retry_delay=_duration(dag.run_retry_delay or None),
+        param_defaults=dag.param_defaults,
     )
 
 
@@ -68,6 +70,7 @@ def _task(node: Node, bundle: Bundle | None) -> dag_pb2.TaskSpec:
         policy=_policy(node.options),
         role=_enum(dag_pb2.TaskRole, "TASK_ROLE", node.options.get("role")),
         map=_map(node),
+        **_types(node),
     )
 
 
@@ -85,6 +88,16 @@ def _map(node: Node) -> dag_pb2.MapSpec | None:
         empty=_enum(dag_pb2.MapEmpty, "MAP_EMPTY", options.get("map_empty")),
         name=options.get("map_name", ""),
     )
+
+
+def _types(node: Node) -> dict[str, Any]:
+    if node.function is None:
+        return {}
+    arguments, output = types_of(node.function)
+    return {
+        "input_schemas": {name: json.dumps(schema) for name, schema in arguments.items()},
+        "output_schema": json.dumps(output) if output else "",
+    }
 
 
 def _handler(node: Node, bundle: Bundle | None) -> dag_pb2.Handler:

@@ -13,6 +13,7 @@ from typing import Any, overload
 from glidepath.authoring.bundle import source_file
 from glidepath.authoring.nodes import ID, Builder, Node, building
 from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration
+from glidepath.authoring.params import param_defaults
 from glidepath.authoring.params import params_schema as schema_of
 from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.values import ParamRef
@@ -59,6 +60,7 @@ class Dag:
         self.run_retries = _check_cap(run_retries, f"{where}: run_retries", least=0) or 0
         self.run_retry_delay = parse_duration(run_retry_delay, f"{where}: run_retry_delay")
         self.params_schema = _choose_schema(params_schema, function, where)
+        self.param_defaults = param_defaults(function)
         self.include = tuple(include)
 
     @functools.cached_property
@@ -67,7 +69,7 @@ class Dag:
         names = list(inspect.signature(self.function).parameters)
         open_schema = self.params_schema.get("additionalProperties", True) is not False and self.params_schema
         known = None if open_schema else list(self.params_schema.get("properties", {}))
-        builder = Builder(self.dag_id, known)
+        builder = Builder(self.dag_id, known, self.params_schema)
         with building(builder):
             self.function(**{name: ParamRef(name) for name in names})
         return builder.finish()

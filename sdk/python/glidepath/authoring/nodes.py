@@ -149,9 +149,12 @@ def _wrong_teardown(node: Node) -> Iterator[Violation]:
 class Builder:
     """Collects the nodes of one DAG while its function runs."""
 
-    def __init__(self, dag_id: str, params: Sequence[str] | None) -> None:
+    def __init__(
+        self, dag_id: str, params: Sequence[str] | None, params_schema: Mapping[str, Any] | None = None
+    ) -> None:
         self.dag_id = dag_id
         self.params = params
+        self.params_schema = params_schema or {}
         self.nodes: dict[str, Node] = {}
         self.group_id = ""
         self._counts: dict[str, int] = {}
@@ -190,8 +193,12 @@ class Builder:
 
     def finish(self) -> tuple[Node, ...]:
         """The nodes, once outputs that templates name are upstream. InvalidDag lists everything that is wrong."""
+        # Not above: a process that runs tasks builds no DAG.
+        from glidepath.authoring.typed_edges import edge_violations
+
         violations = [violation for node in self.nodes.values() for violation in self._wrong_values(node)]
         violations += [violation for node in self.nodes.values() for violation in _wrong_teardown(node)]
+        violations += edge_violations(self.nodes.values(), self.params_schema)
         cycle = find_cycle(self.nodes.values())
         if cycle:
             violations.append(Violation("tasks", f"tasks wait for each other in a circle: {' >> '.join(cycle)}"))

@@ -5,33 +5,77 @@ from __future__ import annotations
 import enum
 import inspect
 import json
-import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from glidepath.errors import AuthoringError
+from glidepath import templates
+from glidepath.authoring.hints import schema_of
+from glidepath.errors import AuthoringError, TemplateError
 
-_SIMPLE: dict[Any, dict[str, Any]] = {
-    str: {"type": "string"},
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    type(None): {"type": "null"},
-    datetime: {"type": "string", "format": "date-time"},
-    date: {"type": "string", "format": "date"},
-    Any: {},
-    object: {},
-    inspect.Parameter.empty: {},
-}
+_DATES = ("logical_date", "data_interval_start", "data_interval_end")
+_SHORTHANDS = ("ds", "ds_nodash", "ts", "ts_nodash")
+
+
+class Dated:
+    """The default of a param that is computed from a run's dates; made by `dated`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"dated({self.text!r})"
+
+
+def dated(text: str) -> Any:
+    """A default of a param that the server computes when it creates a run: `def sales(day: str = dated("{{ ds }}"))`.
+
+    The text names dates of the run only, as templates do: "{{ ds }}", "{{ data_interval_end.ds_nodash }}". For a param
+    that is an int, the number that it spells: `hour: int = dated("{{ logical_date.hour }}")`.
+    """
+    check_dated(text, f"dated({text!r})")
+    return Dated(text)
+
+
+def check_dated(text: object, where: str) -> None:
+    """Refuse what is no text with dates of a run."""
+    if not isinstance(text, str):
+        raise AuthoringError(f"{where}: expected text with dates of the run, such as '{{{{ ds }}}}'")
+    try:
+        templates.check(text)
+        names = templates.names(text)
+    except TemplateError as error:
+        raise AuthoringError(f"{where}: {error}") from error
+    for name in names:
+        if name.partition(".")[0] not in (*_DATES, *_SHORTHANDS):
+            raise AuthoringError(
+                f"{where}: '{name}' is no date of the run; expected {', '.join((*_SHORTHANDS, *_DATES))}"
+            )
+
+
+def param_defaults(function: Callable[..., Any]) -> dict[str, str]:
+    """The text of each default that is computed from a run's dates."""
+    parameters = inspect.signature(function).parameters
+    return {name: each.default.text for name, each in parameters.items() if isinstance(each.default, Dated)}
+
+
+def dated_params(
+    defaults: Mapping[str, str], schema: Mapping[str, Any], dates: Mapping[str, datetime]
+) -> dict[str, Any]:
+    """The values of such defaults in a run of these dates, as the server has them."""
+    values: dict[str, Any] = {}
+    for name, text in defaults.items():
+        value = templates.render(text, dates)
+        whole = schema.get("properties", {}).get(name, {}).get("type") == "integer"
+        values[name] = int(value) if whole and value.lstrip("-").isdecimal() else value
+    return values
 
 
 def params_schema(function: Callable[..., Any], where: str) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the function's parameters; {} when it takes none.
 
-    Understood: str, int, float, bool, None, date and datetime (as text), list, dict, Literal, Enum, unions, and
-    Annotated with a text (the description) or a dict (schema keywords). A parameter without a default is required.
+    Understood: what `hints.schema_of` is. A parameter without a default is required.
     """
     hints = _hints(function, where)
     properties: dict[str, Any] = {}
@@ -40,10 +84,10 @@ def params_schema(function: Callable[..., Any], where: str) -> dict[str, Any]:
         field = f"{where}: param '{name}'"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise AuthoringError(f"{field}: params are given by name; {str(parameter)!r} cannot be")
-        schema = _schema(hints.get(name, parameter.annotation), field)
+        schema = schema_of(hints.get(name, parameter.annotation), _refuse(field))
         if parameter.default is parameter.empty:
             required.append(name)
-        else:
+        elif not isinstance(parameter.default, Dated):
             schema = {**schema, "default": _json_default(parameter.default, field)}
         properties[name] = schema
     if not properties:
@@ -65,41 +109,14 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
         raise AuthoringError(f"{where}: a type hint of its function cannot be read: {error}") from error
 
 
-def _schema(hint: Any, field: str) -> dict[str, Any]:
-    origin = typing.get_origin(hint)
-    arguments = typing.get_args(hint)
-    if origin is typing.Annotated:
-        return _annotated(arguments, field)
-    if origin is typing.Literal:
-        return {"enum": list(arguments)}
-    if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_schema(each, field) for each in arguments]}
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return {"enum": [each.value for each in hint]}
-    kind = origin or hint
-    if kind in (list, Sequence, tuple, set):
-        of_one_kind = len(arguments) == 1 or arguments[1:] == (...,)
-        return {"type": "array", **({"items": _schema(arguments[0], field)} if of_one_kind else {})}
-    if kind in (dict, Mapping):
-        values = _schema(arguments[1], field) if len(arguments) == 2 else {}
-        return {"type": "object", **({"additionalProperties": values} if values else {})}
-    try:
-        return dict(_SIMPLE[kind])
-    except (KeyError, TypeError):
+def _refuse(field: str) -> Callable[[Any], dict[str, Any]]:
+    def refuse(hint: Any) -> dict[str, Any]:
         raise AuthoringError(
             f"{field}: no JSON Schema for the hint {hint!r}; use str, int, float, bool, list, dict, date, Literal, "
             "Enum, or give @dag a params_schema"
-        ) from None
+        )
 
-
-def _annotated(arguments: tuple[Any, ...], field: str) -> dict[str, Any]:
-    schema = _schema(arguments[0], field)
-    for extra in arguments[1:]:
-        if isinstance(extra, str):
-            schema = {**schema, "description": extra}
-        elif isinstance(extra, dict):
-            schema = {**schema, **extra}
-    return schema
+    return refuse
 
 
 def _json_default(value: Any, field: str) -> Any:

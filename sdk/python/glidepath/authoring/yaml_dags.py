@@ -21,6 +21,7 @@ from typing import Any
 
 from glidepath.authoring.dags import Dag
 from glidepath.authoring.options import check_policy
+from glidepath.authoring.params import check_dated
 from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.yaml_code import Code, bundled
 from glidepath.authoring.yaml_tasks import Tasks
@@ -57,8 +58,11 @@ class YamlDag(Dag):
     `source_file` is where its source bundle starts: a file of its Python tasks, or the YAML file without such tasks.
     """
 
-    def __init__(self, file: Path, line: int, add_tasks: Callable[[], None], **settings: Any) -> None:
+    def __init__(
+        self, file: Path, line: int, add_tasks: Callable[[], None], param_defaults: Mapping[str, str], **settings: Any
+    ) -> None:
         super().__init__(lambda: add_tasks(), **settings)  # not itself: its docstring is no description of the DAG
+        self.param_defaults = dict(param_defaults)
         self.line = line
         self._file = file
         functions = [node.function for node in self.nodes if node.function is not None]
@@ -131,7 +135,8 @@ def _settings(document: Document, content: Mapping[str, Any]) -> dict[str, Any]:
         document.say(("defaults",), f"defaults is {defaults!r:.60}; expected options of tasks by their names")
         defaults = {}
     good["defaults"] = document.check_each(("defaults",), defaults, check_policy, f"DAG '{dag_id}': defaults")
-    good["params_schema"] = _params(document, content.get("params", {})) or None
+    schemas, good["param_defaults"] = _dated(document, content.get("params", {}))
+    good["params_schema"] = _params(document, schemas, good["param_defaults"]) or None
     return good
 
 
@@ -141,7 +146,24 @@ def _fits(value: object, expected: str) -> bool:
     return expected != _TEXT or (isinstance(value, str) and value != "")
 
 
-def _params(document: Document, params: object) -> dict[str, Any]:
+def _dated(document: Document, params: object) -> tuple[object, dict[str, str]]:
+    """The params without their `dated`, and what these say."""
+    if not isinstance(params, Mapping):
+        return params, {}
+    found: dict[str, str] = {}
+    for name, schema in params.items():
+        if isinstance(schema, Mapping) and "dated" in schema:
+            with document.noting(("params", name, "dated")):
+                check_dated(schema["dated"], f"param '{name}': dated is {schema['dated']!r:.60}")
+                found[name] = schema["dated"]
+    plain = {
+        name: {key: each for key, each in schema.items() if key != "dated"} if isinstance(schema, Mapping) else schema
+        for name, schema in params.items()
+    }
+    return plain, found
+
+
+def _params(document: Document, params: object, dated: Mapping[str, str]) -> dict[str, Any]:
     """JSON Schema of the params, as hints of a function's parameters give it; {} when there are none."""
     if not isinstance(params, Mapping):
         document.say(("params",), f"params is {params!r:.60}; expected JSON Schemas by the names of params")
@@ -159,6 +181,10 @@ def _params(document: Document, params: object) -> dict[str, Any]:
                 document.say((*path, "type"), f"type is {kind!r:.60}; {suggestion(str(kind), _TYPES, 'types')}")
     if not params:
         return {}
-    required = [name for name, each in params.items() if isinstance(each, Mapping) and "default" not in each]
+    required = [
+        name
+        for name, each in params.items()
+        if isinstance(each, Mapping) and "default" not in each and name not in dated
+    ]
     schema = {"type": "object", "properties": dict(params), "additionalProperties": False}
     return {**schema, "required": required} if required else schema

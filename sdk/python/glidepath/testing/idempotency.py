@@ -16,7 +16,7 @@ from typing import Any, Literal
 from glidepath.authoring import Dag
 from glidepath.authoring.nodes import Node, topological_order
 from glidepath.authoring.options import DurationLike, parse_duration
-from glidepath.authoring.params import default_params
+from glidepath.authoring.params import dated_params, default_params
 from glidepath.authoring.suggestions import suggestion
 from glidepath.errors import GlidepathError
 from glidepath.inputs import SHELL
@@ -151,7 +151,9 @@ def verify_task(
     if problems or unfit:
         raise CannotVerify([*problems, *unfit])
     now = logical_date or datetime.now(UTC)
-    complete = {**default_params(dag.params_schema), **(params or {})}
+    dates = dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end"), now)
+    computed = dated_params(dag.param_defaults, dag.params_schema, dates)
+    complete = {**default_params(dag.params_schema), **computed, **(params or {})}
     facts = RunFacts(dag.dag_id, "verify-run", "verify", complete, now, now, now)
     with ExitStack() as folders:
         store = folders.enter_context(_temporary("store"))

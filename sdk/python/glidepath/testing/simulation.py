@@ -13,7 +13,7 @@ from glidepath.authoring import Dag
 from glidepath.authoring.convert import to_spec
 from glidepath.authoring.nodes import Node
 from glidepath.authoring.options import DurationLike, parse_duration
-from glidepath.authoring.params import default_params
+from glidepath.authoring.params import dated_params, default_params
 from glidepath.errors import AuthoringError
 from glidepath.payloads import decode
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
@@ -62,7 +62,9 @@ def run_dag(
     now = start_time or datetime.now(UTC)
     logical = logical_date or now
     start, end = data_interval or (logical, logical)
-    facts = RunFacts(dag.dag_id, "test-run", run_key, _complete(dag, params or {}), logical, start, end)
+    facts = RunFacts(
+        dag.dag_id, "test-run", run_key, _complete(dag, params or {}, logical, start, end), logical, start, end
+    )
     known = {node.task_id for node in dag.nodes}
     for name, given in (("fail", fail), ("replace", replace), ("takes", takes)):
         if unknown := set(given or ()) - known:
@@ -335,14 +337,17 @@ def _raising(error: BaseException) -> Callable[..., Any]:
     return body
 
 
-def _complete(dag: Dag, params: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(
+    dag: Dag, params: Mapping[str, Any], logical_date: datetime, start: datetime, end: datetime
+) -> dict[str, Any]:
     """Params with their defaults. Names are checked; types are the server's to check."""
     schema = dag.params_schema
     known = schema.get("properties", {})
     closed = not schema or schema.get("additionalProperties") is False
     if closed and (unknown := set(params) - set(known)):
         raise AuthoringError(f"DAG '{dag.dag_id}' has no param {sorted(unknown)}; params: {', '.join(known) or 'none'}")
-    complete = {**default_params(schema), **params}
+    dates = {"logical_date": logical_date, "data_interval_start": start, "data_interval_end": end}
+    complete = {**default_params(schema), **dated_params(dag.param_defaults, schema, dates), **params}
     if missing := set(schema.get("required", ())) - set(complete):
         raise AuthoringError(f"DAG '{dag.dag_id}' needs the params {sorted(missing)}; give run_dag(params=...)")
     return complete

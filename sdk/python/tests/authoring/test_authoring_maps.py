@@ -20,7 +20,12 @@ def days(start: str = "") -> list[str]:
 
 
 @task
-def train(day: str, model: str = "m", rate: float = 0.1, **more: Any) -> float:
+def by_name() -> dict[str, list[str]]:
+    return {"days": ["a"]}
+
+
+@task
+def train(day: str | float, model: str = "m", rate: float = 0.1, **more: Any) -> float:
     return rate
 
 
@@ -62,13 +67,13 @@ def test_arguments_of_a_map_are_lists_and_those_of_partial_the_same_for_all() ->
 def test_lists_may_be_written_down_given_by_position_or_be_a_key_of_an_output() -> None:
     @dag
     def made() -> None:
-        found = days()
+        found = by_name()
         train.map(["a", "b"], model=("x", "y"), depth=range(2), note=[literal("{{ kept }}"), {"deep": [1]}])
         train.map(found["days"])
 
     first, second = (mapped(tasks_of(made)[each]) for each in ("train", "train_2"))
     assert first == {"day": ["a", "b"], "model": ["x", "y"], "depth": [0, 1], "note": ["{{ kept }}", {"deep": [1]}]}
-    assert second["day"].output == dag_pb2.OutputRef(task_id="days", key="days")
+    assert second["day"].output == dag_pb2.OutputRef(task_id="by_name", key="days")
 
 
 def test_a_product_takes_the_order_in_which_it_is_written() -> None:

@@ -36,6 +36,11 @@ def double(value: int) -> int:
     return value * 2
 
 
+@task
+def untyped(value):  # type: ignore[no-untyped-def]
+    return value
+
+
 @dag
 def adding(count: int = 4) -> None:
     made = total(numbers(count), label="{{ ds }} of {{ dag_id }}")
@@ -238,8 +243,8 @@ def test_failures_say_why() -> None:
     def made() -> None:
         leave()
         unanswerable()
-        total([], label=double.options(task_id="pick")(1)["missing"])
-        double(numbers(1)["key"])
+        total([], label=untyped.options(task_id="pick")(2)["missing"])
+        double(untyped([])["key"])
 
     result = run_dag(made)
     assert "left its process with 3" in result["leave"].reason
@@ -252,7 +257,7 @@ def test_failures_say_why() -> None:
 def test_bad_input_is_not_retried() -> None:
     @dag(defaults={"retries": 5})
     def made() -> None:
-        double(numbers(1)["key"])
+        double(untyped([])["key"])
 
     assert len(run_dag(made)["double"].attempts) == 1
 

@@ -87,7 +87,14 @@ LEASE_MODE_HOLD: LeaseMode
 LEASE_MODE_EXCLUSIVE: LeaseMode
 
 class DagSpec(_message.Message):
-    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast", "run_retries_max", "run_retry_delay")
+    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast", "run_retries_max", "run_retry_delay", "param_defaults")
+    class ParamDefaultsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +108,7 @@ class DagSpec(_message.Message):
     FAIL_FAST_FIELD_NUMBER: _ClassVar[int]
     RUN_RETRIES_MAX_FIELD_NUMBER: _ClassVar[int]
     RUN_RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
+    PARAM_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     description: str
     owner: str
@@ -114,10 +122,11 @@ class DagSpec(_message.Message):
     fail_fast: bool
     run_retries_max: int
     run_retry_delay: _duration_pb2.Duration
-    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    param_defaults: _containers.ScalarMap[str, str]
+    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., param_defaults: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role", "map")
+    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role", "map", "input_schemas", "output_schema")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +134,13 @@ class TaskSpec(_message.Message):
         key: str
         value: Input
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Input, _Mapping]] = ...) -> None: ...
+    class InputSchemasEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +151,8 @@ class TaskSpec(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     MAP_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     description: str
     group_id: str
@@ -145,7 +163,9 @@ class TaskSpec(_message.Message):
     policy: TaskPolicy
     role: TaskRole
     map: MapSpec
-    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ..., role: _Optional[_Union[TaskRole, str]] = ..., map: _Optional[_Union[MapSpec, _Mapping]] = ...) -> None: ...
+    input_schemas: _containers.ScalarMap[str, str]
+    output_schema: str
+    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ..., role: _Optional[_Union[TaskRole, str]] = ..., map: _Optional[_Union[MapSpec, _Mapping]] = ..., input_schemas: _Optional[_Mapping[str, str]] = ..., output_schema: _Optional[str] = ...) -> None: ...
 
 class MapSpec(_message.Message):
     __slots__ = ("inputs", "mode", "active_max", "success_ratio_min", "empty", "name")

@@ -424,6 +424,10 @@ type DagSpec struct {
 	RunRetriesMax int32 `protobuf:"varint,12,opt,name=run_retries_max,json=runRetriesMax,proto3" json:"run_retries_max,omitempty"`
 	// Before each of them. Default 0 s.
 	RunRetryDelay *durationpb.Duration `protobuf:"bytes,13,opt,name=run_retry_delay,json=runRetryDelay,proto3" json:"run_retry_delay,omitempty"`
+	// Defaults that are computed when a run is created, by the params' names: text with dates of the run in double braces
+	// ("{{ ds }}", "{{ data_interval_end.ds_nodash }}"; the names and formats of templates, dates only). For a param of
+	// type integer, the whole number that the text spells ("{{ logical_date.hour }}"). At most 100.
+	ParamDefaults map[string]string `protobuf:"bytes,19,rep,name=param_defaults,json=paramDefaults,proto3" json:"param_defaults,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +553,13 @@ func (x *DagSpec) GetRunRetryDelay() *durationpb.Duration {
 	return nil
 }
 
+func (x *DagSpec) GetParamDefaults() map[string]string {
+	if x != nil {
+		return x.ParamDefaults
+	}
+	return nil
+}
+
 type TaskSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Same alphabet as dag_id; unique in the DAG; groups prefix it ("features.scale").
@@ -565,7 +576,13 @@ type TaskSpec struct {
 	Policy *TaskPolicy       `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
 	Role   TaskRole          `protobuf:"varint,9,opt,name=role,proto3,enum=glidepath.registry.v1.TaskRole" json:"role,omitempty"`
 	// Unset: the task runs once. Set: once for each item, as its instances (map_index from 0).
-	Map           *MapSpec `protobuf:"bytes,10,opt,name=map,proto3" json:"map,omitempty"`
+	Map *MapSpec `protobuf:"bytes,10,opt,name=map,proto3" json:"map,omitempty"`
+	// Types of the handler's arguments, by the names that `inputs` has before a first dot: JSON Schema (draft 2020-12), at
+	// most 16 KiB each. What has none may be anything. Each edge is checked: what cannot be the type of the input that it
+	// goes to is refused. A part of the content: other types make another version.
+	InputSchemas map[string]string `protobuf:"bytes,13,rep,name=input_schemas,json=inputSchemas,proto3" json:"input_schemas,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Type of the output, as above; of one item of it for a mapped task.
+	OutputSchema  string `protobuf:"bytes,14,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -668,6 +685,20 @@ func (x *TaskSpec) GetMap() *MapSpec {
 		return x.Map
 	}
 	return nil
+}
+
+func (x *TaskSpec) GetInputSchemas() map[string]string {
+	if x != nil {
+		return x.InputSchemas
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetOutputSchema() string {
+	if x != nil {
+		return x.OutputSchema
+	}
+	return ""
 }
 
 // Runs a task once for each item of lists that are known when the task is admitted: at most 100,000 instances and 16 MiB
@@ -1404,7 +1435,7 @@ var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\n" +
-	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xd0\x04\n" +
+	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xec\x05\n" +
 	"\aDagSpec\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -1420,9 +1451,13 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	" \x01(\x05H\x01R\x0etasksActiveMax\x88\x01\x01\x12\x1b\n" +
 	"\tfail_fast\x18\v \x01(\bR\bfailFast\x12&\n" +
 	"\x0frun_retries_max\x18\f \x01(\x05R\rrunRetriesMax\x12A\n" +
-	"\x0frun_retry_delay\x18\r \x01(\v2\x19.google.protobuf.DurationR\rrunRetryDelayB\x12\n" +
+	"\x0frun_retry_delay\x18\r \x01(\v2\x19.google.protobuf.DurationR\rrunRetryDelay\x12X\n" +
+	"\x0eparam_defaults\x18\x13 \x03(\v21.glidepath.registry.v1.DagSpec.ParamDefaultsEntryR\rparamDefaults\x1a@\n" +
+	"\x12ParamDefaultsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x12\n" +
 	"\x10_runs_active_maxB\x13\n" +
-	"\x11_tasks_active_max\"\xcd\x04\n" +
+	"\x11_tasks_active_max\"\x8b\x06\n" +
 	"\bTaskSpec\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x19\n" +
@@ -1434,10 +1469,15 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x06policy\x18\b \x01(\v2!.glidepath.registry.v1.TaskPolicyR\x06policy\x123\n" +
 	"\x04role\x18\t \x01(\x0e2\x1f.glidepath.registry.v1.TaskRoleR\x04role\x120\n" +
 	"\x03map\x18\n" +
-	" \x01(\v2\x1e.glidepath.registry.v1.MapSpecR\x03map\x1aW\n" +
+	" \x01(\v2\x1e.glidepath.registry.v1.MapSpecR\x03map\x12V\n" +
+	"\rinput_schemas\x18\r \x03(\v21.glidepath.registry.v1.TaskSpec.InputSchemasEntryR\finputSchemas\x12#\n" +
+	"\routput_schema\x18\x0e \x01(\tR\foutputSchema\x1aW\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
-	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x05value:\x028\x01\"\xbb\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x05value:\x028\x01\x1a?\n" +
+	"\x11InputSchemasEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x02\n" +
 	"\aMapSpec\x127\n" +
 	"\x06inputs\x18\x01 \x03(\v2\x1f.glidepath.registry.v1.MapInputR\x06inputs\x122\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x1e.glidepath.registry.v1.MapModeR\x04mode\x12\"\n" +
@@ -1570,7 +1610,7 @@ func file_glidepath_registry_v1_dag_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	(MapMode)(0),                // 0: glidepath.registry.v1.MapMode
 	(MapEmpty)(0),               // 1: glidepath.registry.v1.MapEmpty
@@ -1588,48 +1628,52 @@ var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	(*InputList)(nil),           // 13: glidepath.registry.v1.InputList
 	(*TaskPolicy)(nil),          // 14: glidepath.registry.v1.TaskPolicy
 	(*RetryPolicy)(nil),         // 15: glidepath.registry.v1.RetryPolicy
-	nil,                         // 16: glidepath.registry.v1.TaskSpec.InputsEntry
-	nil,                         // 17: glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	nil,                         // 18: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
-	(*v1.Payload)(nil),          // 20: glidepath.common.v1.Payload
+	nil,                         // 16: glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	nil,                         // 17: glidepath.registry.v1.TaskSpec.InputsEntry
+	nil,                         // 18: glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	nil,                         // 19: glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	nil,                         // 20: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	(*durationpb.Duration)(nil), // 21: google.protobuf.Duration
+	(*v1.Payload)(nil),          // 22: glidepath.common.v1.Payload
 }
 var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
 	14, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
 	7,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
-	19, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	19, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
-	10, // 4: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
-	3,  // 5: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
-	16, // 6: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
-	14, // 7: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
-	2,  // 8: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
-	8,  // 9: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
-	9,  // 10: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
-	0,  // 11: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
-	1,  // 12: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
-	11, // 13: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
-	20, // 14: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
-	12, // 15: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
-	13, // 16: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
-	11, // 17: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
-	15, // 18: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	19, // 19: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
-	17, // 20: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	18, // 21: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	4,  // 22: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	5,  // 23: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	19, // 24: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	19, // 25: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
-	19, // 26: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	19, // 27: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	19, // 28: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	11, // 29: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	21, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
+	21, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
+	16, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	10, // 5: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
+	3,  // 6: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
+	17, // 7: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
+	14, // 8: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
+	2,  // 9: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
+	8,  // 10: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
+	18, // 11: glidepath.registry.v1.TaskSpec.input_schemas:type_name -> glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	9,  // 12: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
+	0,  // 13: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
+	1,  // 14: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
+	11, // 15: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
+	22, // 16: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	12, // 17: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
+	13, // 18: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
+	11, // 19: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
+	15, // 20: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
+	21, // 21: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	19, // 22: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	20, // 23: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	4,  // 24: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	5,  // 25: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	21, // 26: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	21, // 27: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	21, // 28: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	21, // 29: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	21, // 30: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	11, // 31: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }
@@ -1654,7 +1698,7 @@ func file_glidepath_registry_v1_dag_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_dag_proto_rawDesc), len(file_glidepath_registry_v1_dag_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
