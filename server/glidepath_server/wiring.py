@@ -16,7 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from glidepath_proto.admin.v1 import admin_service_pb2, admin_service_pb2_grpc
+from glidepath_proto.admin.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    capacity_service_pb2,
+    capacity_service_pb2_grpc,
+)
 from glidepath_proto.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from glidepath_proto.run.v1 import run_service_pb2, run_service_pb2_grpc
 from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grpc
@@ -24,6 +29,7 @@ from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grp
 from . import __version__, clock
 from .api.admin_servicer import AdminServicer
 from .api.auth import Authenticator
+from .api.capacity_servicer import CapacityServicer
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
 from .api.registry_servicer import RegistryServicer
@@ -116,8 +122,8 @@ class Server:
         self.wake_ups.start()
         self._parts.push_async_callback(self.wake_ups.stop)
         due, late, overdue = timers.due_rows(engine), timers.run_timeouts(engine), timers.execution_timeouts(engine)
-        admission, polls = timers.admission(engine), timers.lost_wake_ups(engine)
-        engine.on_timers = lambda: _wake(due, late, overdue)
+        admission, polls, rates = timers.admission(engine), timers.lost_wake_ups(engine), timers.rates(engine)
+        engine.on_timers = lambda: _wake(due, late, overdue, rates)
         engine.on_admission = admission.wake
         engine.on_queues = self.wake_ups.queues
         engine.on_cancels = lambda: self.wake_ups.say("c")
@@ -130,6 +136,7 @@ class Server:
             overdue,
             admission,
             polls,
+            rates,
             timers.limit_sweeper(engine),
             self.heartbeats.flush_loop,
             self.heartbeats.watch_loop,
@@ -170,6 +177,11 @@ class Server:
                 admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
                 admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
                 AdminServicer(self.database, authenticator, self.engine),
+            ),
+            Service(
+                capacity_service_pb2.DESCRIPTOR.services_by_name["CapacityService"],
+                capacity_service_pb2_grpc.add_CapacityServiceServicer_to_server,
+                CapacityServicer(self.database, self.engine),
             ),
             Service(
                 registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],

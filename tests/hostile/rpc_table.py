@@ -62,6 +62,12 @@ ADMIN_RPCS = {
     "ListIncidents": Rpc(VIEWER),
     "ReleaseDagRun": Rpc(ADMIN, RUN),
 }
+CAPACITY_RPCS = {
+    "SetLimit": Rpc(ADMIN, {"limit_name": "one-more", "slots": 1}),
+    "ListLimits": Rpc(VIEWER),
+    # As with pools.
+    "DeleteLimit": Rpc(ADMIN, {"limit_name": "{pool}"}, strange=Code.OK),
+}
 REGISTRY_RPCS = {
     "RegisterDagVersion": Rpc(
         AUTHOR, {"spec": {"dag_id": "one-more", "tasks": [{"task_id": "only", "handler": {"name": "test:task"}}]}}
@@ -108,6 +114,7 @@ RPCS = {
     f"glidepath.{package}/{name}": rpc
     for package, rpcs in {
         "admin.v1.AdminService": ADMIN_RPCS,
+        "admin.v1.CapacityService": CAPACITY_RPCS,
         "registry.v1.RegistryService": REGISTRY_RPCS,
         "run.v1.RunService": RUN_RPCS,
         "worker.v1.WorkerService": WORKER_RPCS,

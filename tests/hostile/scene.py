@@ -146,6 +146,7 @@ async def _furnish(scene: Scene, namespace: str) -> None:
     admin, worker = scene.caller(namespace, "admin"), scene.caller(namespace, "worker")
     spare = await scene.ask(admin, "CreateToken", name=f"spare-{mark}", role="ROLE_VIEWER")
     await scene.ask(admin, "SetPool", pool_name=mark, slots=3)
+    await scene.ask(admin, "SetLimit", limit_name=mark, slots=3)
     archive = f"source of {mark}".encode()
     source = hashlib.sha256(archive).hexdigest()
     await scene.ask(admin, "RegisterDagVersion", **_registration(mark, source, archive), aliases=["production"])

@@ -205,6 +205,7 @@ def with_b(**changes: Any) -> DagDraft:
             with_b(policy=PolicyDraft(execution_timeout_seconds=60)),
             with_b(policy=PolicyDraft(execution_timeout_seconds=60.0)),
         ),
+        (replace(ONE, weight=1), ONE),
         (with_b(policy=PolicyDraft(priority=0, queue_name="default", pool_name="")), ONE),
         (with_b(inputs={"x": OutputRef("a")}, upstream_task_ids=[]), with_b(inputs={"x": OutputRef("a")})),
         (with_b(inputs={"x": Literal(b'{"b": 1, "a": [1,2]}')}), with_b(inputs={"x": Literal(b'{"a":[1, 2],"b":1}')})),
@@ -219,7 +220,16 @@ def with_b(**changes: Any) -> DagDraft:
             ONE,
         ),
     ],
-    ids=["60 and 60.0", "defaults said", "output makes upstream", "keys", "escapes", "schema layout", "no pool"],
+    ids=[
+        "60 and 60.0",
+        "the usual weight",
+        "defaults said",
+        "output makes upstream",
+        "keys",
+        "escapes",
+        "schema layout",
+        "no pool",
+    ],
 )
 def test_two_ways_to_say_one_thing_have_one_hash(one: DagDraft, other: DagDraft) -> None:
     assert content_hash(text_of(one)) == content_hash(text_of(other))
@@ -235,6 +245,11 @@ CHANGES: dict[str, DagDraft] = {
     "run timeout": replace(ONE, run_timeout_seconds=1),
     "runs cap": replace(ONE, runs_active_max=1),
     "tasks cap": replace(ONE, tasks_active_max=1),
+    "tasks cap of a run": replace(ONE, run_tasks_active_max=1),
+    "weight": replace(ONE, weight=2),
+    "limits": with_b(policy=PolicyDraft(limits={"gpu": 1})),
+    "slots of a limit": with_b(policy=PolicyDraft(limits={"gpu": 2})),
+    "attempts of a task": with_b(policy=PolicyDraft(active_max=1)),
     "task": replace(ONE, tasks=ONE.tasks[:1]),
     "upstream": with_b(upstream_task_ids=[]),
     "run retries": replace(ONE, run_retries_max=1),

@@ -107,7 +107,9 @@ def test_a_full_limit_says_how_full_and_who_has_it() -> None:
 
 def test_more_slots_are_as_many_as_the_task_takes() -> None:
     limit = LimitFacts("pool", "big gpus", 4, False, 3)
-    found = released(waiting(parked_on=5), limits={5: limit}, classes={7: replace(NEEDS, pool_slots=2)})
+    found = released(
+        waiting(parked_on=5), limits={5: limit}, classes={7: replace(NEEDS, pool_limit_id=5, pool_slots=2)}
+    )
     assert found[2].startswith("glidepath pool set 'big gpus' 5  #")
 
 

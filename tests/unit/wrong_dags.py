@@ -35,6 +35,7 @@ SCHEMA = '{"type": "object", "properties": {"rate": {"type": "number", "default"
 SOURCE = "a" * 64
 POOLS = {"gpus": 4}
 YEAR = 366 * 86_400
+NO_LIMIT = "a limit of this namespace; make it first: SetLimit"
 Said = tuple[str, str, str]
 
 
@@ -111,6 +112,19 @@ WRONG_DAGS = (
     dag("a timeout of zero", ("run_timeout", "0 s", f"more than 0 to {YEAR} s"), run_timeout_seconds=0.0),
     dag("no runs at all", ("runs_active_max", "0", "1 to 1000000"), runs_active_max=0),
     dag("no tasks at all", ("tasks_active_max", "-1", "1 to 1000000"), tasks_active_max=-1),
+    dag("no tasks of a run", ("run_tasks_active_max", "0", "1 to 1000000"), run_tasks_active_max=0),
+    dag("no weight", ("weight", "0", "0.001 to 1000"), weight=0.0),
+    dag("a weight that is none", ("weight", "nan", "0.001 to 1000"), weight=float("nan")),
+    dag("no attempts", ("defaults.active_max", "0", "1 to 1000000"), defaults=PolicyDraft(active_max=0)),
+    dag(
+        "limits that cannot be",
+        ("defaults.limits", "'a b'", f"the name of a limit: {ID_WORDS}"),
+        ("defaults.limits.gpu", "0", "1 to 1000000 slots"),
+        ("defaults.limits", "'a b'", NO_LIMIT),
+        ("defaults.limits", "'gpu'", NO_LIMIT),
+        defaults=PolicyDraft(limits={"gpu": 0, "a b": 1}),
+    ),
+    dag("a limit that is not there", ("defaults.limits", "'gpu'", NO_LIMIT), defaults=PolicyDraft(limits={"gpu": 1})),
     dag("a wrong default", ("defaults.priority", "101", "-100 to 100"), defaults=PolicyDraft(priority=101)),
     # ---- the graph
     dag(

@@ -11,6 +11,7 @@ import click
 
 from . import exits
 from .admin_commands import audit, dead_letters, incidents, namespace, pool, token, workers
+from .capacity_commands import limit
 from .completion import completion
 from .dag_commands import dag
 from .doctor import doctor
@@ -84,6 +85,7 @@ for _command in (
     doctor,
     workers,
     pool,
+    limit,
     namespace,
     token,
     audit,

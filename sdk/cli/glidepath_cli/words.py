@@ -10,6 +10,9 @@ COMMANDS = {
     "SetPool": "glidepath pool set NAME SLOTS",
     "ListPools": "glidepath pool list",
     "DeletePool": "glidepath pool delete NAME",
+    "SetLimit": "glidepath limit set NAME SLOTS",
+    "ListLimits": "glidepath limit list",
+    "DeleteLimit": "glidepath limit delete NAME",
     "CreateNamespace": "glidepath namespace create NAME",
     "ListNamespaces": "glidepath namespace list",
     "CreateToken": "glidepath token create NAME --role ROLE",
@@ -69,6 +72,8 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\btasks\.([^\s:]+?)\.(policy(?:\.\w+)+|trigger_rule|role|upstream_task_ids)\b"), _option),
     (re.compile(r"^address: got\b"), "--address: got"),
     (re.compile(r"\bpool_name: got\b"), "POOL_NAME: got"),
+    (re.compile(r"\blimit_name: got\b"), "LIMIT_NAME: got"),
+    (re.compile(r"\brate\.(?:starts|per): got\b"), "--rate: got"),
     (re.compile(r"\bslots: got\b"), "SLOTS: got"),
     (re.compile(r"\bnew_namespace: got\b"), "NAME: got"),
     (re.compile(r"\bexpire_time: got\b"), "--expires: got"),
@@ -91,6 +96,7 @@ _LISTS = [
     (re.compile(r"\bhas no task\b"), "glidepath run show RUN_ID"),
     (re.compile(r"\btoken\b"), "glidepath token list"),
     (re.compile(r"\bpool\b"), "glidepath pool list"),
+    (re.compile(r"\blimit\b"), "glidepath limit list"),
     (re.compile(r"\bversion\b|\balias\b"), "glidepath dag versions DAG_ID"),
     (re.compile(r"\bDAG\b"), "glidepath dag list"),
     (re.compile(r"\bnamespace\b"), "glidepath namespace list"),
@@ -101,7 +107,7 @@ _LISTS = [
 
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
-    r"\bglidepath (?:(?:dag|run|pool|namespace|token) [a-z]+"
+    r"\bglidepath (?:(?:dag|run|pool|limit|namespace|token) [a-z]+"
     r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 

@@ -213,6 +213,12 @@ def test_pools_tokens_and_the_audit_trail(running: Folder) -> None:
     assert running.call("pool", "set", "gpu", "4", "-o", "json").json["slots"] == 4
     assert lines(running.call("pool", "list"))[1].split() == ["gpu", "4", "0", "0"]
     assert running.call("pool", "delete", "gpu").code == 0
+    assert running.call("limit", "set", "api", "4", "--rate", "100/1m", "-o", "json").json["rate"]["starts"] == 100
+    assert lines(running.call("limit", "list"))[1].split() == ["api", "4", "0", "0", "of", "100", "in", "60", "s", "0"]
+    nothing = running.call("limit", "set", "gpu")
+    assert nothing.code == 2 and "SLOTS: got nothing, expected slots, or a rate" in nothing.err
+    assert running.call("limit", "set", "gpu", "--rate", "often").code == 2
+    assert "limit api is deleted" in running.call("limit", "delete", "api").err
     made = running.call("token", "create", "reader", "--role", "viewer", "--expires", "1h")
     secret = made.out.strip()
     assert running.call("pool", "list", GLIDEPATH_TOKEN=secret).code == 0

@@ -13,6 +13,7 @@ from glidepath_proto.registry.v1 import registry_service_pb2 as pb
 from ..core.canonical import from_canonical_json
 from ..core.definition import (
     JSON,
+    WEIGHT_DEFAULT,
     DagSpec,
     Handler,
     Input,
@@ -75,6 +76,8 @@ def draft_in(spec: dag_pb2.DagSpec) -> DagDraft:
         run_retry_delay_seconds=_seconds(spec, "run_retry_delay") or 0.0,
         fail_fast=spec.fail_fast,
         param_defaults=dict(spec.param_defaults),
+        run_tasks_active_max=_given(spec, "run_tasks_active_max"),
+        weight=_given(spec, "weight"),
     )
 
 
@@ -140,6 +143,8 @@ def _policy_in(policy: dag_pb2.TaskPolicy) -> PolicyDraft:
         memory_limit_mb=_given(policy, "memory_limit_mb"),
         cancel_grace_seconds=_seconds(policy, "cancel_grace"),
         wait_timeout_seconds=_seconds(policy, "wait_timeout"),
+        limits=dict(policy.limits) or None,
+        active_max=_given(policy, "active_max"),
     )
 
 
@@ -237,6 +242,8 @@ def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
         run_retry_delay=_duration(spec.run_retry_delay_seconds or None),
         fail_fast=spec.fail_fast,
         param_defaults=spec.param_defaults,
+        run_tasks_active_max=spec.run_tasks_active_max,
+        weight=spec.weight if spec.weight != WEIGHT_DEFAULT else None,
     )
 
 
@@ -284,6 +291,8 @@ def _policy_out(policy: ResolvedPolicy) -> dag_pb2.TaskPolicy:
         memory_limit_mb=policy.memory_limit_mb,
         cancel_grace=_duration(policy.cancel_grace_seconds),
         wait_timeout=_duration(policy.wait_timeout_seconds),
+        limits=policy.limits,
+        active_max=policy.active_max,
     )
 
 

@@ -49,6 +49,7 @@ _SAID_WHEN_USED = frozenset(
         "run_retries_max",
         "run_retry_delay_seconds",
         "wait_timeout_seconds",
+        "weight",
     }
 )
 FORMAT = 1
@@ -101,7 +102,13 @@ def _said(thing: Any) -> dict[str, Any]:
         # A field that was not there when older texts were hashed says something only where it is used.
         if value is None or value in ("", (), {}) or (each.name in _SAID_WHEN_USED and value == each.default):
             continue
-        if each.name.endswith("_seconds") or each.name in ("backoff", "jitter", "resources", "success_ratio_min"):
+        if each.name.endswith("_seconds") or each.name in (
+            "backoff",
+            "jitter",
+            "resources",
+            "success_ratio_min",
+            "weight",
+        ):
             value = _floats(value)
         found[each.name] = value
     return found

@@ -22,6 +22,8 @@ PYTHON_PREFIX = "python:"
 """Handlers of Python functions, "python:module:function"; their version is the hash of a source bundle, or empty."""
 
 
+WEIGHT_DEFAULT = 1.0
+"""A DAG's share beside the other DAGs of a queue."""
 WAIT_SECONDS_MAX = 366 * 86_400.0
 """The longest that a task may wait in all."""
 
@@ -129,6 +131,8 @@ class ResolvedPolicy:
     memory_limit_mb: int | None = None
     cancel_grace_seconds: float = 10.0
     wait_timeout_seconds: float = 7 * 86_400.0
+    limits: Mapping[str, int] = field(default_factory=dict)
+    active_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ class DagSpec:
     run_retry_delay_seconds: float = 0.0
     fail_fast: bool = False
     param_defaults: Mapping[str, str] = field(default_factory=dict)
+    run_tasks_active_max: int | None = None
+    weight: float = WEIGHT_DEFAULT
 
 
 def leaves(source: Input) -> Iterator[Input]:

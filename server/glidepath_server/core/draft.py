@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from .definition import (
+    WEIGHT_DEFAULT,
     DagSpec,
     Handler,
     Input,
@@ -64,6 +65,8 @@ class PolicyDraft:
     memory_limit_mb: int | None = None
     cancel_grace_seconds: float | None = None
     wait_timeout_seconds: float | None = None
+    limits: Mapping[str, int] | None = None
+    active_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class DagDraft:
     run_retry_delay_seconds: float = 0.0
     fail_fast: bool = False
     param_defaults: Mapping[str, str] = field(default_factory=dict)
+    run_tasks_active_max: int | None = None
+    weight: float | None = None
 
 
 Draft = TypeVar("Draft", RetryDraft, PolicyDraft)
@@ -134,6 +139,8 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
         run_retry_delay_seconds=draft.run_retry_delay_seconds,
         fail_fast=draft.fail_fast,
         param_defaults=dict(draft.param_defaults),
+        run_tasks_active_max=draft.run_tasks_active_max,
+        weight=WEIGHT_DEFAULT if draft.weight is None else draft.weight,
     )
 
 

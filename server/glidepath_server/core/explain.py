@@ -66,6 +66,11 @@ class LimitFacts:
     paused: bool
     used: int
     holders: tuple[str, ...] = ()
+    # Of a rate: `rate_starts` in any `rate_seconds`, `started` of them; then another may start at `free_time`.
+    rate_starts: int | None = None
+    rate_seconds: float = 0.0
+    started: int = 0
+    free_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,26 +188,52 @@ def _released(waiting: WaitingRow, view: TaskInstanceView, facts: Facts) -> _Why
     if facts.run.paused:
         return _paused(facts.run.dag_id)
     if waiting.parked_on:
-        return _parked(facts.limits.get(waiting.parked_on), facts.classes.get(waiting.class_id))
+        needs = facts.classes.get(waiting.class_id)
+        slots = needs.slots().get(waiting.parked_on, 1) if needs is not None else 1
+        return _parked(facts.limits.get(waiting.parked_on), slots)
     return _unclaimed(waiting, facts)
 
 
-def _parked(limit: LimitFacts | None, needs: TaskClass | None) -> _Why:
+def _parked(limit: LimitFacts | None, slots: int) -> _Why:
     if limit is None:
         return Wait.LIMIT, "waits for a limit that is gone; the next sweep takes it up", ""
     if limit.paused:
         return _paused(limit.name)  # of all limits, only the one on a DAG's live attempts can be paused
+    if limit.rate_starts is not None and limit.started >= limit.rate_starts:
+        return _too_fast(limit, limit.rate_starts)
     held = f"; held by {', '.join(limit.holders[:HOLDERS_SHOWN_MAX])}" if limit.holders else ""
     message = f"{_limit_name(limit)} is full: {limit.used} of {limit.capacity} in use{held}"
-    if limit.kind == "pool":
-        enough = limit.used + max(needs.pool_slots if needs else 0, 1)
-        return Wait.LIMIT, message, f"glidepath pool set {shlex.quote(limit.name)} {enough}  # or wait for a holder"
-    hint = f"glidepath run list --dag {limit.name} --state running  # wait for a holder, or raise tasks_active_max"
+    if limit.kind in _SETTABLE:
+        name, enough = shlex.quote(limit.name), limit.used + slots
+        rate = f" --rate {limit.rate_starts}/{limit.rate_seconds:g}s" if limit.rate_starts is not None else ""
+        return Wait.LIMIT, message, f"{_SETTABLE[limit.kind]} {name} {enough}{rate}  # or wait for a holder"
+    if limit.kind == "run":
+        return (
+            Wait.LIMIT,
+            message,
+            f"glidepath run show {limit.name}  # wait for a holder, or raise run_tasks_active_max",
+        )
+    dag_id, _, task_id = limit.name.partition("/")
+    option = "active_max of the task" if task_id else "tasks_active_max"
+    hint = f"glidepath run list --dag {dag_id} --state running  # wait for a holder, or raise {option}"
     return Wait.LIMIT, message, hint
 
 
+# What an operator changes by a command; the others are a DAG's to say.
+_SETTABLE = {"pool": "glidepath pool set", "named": "glidepath limit set"}
+_LIMIT_NAMES = {"pool": "pool", "named": "limit", "run": "the limit on live attempts of run"}
+
+
 def _limit_name(limit: LimitFacts) -> str:
-    return f"pool {limit.name}" if limit.kind == "pool" else f"the limit on live attempts of {limit.name}"
+    return f"{_LIMIT_NAMES.get(limit.kind, 'the limit on live attempts of')} {limit.name}"
+
+
+def _too_fast(limit: LimitFacts, rate: int) -> _Why:
+    free = f"; another may start at {_instant(limit.free_time)}" if limit.free_time is not None else ""
+    message = f"limit {limit.name} has made {limit.started} of {rate} starts in {limit.rate_seconds:g} s{free}"
+    slots = f" {limit.capacity}" if limit.capacity is not None else ""
+    faster = f"{shlex.quote(limit.name)}{slots} --rate {rate + 1}/{limit.rate_seconds:g}s"
+    return Wait.LIMIT, message, f"glidepath limit set {faster}  # or wait"
 
 
 def _unclaimed(waiting: WaitingRow, facts: Facts) -> _Why:

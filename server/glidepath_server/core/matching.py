@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class TaskClass:
-    """Tasks of equal needs, as stored in task_class."""
+    """Tasks of equal needs, as stored in task_class. `limits` are further limits beside its DAG's and its pool's, with
+    the slots that an attempt takes of each; `run_limited`: and one of its run's own limit."""
 
     class_id: int
     namespace: str
@@ -44,6 +45,23 @@ class TaskClass:
     tasks_limit_id: int
     pool_limit_id: int | None = None
     pool_slots: int = 0
+    limits: Mapping[int, int] = field(default_factory=dict)
+    run_limited: bool = False
+
+    def slots(self, run_limit_id: int = 0) -> dict[int, int]:
+        """What an attempt takes, by limit."""
+        found = {self.tasks_limit_id: 1}
+        if self.pool_limit_id is not None:
+            found[self.pool_limit_id] = self.pool_slots
+        found.update(self.limits)
+        if run_limit_id:
+            found[run_limit_id] = 1
+        return found
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether it has limits that hold whatever its DAG's says."""
+        return self.pool_limit_id is not None or bool(self.limits) or self.run_limited
 
 
 def mismatch(offer: Offer, needs: TaskClass) -> str:

@@ -11,6 +11,7 @@ from .definition import WAIT_SECONDS_MAX, IsolationMode, LeaseMode
 from .draft import PolicyDraft, RetryDraft
 from .errors import Violation
 from .failure import FailureKind
+from .limit_checks import check_limits
 from .value_checks import ID_WORDS, check_duration, check_enum, check_id, check_name, check_whole, shown
 
 FAILURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.<>:-]{0,199}")
@@ -40,6 +41,8 @@ def check_policy(at: str, policy: PolicyDraft) -> Iterator[Violation]:
     yield from check_whole(f"{at}.memory_limit_mb", policy.memory_limit_mb, 1, 2**31 - 1)
     yield from check_duration(f"{at}.cancel_grace", policy.cancel_grace_seconds, zero=True, most=3600)
     yield from check_duration(f"{at}.wait_timeout", policy.wait_timeout_seconds, most=WAIT_SECONDS_MAX)
+    yield from check_limits(f"{at}.limits", policy.limits or {})
+    yield from check_whole(f"{at}.active_max", policy.active_max, 1, COUNT_MAX)
 
 
 def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:

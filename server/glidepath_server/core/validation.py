@@ -33,6 +33,7 @@ from .draft import DagDraft, MapDraft, TaskDraft, resolve_policy, upstream_of
 from .errors import Violation
 from .graph import TaskRole
 from .json_text import normalised_json
+from .limit_checks import check_weight, unknown_limits
 from .params_schema import check_params_schema, known_params
 from .policy_checks import COUNT_MAX, RETRIES_MAX, check_policy
 from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
@@ -107,12 +108,15 @@ def stored_violations(
     *,
     pools: Mapping[str, int],
     sources: Collection[str],
+    limits: Mapping[str, int | None] | None = None,
 ) -> list[Violation]:
     """What is wrong with names of stored things, which check_dag cannot know.
 
-    `pools` gives the slots of the namespace's pools by name, `sources` the hashes of its source bundles.
+    `pools` gives the slots of the namespace's pools by name, `limits` those of its named limits (None: no cap),
+    `sources` the hashes of its source bundles.
     """
-    return list(islice(_stored(draft, pools, frozenset(sources)), VIOLATIONS_MAX))
+    found = chain(_stored(draft, pools, frozenset(sources)), unknown_limits(draft, limits or {}))
+    return list(islice(found, VIOLATIONS_MAX))
 
 
 @dataclass(slots=True)
@@ -152,6 +156,8 @@ class _Check:
         yield from check_duration("run_retry_delay", draft.run_retry_delay_seconds, zero=True)
         yield from check_whole("runs_active_max", draft.runs_active_max, 1, COUNT_MAX)
         yield from check_whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
+        yield from check_whole("run_tasks_active_max", draft.run_tasks_active_max, 1, COUNT_MAX)
+        yield from check_weight("weight", draft.weight)
         yield from check_policy("defaults", draft.defaults)
         if not draft.tasks:
             yield Violation("tasks", "0 tasks", f"1 to {TASKS_MAX} tasks")

@@ -113,6 +113,23 @@ def lost_wake_ups(engine: Engine) -> LevelLoop:
     return LevelLoop("lost_wake_ups", once, engine.settings.poll_interval_seconds)
 
 
+def rates(engine: Engine) -> LevelLoop:
+    """Lets go on what waits for a rate, as soon as a start has left its window."""
+
+    async def once() -> float | None:
+        async with engine.database.worker.acquire() as connection:
+            waits = await limits.rates_waited_for(connection)
+        for limit_id in (limit_id for limit_id, seconds in waits.items() if seconds <= 0):
+            async with transaction(engine.database.worker, "limit_sweep") as connection:
+                queues = await limits.release_waiting(connection, limit_id)
+            if queues:
+                engine.look_for_work(queues)
+                engine.on_queues(queues)
+        return min((seconds for seconds in waits.values() if seconds > 0), default=None)
+
+    return LevelLoop("rates", once, engine.settings.poll_interval_seconds)
+
+
 def limit_sweeper(engine: Engine) -> LevelLoop:
     """Looks for parked rows that could go on, and for slots held by what has ended. It should find next to nothing."""
 
@@ -124,6 +141,8 @@ def limit_sweeper(engine: Engine) -> LevelLoop:
                 queues = await limits.release_waiting(connection, limit_id)
             if queues:
                 engine.look_for_work(queues)
-        return None
+        async with transaction(engine.database.worker, "limit_sweep") as connection:
+            dropped = await limits.drop_run_limits(connection, ROWS_MAX)
+        return 0.0 if dropped == ROWS_MAX else None
 
     return LevelLoop("limit_sweeper", once, 5.0)

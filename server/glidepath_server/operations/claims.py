@@ -5,9 +5,9 @@ what counts against it. Credits and profiles are this replica's memory: a seat i
 come.
 
 Order of locks within the step: sessions (by id, FOR KEY SHARE) > candidates (skip locked) > all limit rows, freed and
-wanted, once, DAGs' before pools, then by id (waiting) > count the holders in a NEW statement > take the allowed, park
-the rest > unpark. A count in the locking statement would use the snapshot from before the wait and admit two into one
-slot.
+wanted, once, DAGs' before all others, then by id (waiting) > count the holders in a NEW statement > take the allowed,
+park the rest > unpark. A count in the locking statement would use the snapshot from before the wait and admit two into
+one slot.
 
 A class without limits skips the counting: its DAG's limit row is held FOR KEY SHARE and must say "no cap". Whoever sets
 a cap takes FOR UPDATE, so waits for such claims to commit, and then counts what runs.
@@ -22,6 +22,7 @@ from uuid import UUID
 
 from ..core.effects import Release
 from ..core.events import AttemptKey
+from ..core.limit_use import LimitUse
 from ..core.matching import TaskClass
 from ..store import engine as store
 from ..store.database import Connection
@@ -34,6 +35,9 @@ Placed = tuple[LockedRun, Release]
 Seated = tuple[Placed, TaskClass, Puller]
 # Candidates of one profile in one queue, with the seats that they may take.
 Wanted = tuple[Profile, int, list[Puller], list[store.Row]]
+Taken = tuple[store.Row, Puller]
+# A candidate and the limit that is too full for it.
+Parked = tuple[store.Row, int]
 
 
 class Claims:
@@ -55,11 +59,11 @@ class Claims:
         self._seats, self._resources = Counter(), []
         self.pullers.hope_everywhere()
 
-    def freed_by_class(self, class_id: int, parked_on: int) -> None:
-        """A row of the class was withdrawn: one that was let in again may leave its place to the next."""
-        needs = self.pullers.classes.get(class_id)
-        if needs is not None and not parked_on:
-            self.freed |= _limits_of(needs).keys() if self.pullers.is_limited(needs) else set()
+    def freed_by(self, row: store.Row) -> None:
+        """The row was withdrawn from the queue: one that was let in again may leave its place to the next."""
+        needs = self.pullers.classes.get(row["class_id"])
+        if needs is not None and not row["parked_on"]:
+            self.freed |= needs.slots(row["run_limit_id"]).keys() if self.pullers.is_limited(needs) else set()
 
     def _take(self, profile: Profile, count: int) -> list[Puller]:
         seats = profile.seats(count)
@@ -225,62 +229,75 @@ class Claims:
 
     # ---- limits
     async def _settle_limits(self, connection: Connection, wanted: list[Wanted], now: datetime) -> None:
+        named = {limit_id for _, _, _, rows in wanted for row in rows for limit_id in self._slots(row)}
         classes = {row["class_id"] for _, _, _, rows in wanted for row in rows}
-        named = {limit_id for each in classes for limit_id in _limits_of(self.pullers.classes[each])}
         # DAGs that have no cap as far as is known: held as such, without standing in each other's way.
         loose = {self.pullers.classes[each].tasks_limit_id for each in classes} - self.pullers.capped
         uncapped = await store.hold_uncapped(connection, loose - self.freed) if loose - self.freed else set()
         locked = (self.freed | named) - uncapped
         await store.lock_limits(connection, locked)
-        use = await store.limit_use(connection, locked)
-        use |= dict.fromkeys(uncapped, (None, 0))
+        use, counted = await store.limit_use(connection, locked)
+        use |= {limit_id: LimitUse(None) for limit_id in uncapped}
         taken, parked = self._decide(wanted, use)
         if taken:
-            await store.take_limited(connection, _taken_columns(taken), _holder_columns(taken, use), now)
-            for row, puller, _ in taken:
-                self._assign(row, puller)
+            await self._start(connection, taken, use, max(now, counted or now))
         if parked:
             await store.park(connection, _park_columns(parked))
-        await self._unpark(connection, self.freed | _other_limits(parked), use)
+            self.outcome.timers |= any(use[full].rate is not None for _, full in parked)
+        await self._unpark(connection, self.freed | self._other_limits(parked), use)
 
-    def _decide(
-        self, wanted: list[Wanted], use: dict[int, tuple[int | None, int]]
-    ) -> tuple[list[tuple[store.Row, Puller, TaskClass]], list[tuple[store.Row, int, TaskClass]]]:
+    async def _start(self, connection: Connection, taken: list[Taken], use: dict[int, LimitUse], now: datetime) -> None:
+        """Make live what may go. `now` is not before the starts of rates were counted, so that none is seen twice."""
+        slots = [(row, *each) for row, _ in taken for each in self._slots(row).items()]
+        # DAGs without a cap are held by nobody: who sets one counts what runs.
+        loose = {self.pullers.classes[row["class_id"]].tasks_limit_id for row, _ in taken}
+        held = [each for each in slots if each[1] not in loose or use[each[1]].capacity is not None]
+        await store.take_limited(connection, _taken_columns(taken), _holder_columns(held), now)
+        if starts := Counter(limit_id for _, limit_id, _ in slots if use[limit_id].rate is not None):
+            await store.note_starts(connection, starts, now)
+        for row, puller in taken:
+            self._assign(row, puller)
+
+    def _slots(self, row: store.Row) -> dict[int, int]:
+        return self.pullers.classes[row["class_id"]].slots(row["run_limit_id"])
+
+    def _other_limits(self, parked: list[Parked]) -> set[int]:
+        """Limits that a parked row does not wait for: it may have been let in for one of their slots, which goes on."""
+        return {limit_id for row, full in parked for limit_id in self._slots(row) if limit_id != full}
+
+    def _decide(self, wanted: list[Wanted], use: dict[int, LimitUse]) -> tuple[list[Taken], list[Parked]]:
         """Who may go, in order; who is parked, and on which full limit. `use` is counted on."""
-        taken: list[tuple[store.Row, Puller, TaskClass]] = []
-        parked: list[tuple[store.Row, int, TaskClass]] = []
+        taken: list[Taken] = []
+        parked: list[Parked] = []
         for profile, queue_id, seats, rows in wanted:
             before = len(taken) + len(parked)
             for row in rows:
-                needs = self.pullers.classes[row["class_id"]]
-                full = _full_limit(needs, use)
+                needs, slots = self.pullers.classes[row["class_id"]], self._slots(row)
+                full = next((each for each, count in slots.items() if not use[each].admits(count)), None)
                 seat = None if full is not None else _fitting_seat(seats, needs)
                 if full is not None:
-                    parked.append((row, full, needs))
+                    parked.append((row, full))
                 elif seat is not None:
                     seats.remove(seat)
-                    self._occupy(seat, needs, use)
-                    taken.append((row, seat, needs))
+                    self._occupy(seat, needs.resources)
+                    for limit_id, count in slots.items():
+                        use[limit_id].occupy(count)
+                    taken.append((row, seat))
             if len(taken) + len(parked) == before:
                 profile.hopeful.discard(queue_id)  # nobody here has the resources; the end of an attempt brings hope
             self._give_back(seats)
         return taken, parked
 
-    def _occupy(self, seat: Puller, needs: TaskClass, use: dict[int, tuple[int | None, int]]) -> None:
-        for limit_id, slots in _limits_of(needs).items():
-            capacity, used = use[limit_id]
-            use[limit_id] = (capacity, used + slots)
-        if needs.resources:
-            _add(seat, needs.resources, -1.0)
-            self._resources.append((seat, needs.resources))
+    def _occupy(self, seat: Puller, resources: Mapping[str, float]) -> None:
+        if resources:
+            _add(seat, resources, -1.0)
+            self._resources.append((seat, resources))
 
-    async def _unpark(
-        self, connection: Connection, limit_ids: set[int], use: dict[int, tuple[int | None, int]]
-    ) -> None:
+    async def _unpark(self, connection: Connection, limit_ids: set[int], use: dict[int, LimitUse]) -> None:
         for limit_id in sorted(limit_ids):
-            capacity, used = use.get(limit_id, (0, 0))
-            if capacity is None or capacity > used:
-                queues = await store.unpark(connection, limit_id, None if capacity is None else capacity - used)
+            room = use[limit_id].room if limit_id in use else 0
+            if room != 0:
+                queues = await store.unpark(connection, limit_id, room)
                 self.outcome.queues |= queues
                 self.pullers.hope(queues)
 
@@ -350,22 +367,6 @@ async def _read_checkpoints(connection: Connection, retried: list[Assigned]) -> 
         each.checkpoint = found.get(each.key[:3], b"")
 
 
-def _limits_of(needs: TaskClass) -> dict[int, int]:
-    """Slots that an attempt of the class takes, by limit."""
-    slots = {needs.tasks_limit_id: 1}
-    if needs.pool_limit_id is not None:
-        slots[needs.pool_limit_id] = needs.pool_slots
-    return slots
-
-
-def _full_limit(needs: TaskClass, use: dict[int, tuple[int | None, int]]) -> int | None:
-    for limit_id, slots in _limits_of(needs).items():
-        capacity, used = use[limit_id]
-        if capacity is not None and used + slots > capacity:
-            return limit_id
-    return None
-
-
 def _fitting_seat(seats: list[Puller], needs: TaskClass) -> Puller | None:
     for puller in seats:
         if all(puller.resources_free.get(name, 0.0) >= amount for name, amount in needs.resources.items()):
@@ -376,11 +377,6 @@ def _fitting_seat(seats: list[Puller], needs: TaskClass) -> Puller | None:
 def _add(puller: Puller, amounts: Mapping[str, float], sign: float) -> None:
     for name, amount in amounts.items():
         puller.resources_free[name] = puller.resources_free.get(name, 0.0) + sign * amount
-
-
-def _other_limits(parked: list[tuple[store.Row, int, TaskClass]]) -> set[int]:
-    """Limits that a parked row does not wait for: it may have been let in for one of their slots, which goes on."""
-    return {limit_id for _, full, needs in parked for limit_id in _limits_of(needs) if limit_id != full}
 
 
 def _hand_over_columns(direct: list[Seated]) -> list[list[object]]:
@@ -405,32 +401,27 @@ def _hand_over_columns(direct: list[Seated]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _taken_columns(taken: list[tuple[store.Row, Puller, TaskClass]]) -> list[list[object]]:
+def _taken_columns(taken: list[Taken]) -> list[list[object]]:
     return [
-        [row["dag_run_id"] for row, _, _ in taken],
-        [row["task_index"] for row, _, _ in taken],
-        [row["map_index"] for row, _, _ in taken],
-        [puller.session_id for _, puller, _ in taken],
+        [row["dag_run_id"] for row, _ in taken],
+        [row["task_index"] for row, _ in taken],
+        [row["map_index"] for row, _ in taken],
+        [puller.session_id for _, puller in taken],
     ]
 
 
-def _holder_columns(
-    taken: list[tuple[store.Row, Puller, TaskClass]], use: dict[int, tuple[int | None, int]]
-) -> list[list[object]]:
-    """Holders of pools, and of DAG limits that have a cap."""
-    rows = [
-        (limit_id, row["dag_run_id"], row["task_index"], row["map_index"], slots)
-        for row, _, needs in taken
-        for limit_id, slots in _limits_of(needs).items()
-        if limit_id == needs.pool_limit_id or use[limit_id][0] is not None
-    ]
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(5)]
-
-
-def _park_columns(parked: list[tuple[store.Row, int, TaskClass]]) -> list[list[object]]:
+def _holder_columns(held: list[tuple[store.Row, int, int]]) -> list[list[object]]:
     return [
-        [row["dag_run_id"] for row, _, _ in parked],
-        [row["task_index"] for row, _, _ in parked],
-        [row["map_index"] for row, _, _ in parked],
-        [full for _, full, _ in parked],
+        [limit_id for _, limit_id, _ in held],
+        *([row[name] for row, _, _ in held] for name in ("dag_run_id", "task_index", "map_index")),
+        [slots for _, _, slots in held],
+    ]
+
+
+def _park_columns(parked: list[Parked]) -> list[list[object]]:
+    return [
+        [row["dag_run_id"] for row, _ in parked],
+        [row["task_index"] for row, _ in parked],
+        [row["map_index"] for row, _ in parked],
+        [full for _, full in parked],
     ]

@@ -117,7 +117,7 @@ class Pullers:
                 self._match(profile, self.classes.values())
 
     def is_limited(self, needs: TaskClass) -> bool:
-        return needs.pool_limit_id is not None or bool(needs.resources) or needs.tasks_limit_id in self.capped
+        return needs.has_limits or bool(needs.resources) or needs.tasks_limit_id in self.capped
 
     def left_over(self, offer: Offer, class_ids: Iterable[int]) -> dict[str, float]:
         """What of an offer is free while attempts of these classes run."""

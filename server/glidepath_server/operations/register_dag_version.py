@@ -19,10 +19,11 @@ from ..core.doubts import warnings
 from ..core.draft import DagDraft, resolve
 from ..core.errors import InvalidDag, Violation
 from ..core.json_text import to_json
+from ..core.limit_checks import limit_names
 from ..core.validation import LeaseTerms, check_dag, stored_violations
 from ..store import limits, registry
 from ..store.database import Connection, Database, database_now, transaction
-from ..store.registry import LockedDag, NamedPool, NewClass, Version
+from ..store.registry import LockedDag, NamedLimit, NamedPool, NewClass, Version
 from .audit import append_audit
 from .requests import once
 
@@ -156,16 +157,29 @@ def _bundle_violations(bundles: Sequence[Bundle]) -> Iterator[Violation]:
             )
 
 
-async def look_up(connection: Connection, call: RegisterCall) -> tuple[dict[str, NamedPool], list[Violation]]:
-    """The pools that the DAG names, held until the transaction ends, and what of it only the database can refute."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the DAG names of the namespace, held until the transaction ends."""
+
+    pools: dict[str, NamedPool]
+    limits: dict[str, NamedLimit]
+
+
+async def look_up(connection: Connection, call: RegisterCall) -> tuple[Named, list[Violation]]:
+    """The pools and limits that the DAG names, held, and what of it only the database can refute."""
     draft = call.draft
     named = {draft.defaults.pool_name, *(task.policy.pool_name for task in draft.tasks)}
     pools = await registry.hold_pools(connection, call.namespace, _storable({name for name in named if name}))
     versions = {task.handler.version for task in draft.tasks if task.handler.name.startswith(PYTHON_PREFIX)}
     sent = {each.content_hash for each in call.bundles}
     stored = await registry.stored_sources(connection, call.namespace, _storable(versions - sent))
-    capacities = {name: pool.capacity for name, pool in pools.items()}
-    return pools, stored_violations(draft, pools=capacities, sources=sent | stored)
+    limits = await registry.hold_limits(connection, call.namespace, _storable(limit_names(draft)))
+    return Named(pools, limits), stored_violations(
+        draft,
+        pools={name: pool.capacity for name, pool in pools.items()},
+        limits={name: limit.capacity for name, limit in limits.items()},
+        sources=sent | stored,
+    )
 
 
 def _storable(names: set[str]) -> list[str]:
@@ -213,7 +227,7 @@ class _Registration:
             )
             dag = await registry.lock_dag(self.connection, call.namespace, spec.dag_id)
             assert dag is not None
-        pools = await self._check()
+        named = await self._check()
         await registry.insert_bundles(
             self.connection,
             call.namespace,
@@ -222,7 +236,7 @@ class _Registration:
         )
         version = await self._existing()
         if version is None:
-            version = await self._create(dag, pools, now)
+            version = await self._create(dag, named, now)
         moved = await registry.point_aliases(
             self.connection, call.namespace, spec.dag_id, call.aliases, version.dag_version_number
         )
@@ -243,21 +257,24 @@ class _Registration:
             )
         return self._answer(version, self.created)
 
-    async def _check(self) -> dict[str, NamedPool]:
-        """The pools of the DAG, held. Raises InvalidDag."""
-        pools, found = await look_up(self.connection, self.call)
+    async def _check(self) -> Named:
+        """The pools and limits of the DAG, held. Raises InvalidDag."""
+        named, found = await look_up(self.connection, self.call)
         if found:
             raise invalid_dag(found)
-        return pools
+        return named
 
     async def _existing(self) -> Version | None:
         return await registry.version_by_hash(
             self.connection, self.call.namespace, self.prepared.spec.dag_id, self.prepared.content_hash
         )
 
-    async def _create(self, dag: LockedDag, pools: dict[str, NamedPool], now: datetime) -> Version:
+    async def _create(self, dag: LockedDag, named: Named, now: datetime) -> Version:
         version = self._version(dag.latest_version_number + 1, now)
-        class_ids, reroute_class_ids = await self._class_ids(dag, pools)
+        spec = self.prepared.spec
+        caps = {each.task_id: each.policy.active_max for each in spec.tasks if each.policy.active_max is not None}
+        own = await registry.ensure_task_limits(self.connection, self.call.namespace, spec.dag_id, caps)
+        class_ids, reroute_class_ids = await self._class_ids(dag, named, own)
         await registry.insert_version(
             self.connection,
             self.call.namespace,
@@ -271,27 +288,28 @@ class _Registration:
             created_by=version.created_by,
         )
         # Last: claims of the DAG wait for us from here on.
-        await self._set_caps(dag)
+        await self._set_caps(dag, {each.limit_id: caps.get(task_id) for task_id, each in own.items()})
         self.created = True
         return version
 
-    async def _set_caps(self, dag: LockedDag) -> None:
-        """The caps of the latest version are the DAG's."""
+    async def _set_caps(self, dag: LockedDag, of_tasks: dict[int, int | None]) -> None:
+        """The caps of the latest version are the DAG's and its tasks'. Changed in the order in which claims lock."""
         spec = self.prepared.spec
-        wanted = {dag.tasks_limit_id: spec.tasks_active_max, dag.runs_limit_id: spec.runs_active_max}
+        of_dag = {dag.tasks_limit_id: spec.tasks_active_max, dag.runs_limit_id: spec.runs_active_max}
+        wanted = dict([*sorted(of_dag.items()), *sorted(of_tasks.items())])
         current = await registry.capacities(self.connection, wanted)
-        for limit_id, capacity in sorted(wanted.items()):
+        for limit_id, capacity in wanted.items():
             if current[limit_id] != capacity:
                 self.queues |= await limits.set_capacity(self.connection, limit_id, capacity)
 
-    async def _class_ids(self, dag: LockedDag, pools: dict[str, NamedPool]) -> tuple[list[int], list[int]]:
+    async def _class_ids(self, dag: LockedDag, named: Named, own: dict[str, NamedLimit]) -> tuple[list[int], list[int]]:
         """The class of each task, by task index; and the one it has in another queue (0: none), if any task has one."""
         spec, namespace = self.prepared.spec, self.call.namespace
         again = {index: _rerouted(task) for index, task in enumerate(spec.tasks) if task.policy.retry.reroute_queue}
         tasks = [*spec.tasks, *again.values()]
         queues = await registry.ensure_queues(self.connection, namespace, {task.policy.queue_name for task in tasks})
         classes = await asyncio.to_thread(
-            lambda: [_class_of(task, namespace, spec.dag_id, dag, queues, pools) for task in tasks]
+            lambda: [_class_of(task, namespace, spec, dag, queues, named, own) for task in tasks]
         )
         distinct = list({each.class_hash: each for each in classes}.values())
         ids = await registry.ensure_classes(self.connection, namespace, spec.dag_id, dag.tasks_limit_id, distinct)
@@ -325,13 +343,17 @@ def _rerouted(task: TaskSpec) -> TaskSpec:
 def _class_of(
     task: TaskSpec,
     namespace: str,
-    dag_id: str,
+    spec: DagSpec,
     dag: LockedDag,
     queues: dict[str, int],
-    pools: dict[str, NamedPool],
+    named: Named,
+    own: dict[str, NamedLimit],
 ) -> NewClass:
     policy = task.policy
-    pool = pools[policy.pool_name] if policy.pool_name is not None else None
+    pool = named.pools[policy.pool_name] if policy.pool_name is not None else None
+    further = {named.limits[name].limit_id: slots for name, slots in policy.limits.items()}
+    if policy.active_max is not None:
+        further[own[task.task_id].limit_id] = 1
     needs = NewClass(
         queue_id=queues[policy.queue_name],
         handler_name=task.handler.name,
@@ -341,10 +363,12 @@ def _class_of(
         pool_limit_id=pool.limit_id if pool else None,
         pool_slots=policy.pool_slots if pool else 0,
         class_hash=b"",
+        limits=tuple(sorted(further.items())),
+        run_limited=spec.run_tasks_active_max is not None,
     )
-    parts = [
+    parts: list[object] = [
         namespace,
-        dag_id,
+        spec.dag_id,
         dag.tasks_limit_id,
         needs.queue_id,
         needs.handler_name,
@@ -354,4 +378,7 @@ def _class_of(
         needs.pool_limit_id,
         needs.pool_slots,
     ]
+    # Said only where they are: classes that were stored before there were limits keep their hashes.
+    if needs.limits or needs.run_limited:
+        parts += [needs.limits, needs.run_limited]
     return replace(needs, class_hash=hashlib.sha256(to_json(parts).encode()).digest())

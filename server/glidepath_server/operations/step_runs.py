@@ -13,7 +13,7 @@ What may go wrong, and what then:
 - An SQL error: the whole transaction is gone; the caller retries, or steps run by run to find the one to blame.
 
 Lock order: runs by id > live_attempt (accept) > withdrawn queue rows (wait) > sessions by id > candidates (skip locked)
-> limit rows (wait; DAGs' before pools) > holders. See operations/claims.py for the second half.
+> limit rows (wait; DAGs' before all others) > holders. See operations/claims.py for the second half.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ class Step:
             back.setdefault(row["dag_run_id"], []).append(
                 Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event)
             )
-            self.claims.freed_by_class(row["class_id"], row["parked_on"])
+            self.claims.freed_by(row)
         if wanted:
             await self._cancel_live(connection, wanted)
         for run_id, events in back.items():
@@ -292,7 +292,9 @@ class Step:
         if not changed:
             return
         boards, events = _board_columns(changed), _event_columns(changed)
-        written = await store.write_step(connection, boards, events, self._queue_columns(queued), self.now)
+        run_limits = await self._run_limits(connection, queued)
+        released = self._queue_columns(queued, run_limits)
+        written = await store.write_step(connection, boards, events, released, self.now)
         if written != len(changed):
             raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
         await _write_dead_letters(connection, changed, self.now)
@@ -313,12 +315,26 @@ class Step:
     def _queue_of(self, run: LockedRun, release: Release) -> int:
         return self.replica.pullers.classes[run.plan.class_of(release)].queue_id
 
-    def _queue_columns(self, queued: list[tuple[LockedRun, Release]]) -> list[list[object]]:
-        columns: list[list[object]] = [[] for _ in range(15)]
+    async def _run_limits(self, connection: Connection, queued: list[tuple[LockedRun, Release]]) -> dict[UUID, int]:
+        """Limits on live attempts of single runs, made with the first release of each. New rows, so nobody's to wait
+        for; that nobody else makes them is what the runs' locks are for."""
+        capped = {
+            run.dag_run_id: (run.dag_run_id, run.plan.namespace, run.plan.spec.run_tasks_active_max)
+            for run, _ in queued
+            if run.plan.spec.run_tasks_active_max is not None
+        }
+        return await store.ensure_run_limits(connection, list(capped.values())) if capped else {}
+
+    def _queue_columns(
+        self, queued: list[tuple[LockedRun, Release]], run_limits: dict[UUID, int]
+    ) -> list[list[object]]:
+        columns: list[list[object]] = [[] for _ in range(16)]
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
-            key = self.replica.flow(queue_id).key((plan.namespace, plan.dag_id), priority=plan.priorities[release.task])
+            key = self.replica.flow(queue_id).key(
+                (plan.namespace, plan.dag_id), priority=plan.priorities[release.task], weight=plan.spec.weight
+            )
             row = (
                 run.dag_run_id,
                 release.task,
@@ -335,6 +351,7 @@ class Step:
                 plan.priorities[release.task],
                 release.deferrals,
                 release.waiting_since,
+                run_limits.get(run.dag_run_id, 0),
             )
             for column, value in zip(columns, row, strict=True):
                 column.append(value)

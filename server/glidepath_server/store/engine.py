@@ -7,11 +7,12 @@ records.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..core.limit_use import LimitUse
 from ..core.matching import TaskClass
 from .database import Connection
 from .sql import statements
@@ -150,10 +151,23 @@ async def lock_limits(connection: Connection, limit_ids: Iterable[int]) -> None:
     await connection.fetch(_SQL["lock_limits"], sorted(limit_ids))
 
 
-async def limit_use(connection: Connection, limit_ids: Iterable[int]) -> dict[int, tuple[int | None, int]]:
-    """(capacity or None, slots used) per limit; true only under the limits' locks."""
+async def limit_use(connection: Connection, limit_ids: Iterable[int]) -> tuple[dict[int, LimitUse], datetime | None]:
+    """What of each limit is in use, true only under the limits' locks; and when the starts of rates were counted."""
     rows = await connection.fetch(_SQL["limit_use"], sorted(limit_ids))
-    return {row["limit_id"]: (row["capacity"], row["used"]) for row in rows}
+    use = {row["limit_id"]: LimitUse(row["capacity"], row["used"], row["rate"], row["started"]) for row in rows}
+    return use, max((row["now"] for row in rows if row["now"] is not None), default=None)
+
+
+async def note_starts(connection: Connection, starts: Mapping[int, int], now: datetime) -> None:
+    """Starts by limit with a rate, which the caller holds."""
+    await connection.execute(_SQL["note_starts"], list(starts), list(starts.values()), now)
+
+
+async def ensure_run_limits(connection: Connection, runs: Sequence[tuple[UUID, str, int]]) -> dict[UUID, int]:
+    """The limit of each run, made where it is missing. `runs`: run, namespace, capacity; the caller holds them."""
+    await connection.execute(_SQL["ensure_run_limits"], *(list(column) for column in zip(*runs, strict=True)))
+    rows = await connection.fetch(_SQL["run_limits"], [run[0] for run in runs])
+    return {row["dag_run_id"]: row["limit_id"] for row in rows}
 
 
 async def take_limited(
@@ -238,6 +252,8 @@ def task_class_of(row: Row) -> TaskClass:
         row["tasks_limit_id"],
         row["pool_limit_id"],
         row["pool_slots"],
+        dict(zip(row["limit_ids"], row["limit_slots"], strict=True)),
+        row["run_limited"],
     )
 
 

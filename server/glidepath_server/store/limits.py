@@ -38,13 +38,24 @@ async def stale_limits(connection: Connection) -> list[int]:
     return [row["limit_id"] for row in await connection.fetch(_SQL["stale_limits"])]
 
 
+async def rates_waited_for(connection: Connection) -> dict[int, float]:
+    """Limits with a rate on which rows wait: seconds until the next start may be made, not positive for now."""
+    return {row["limit_id"]: row["seconds"] for row in await connection.fetch(_SQL["rates_waited_for"])}
+
+
+async def drop_run_limits(connection: Connection, runs_max: int) -> int:
+    """Forget the limits of runs that have ended, which a clear makes anew. Returns how many runs were looked at."""
+    rows = await connection.fetch(_SQL["lock_ended_runs"], runs_max)
+    if rows:
+        await connection.execute(_SQL["drop_run_limits"], [row["dag_run_id"] for row in rows])
+    return len(rows)
+
+
 async def unpark_free(connection: Connection, limit_id: int) -> set[int]:
     """Unpark up to the free capacity; the caller holds the limit's row."""
-    use = await engine.limit_use(connection, [limit_id])
-    capacity, used = use.get(limit_id, (0, 0))
-    if capacity is not None and capacity <= used:
-        return set()
-    return await engine.unpark(connection, limit_id, None if capacity is None else capacity - used)
+    use, _ = await engine.limit_use(connection, [limit_id])
+    room = use[limit_id].room if limit_id in use else 0
+    return set() if room == 0 else await engine.unpark(connection, limit_id, room)
 
 
 async def _lock(connection: Connection, limit_id: int) -> engine.Row:

@@ -75,7 +75,7 @@ class LockedDag:
 
 @dataclass(frozen=True, slots=True)
 class NewClass:
-    """A task class to be stored. `worker_selector` and `resources` are JSON."""
+    """A task class to be stored. `worker_selector` and `resources` are JSON, `limits` are (limit id, slots) by id."""
 
     queue_id: int
     handler_name: str
@@ -85,6 +85,16 @@ class NewClass:
     pool_limit_id: int | None
     pool_slots: int
     class_hash: bytes
+    limits: tuple[tuple[int, int], ...] = ()
+    run_limited: bool = False
+
+    @property
+    def limit_ids(self) -> str:
+        return "{" + ",".join(str(limit_id) for limit_id, _ in self.limits) + "}"
+
+    @property
+    def limit_slots(self) -> str:
+        return "{" + ",".join(str(slots) for _, slots in self.limits) + "}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,15 @@ class NamedPool:
     name: str
     limit_id: int
     capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLimit:
+    """A named limit that a version names, or by task id the limit of a task; capacity None: no cap."""
+
+    name: str
+    limit_id: int
+    capacity: int | None
 
 
 # ---- reading
@@ -194,6 +213,22 @@ async def hold_pools(connection: Connection, namespace: str, names: Iterable[str
     return {row["name"]: NamedPool(**row) for row in rows}
 
 
+async def hold_limits(connection: Connection, namespace: str, names: Iterable[str]) -> dict[str, NamedLimit]:
+    """Those of the named limits that exist; they stay until the transaction ends."""
+    rows = await connection.fetch(_SQL["hold_limits"], namespace, sorted(set(names)))
+    return {row["name"]: NamedLimit(**row) for row in rows}
+
+
+async def ensure_task_limits(
+    connection: Connection, namespace: str, dag_id: str, caps: Mapping[str, int]
+) -> dict[str, NamedLimit]:
+    """The limits of single tasks that the DAG has or ever had, by task id; those of `caps` are made if need be."""
+    names = [f"{dag_id}/{task_id}" for task_id in caps]
+    await connection.execute(_SQL["create_task_limits"], namespace, names, list(caps.values()))
+    rows = await connection.fetch(_SQL["task_limits"], namespace, dag_id)
+    return {row["task_id"]: NamedLimit(row["task_id"], row["limit_id"], row["capacity"]) for row in rows}
+
+
 async def stored_sources(connection: Connection, namespace: str, hashes: Iterable[str]) -> set[str]:
     """Of these hashes, those whose archives are stored."""
     return {row["content_hash"] for row in await connection.fetch(_SQL["stored_sources"], namespace, list(hashes))}
@@ -226,6 +261,9 @@ async def ensure_classes(
             "resources",
             "pool_limit_id",
             "pool_slots",
+            "limit_ids",
+            "limit_slots",
+            "run_limited",
             "class_hash",
         )
     ]

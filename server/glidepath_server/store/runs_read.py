@@ -283,7 +283,8 @@ async def limits(
     rows = await connection.fetch(_SQL["limits"], sorted(set(limit_ids)))
     return {
         row["limit_id"]: LimitFacts(
-            row["kind"], row["name"], row["capacity"], row["paused"], row["used"], holders.get(row["limit_id"], ())
+            **{name: value for name, value in row.items() if name != "limit_id"},
+            holders=holders.get(row["limit_id"], ()),
         )
         for row in rows
     }

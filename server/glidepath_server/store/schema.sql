@@ -77,18 +77,37 @@ create table incident (
 create index incident_namespace on incident (namespace, incident_id);
 
 -- ---------------------------------------------------------------- definitions
--- A named capacity: a pool, the live attempts of a DAG, the active runs of a DAG.
--- capacity null = no cap; paused = 0 whatever the capacity says. Setting a cap or pausing takes FOR UPDATE on the row,
--- claims of uncapped classes take FOR KEY SHARE, claims of capped ones FOR NO KEY UPDATE.
+-- A named capacity: a pool or a named limit (a pool is a limit that a task names by itself), the live attempts of a DAG,
+-- of a task over all runs, of a run; the active runs of a DAG. Names: pool, limit, dag id, "dag id/task id", run id.
+-- capacity null = no cap; paused = 0 whatever the capacity says. A named limit may also have a rate: so many starts in
+-- any rate_seconds, counted from limit_start. Setting a cap or pausing takes FOR UPDATE on the row, claims of uncapped
+-- DAGs take FOR KEY SHARE on its limit, all other claims FOR NO KEY UPDATE.
 create table concurrency_limit (
     limit_id   bigint generated always as identity primary key,
     namespace  text not null,
-    kind       text not null check (kind in ('pool', 'dag_tasks', 'dag_runs')),
-    name       text not null,                        -- pool name or dag id
+    kind       text not null check (kind in ('pool', 'named', 'dag_tasks', 'dag_runs', 'task', 'run')),
+    name       text not null,
     capacity   integer check (capacity >= 0),
     paused     boolean not null default false,
-    unique (namespace, kind, name)
+    rate_starts  integer check (rate_starts >= 1),
+    rate_seconds double precision check (rate_seconds > 0),
+    dag_run_id uuid,                                 -- of kind run: made by its first release, swept after its end
+    unique (namespace, kind, name),
+    check ((rate_starts is null) = (rate_seconds is null)),
+    check (rate_starts is null or kind = 'named'),
+    check ((dag_run_id is null) = (kind <> 'run'))
 );
+create index concurrency_limit_rated on concurrency_limit (limit_id) where rate_starts is not null;
+create index concurrency_limit_of_run on concurrency_limit (dag_run_id) where dag_run_id is not null;
+
+-- What a rate counts: starts under a limit that has one, written by the claim that holds the limit's row, at a time read
+-- under that lock. Rows that have left the limit's rate_seconds are deleted by the next claim.
+create table limit_start (
+    limit_id   bigint not null,
+    start_time timestamptz not null,
+    starts     integer not null check (starts >= 1)
+);
+create index limit_start_limit on limit_start (limit_id, start_time);
 
 create table dag (
     namespace             text not null,
@@ -154,7 +173,10 @@ create table task_class (
     tasks_limit_id  bigint not null,                 -- takes one slot of the DAG's limit
     pool_limit_id   bigint,                          -- and pool_slots of its pool, if any
     pool_slots      integer not null default 0,
-    class_hash      bytea not null unique
+    class_hash      bytea not null unique,
+    limit_ids       bigint[] not null default '{}',  -- further limits: named ones, its task's own
+    limit_slots     integer[] not null default '{}', -- and the slots it takes of each
+    run_limited     boolean not null default false   -- and one slot of its run's own limit: task_queue.run_limit_id
 );
 create index task_class_namespace on task_class (namespace, class_id);
 
@@ -247,6 +269,7 @@ create table task_queue (
     priority       smallint not null default 0,      -- part of order_key, kept to know the key without it
     deferrals      integer not null default 0,
     waiting_since  timestamptz,                      -- end of the attempt that deferred first
+    run_limit_id   bigint not null default 0,        -- the limit on live attempts of its run, 0: none
     primary key (dag_run_id, task_index, map_index)
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 create index task_queue_claim on task_queue (queue_id, order_key) include (class_id) where due and parked_on = 0;

@@ -55,6 +55,8 @@ def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
         run_retries_max=dag.run_retries,
         run_retry_delay=_duration(dag.run_retry_delay or None),
         param_defaults=dag.param_defaults,
+        run_tasks_active_max=dag.run_tasks_active_max,
+        weight=dag.weight,
     )
 
 
@@ -144,6 +146,8 @@ def _policy(options: Mapping[str, Any]) -> dag_pb2.TaskPolicy | None:
         memory_limit_mb=options.get("memory_limit_mb"),
         cancel_grace=_duration(options.get("cancel_grace")),
         wait_timeout=_duration(options.get("wait_timeout")),
+        limits=options.get("limits"),
+        active_max=options.get("active_max"),
         retry=_retry(options),
     )
     return policy if policy.ByteSize() else None

@@ -35,6 +35,8 @@ class Dag:
         run_timeout: DurationLike | None = None,
         runs_active_max: int | None = None,
         tasks_active_max: int | None = None,
+        run_tasks_active_max: int | None = None,
+        weight: float | None = None,
         fail_fast: bool = False,
         run_retries: int = 0,
         run_retry_delay: DurationLike = 0,
@@ -54,6 +56,8 @@ class Dag:
         )
         self.runs_active_max = _check_cap(runs_active_max, f"{where}: runs_active_max")
         self.tasks_active_max = _check_cap(tasks_active_max, f"{where}: tasks_active_max")
+        self.run_tasks_active_max = _check_cap(run_tasks_active_max, f"{where}: run_tasks_active_max")
+        self.weight = _check_weight(weight, f"{where}: weight")
         if not isinstance(fail_fast, bool):
             raise AuthoringError(f"{where}: fail_fast is {fail_fast!r}; expected True or False")
         self.fail_fast = fail_fast
@@ -108,6 +112,8 @@ def dag(
     run_timeout: DurationLike | None = None,
     runs_active_max: int | None = None,
     tasks_active_max: int | None = None,
+    run_tasks_active_max: int | None = None,
+    weight: float | None = None,
     fail_fast: bool = False,
     run_retries: int = 0,
     run_retry_delay: DurationLike = 0,
@@ -121,6 +127,8 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     schema made from them. `defaults` hold for tasks that do not say otherwise. `run_timeout` ends a run that takes
     longer. With `fail_fast` the first task that fails ends the run; otherwise all runs that does not depend on it.
     A run that fails begins again by itself `run_retries` times, `run_retry_delay` later, with what failed and follows.
+    `runs_active_max` runs may be active at once, `tasks_active_max` attempts live over all of them, and of one run
+    `run_tasks_active_max`. With `weight=2.0` the DAG gets twice the share of the workers that another DAG gets.
     `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
     """
     known = inspect.signature(Dag).parameters.keys() - {"function"}
@@ -149,6 +157,14 @@ def _check_cap(value: int | None, field: str, least: int = 1) -> int | None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
         raise AuthoringError(f"{field} is {value!r}; expected a whole number of at least {least}, or None for no cap")
     return value
+
+
+def _check_weight(value: float | None, field: str) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0.001 <= value <= 1000:
+        raise AuthoringError(f"{field} is {value!r:.60}; expected a number from 0.001 to 1000")
+    return float(value)
 
 
 def _choose_schema(override: Mapping[str, Any] | None, function: Callable[..., Any], where: str) -> dict[str, Any]:

@@ -83,6 +83,10 @@ class PolicyOptions(TypedDict, total=False):
     memory_limit_mb: int
     cancel_grace: DurationLike
     """Time between the polite and the hard end of a cancelled attempt."""
+    limits: Mapping[str, int]
+    """Named limits of the namespace, and the slots that an attempt takes of each; at most 8."""
+    active_max: int
+    """Attempts of the task that may be live at once over all runs of the DAG."""
     wait_timeout: DurationLike
     """How long the task may wait in all by raising `Defer`; a week unless given."""
 
@@ -302,6 +306,15 @@ def _amounts(value: object, field: str) -> dict[str, float]:
     return found
 
 
+def _slots(value: object, field: str) -> dict[str, int]:
+    whole = _whole(1, 1_000_000)
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
+        raise AuthoringError(f"{field} is {value!r:.200}; expected slots by the limit's name, such as {{'gpu': 1}}")
+    if len(value) > 8:
+        raise AuthoringError(f"{field} names {len(value)} limits; expected at most 8")
+    return {name: whole(slots, f"{field}: {name}") for name, slots in value.items()}  # type: ignore[misc]
+
+
 def _labels(value: object, field: str) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for pair in value.items() for each in pair):
         raise AuthoringError(f"{field} is {value!r}; expected text by label, such as {{'region': 'eu'}}")
@@ -332,6 +345,8 @@ _POLICY: dict[str, _Parser] = {
     "memory_limit_mb": _whole(1),
     "cancel_grace": parse_duration,
     "wait_timeout": parse_duration,
+    "limits": _slots,
+    "active_max": _whole(1, 1_000_000),
 }
 _TASK: dict[str, _Parser] = {
     "task_id": _text,

@@ -41,6 +41,8 @@ _SETTINGS = {
     "run_timeout": _CHECKED_BY_DAG,
     "runs_active_max": _CHECKED_BY_DAG,
     "tasks_active_max": _CHECKED_BY_DAG,
+    "run_tasks_active_max": _CHECKED_BY_DAG,
+    "weight": _CHECKED_BY_DAG,
     "fail_fast": _CHECKED_BY_DAG,
     "run_retries": _CHECKED_BY_DAG,
     "run_retry_delay": _CHECKED_BY_DAG,

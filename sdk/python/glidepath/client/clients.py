@@ -7,6 +7,7 @@ from typing import Self
 
 from glidepath.client.admin import AdminMethods
 from glidepath.client.calls import AsyncCaller, Caller
+from glidepath.client.capacity import CapacityMethods
 from glidepath.client.connection import Tls, find_connection
 from glidepath.client.registry import RegistryMethods
 from glidepath.client.runs import RunMethods
@@ -14,7 +15,7 @@ from glidepath.client.runs import RunMethods
 TIMEOUT_SECONDS = 30.0
 
 
-class Client(RegistryMethods, RunMethods, AdminMethods, Caller):
+class Client(RegistryMethods, RunMethods, AdminMethods, CapacityMethods, Caller):
     """A blocking client. Threads may share one; `with Client() as client:` closes it.
 
     What is not given is found as `glidepath.client.connection` says. `timeout` is in seconds per call; streams have
@@ -41,7 +42,7 @@ class Client(RegistryMethods, RunMethods, AdminMethods, Caller):
         self.close()
 
 
-class AsyncClient(RegistryMethods, RunMethods, AdminMethods, AsyncCaller):
+class AsyncClient(RegistryMethods, RunMethods, AdminMethods, CapacityMethods, AsyncCaller):
     """Like `Client`, for asyncio: methods are awaited, lists and streams take `async for`."""
 
     def __init__(

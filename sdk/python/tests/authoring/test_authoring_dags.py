@@ -220,9 +220,9 @@ loose: Any = extract  # for mistakes that a type checker would find as well
         (lambda: train({"a": {"b": extract()}}), "not deeper"),
         (
             lambda: loose.options(retrys=3)(),
-            "unknown option 'retrys'; did you mean 'retries'\\? known options: cancel_grace",
+            "unknown option 'retrys'; did you mean 'retries'\\? known options: active_max",
         ),
-        (lambda: loose.options(colour=3)(), "unknown option 'colour'; known options: cancel_grace"),
+        (lambda: loose.options(colour=3)(), "unknown option 'colour'; known options: active_max"),
         (lambda: loose.options(retries=-1, retires=2)(), "retries is -1.*\n.*did you mean 'retries'"),
         (lambda: extract.options(retries=-1)(), "retries is -1; expected a whole number of at least 0"),
         (lambda: extract.options(timeout="5 minutes")(), "timeout is '5 minutes'; expected seconds"),

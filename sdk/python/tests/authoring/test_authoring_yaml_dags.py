@@ -212,7 +212,7 @@ tasks:
         (11, "tasks.a: the task has shell and python; expected exactly one of shell, python and handler"),
         (14, "tasks.b.retries: task 'b': retries is 3.5; expected a whole number of at least 0"),
         (15, "tasks.b.retry_delay: task 'b': retry_delay is 'x'; expected seconds"),
-        (16, "tasks.b.timeot: unknown key 'timeot'; did you mean 'timeout'? known keys of a task: after"),
+        (16, "tasks.b.timeot: unknown key 'timeot'; did you mean 'timeout'? known keys of a task: active_max"),
         (20, "tasks.c.retries: the key stands on line 19 already; expected it once"),
         (21, "tasks.c.after[0]: unknown task 'bb'; did you mean 'b'? known tasks: a, b, c"),
         (23, "tasks.d.shell: the DAG has no param 'zz'; params: day, n"),

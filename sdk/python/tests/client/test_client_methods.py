@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -61,6 +61,9 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "set_pool": ("gpu", 2),
     "list_pools": (),
     "delete_pool": ("gpu",),
+    "set_limit": ("gpu", 2),
+    "list_limits": (),
+    "delete_limit": ("gpu",),
     "create_token": ("ci", "author"),
     "list_tokens": (),
     "revoke_token": ("t",),
@@ -98,6 +101,17 @@ def test_each_rpc_has_its_method(answering: Any, rpc_names: set[str]) -> None:
             if isinstance(result, Iterator):
                 list(result)
     assert {method for method, _ in answering.calls} == rpc_names
+
+
+def test_a_limit_says_its_slots_its_rate_or_both(server: Any) -> None:
+    with Client(server.address) as client:
+        client.set_limit("gpu", 2)
+        client.set_limit("api", rate=(100, 60))
+        client.set_limit("both", 0, rate=(5, timedelta(minutes=2)))
+    gpu, api, both = server.requests("SetLimit")
+    assert (gpu.slots, gpu.HasField("rate")) == (2, False)
+    assert (api.HasField("slots"), api.rate.starts, api.rate.per.seconds) == (False, 100, 60)
+    assert (both.HasField("slots"), both.slots, both.rate.per.seconds) == (True, 0, 120)
 
 
 async def test_the_async_client_sends_the_same(answering: Any, rpc_names: set[str]) -> None:

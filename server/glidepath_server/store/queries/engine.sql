@@ -78,7 +78,7 @@ group by task_index;
 delete from task_queue q
 using unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
 where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index
-returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on;
+returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on, q.run_limit_id;
 
 -- name: request_cancel
 -- A later statement than `withdraw`, so that it sees what a claim committed meanwhile.
@@ -150,15 +150,16 @@ with boards as (
 ), released as (
     insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
                             losses, redeliveries, queue_time, available_time, timeout_seconds, due, priority,
-                            deferrals, waiting_since)
+                            deferrals, waiting_since, run_limit_id)
     select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.queue_id, u.order_key, u.tries,
            u.losses, u.redeliveries, $9::timestamptz, coalesce(u.available_time, $9::timestamptz), u.timeout_seconds, u.available_time is null,
-           u.priority, u.deferrals, u.waiting_since
+           u.priority, u.deferrals, u.waiting_since, u.run_limit_id
     from unnest($12::uuid[], $13::integer[], $14::integer[], $15::integer[], $16::bigint[], $17::integer[],
                 $18::double precision[], $19::integer[], $20::integer[], $21::integer[], $22::timestamptz[],
-                $23::double precision[], $24::smallint[], $25::integer[], $26::timestamptz[])
+                $23::double precision[], $24::smallint[], $25::integer[], $26::timestamptz[],
+                $27::bigint[])
          as u (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries, losses,
-               redeliveries, available_time, timeout_seconds, priority, deferrals, waiting_since)
+               redeliveries, available_time, timeout_seconds, priority, deferrals, waiting_since, run_limit_id)
 )
 select dag_run_id from boards;
 
@@ -246,7 +247,7 @@ from placed p order by p.n;
 
 -- name: candidates
 -- Rows in order, locked but not yet taken: for a claim in which limits or resources have a say.
-select q.dag_run_id, q.task_index, q.map_index, q.class_id, q.attempt_number, q.order_key, q.priority
+select q.dag_run_id, q.task_index, q.map_index, q.class_id, q.attempt_number, q.order_key, q.priority, q.run_limit_id
 from task_queue q
 where q.queue_id = $1 and q.class_id = any($2::bigint[]) and q.due and q.parked_on = 0
 order by q.order_key
@@ -268,18 +269,24 @@ cross join lateral (select t.order_key, t.priority from task_queue t
                     where t.queue_id = q.queue_id and t.due and t.parked_on = 0 order by t.order_key limit 1) h;
 
 -- name: lock_limits
--- All limit rows of the step, freed and wanted, once: DAGs' limits before pools, then by id. Counting comes in a later
--- statement: a count in this one would be taken from the snapshot of before the wait, and two attempts would enter a
--- pool of one slot. Pools last, because a claim that holds a DAG's limit FOR KEY SHARE may wait for a pool: who holds
+-- All limit rows of the step, freed and wanted, once: DAGs' limits before all others, then by id. Counting comes in a
+-- later statement: a count in this one would be taken from the snapshot of before the wait, and two attempts would enter
+-- a pool of one slot. DAGs' first, because a claim that holds a DAG's limit FOR KEY SHARE may wait for a pool: who holds
 -- the pool must not stand in line for that DAG's limit, behind a pause that waits for the claim.
 select c.limit_id from concurrency_limit c
 where c.limit_id = any($1::bigint[])
-order by c.kind = 'pool', c.limit_id
+order by c.kind <> 'dag_tasks', c.limit_id
 for no key update;
 
 -- name: limit_use
+-- `started`: what of a rate the last rate_seconds have used up, by a clock read now, under the limits' locks: `now`.
 select c.limit_id, case when c.paused then 0 else c.capacity end as capacity,
-       coalesce((select sum(h.slots) from limit_holder h where h.limit_id = c.limit_id), 0)::bigint as used
+       coalesce((select sum(h.slots) from limit_holder h where h.limit_id = c.limit_id), 0)::bigint as used,
+       c.rate_starts as rate, case when c.rate_starts is not null then glidepath_now() end as now,
+       case when c.rate_starts is null then 0 else coalesce((
+           select sum(s.starts) from limit_start s
+           where s.limit_id = c.limit_id and s.start_time > glidepath_now() - make_interval(secs => c.rate_seconds)), 0)
+       end::bigint as started
 from concurrency_limit c
 where c.limit_id = any($1::bigint[]);
 
@@ -304,6 +311,27 @@ with gone as (
     on conflict (limit_id, dag_run_id, task_index, map_index) do update set slots = excluded.slots
 )
 select count(*) from gone;
+
+-- name: note_starts
+-- What the limits with a rate have to count; what has left their windows goes.
+with old as (
+    delete from limit_start s using concurrency_limit c
+    where c.limit_id = any($1::bigint[]) and s.limit_id = c.limit_id
+      and s.start_time <= $3::timestamptz - make_interval(secs => c.rate_seconds)
+)
+insert into limit_start (limit_id, start_time, starts)
+select u.limit_id, $3, u.starts from unnest($1::bigint[], $2::integer[]) as u (limit_id, starts);
+
+-- name: ensure_run_limits
+-- The limits on live attempts of runs; the caller holds the runs, so nobody else makes them.
+insert into concurrency_limit (namespace, kind, name, capacity, dag_run_id)
+select u.namespace, 'run', u.dag_run_id::text, u.capacity, u.dag_run_id
+from unnest($1::uuid[], $2::text[], $3::integer[]) as u (dag_run_id, namespace, capacity)
+order by u.dag_run_id
+on conflict (namespace, kind, name) do nothing;
+
+-- name: run_limits
+select c.dag_run_id, c.limit_id from concurrency_limit c where c.dag_run_id = any($1::uuid[]);
 
 -- name: park
 -- Out of the claim index until a slot of the named limit is given back. Only while holding the limit's row.

@@ -32,3 +32,30 @@ delete from limit_holder h
 where h.limit_id = $1
   and not exists (select from live_attempt l where l.dag_run_id = h.dag_run_id and l.task_index = h.task_index
                   and l.map_index = h.map_index);
+
+-- name: rates_waited_for
+-- Seconds until a limit on which rows wait may start another: when the oldest start that counts has left the window.
+select l.limit_id,
+       case when w.started < l.rate_starts then 0
+            else extract(epoch from w.oldest - glidepath_now()) + l.rate_seconds end::double precision as seconds
+from concurrency_limit l
+cross join lateral (select coalesce(sum(s.starts), 0) as started, min(s.start_time) as oldest from limit_start s
+                    where s.limit_id = l.limit_id
+                      and s.start_time > glidepath_now() - make_interval(secs => l.rate_seconds)) w
+where l.rate_starts is not null
+  and exists (select from task_queue q where q.parked_on = l.limit_id and q.parked_on <> 0);
+
+-- name: lock_ended_runs
+-- Runs that have ended and still have a limit. Held, so that a clear does not meanwhile release rows that name it.
+select r.dag_run_id from dag_run r
+where r.dag_run_id in (select c.dag_run_id from concurrency_limit c where c.dag_run_id is not null)
+  and r.state in ('success', 'failed', 'cancelled')
+order by r.dag_run_id limit $1
+for no key update skip locked;
+
+-- name: drop_run_limits
+-- In a later statement than the lock. What an end has left running keeps its limit until that has ended, too.
+delete from concurrency_limit c
+where c.dag_run_id = any($1::uuid[])
+  and not exists (select from limit_holder h where h.limit_id = c.limit_id)
+  and not exists (select from task_queue q where q.dag_run_id = c.dag_run_id);

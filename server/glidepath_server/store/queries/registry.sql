@@ -33,6 +33,22 @@ select name, limit_id, capacity from concurrency_limit
 where namespace = $1 and kind = 'pool' and name = any ($2::text[])
 order by limit_id for key share;
 
+-- name: hold_limits
+-- Named limits, as pools: they cannot be deleted before the version that names them is stored.
+select name, limit_id, capacity from concurrency_limit
+where namespace = $1 and kind = 'named' and name = any ($2::text[])
+order by limit_id for key share;
+
+-- name: create_task_limits
+insert into concurrency_limit (namespace, kind, name, capacity)
+select $1, 'task', u.name, u.capacity from unnest($2::text[], $3::integer[]) as u (name, capacity) order by u.name
+on conflict do nothing;
+
+-- name: task_limits
+-- Of a DAG, also those that no version but older ones name. An id has no "/".
+select limit_id, substr(name, length($2::text) + 2) as task_id, capacity from concurrency_limit
+where namespace = $1 and kind = 'task' and starts_with(name, $2 || '/');
+
 -- name: create_queues
 insert into queue (namespace, queue_name)
 select $1, q.queue_name from unnest($2::text[]) as q (queue_name) order by q.queue_name
@@ -48,11 +64,13 @@ select pg_advisory_xact_lock(7452447363310838132);
 
 -- name: create_classes
 insert into task_class (namespace, dag_id, queue_id, handler_name, handler_version, worker_selector, resources,
-                        tasks_limit_id, pool_limit_id, pool_slots, class_hash)
+                        tasks_limit_id, pool_limit_id, pool_slots, limit_ids, limit_slots, run_limited, class_hash)
 select $1, $2, c.queue_id, c.handler_name, c.handler_version, c.worker_selector::jsonb, c.resources::jsonb, $3,
-       c.pool_limit_id, c.pool_slots, c.class_hash
-from unnest($4::integer[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::bytea[])
-     as c (queue_id, handler_name, handler_version, worker_selector, resources, pool_limit_id, pool_slots, class_hash)
+       c.pool_limit_id, c.pool_slots, c.limit_ids::bigint[], c.limit_slots::integer[], c.run_limited, c.class_hash
+from unnest($4::integer[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::text[],
+            $12::text[], $13::boolean[], $14::bytea[])
+     as c (queue_id, handler_name, handler_version, worker_selector, resources, pool_limit_id, pool_slots, limit_ids,
+           limit_slots, run_limited, class_hash)
 on conflict (class_hash) do nothing;
 
 -- name: class_ids

@@ -164,8 +164,15 @@ select message from incident where dag_run_id = $1 order by incident_id desc lim
 -- name: limits
 -- Limits that something is parked on, and how much of them is in use.
 select l.limit_id, l.kind, l.name, l.capacity, l.paused,
-       coalesce((select sum(h.slots) from limit_holder h where h.limit_id = l.limit_id), 0)::integer as used
-from concurrency_limit l where l.limit_id = any($1::bigint[]);
+       coalesce((select sum(h.slots) from limit_holder h where h.limit_id = l.limit_id), 0)::integer as used,
+       l.rate_starts, coalesce(l.rate_seconds, 0) as rate_seconds, w.started,
+       w.oldest + make_interval(secs => l.rate_seconds) as free_time
+from concurrency_limit l
+cross join lateral (select coalesce(sum(s.starts), 0)::integer as started, min(s.start_time) as oldest
+                    from limit_start s
+                    where s.limit_id = l.limit_id
+                      and s.start_time > glidepath_now() - make_interval(secs => l.rate_seconds)) w
+where l.limit_id = any($1::bigint[]);
 
 -- name: limit_holders
 -- The three largest holders of each of these limits.

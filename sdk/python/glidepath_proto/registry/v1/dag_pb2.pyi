@@ -87,7 +87,7 @@ LEASE_MODE_HOLD: LeaseMode
 LEASE_MODE_EXCLUSIVE: LeaseMode
 
 class DagSpec(_message.Message):
-    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast", "run_retries_max", "run_retry_delay", "param_defaults")
+    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast", "run_retries_max", "run_retry_delay", "param_defaults", "run_tasks_active_max", "weight")
     class ParamDefaultsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,8 @@ class DagSpec(_message.Message):
     RUN_RETRIES_MAX_FIELD_NUMBER: _ClassVar[int]
     RUN_RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
     PARAM_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    RUN_TASKS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     description: str
     owner: str
@@ -123,7 +125,9 @@ class DagSpec(_message.Message):
     run_retries_max: int
     run_retry_delay: _duration_pb2.Duration
     param_defaults: _containers.ScalarMap[str, str]
-    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., param_defaults: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    run_tasks_active_max: int
+    weight: float
+    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., param_defaults: _Optional[_Mapping[str, str]] = ..., run_tasks_active_max: _Optional[int] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
     __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role", "map", "input_schemas", "output_schema")
@@ -228,7 +232,7 @@ class InputList(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[Input, _Mapping]]] = ...) -> None: ...
 
 class TaskPolicy(_message.Message):
-    __slots__ = ("owner", "queue_name", "retry", "execution_timeout", "pool_name", "pool_slots", "priority", "resources", "worker_selector", "isolation", "lease_mode", "memory_limit_mb", "cancel_grace", "wait_timeout")
+    __slots__ = ("owner", "queue_name", "retry", "execution_timeout", "pool_name", "pool_slots", "priority", "resources", "worker_selector", "isolation", "lease_mode", "memory_limit_mb", "cancel_grace", "wait_timeout", "limits", "active_max")
     class ResourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -243,6 +247,13 @@ class TaskPolicy(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     OWNER_FIELD_NUMBER: _ClassVar[int]
     QUEUE_NAME_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +268,8 @@ class TaskPolicy(_message.Message):
     MEMORY_LIMIT_MB_FIELD_NUMBER: _ClassVar[int]
     CANCEL_GRACE_FIELD_NUMBER: _ClassVar[int]
     WAIT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
     owner: str
     queue_name: str
     retry: RetryPolicy
@@ -271,7 +284,9 @@ class TaskPolicy(_message.Message):
     memory_limit_mb: int
     cancel_grace: _duration_pb2.Duration
     wait_timeout: _duration_pb2.Duration
-    def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    limits: _containers.ScalarMap[str, int]
+    active_max: int
+    def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ..., active_max: _Optional[int] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
     __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max", "jitter", "only_on", "never_on", "reroute_queue", "reroute_after")

@@ -428,6 +428,10 @@ type DagSpec struct {
 	// ("{{ ds }}", "{{ data_interval_end.ds_nodash }}"; the names and formats of templates, dates only). For a param of
 	// type integer, the whole number that the text spells ("{{ logical_date.hour }}"). At most 100.
 	ParamDefaults map[string]string `protobuf:"bytes,19,rep,name=param_defaults,json=paramDefaults,proto3" json:"param_defaults,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Attempts of one run of this DAG that may be live at once. 1 to 1,000,000; unset: no cap.
+	RunTasksActiveMax *int32 `protobuf:"varint,14,opt,name=run_tasks_active_max,json=runTasksActiveMax,proto3,oneof" json:"run_tasks_active_max,omitempty"`
+	// Its share of what the workers of a queue do, beside the other DAGs that have work there. 0.001 to 1,000, default 1.
+	Weight        *float64 `protobuf:"fixed64,15,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +562,20 @@ func (x *DagSpec) GetParamDefaults() map[string]string {
 		return x.ParamDefaults
 	}
 	return nil
+}
+
+func (x *DagSpec) GetRunTasksActiveMax() int32 {
+	if x != nil && x.RunTasksActiveMax != nil {
+		return *x.RunTasksActiveMax
+	}
+	return 0
+}
+
+func (x *DagSpec) GetWeight() float64 {
+	if x != nil && x.Weight != nil {
+		return *x.Weight
+	}
+	return 0
 }
 
 type TaskSpec struct {
@@ -1163,7 +1181,13 @@ type TaskPolicy struct {
 	CancelGrace *durationpb.Duration `protobuf:"bytes,13,opt,name=cancel_grace,json=cancelGrace,proto3" json:"cancel_grace,omitempty"`
 	// How long a task may wait in all by deferring, from the end of the attempt that deferred first. Then it is resumed
 	// once more; if it defers again it has failed, and is not retried. At most 366 d; default 7 d.
-	WaitTimeout   *durationpb.Duration `protobuf:"bytes,14,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
+	WaitTimeout *durationpb.Duration `protobuf:"bytes,14,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
+	// Named limits of the namespace (CapacityService), and how many of its slots an attempt occupies while it is live. At
+	// most 8, in each at least 1 slot; replaces the DAG's defaults as a whole.
+	Limits map[string]int32 `protobuf:"bytes,15,rep,name=limits,proto3" json:"limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Attempts of this task that may be live at once over all runs of the DAG; the latest version says how many. Runs of
+	// versions that set none are not counted. 1 to 1,000,000; unset: no cap.
+	ActiveMax     *int32 `protobuf:"varint,16,opt,name=active_max,json=activeMax,proto3,oneof" json:"active_max,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1294,6 +1318,20 @@ func (x *TaskPolicy) GetWaitTimeout() *durationpb.Duration {
 		return x.WaitTimeout
 	}
 	return nil
+}
+
+func (x *TaskPolicy) GetLimits() map[string]int32 {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *TaskPolicy) GetActiveMax() int32 {
+	if x != nil && x.ActiveMax != nil {
+		return *x.ActiveMax
+	}
+	return 0
 }
 
 type RetryPolicy struct {
@@ -1435,7 +1473,7 @@ var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\n" +
-	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xec\x05\n" +
+	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe3\x06\n" +
 	"\aDagSpec\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -1452,12 +1490,16 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\tfail_fast\x18\v \x01(\bR\bfailFast\x12&\n" +
 	"\x0frun_retries_max\x18\f \x01(\x05R\rrunRetriesMax\x12A\n" +
 	"\x0frun_retry_delay\x18\r \x01(\v2\x19.google.protobuf.DurationR\rrunRetryDelay\x12X\n" +
-	"\x0eparam_defaults\x18\x13 \x03(\v21.glidepath.registry.v1.DagSpec.ParamDefaultsEntryR\rparamDefaults\x1a@\n" +
+	"\x0eparam_defaults\x18\x13 \x03(\v21.glidepath.registry.v1.DagSpec.ParamDefaultsEntryR\rparamDefaults\x124\n" +
+	"\x14run_tasks_active_max\x18\x0e \x01(\x05H\x02R\x11runTasksActiveMax\x88\x01\x01\x12\x1b\n" +
+	"\x06weight\x18\x0f \x01(\x01H\x03R\x06weight\x88\x01\x01\x1a@\n" +
 	"\x12ParamDefaultsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x12\n" +
 	"\x10_runs_active_maxB\x13\n" +
-	"\x11_tasks_active_max\"\x8b\x06\n" +
+	"\x11_tasks_active_maxB\x17\n" +
+	"\x15_run_tasks_active_maxB\t\n" +
+	"\a_weight\"\x8b\x06\n" +
 	"\bTaskSpec\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x19\n" +
@@ -1505,7 +1547,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\"?\n" +
 	"\tInputList\x122\n" +
-	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xc7\a\n" +
+	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xfc\b\n" +
 	"\n" +
 	"TaskPolicy\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1d\n" +
@@ -1525,18 +1567,25 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"lease_mode\x18\v \x01(\x0e2 .glidepath.registry.v1.LeaseModeR\tleaseMode\x12+\n" +
 	"\x0fmemory_limit_mb\x18\f \x01(\x05H\x03R\rmemoryLimitMb\x88\x01\x01\x12<\n" +
 	"\fcancel_grace\x18\r \x01(\v2\x19.google.protobuf.DurationR\vcancelGrace\x12<\n" +
-	"\fwait_timeout\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\x1a<\n" +
+	"\fwait_timeout\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\x12E\n" +
+	"\x06limits\x18\x0f \x03(\v2-.glidepath.registry.v1.TaskPolicy.LimitsEntryR\x06limits\x12\"\n" +
+	"\n" +
+	"active_max\x18\x10 \x01(\x05H\x04R\tactiveMax\x88\x01\x01\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1aA\n" +
 	"\x13WorkerSelectorEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vLimitsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\f\n" +
 	"\n" +
 	"_pool_nameB\r\n" +
 	"\v_pool_slotsB\v\n" +
 	"\t_priorityB\x12\n" +
-	"\x10_memory_limit_mb\"\x91\x04\n" +
+	"\x10_memory_limit_mbB\r\n" +
+	"\v_active_max\"\x91\x04\n" +
 	"\vRetryPolicy\x12$\n" +
 	"\vretries_max\x18\x01 \x01(\x05H\x00R\n" +
 	"retriesMax\x88\x01\x01\x12/\n" +
@@ -1610,7 +1659,7 @@ func file_glidepath_registry_v1_dag_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	(MapMode)(0),                // 0: glidepath.registry.v1.MapMode
 	(MapEmpty)(0),               // 1: glidepath.registry.v1.MapEmpty
@@ -1633,14 +1682,15 @@ var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	nil,                         // 18: glidepath.registry.v1.TaskSpec.InputSchemasEntry
 	nil,                         // 19: glidepath.registry.v1.TaskPolicy.ResourcesEntry
 	nil,                         // 20: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	(*durationpb.Duration)(nil), // 21: google.protobuf.Duration
-	(*v1.Payload)(nil),          // 22: glidepath.common.v1.Payload
+	nil,                         // 21: glidepath.registry.v1.TaskPolicy.LimitsEntry
+	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
+	(*v1.Payload)(nil),          // 23: glidepath.common.v1.Payload
 }
 var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
 	14, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
 	7,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
-	21, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	21, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
+	22, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
+	22, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
 	16, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
 	10, // 5: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
 	3,  // 6: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
@@ -1653,27 +1703,28 @@ var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
 	0,  // 13: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
 	1,  // 14: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
 	11, // 15: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
-	22, // 16: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	23, // 16: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
 	12, // 17: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
 	13, // 18: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
 	11, // 19: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
 	15, // 20: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	21, // 21: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	22, // 21: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
 	19, // 22: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
 	20, // 23: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
 	4,  // 24: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
 	5,  // 25: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	21, // 26: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	21, // 27: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
-	21, // 28: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	21, // 29: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	21, // 30: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	11, // 31: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	22, // 26: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	22, // 27: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	21, // 28: glidepath.registry.v1.TaskPolicy.limits:type_name -> glidepath.registry.v1.TaskPolicy.LimitsEntry
+	22, // 29: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	22, // 30: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	22, // 31: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	11, // 32: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }
@@ -1698,7 +1749,7 @@ func file_glidepath_registry_v1_dag_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_dag_proto_rawDesc), len(file_glidepath_registry_v1_dag_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
