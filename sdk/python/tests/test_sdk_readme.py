@@ -23,6 +23,15 @@ def test_the_guides_dag_passes_the_guides_tests(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_the_mapped_dag_passes_its_test(tmp_path: Path) -> None:
+    blocks = _blocks()
+    for name in ("mapped.py", "test_mapped.py"):
+        (tmp_path / name).write_text(blocks[name])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mapped.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_names_that_the_guide_lists_exist() -> None:
     from glidepath import templates
     from glidepath.authoring.options import TaskOptions

@@ -16,6 +16,7 @@ from typing import Any
 from glidepath.authoring.nodes import Node
 from glidepath.errors import GlidepathError, InputError
 from glidepath.inputs import SHELL, resolve_inputs
+from glidepath.payloads import encode
 from glidepath.testing.results import AttemptState, FailureSeen
 from glidepath.worker import body, failures
 from glidepath.worker.context import TaskContext, WorkerRefused, running
@@ -88,11 +89,13 @@ def run_attempt(
     checkpoint: bytes,
     artifacts: dict[str, Path],
     handler: Callable[..., Any] | None,
+    mapped: tuple[int, Mapping[str, Any]] | None = None,
 ) -> Ended:
-    """Run one attempt to its end. `handler` stands in for the node's own body."""
+    """Run one attempt to its end. `handler` stands in for the node's own body; `mapped` are an instance's index and
+    item."""
     link = MemoryLink(artifacts)
     try:
-        arguments = resolve_inputs(_assignment(spec, facts, attempt_number, outputs))
+        arguments = resolve_inputs(_assignment(spec, facts, attempt_number, outputs, mapped))
     except InputError as error:
         return _ended({"end": "failed", "failure": failures.describe(error)}, b"", link)
     context = TaskContext(
@@ -102,14 +105,15 @@ def run_attempt(
         run_id=facts.run_id,
         run_key=facts.run_key,
         task_id=node.task_id,
-        map_index=None,
+        map_index=mapped[0] if mapped else None,
         attempt_number=attempt_number,
-        idempotency_key=f"{facts.run_id}/{node.task_id}",
+        idempotency_key=f"{facts.run_id}/{node.task_id}{f'/{mapped[0]}' if mapped else ''}",
         params=facts.params,
         logical_date=facts.logical_date,
         data_interval_start=facts.data_interval_start,
         data_interval_end=facts.data_interval_end,
         checkpoint=checkpoint,
+        map_item=mapped[1] if mapped else None,
         link=link,
     )
     function = handler or node.function or (_run_shell if node.handler == SHELL else None)
@@ -126,11 +130,21 @@ def run_attempt(
             return _ended({"end": "failed", "failure": failure}, b"", link)
 
 
-def _assignment(spec: TaskSpec, facts: RunFacts, attempt_number: int, outputs: Mapping[str, Payload]) -> Assignment:
+def _assignment(
+    spec: TaskSpec,
+    facts: RunFacts,
+    attempt_number: int,
+    outputs: Mapping[str, Payload],
+    mapped: tuple[int, Mapping[str, Any]] | None,
+) -> Assignment:
     assignment = Assignment(handler=spec.handler, inputs=spec.inputs, params=_json(facts.params), run_key=facts.run_key)
     assignment.attempt.dag_run_id = facts.run_id
     assignment.attempt.task_id = spec.task_id
-    assignment.attempt.map_index = -1
+    assignment.attempt.map_index = mapped[0] if mapped else -1
+    if mapped:
+        assignment.map_item = json.dumps(mapped[1])
+        for name, value in mapped[1].items():
+            assignment.inputs[name].literal.CopyFrom(encode(value))
     assignment.attempt.attempt_number = attempt_number
     assignment.dag_version.dag_id = facts.dag_id
     assignment.dag_version.dag_version_number = 1
@@ -177,8 +191,11 @@ class ExitStatus(GlidepathError):
     """A shell command did not end with status 0."""
 
 
-def _run_shell(command: str, env: Mapping[str, str] | None = None, output: str = "none") -> Any:
-    """The command line, run for real; with output "json" its last line is the value."""
+def _run_shell(command: str, env: Mapping[str, str] | None = None, output: str = "none", **values: Any) -> Any:
+    """The command line, run for real; with output "json" its last line is the value.
+
+    `values` of a mapped one stand in the command already.
+    """
     done = subprocess.run(
         ["/bin/sh", "-c", command], env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True, check=False
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glidepath.authoring import Dag
+from glidepath.authoring.convert import to_spec
 from glidepath.authoring.nodes import Node, topological_order
 from glidepath.authoring.options import DurationLike, parse_duration
 from glidepath.authoring.params import dated_params, default_params
@@ -24,6 +25,7 @@ from glidepath.payloads import decode, encode
 from glidepath.testing.attempts import RunFacts
 from glidepath.testing.differences import Difference, compare_artifacts, compare_outputs
 from glidepath.testing.isolated import ArtifactSeen, DagFile, Done, Work, kept_at, run_isolated
+from glidepath.testing.mapped import NoItems, instance_of, read_items
 from glidepath.testing.results import AttemptState, FailureSeen
 from glidepath.testing.scratch import FileSeen, Snapshot, compare_snapshots, take_snapshot
 from glidepath_proto.common.v1.payload_pb2 import Payload
@@ -143,10 +145,13 @@ def verify_task(
     another worker: then it also shows when the file takes the time while it is imported, when a library's chance is
     seeded at its import, and when the order of a set counts.
 
+    Of a mapped task one instance is verified: `verify_task(tuning, "train[3]")`.
+
     CannotVerify: the arguments do not fit the DAG. UpstreamFailed: there is no output to give to the task.
     """
     wait = parse_duration(apart, "apart")
-    problems = _problems(dag, task_id, params or {}, inputs or {}, runs, ignore)
+    whole, index = instance_of(task_id) or (task_id, -1)
+    problems = _problems(dag, whole, params or {}, inputs or {}, runs, ignore) or _map_problems(dag, whole, index)
     given, unfit = _encoded(inputs or {})
     if problems or unfit:
         raise CannotVerify([*problems, *unfit])
@@ -159,7 +164,7 @@ def verify_task(
         store = folders.enter_context(_temporary("store"))
         folder = Path(scratch or folders.enter_context(_temporary("scratch"))).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        return _Verifier(dag, facts, given, folder, Path(store), fresh).verify(task_id, runs, ignore, wait)
+        return _Verifier(dag, facts, given, folder, Path(store), fresh).verify(whole, index, runs, ignore, wait)
 
 
 def _temporary(name: str) -> tempfile.TemporaryDirectory[str]:
@@ -174,17 +179,19 @@ class _Verifier:
         self._scratch, self._store = scratch, store
         self._artifacts: dict[str, Path] = {}
 
-    def verify(self, task_id: str, runs: int, ignore: Sequence[str], wait: timedelta) -> Verification:
+    def verify(self, task_id: str, map_index: int, runs: int, ignore: Sequence[str], wait: timedelta) -> Verification:
         upstreams = _upstreams_to_run(self._dag, task_id, self._outputs)
         for each in upstreams:
             self._run_upstream(each)
+        node = _node(self._dag, task_id)
+        mapped = None if node.map is None else (map_index, self._item(node, map_index))
         attempts: list[VerifiedAttempt] = []
         differences: list[Difference] = []
         notes: list[str] = []
         snapshots: list[Snapshot] = []
         for number in range(1, runs + 1):
             started = time.monotonic()
-            done = self._run(_node(self._dag, task_id), number)
+            done = self._run(node, number, mapped)
             snapshots.append(take_snapshot(self._scratch))
             attempts.append(_attempt(number, done, snapshots[-1]))
             notes += snapshots[-1].notes
@@ -198,7 +205,19 @@ class _Verifier:
         if any(each.end == "deferred" for each in attempts):
             notes.append(f"'{task_id}' deferred: what it does when it is called again was not run")
         unique = tuple(dict.fromkeys(notes))
-        return Verification(self._dag.dag_id, task_id, tuple(attempts), tuple(differences), tuple(upstreams), unique)
+        name = task_id if mapped is None else f"{task_id}[{map_index}]"
+        return Verification(self._dag.dag_id, name, tuple(attempts), tuple(differences), tuple(upstreams), unique)
+
+    def _item(self, node: Node, map_index: int) -> Mapping[str, Any]:
+        """What the instance is given. CannotVerify when the lists, which are known by now, have none for it."""
+        spec = next(each for each in to_spec(self._dag, None).tasks if each.task_id == node.task_id)
+        try:
+            items = read_items(spec.map, self._facts.params, self._outputs)
+        except NoItems as problem:
+            raise CannotVerify([f"task '{node.task_id}': {problem}"]) from None
+        if map_index >= len(items):
+            raise CannotVerify([f"task '{node.task_id}' has no instance {map_index}: its map has {len(items)}"])
+        return items[map_index]
 
     def _run_upstream(self, task_id: str) -> None:
         done = self._run(_node(self._dag, task_id), 1)
@@ -208,9 +227,10 @@ class _Verifier:
         if done.output is not None:
             self._outputs[task_id] = done.output
 
-    def _run(self, node: Node, number: int) -> Done:
+    def _run(self, node: Node, number: int, mapped: tuple[int, Mapping[str, Any]] | None = None) -> Done:
         dag = DagFile(self._dag.file, self._dag.dag_id) if self._fresh else self._dag
-        work = Work(dag, node.task_id, self._facts, number, self._outputs, self._artifacts, self._scratch, self._store)
+        artifacts, folders = self._artifacts, (self._scratch, self._store)
+        work = Work(dag, node.task_id, self._facts, number, self._outputs, artifacts, *folders, mapped)
         timeout = {**self._dag.defaults, **node.options}.get("timeout")
         done = run_isolated(work, fresh=self._fresh, timeout=timeout if isinstance(timeout, timedelta) else None)
         self._artifacts |= {each.uri: kept_at(self._store, each) for each in done.put}
@@ -266,9 +286,8 @@ def _problems(
                 f"input {each!r}: '{task_id}' does not come after it; {suggestion(each, above, 'upstreams')}"
             )
     for node in (_node(dag, each) for each in [*_upstreams_to_run(dag, task_id, inputs), task_id]):
-        if node.map is not None:
-            what = "give its output" if node.task_id != task_id else "its body can be verified in a DAG that calls it"
-            problems.append(f"task '{node.task_id}' is mapped, and only tasks that are called are run here; {what}")
+        if node.map is not None and node.task_id != task_id:
+            problems.append(f"task '{node.task_id}' is mapped, and runs whole nowhere here; give its output, a list")
         if node.function is None and node.handler != SHELL:
             what = "only Python and shell tasks can be verified"
             if node.task_id != task_id:
@@ -278,6 +297,14 @@ def _problems(
         problems.append(f"runs is {runs}; expected 2 or more, to have something to compare")
     problems += [f"ignore: {each!r} is no path; expected keys joined by dots" for each in ignore if not each.strip(".")]
     return problems
+
+
+def _map_problems(dag: Dag, task_id: str, map_index: int) -> list[str]:
+    if _node(dag, task_id).map is not None and map_index < 0:
+        return [f"task '{task_id}' is mapped; name one of its instances, such as '{task_id}[0]'"]
+    if _node(dag, task_id).map is None and map_index >= 0:
+        return [f"task '{task_id}' is not mapped, so it has no instance {map_index}"]
+    return []
 
 
 def _param_problems(dag: Dag, params: Mapping[str, Any]) -> list[str]:

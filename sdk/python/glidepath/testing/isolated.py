@@ -15,6 +15,7 @@ from datetime import timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from glidepath.authoring import Dag
 from glidepath.authoring.bundle import source_root
@@ -62,7 +63,7 @@ class ArtifactSeen:
 class Work:
     """An attempt to be made. `store` is a folder outside `scratch` that keeps artifacts and the log.
 
-    `artifacts` are those that can be fetched, by uri.
+    `artifacts` are those that can be fetched, by uri; `mapped` are index and item of an instance of a mapped task.
     """
 
     dag: Dag | DagFile
@@ -73,6 +74,7 @@ class Work:
     artifacts: Mapping[str, Path]
     scratch: Path
     store: Path
+    mapped: tuple[int, Mapping[str, Any]] | None = None
 
     @property
     def log(self) -> Path:
@@ -201,7 +203,7 @@ def _run(work: Work) -> Done:
     node = next(each for each in dag.nodes if each.task_id == work.task_id)
     spec = next(each for each in to_spec(dag, None).tasks if each.task_id == work.task_id)
     artifacts = _Artifacts(work)
-    ended = run_attempt(node, spec, work.facts, work.attempt_number, work.outputs, b"", artifacts, None)
+    ended = run_attempt(node, spec, work.facts, work.attempt_number, work.outputs, b"", artifacts, None, work.mapped)
     return Done(ended.end, ended.output, ended.failure, ended.reason, artifacts.put)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from glidepath.errors import GlidepathError
 
 TaskState = Literal["scheduled", "success", "failed", "upstream_failed", "skipped", "cancelled"]
 AttemptState = Literal["success", "failed", "timed_out", "skipped", "deferred"]
+
+
+INSTANCES_TOLD_MAX = 6
 
 
 class RunFailed(GlidepathError, AssertionError):
@@ -47,13 +50,23 @@ class AttemptResult:
 
 @dataclass
 class TaskResult:
-    """One task of the run. `output` is what downstream tasks got: the value as it came back from the wire."""
+    """One task of the run, or an instance of a mapped one. `output` is what downstream tasks got: the value as it came
+    back from the wire, of a mapped task the list of its `instances`'. `map_index` is -1 for a task as a whole."""
 
     task_id: str
     state: TaskState = "scheduled"
     output: object = None
     reason: str = ""
     attempts: list[AttemptResult] = field(default_factory=list)
+    map_index: int = -1
+    map_item: Mapping[str, Any] | None = None
+    map_name: str = ""
+    instances: list[TaskResult] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """ "train", and of an instance "train[3]"."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
     @property
     def failure(self) -> FailureSeen | None:
@@ -68,7 +81,7 @@ class RunResult(Mapping[str, TaskResult]):
     state: Literal["success", "failed"]
     tasks: dict[str, TaskResult]
     started: list[str]
-    """Task ids in the order of their first attempts."""
+    """Tasks, and instances of mapped ones ("train[3]"), in the order of their first attempts."""
     start_time: datetime
     end_time: datetime
 
@@ -87,9 +100,10 @@ class RunResult(Mapping[str, TaskResult]):
             return self
         parts = []
         for task in self.tasks.values():
-            if task.state == "failed":
-                failure = task.failure
-                parts.append(f"{task.task_id}: {task.reason}\n{failure.stack_trace if failure else ''}".rstrip())
+            failed = [each for each in (task, *task.instances) if each.state == "failed"]
+            for each in failed[:INSTANCES_TOLD_MAX]:
+                trace = each.failure.stack_trace if each.failure else ""
+                parts.append(f"{each.name}: {each.reason}\n{trace}".rstrip())
         raise RunFailed("the run failed\n" + "\n".join(parts))
 
     def __getitem__(self, task_id: str) -> TaskResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,18 @@ from glidepath.authoring.params import dated_params, default_params
 from glidepath.errors import AuthoringError
 from glidepath.payloads import decode
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
+from glidepath.testing.mapped import (
+    Lane,
+    MapRun,
+    NoItems,
+    counts_as,
+    gather,
+    instance_of,
+    is_hopeless,
+    make_lanes,
+    map_end,
+    read_items,
+)
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
 from glidepath.testing.rules import Verdict, admit, resume_time, retry_delay
 from glidepath.testing.steering import NoChoice, Steering
@@ -28,6 +40,8 @@ FailPlan = int | bool | BaseException | Sequence[BaseException | None]
 it, a list one entry per attempt (None lets that one run, and so does the end of the list)."""
 
 _BAD: tuple[TaskState, ...] = ("failed", "upstream_failed", "cancelled")
+_OWN_BODY = object()
+_FAILED_FAST = "the first failure ends a run of this DAG"
 
 
 class PlannedFailure(Retry):
@@ -53,22 +67,19 @@ def run_dag(
     `replace` gives tasks another body by task id: a function that is called with the task's arguments, or a value
     that is its output. `takes` says how long attempts of a task last on the virtual clock, 0 unless given; longer
     than the task's timeout is a timed out attempt. Tasks that are due at one instant start in the order of the DAG.
+    In all three "train" is the task, and of a mapped one each of its instances, "train[3]" is one of these.
 
     Bodies run in this process, one after the other, through the worker's own code: arguments and outputs go over the
     wire format, `current()` works, shell commands are run. AuthoringError and InvalidDag as at registration.
     """
-    if mapped := [node.task_id for node in dag.nodes if node.map is not None]:
-        raise AuthoringError(f"run_dag runs no mapped tasks yet, and '{mapped[0]}' is mapped")
     now = start_time or datetime.now(UTC)
     logical = logical_date or now
     start, end = data_interval or (logical, logical)
     facts = RunFacts(
         dag.dag_id, "test-run", run_key, _complete(dag, params or {}, logical, start, end), logical, start, end
     )
-    known = {node.task_id for node in dag.nodes}
     for name, given in (("fail", fail), ("replace", replace), ("takes", takes)):
-        if unknown := set(given or ()) - known:
-            raise ValueError(f"{name} names {sorted(unknown)}, not tasks of '{dag.dag_id}': {', '.join(sorted(known))}")
+        _check_names(dag, name, given or ())
     durations = {task_id: parse_duration(each, f"takes['{task_id}']") for task_id, each in (takes or {}).items()}
     return _Simulation(dag, facts, fail or {}, replace or {}, durations, now).run()
 
@@ -94,17 +105,15 @@ class _Simulation:
         self._run_retries, self._run_retry_delay = dag.run_retries, dag.run_retry_delay
         self._open = {node.task_id: len(node.upstream) for node in dag.nodes}
         self._ends: dict[str, Counter[TaskState]] = {task_id: Counter() for task_id in self._nodes}
-        self._results = {task_id: TaskResult(task_id) for task_id in self._nodes}
+        self._lanes = {task_id: Lane(node, TaskResult(task_id)) for task_id, node in self._nodes.items()}
+        self._results = {task_id: lane.result for task_id, lane in self._lanes.items()}
+        self._maps: dict[str, MapRun] = {}
         self._outputs: dict[str, Payload] = {}
-        self._checkpoints: dict[str, bytes] = {}
         self._artifacts: dict[str, Path] = {}
-        self._tries = dict.fromkeys(self._nodes, 0)
         self._released: set[str] = set()
         self._started: list[str] = []
-        self._agenda: list[tuple[datetime, int, Callable[[], None]]] = []
-        self._ids = list(self._nodes)
-        self._position = {task_id: position for position, task_id in enumerate(self._ids)}
-        self._attempts_before = dict.fromkeys(self._nodes, 0)
+        self._agenda: list[tuple[datetime, int, int, Lane, Callable[[], None]]] = []
+        self._position = {task_id: position for position, task_id in enumerate(self._nodes)}
         self._begin = self._now = now
 
     def run(self) -> RunResult:
@@ -126,8 +135,8 @@ class _Simulation:
 
     def _drain(self) -> None:
         while self._agenda:
-            time, position, action = heapq.heappop(self._agenda)
-            if self._results[self._ids[position]].state == "scheduled":  # else its run has failed fast meanwhile
+            time, _, _, lane, action = heapq.heappop(self._agenda)
+            if lane.result.state == "scheduled":  # else its run has failed fast meanwhile
                 self._now = time
                 action()
 
@@ -136,25 +145,23 @@ class _Simulation:
         self._now += self._run_retry_delay
         again = self._steering.run_again(self._states())
         for task_id in again:
-            result = self._results[task_id]
-            result.state, result.reason, result.output = "scheduled", "", None
-            self._attempts_before[task_id] = len(result.attempts)
+            self._lanes[task_id].begin_anew()
             self._released.discard(task_id)
-            self._tries[task_id] = 0
-            self._checkpoints.pop(task_id, None)
             self._outputs.pop(task_id, None)
+            if task_id in self._maps and set(again).isdisjoint(self._nodes[task_id].upstream):
+                self._maps[task_id].again()
         for task_id, node in self._nodes.items():
-            ends = [self._results[each].state for each in node.upstream]
-            self._open[task_id] = ends.count("scheduled")
-            self._ends[task_id] = Counter(state for state in ends if state != "scheduled")
+            ended = [each for each in node.upstream if self._results[each].state != "scheduled"]
+            self._open[task_id] = len(node.upstream) - len(ended)
+            self._ends[task_id] = Counter(state for each in ended for state in self._counts_as(each))
         for task_id in again:
             if self._judge(self._nodes[task_id]):
                 self._spread(self._nodes[task_id])
         self._drain()
 
-    def _at(self, time: datetime, node: Node, action: Callable[[], None]) -> None:
-        """Do the next thing with a task at a time. A task has one such thing at most, so its position decides ties."""
-        heapq.heappush(self._agenda, (time, self._position[node.task_id], action))
+    def _at(self, time: datetime, lane: Lane, action: Callable[[], None]) -> None:
+        """Do the next thing with a task at a time. It has one such thing at most, so its position decides ties."""
+        heapq.heappush(self._agenda, (time, self._position[lane.node.task_id], lane.index, lane, action))
 
     def _end(self, node: Node, state: TaskState, reason: str = "") -> None:
         """End a task, and with it everything that its trigger rule ends."""
@@ -167,11 +174,15 @@ class _Simulation:
             upstream = ended.pop()
             for task_id in self._steering.downstream[upstream.task_id]:
                 self._open[task_id] -= 1
-                self._ends[task_id][self._results[upstream.task_id].state] += 1
+                self._ends[task_id].update(self._counts_as(upstream.task_id))
                 if self._judge(self._nodes[task_id]):
                     ended.append(self._nodes[task_id])
             far = (self._nodes[task_id] for task_id in self._steering.far(upstream.task_id))
             ended += [each for each in far if self._judge(each)]
+
+    def _counts_as(self, task_id: str) -> list[TaskState]:
+        instances = self._maps[task_id].states if task_id in self._maps else []
+        return counts_as(self._results[task_id].state, instances)
 
     def _judge(self, node: Node) -> bool:
         """Ask the trigger rule of a task that has not been released; whether the task ended by it."""
@@ -181,7 +192,8 @@ class _Simulation:
         match self._verdict(node, rule):
             case "release":
                 self._released.add(node.task_id)
-                self._at(self._now, node, lambda: self._start(node))
+                lane, begin = self._lanes[node.task_id], self._start if node.map is None else self._begin_map
+                self._at(self._now, lane, lambda: begin(lane))
             case "skip":
                 why = self._steering.why_skipped(node.task_id)
                 self._set(node, "skipped", why or f"by its trigger rule {rule}")
@@ -206,10 +218,67 @@ class _Simulation:
         result = self._results[node.task_id]
         result.state, result.reason = state, reason
 
-    def _start(self, node: Node) -> None:
-        number = len(self._results[node.task_id].attempts) + 1
+    # ---- maps
+    def _begin_map(self, lane: Lane) -> None:
+        """Read the lists of a mapped task that was admitted and let its first instances go."""
+        node, task_id = lane.node, lane.node.task_id
+        run = self._maps.get(task_id)
+        if run is None or not run.waiting:  # else it runs again for the sake of some of its instances
+            try:
+                items = read_items(self._specs[task_id].map, self._facts.params, self._outputs)
+            except NoItems as problem:
+                self._give_up(lane, str(problem))
+                return
+            run = self._maps[task_id] = make_lanes(node, items, run.lanes if run else ())
+            lane.result.instances = [each.result for each in run.lanes]
+            for name, given in (("fail", self._fail), ("replace", self._replace), ("takes", self._takes)):
+                _check_indexes(name, given, task_id, len(items))
+        if not run.lanes:
+            self._gather(lane, run)
+            empty: TaskState = "success" if node.options.get("map_empty") == "succeed" else "skipped"
+            self._end(node, empty, "there was nothing to map over")
+        self._release_instances(node, run)
+
+    def _release_instances(self, node: Node, run: MapRun) -> None:
+        for lane in run.release(node.options.get("map_active_max")):
+            self._at(self._now, lane, lambda lane=lane: self._start(lane))  # type: ignore[misc]
+
+    def _instance_ended(self, lane: Lane, state: TaskState, reason: str) -> None:
+        """Note how an instance ended; the next one goes, or the task ends with the last."""
+        whole, run = self._lanes[lane.node.task_id], self._maps[lane.node.task_id]
+        lane.result.state, lane.result.reason = state, reason
+        run.out -= 1
+        ratio = lane.node.options.get("map_success_ratio_min", 1.0)
+        if state == "failed" and self._fail_fast and is_hopeless(run.states, ratio):
+            self._cancel_instances(run)
+        self._release_instances(lane.node, run)
+        if run.out or run.waiting:
+            return
+        self._gather(whole, run)
+        end = map_end(run.states, ratio)
+        if end == "success":
+            self._end(lane.node, end)
+        elif end == "failed":
+            self._give_up(whole, f"{run.states.count('failed')} of {len(run.lanes)} instances failed")
+        else:
+            self._end(lane.node, end, "all its instances were skipped")
+
+    def _cancel_instances(self, run: MapRun) -> None:
+        for lane in run.lanes:
+            if lane.result.state == "scheduled":
+                lane.result.state, lane.result.reason = "cancelled", _FAILED_FAST
+        run.waiting, run.out = [], 0
+
+    def _gather(self, lane: Lane, run: MapRun) -> None:
+        self._outputs[lane.node.task_id] = gathered = gather(run.lanes)
+        lane.result.output = decode(gathered)
+
+    # ---- attempts
+    def _start(self, lane: Lane) -> None:
+        node, result = lane.node, lane.result
+        number = len(result.attempts) + 1
         if number == 1:
-            self._started.append(node.task_id)
+            self._started.append(result.name)
         ended = self._with_choice(
             node,
             run_attempt(
@@ -218,18 +287,19 @@ class _Simulation:
                 self._facts,
                 number,
                 self._outputs,
-                self._checkpoints.get(node.task_id, b""),
+                lane.checkpoint,
                 self._artifacts,
-                self._body(node.task_id, number),
+                self._body(lane, number),
+                None if result.map_item is None else (lane.index, result.map_item),
             ),
         )
         started = self._now
-        duration = self._takes.get(node.task_id, timedelta(0))
+        duration = _planned(self._takes, lane, timedelta(0))
         timeout = self._options[node.task_id].get("timeout")
         if timeout is not None and duration > timeout:
             late = FailureSeen("Timeout", f"not done after {timeout.total_seconds():g} s", kind="timeout")
             ended, duration = Ended("timed_out", failure=late, reason=late.message, link=ended.link), timeout
-        self._at(started + duration, node, lambda: self._finish(node, ended, number, started))
+        self._at(started + duration, lane, lambda: self._finish(lane, ended, number, started))
 
     def _with_choice(self, node: Node, ended: Ended) -> Ended:
         """What became of the attempt once the output of a branch was looked at."""
@@ -242,8 +312,8 @@ class _Simulation:
             return Ended("failed", failure=seen, reason=seen.message, link=ended.link)
         return ended
 
-    def _finish(self, node: Node, ended: Ended, number: int, started: datetime) -> None:
-        self._results[node.task_id].attempts.append(
+    def _finish(self, lane: Lane, ended: Ended, number: int, started: datetime) -> None:
+        lane.result.attempts.append(
             AttemptResult(
                 number,
                 ended.end,
@@ -256,48 +326,60 @@ class _Simulation:
             )
         )
         if ended.link.checkpoint is not None:
-            self._checkpoints[node.task_id] = ended.link.checkpoint
+            lane.checkpoint = ended.link.checkpoint
         if ended.end == "success":
-            self._succeed(node, ended)
+            self._succeed(lane, ended)
         elif ended.end == "skipped":
-            self._end(node, "skipped", ended.reason)
+            self._end_lane(lane, "skipped", ended.reason)
         elif ended.end == "deferred":
-            self._defer(node, ended)
+            self._defer(lane, ended)
         else:
-            self._fail_or_retry(node, ended)
+            self._fail_or_retry(lane, ended)
 
-    def _defer(self, node: Node, ended: Ended) -> None:
-        attempts = self._results[node.task_id].attempts[self._attempts_before[node.task_id] :]
+    def _end_lane(self, lane: Lane, state: TaskState, reason: str = "") -> None:
+        if lane.index >= 0:
+            self._instance_ended(lane, state, reason)
+        else:
+            self._end(lane.node, state, reason)
+
+    def _defer(self, lane: Lane, ended: Ended) -> None:
+        attempts = lane.result.attempts[lane.attempts_before :]
         earlier = [each for each in attempts if each.state == "deferred"]
-        options = self._options[node.task_id]
+        options = self._options[lane.node.task_id]
         at = resume_time(options, self._now, ended.until, ended.after, earlier[0].end_time, len(earlier) - 1)
         if at is None:
-            self._give_up(node, "it has waited as long as its wait_timeout allows")
+            self._give_up(lane, "it has waited as long as its wait_timeout allows")
         else:
-            self._at(at, node, lambda: self._start(node))
+            self._at(at, lane, lambda: self._start(lane))
 
-    def _succeed(self, node: Node, ended: Ended) -> None:
+    def _succeed(self, lane: Lane, ended: Ended) -> None:
+        node, task_id = lane.node, lane.node.task_id
         if ended.output is not None:
-            self._outputs[node.task_id] = ended.output
-            self._results[node.task_id].output = decode(ended.output)
-        left_out = self._steering.leave_out(node.task_id, self._results[node.task_id].output)
+            lane.payload = ended.output
+            lane.result.output = decode(ended.output)
+        if lane.index >= 0:
+            self._instance_ended(lane, "success", "")
+            return
+        if ended.output is not None:
+            self._outputs[task_id] = ended.output
+        left_out = self._steering.leave_out(task_id, lane.result.output)
         self._end(node, "success")
-        for task_id in left_out:
-            if self._results[task_id].state == "scheduled" and task_id not in self._released:
-                self._end(self._nodes[task_id], "skipped", self._steering.why_skipped(task_id))
+        for each in left_out:
+            if self._results[each].state == "scheduled" and each not in self._released:
+                self._end(self._nodes[each], "skipped", self._steering.why_skipped(each))
 
-    def _fail_or_retry(self, node: Node, ended: Ended) -> None:
+    def _fail_or_retry(self, lane: Lane, ended: Ended) -> None:
         assert ended.failure is not None
-        self._tries[node.task_id] += 1
-        delay = retry_delay(self._options[node.task_id], ended.failure, self._tries[node.task_id])
+        lane.tries += 1
+        delay = retry_delay(self._options[lane.node.task_id], ended.failure, lane.tries)
         if delay is None:
-            self._give_up(node, ended.reason)
+            self._give_up(lane, ended.reason)
         else:
-            self._at(self._now + delay, node, lambda: self._start(node))
+            self._at(self._now + delay, lane, lambda: self._start(lane))
 
-    def _give_up(self, node: Node, reason: str) -> None:
-        self._end(node, "failed", reason)
-        if self._fail_fast and not self._steering.is_teardown(node.task_id):
+    def _give_up(self, lane: Lane, reason: str) -> None:
+        self._end_lane(lane, "failed", reason)
+        if lane.index < 0 and self._fail_fast and not self._steering.is_teardown(lane.node.task_id):
             self._cancel_rest()
 
     def _cancel_rest(self) -> None:
@@ -306,19 +388,44 @@ class _Simulation:
         ended = [node for task_id, node in self._nodes.items() if self._results[task_id].state == "scheduled"]
         ended = [node for node in ended if node.task_id not in stays]
         for node in ended:
-            self._set(node, "cancelled", "the first failure ends a run of this DAG")
+            self._set(node, "cancelled", _FAILED_FAST)
+            if node.task_id in self._maps:
+                self._cancel_instances(self._maps[node.task_id])
         for node in ended:
             self._spread(node)
 
-    def _body(self, task_id: str, attempt_number: int) -> Callable[..., Any] | None:
+    def _body(self, lane: Lane, attempt_number: int) -> Callable[..., Any] | None:
         """What runs instead of the task's own body, if anything."""
-        error = _planned_failure(self._fail.get(task_id, False), attempt_number)
+        error = _planned_failure(_planned(self._fail, lane, False), attempt_number)
         if error is not None:
             return _raising(error)
-        if task_id not in self._replace:
+        replacement = _planned(self._replace, lane, _OWN_BODY)
+        if replacement is _OWN_BODY:
             return None
-        replacement = self._replace[task_id]
         return replacement if callable(replacement) else lambda **arguments: replacement
+
+
+def _planned(plan: Mapping[str, Any], lane: Lane, otherwise: Any) -> Any:
+    """What a plan says of a task, or of an instance of one: by its own name, else by its task's."""
+    return next((plan[name] for name in lane.names if name in plan), otherwise)
+
+
+def _check_names(dag: Dag, plan: str, names: Iterable[str]) -> None:
+    mapped = {node.task_id: node.map is not None for node in dag.nodes}
+    wrong = []
+    for name in names:
+        instance = instance_of(name)
+        if name not in mapped and not (instance and mapped.get(instance[0])):
+            wrong.append(name)
+    if wrong:
+        raise ValueError(f"{plan} names {sorted(wrong)}, not tasks of '{dag.dag_id}': {', '.join(sorted(mapped))}")
+
+
+def _check_indexes(plan: str, names: Iterable[str], task_id: str, length: int) -> None:
+    for name in names:
+        whole, index = instance_of(name) or ("", -1)
+        if whole == task_id and index >= length:
+            raise ValueError(f"{plan} names '{name}', but '{task_id}' was mapped over {length} items")
 
 
 def _planned_failure(plan: FailPlan, attempt_number: int) -> BaseException | None:

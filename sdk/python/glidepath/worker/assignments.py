@@ -68,6 +68,7 @@ def context_fields(assignment: Assignment) -> dict[str, Any]:
         "run_key": assignment.run_key,
         "task_id": attempt.task_id,
         "map_index": attempt.map_index if attempt.map_index >= 0 and assignment.map_item else None,
+        "map_item": json.loads(assignment.map_item) if assignment.map_item else None,
         "attempt_number": attempt.attempt_number,
         "idempotency_key": assignment.idempotency_key,
         "params": json.loads(assignment.params or "{}"),

@@ -58,6 +58,7 @@ class TaskContext:
     run_key: str
     task_id: str
     map_index: int | None
+    """Which instance of a mapped task this is, from 0."""
     attempt_number: int
     idempotency_key: str
     """Equal for all attempts of this task of this run: hand it to systems that must not do a thing twice."""
@@ -67,6 +68,8 @@ class TaskContext:
     data_interval_end: datetime | None = None
     data_interval_zone: str = "UTC"
     deadline: datetime | None = None
+    map_item: Mapping[str, Any] | None = None
+    """What this instance of a mapped task is given, by argument."""
     checkpoint: bytes = b""
     """What an earlier attempt left behind, b"" when there was none."""
     traceparent: str = ""
