@@ -38,6 +38,7 @@ ATTEMPTS = {
     AttemptState.SKIPPED: "the body said that there is nothing to do",
     AttemptState.CANCELLED: "ended because somebody asked for it",
     AttemptState.RETURNED: "handed back before the body did anything; counts as no try",
+    AttemptState.CALLED: "went on as a child run, which has ended; another attempt is told how",
 }
 RUNS = {
     RunState.QUEUED: "created; nothing of it has started",
@@ -55,9 +56,10 @@ that is not here does not exist: taking it is an error. States in bold are final
 """
 TASK_TEXT = """The truth of a run: one byte per task in the run's board, written by the step transaction alone.
 What people are shown is finer: *released* appears as `queued` (a row in task_queue that is due), `up_for_retry` or
-`deferred` (a row for a later time) or `running` (a row in live_attempt). An arrow from a state to itself is a new
-attempt, not a new state."""
-ATTEMPT_TEXT = "One try of a task by one worker. It begins with the claim and ends once."
+`deferred` (a row for a later time) or `running` (a row in live_attempt, or one in child_run that waits). An arrow from
+a state to itself is a new attempt, not a new state."""
+ATTEMPT_TEXT = """One try of a task by one worker. It begins with the claim and ends once. One that calls a child run
+goes on, running, until that ends."""
 RUN_TEXT = "Follows from the states of the run's tasks; why it fails when it does is said in `adr/0001-run-state.md`."
 
 

@@ -25,10 +25,11 @@ from typing import Protocol
 VARIABLE = "GLIDEPATH_CRASH_POINT"
 MODES = ("kill", "stop", "fail")
 # What a step's transaction may hold; it passes the points of each part that it does hold.
-STEP_PARTS = frozenset({"claim", "command", "inbox", "report", "step", "withdraw"})
+STEP_PARTS = frozenset({"call", "child_end", "claim", "command", "inbox", "report", "step", "withdraw"})
 TRANSACTIONS = STEP_PARTS | {
     "admission",
     "artifact",
+    "call_timeouts",
     "create_namespace",
     "create_token",
     "delete_limit",

@@ -46,6 +46,7 @@ from .loops.pruner import pruner
 from .loops.readiness import Readiness
 from .loops.wakeups import WakeUps
 from .operations.first_token import ensure_token_file
+from .operations.register_dag_version import RegisterDagVersion
 from .settings import Settings
 from .store import identity, migrate
 from .store.database import Database, loss_is_unavailable, transaction
@@ -123,6 +124,7 @@ class Server:
         self._parts.push_async_callback(self.wake_ups.stop)
         due, late, overdue = timers.due_rows(engine), timers.run_timeouts(engine), timers.execution_timeouts(engine)
         admission, polls, rates = timers.admission(engine), timers.lost_wake_ups(engine), timers.rates(engine)
+        calls = timers.call_timeouts(engine)
         engine.on_timers = lambda: _wake(due, late, overdue, rates)
         engine.on_admission = admission.wake
         engine.on_queues = self.wake_ups.queues
@@ -134,6 +136,7 @@ class Server:
             due,
             late,
             overdue,
+            calls,
             admission,
             polls,
             rates,
@@ -163,8 +166,9 @@ class Server:
         _log.info("server_started", address=self.address, worker_address=self.worker_address, version=__version__)
 
     def _services(self, authenticator: Authenticator, secret: bytes) -> list[Service]:
-        worker = WorkerServicer(self.database, self.settings, self.engine, self.heartbeats, secret)
         lease = LeaseTerms(self.settings.lease_ttl_seconds, self.settings.heartbeat_interval_seconds)
+        register = RegisterDagVersion(self.database, lease, self._definitions_changed)
+        worker = WorkerServicer(self.database, self.settings, self.engine, self.heartbeats, secret, register)
         return [
             Service(
                 worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],

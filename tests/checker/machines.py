@@ -37,7 +37,9 @@ for _was, _arrows in TASK_ARROWS.items():
 TASK_FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
 TASK_BAD = frozenset({"failed", "upstream_failed", "cancelled"})
 
-ATTEMPT_ENDS = frozenset({"success", "failed", "timed_out", "lost", "deferred", "skipped", "cancelled", "returned"})
+ATTEMPT_ENDS = frozenset(
+    {"success", "failed", "timed_out", "lost", "deferred", "skipped", "cancelled", "returned", "called"}
+)
 ATTEMPT_ARROWS = {"running": {state: state for state in ATTEMPT_ENDS}}
 
 RUN_ARROWS = {
@@ -53,8 +55,8 @@ RUN_FINAL = frozenset({"success", "failed", "cancelled"})
 ENDS_BEHIND = {
     "success": {"success"},
     "skipped": {"skipped"},
-    "failed": {"failed", "timed_out", "lost", "returned", "deferred"},
-    "cancelled": {"cancelled", "failed", "timed_out", "lost", "returned", "deferred"},
+    "failed": {"failed", "timed_out", "lost", "returned", "deferred", "called"},
+    "cancelled": {"cancelled", "failed", "timed_out", "lost", "returned", "deferred", "called"},
 }
 # What an operator does, as the audit trail names it.
 CLEARS = frozenset({"task_instance.clear", "dag_run.rerun"})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from glidepath import Defer, Retry, dag, task
+from glidepath import Defer, Retry, call_dag, dag, task
 from glidepath.worker import current
 
 
@@ -55,6 +55,36 @@ def last(one: str, two: str, three: str) -> int:
 def crash(folder: str) -> None:
     path = first(folder)
     last(flaky(path), pooled(path), large(path))
+
+
+@task(isolation="inline")
+def answer(folder: str, fails: bool) -> int:
+    note(folder, "answer")
+    if fails and not current().run_key.endswith("/2"):
+        raise ValueError("the first run of it fails")
+    return 42
+
+
+@task(isolation="inline")
+def told(folder: str, value: int) -> int:
+    note(folder, "told")
+    return value
+
+
+@dag(dag_id="called")
+def called(folder: str, fails: bool) -> None:
+    answer(folder, fails)
+
+
+@dag(dag_id="caller")
+def caller(folder: str) -> None:
+    """A child run that fails, and the one that is the retry."""
+    told(folder, call_dag(called, {"folder": folder, "fails": True}, output="answer", task_id="call", retries=1))
+
+
+@dag(dag_id="held_child")
+def held_child(folder: str) -> None:
+    call_dag("unserved", task_id="call")
 
 
 @task(queue="nobody")

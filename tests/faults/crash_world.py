@@ -121,6 +121,7 @@ def live_through(house: House) -> None:
     worker = house.worker("w1")
     _run_dags(house, client)
     _steer(house, client)
+    _call(house, client)
     _withdraw(client)
     _cancel_and_clear(house, client)
     successor = _lose_a_worker(house, client, worker)
@@ -184,6 +185,30 @@ def _steer(house: House, client: Client) -> None:
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     begun = {path.stem: len(path.read_text().split()) for path in folder.glob("*.ledger")}
     assert begun == {"cluster": 2, "choice": 2, "waits": 4, "breaks": 2, "down": 2}, begun
+
+
+def _call(house: House, client: Client) -> None:
+    """A child run that fails, one that is its caller's retry, and one that is cancelled with its caller."""
+    folder = house.folder / "caller"
+    folder.mkdir()
+    request_id, held_id, cancel_id = str(uuid4()), str(uuid4()), str(uuid4())
+    params = {"folder": str(folder)}
+    run_id = persist(lambda: client.trigger("caller", params=params, request_id=request_id)).dag_run_id
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    begun = {path.stem: len(path.read_text().split()) for path in folder.glob("*.ledger")}
+    assert begun == {"answer": 2, "told": 1}, begun
+    assert persist(lambda: client.output(run_id, "told")) == 42
+    assert persist(lambda: attempts(client, run_id, "call")) == [(1, "FAILED"), (2, "SUCCESS")]
+    assert len(_children(client, run_id)) == 2
+    held = persist(lambda: client.trigger("held_child", params=params, request_id=held_id)).dag_run_id
+    wait_until(lambda: len(_children(client, held)) == 1, "the child run is there")
+    persist(lambda: client.cancel_dag_run(held, request_id=cancel_id))
+    assert finished(client, held).state == run_pb2.RUN_STATE_CANCELLED
+    assert [each.state for each in _children(client, held)] == [run_pb2.RUN_STATE_CANCELLED]
+
+
+def _children(client: Client, run_id: str) -> list[run_pb2.DagRun]:
+    return persist(lambda: list(client.list_dag_runs(children_of=run_id)))
 
 
 def _logged(client: Client, run_id: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import advice, completion, ends, run_logs, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
+from . import advice, completion, ends, run_group, run_logs, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
 from .output import (
     Column,
     enum_name,
@@ -25,6 +25,8 @@ from .session import NUMBER, Session, command
 
 __all__ = ["run"]
 
+CHILDREN_SHOWN_MAX = 20
+
 _RUN: list[Column] = [
     ("RUN", lambda each: each.dag_run_id),
     ("DAG", lambda each: f"{each.dag_id} v{each.dag_version_number}"),
@@ -37,8 +39,8 @@ _RUN: list[Column] = [
 
 
 def has_key(found: Any) -> bool:
-    """Whether somebody gave the run its key; the server takes the id for one otherwise."""
-    return bool(found.run_key != found.dag_run_id)
+    """Whether somebody gave the run its key; the server takes the id for one otherwise, or the call's place."""
+    return bool(found.run_key != found.dag_run_id and not found.HasField("caller"))
 
 
 @command(run, "list", example="glidepath run list --dag training --state failed --limit 20")
@@ -50,13 +52,15 @@ def has_key(found: Any) -> bool:
     type=click.Choice(["queued", "running", "success", "failed", "cancelled"]),
     help="May be repeated.",
 )
+@click.option("--children-of", "parent", default="", metavar="RUN_ID", help="Only the runs that this run has called.")
 @click.option("--limit", type=NUMBER, default=50, show_default=True)
-def run_list(session: Session, dag_id: str, states: tuple[str, ...], limit: int) -> None:
+def run_list(session: Session, dag_id: str, states: tuple[str, ...], parent: str, limit: int) -> None:
     """Runs, newest first."""
-    pages = session.client.list_dag_runs(dag_id, states=states, page_size=min(limit, 500))
+    children_of = run_group.find_run(session.client, parent) if parent else ""
+    pages = session.client.list_dag_runs(dag_id, states=states, children_of=children_of, page_size=min(limit, 500))
     found = [each for _, each in zip(range(limit), pages, strict=False)]
     columns = [column for column in _RUN if column[0] != "KEY" or any(map(has_key, found))]
-    print_list(session.output, found, columns, _no_runs(dag_id, states))
+    print_list(session.output, found, columns, f"no child runs of {parent}" if parent else _no_runs(dag_id, states))
 
 
 def _no_runs(dag_id: str, states: tuple[str, ...]) -> str:
@@ -75,8 +79,11 @@ def run_show(session: Session, run_id: str, with_attempts: bool) -> None:
     found = session.client.get_dag_run(run_id)
     instances = list(session.client.list_task_instances(run_id))
     attempts = list(session.client.list_attempts(run_id)) if with_attempts else []
+    pages = session.client.list_dag_runs(children_of=run_id, page_size=CHILDREN_SHOWN_MAX + 1)
+    children = [each for _, each in zip(range(CHILDREN_SHOWN_MAX + 1), pages, strict=False)]
     if session.json:
         shown = {"dagRun": proto_json(found), "taskInstances": [proto_json(each) for each in instances]}
+        shown |= {"childRuns": [proto_json(each) for each in children[:CHILDREN_SHOWN_MAX]]} if children else {}
         print_json(shown | ({"attempts": [proto_json(each) for each in attempts]} if with_attempts else {}))
         return
     view = watch.RunView(found, instances)
@@ -86,6 +93,16 @@ def run_show(session: Session, run_id: str, with_attempts: bool) -> None:
     if attempts:
         click.echo()
         print_table([name for name, _ in _ATTEMPT], [[get(each) for _, get in _ATTEMPT] for each in attempts])
+    if children:
+        click.echo()
+        columns = [column for column in _RUN if column[0] != "KEY"]
+        rows = [[get(each) for _, get in columns] for each in reversed(children[:CHILDREN_SHOWN_MAX])]
+        print_table(["CHILD " + name if name == "RUN" else name for name, _ in columns], rows)
+        if len(children) > CHILDREN_SHOWN_MAX:
+            say(f"these are the newest; see all: glidepath run list --children-of {run_id}")
+    if found.HasField("caller"):
+        called_by = f"task {found.caller.task_id} of run {found.caller.dag_run_id} of DAG {found.caller.dag_id}"
+        say(f"called by {called_by}; see: glidepath run show {found.caller.dag_run_id}")
     if found.quarantined:
         say(f"quarantined: its step keeps failing. Look at glidepath incidents, then: glidepath run release {run_id}")
     elif view.waits:

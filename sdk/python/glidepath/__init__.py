@@ -9,7 +9,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from glidepath.authoring import Dag, Handle, dag, dated, external, group, literal, load_dags, shell, task
+from glidepath.authoring import (
+    Dag,
+    Handle,
+    call_dag,
+    dag,
+    dated,
+    external,
+    group,
+    literal,
+    load_dags,
+    loop,
+    shell,
+    task,
+)
 from glidepath.errors import (
     AlreadyExists,
     AuthoringError,
@@ -31,12 +44,13 @@ from glidepath.errors import (
 
 if TYPE_CHECKING:
     from glidepath.client import AsyncClient, Client
-    from glidepath.worker import Defer, Fail, Retry, Skip, current
+    from glidepath.worker import Call, Defer, Fail, Retry, Skip, current
 
 __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "AuthoringError",
+    "Call",
     "Client",
     "Dag",
     "Defer",
@@ -58,6 +72,7 @@ __all__ = [
     "Unavailable",
     "Violation",
     "WaitTimeout",
+    "call_dag",
     "current",
     "dag",
     "dated",
@@ -65,6 +80,7 @@ __all__ = [
     "group",
     "literal",
     "load_dags",
+    "loop",
     "shell",
     "task",
 ]
@@ -72,6 +88,7 @@ __all__ = [
 
 _LATER = {
     "AsyncClient": "glidepath.client",
+    "Call": "glidepath.worker",
     "Client": "glidepath.client",
     "Defer": "glidepath.worker",
     "Fail": "glidepath.worker",

@@ -17,7 +17,7 @@ from ..core.errors import LimitExceeded
 from ..core.events import AttemptKey
 from ..core.task_token import seal
 from ..operations.plans import Plan
-from ..operations.step_types import Assigned, Output
+from ..operations.step_types import Assigned, ChildEnd, Output
 from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
 
 MIB = 1024 * 1024
@@ -64,6 +64,8 @@ class Assignments:
         message.data_interval_end.FromDatetime(facts.data_interval_end)
         if each.checkpoint:
             message.checkpoint = each.checkpoint
+        if each.child is not None:
+            _add_child(message.child, each.child)
         if each.upstream:
             upstream = {plan.graph.task_ids[task]: output for task, output in each.upstream.items()}
             _add_outputs(message, upstream, min(room, self._outputs_bytes))
@@ -90,6 +92,13 @@ def _add_outputs(message: task_pb2.Assignment, upstream: Mapping[str, Output], r
         else:
             payload.content_type, payload.size_bytes = output.content_type, output.size_bytes
             payload.uri = f"output:{task_id}"
+
+
+def _add_child(message: task_pb2.ChildEnd, child: ChildEnd) -> None:
+    message.dag_run_id, message.dag_id = str(child.dag_run_id), child.dag_id
+    message.state, message.reason = child.state, child.reason
+    if child.output is not None:
+        message.output.CopyFrom(payload_of(child.output))
 
 
 def _inline_bytes(output: Output) -> int:

@@ -25,7 +25,7 @@ from ..core.states import MARKS, AttemptState, RunIntent, RunState, TaskEvent
 from ..operations.follow_runs import Line
 from ..operations.plans import Plan
 from ..operations.trigger_dag_runs import RunRequest, Triggered
-from ..store.runs_read import DeadLetter, LogPlace, Output, Run
+from ..store.runs_read import Caller, DeadLetter, LogPlace, Output, Run
 from ..store.trigger import Selector
 from .convert_common import from_timestamp, invalid, to_timestamp
 
@@ -175,7 +175,12 @@ def run_out(run: Run, counts: Mapping[str, int] | None = None) -> run_pb2.DagRun
         traceparent=run.traceparent,
         cancel_requested=run.intent is RunIntent.CANCEL,
         quarantined=run.quarantined,
+        caller=_caller(run.caller),
     )
+
+
+def _caller(caller: Caller | None) -> run_pb2.Caller | None:
+    return run_pb2.Caller(**{**caller._asdict(), "dag_run_id": str(caller.dag_run_id)}) if caller is not None else None
 
 
 _MARKS = {run_pb2.TaskState.Value(f"TASK_STATE_{state.name}"): mark for mark, state in MARKS.items()}
@@ -224,6 +229,7 @@ def attempt_out(plan: Plan, row: EndedRow) -> run_pb2.Attempt:
         failure=failure_out(row.failure),
         has_output=row.has_output,
         reason=row.reason,
+        child_dag_run_id=str(row.child_run_id or ""),
     )
 
 

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from glidepath_proto.common.v1 import failure_pb2, payload_pb2
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
 
+from ..core.calls import Call
 from ..core.definition import WAIT_SECONDS_MAX
 from ..core.errors import StateConflict
 from ..core.events import AttemptKey, Deferral
@@ -30,6 +31,8 @@ OFFER_CHARACTERS_MAX = 500
 ITEMS_MAX = 1000
 RESOURCE_AMOUNT_MAX = 1e15
 URI_CHARACTERS_MAX = 2000
+# More than params may have: what is cut off is refused as no JSON.
+PARAMS_CHARACTERS_MAX = 4 * 1024 * 1024
 # The end of the year 9999, in seconds since 1970.
 TIME_SECONDS_MAX = 253_402_300_799.0
 
@@ -138,6 +141,12 @@ def report_in(
                 size, most = len(message.deferred.checkpoint), limits.checkpoint_bytes_max
                 return _refused(report, f"the checkpoint has {size} bytes, at most {most} are taken")
             report.deferral, report.checkpoint = deferral_in(message.deferred), message.deferred.checkpoint
+        case "called":
+            report.outcome = AttemptState.CALLED
+            if len(message.called.checkpoint) > limits.checkpoint_bytes_max:
+                size, most = len(message.called.checkpoint), limits.checkpoint_bytes_max
+                return _refused(report, f"the checkpoint has {size} bytes, at most {most} are taken")
+            report.call, report.checkpoint = call_in(message.called), message.called.checkpoint
         case _:
             return _refused(report, "the result carries no outcome")
     return report, ""
@@ -148,6 +157,19 @@ def deferral_in(message: task_pb2.Deferred) -> Deferral:
     after = min(max(0.0, message.after.seconds + message.after.nanos / 1e9), WAIT_SECONDS_MAX)
     until = datetime.fromtimestamp(_seconds(message.until), UTC) if message.HasField("until") else None
     return Deferral(until, after)
+
+
+def call_in(message: task_pb2.Called) -> Call:
+    """A child run that is asked for; names that nothing can have are cut."""
+    return Call(
+        clean(message.dag_id, NAME_CHARACTERS_MAX),
+        message.dag_version_number or None,
+        clean(message.alias, NAME_CHARACTERS_MAX) or None,
+        clean(message.params, PARAMS_CHARACTERS_MAX),
+        datetime.fromtimestamp(_seconds(message.logical_date), UTC) if message.HasField("logical_date") else None,
+        clean(message.output_task_id, NAME_CHARACTERS_MAX),
+        message.resume,
+    )
 
 
 def _refused(report: Report, reason: str) -> tuple[Report, str]:

@@ -87,10 +87,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         namespace = namespace_for(request, current_identity())
         dag_id, states = text_in("dag_id", request.dag_id), states_in(request.states)
         first, last = ids_in("dag_run_id_prefix", request.dag_run_id_prefix)
-        scope = ("ListDagRuns", namespace, dag_id, sorted(states), str(first), str(last))
+        parent = _parent_in(request)
+        scope = ("ListDagRuns", namespace, dag_id, sorted(states), str(first), str(last), str(parent))
         page = Page(request, scope, str)
         below = _token_uuid(page.first(str(last)), request.page_token)
-        found = await self._reader.list_runs(namespace, dag_id, states, first, below, page.limit)
+        if parent is not None:
+            found = await self._reader.list_children(namespace, parent, states, first, below, page.limit)
+        else:
+            found = await self._reader.list_runs(namespace, dag_id, states, first, below, page.limit)
         runs, token = page.cut(found, lambda run: [str(run.dag_run_id)])
         return pb.ListDagRunsResponse(dag_runs=[run_out(run) for run in runs], next_page_token=token)
 
@@ -233,6 +237,15 @@ def _call(request: Any, method: str) -> CommandCall:
         body_of(request),
         reason,
     )
+
+
+def _parent_in(request: pb.ListDagRunsRequest) -> UUID | None:
+    """Whose child runs are asked for, if only somebody's are. Raises InvalidInput."""
+    if not request.children_of_dag_run_id:
+        return None
+    if request.dag_id:
+        raise invalid("dag_id", repr(request.dag_id[:80]), "nothing beside children_of_dag_run_id")
+    return to_uuid("children_of_dag_run_id", request.children_of_dag_run_id)
 
 
 def _fitting(messages: Iterable[Message]) -> list[Message]:

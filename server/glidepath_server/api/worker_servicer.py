@@ -31,6 +31,7 @@ from ..core.events import AttemptKey
 from ..core.states import AttemptState
 from ..core.task_token import seal, unseal
 from ..operations import sessions as operations
+from ..operations.register_dag_version import RegisterDagVersion
 from ..operations.step_types import Report
 from ..operations.worker_engine import WorkerEngine, WorkerHeartbeats
 from ..settings import Settings
@@ -50,6 +51,7 @@ from .convert_worker import (
 )
 from .handlers import Context
 from .worker_artifacts import Artifacts
+from .worker_calls import register_called
 from .worker_feed import Feed
 from .worker_stream import GRACE_SECONDS_DEFAULT, Session
 from .worker_unary import Collector, UnarySession, UnarySessions
@@ -72,8 +74,15 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     """Thin over the engine: sessions, reports, and what workers fetch."""
 
     def __init__(
-        self, database: Database, settings: Settings, engine: WorkerEngine, heartbeats: WorkerHeartbeats, secret: bytes
+        self,
+        database: Database,
+        settings: Settings,
+        engine: WorkerEngine,
+        heartbeats: WorkerHeartbeats,
+        secret: bytes,
+        register: RegisterDagVersion,
     ) -> None:
+        self._register = register
         self._database, self._settings, self._engine, self._heartbeats = database, settings, engine, heartbeats
         self._assignments = Assignments(secret, settings.message_bytes_max)
         self.artifacts = Artifacts(database, settings.artifact_bytes_max)
@@ -243,7 +252,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 own.append((message, key))
         reports = []
         for message, key in own:
-            report, refused = report_in(message, key, self._result_limits, session)
+            report, refused = await self._report(message, key, session)
             if report.outcome is not AttemptState.SUCCESS:
                 report.checkpoint = report.checkpoint or feed.checkpoint_on_its_way(key)
             session.unaccepted.pop(report.token, None)
@@ -252,6 +261,13 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             reports.append(report)
         session.unanswered += len(reports)
         return reports
+
+    async def _report(self, message: task_pb2.AttemptResult, key: AttemptKey, origin: Any) -> tuple[Report, str]:
+        """The report of a result, the DAG registered that it calls if the task has made one; and why it is refused."""
+        report, why = report_in(message, key, self._result_limits, origin)
+        if report.outcome is AttemptState.CALLED and message.called.HasField("dag"):
+            await register_called(self._database, self._register, report, message.called.dag)
+        return report, why
 
     async def _outside(self, run_ids: Set[UUID], namespace: str) -> Set[UUID]:
         """Of these runs those that are not in the namespace, or not there at all."""
@@ -315,7 +331,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             if key is None or key.dag_run_id in foreign:
                 response.result_acks.add(task_token=message.task_token, verdict=pb.VERDICT_FENCED, reason=UNKNOWN_TOKEN)
                 continue
-            report, refused = report_in(message, key, self._result_limits, collector)
+            report, refused = await self._report(message, key, collector)
             collector.refused[message.task_token] = refused
             reports.append(report)
         collector.expect(len(reports))

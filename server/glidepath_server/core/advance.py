@@ -78,8 +78,8 @@ class _Step(Moves):
 
     # ---- events
     def run_started(self, event: RunStarted) -> None:
-        if self.board.state is not RunState.QUEUED:
-            return  # two replicas saw the same queued run; the first one started it
+        if self.board.state is not RunState.QUEUED or self.board.intent is not RunIntent.RUN:
+            return  # two replicas saw the same queued run; or a child run was told to end before it began
         self.move_run(RunEvent.START)
         ended: list[int] = []
         for task in range(self.graph.size):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from .failure import Failure
-from .states import AttemptState, TaskEvent
+from .states import AttemptState, RunState, TaskEvent
 
 
 class AttemptKey(NamedTuple):
@@ -73,8 +73,22 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """A child run has ended: a fact for the caller's inbox, written in the transaction of that end.
+
+    `advance` never sees it: the caller's step makes an AttemptEnded of it, if the child run is still waited for.
+    `problem` says why the child run's output cannot be the attempt's.
+    """
+
+    child_run_id: UUID
+    state: RunState
+    reason: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunCancelled:
-    """An operator ends the run."""
+    """An operator ends the run, or its caller does."""
 
     reason: str = ""
 
@@ -130,6 +144,7 @@ Event = (
     RunStarted
     | AttemptEnded
     | Withdrawn
+    | ChildEnded
     | RunCancelled
     | RunTimedOut
     | TasksCancelled
@@ -145,6 +160,7 @@ _KINDS = {
         RunStarted,
         AttemptEnded,
         Withdrawn,
+        ChildEnded,
         RunCancelled,
         RunTimedOut,
         TasksCancelled,
@@ -163,6 +179,8 @@ def event_to_json(event: Event) -> str:
         fields["deferral"] = [deferral.until and deferral.until.isoformat(), deferral.after_seconds]
     if fields.get("waiting_since") is not None:
         fields["waiting_since"] = fields["waiting_since"].isoformat()
+    if "child_run_id" in fields:
+        fields["child_run_id"] = str(fields["child_run_id"])
     return json.dumps({"kind": type(event).__name__, **fields}, default=dict)
 
 
@@ -177,6 +195,8 @@ def event_from_json(text: str) -> Event:
         fields["deferral"] = Deferral(until and datetime.fromisoformat(until), after_seconds)
     if fields.get("waiting_since") is not None:
         fields["waiting_since"] = datetime.fromisoformat(fields["waiting_since"])
+    if "child_run_id" in fields:
+        fields |= {"child_run_id": UUID(fields["child_run_id"]), "state": RunState(fields["state"])}
     if "outcome" in fields:
         fields["outcome"] = AttemptState(fields["outcome"])
     for name in ("event", "mark"):

@@ -38,6 +38,7 @@ class Wait(StrEnum):
     RUNNING = "running"
     ORDER = "order"
     QUARANTINED = "quarantined"
+    CHILD_RUN = "child_run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,9 @@ def _running(view: TaskInstanceView, rows: RunRows, facts: Facts) -> _Why:
     live = rows.live[view.task]
     lasted = _duration(facts.now - live.start_time)
     told = "; it was told to end" if live.cancel_requested_time else ""
+    if live.child_run_id is not None:
+        waits = f"waits for {live.waits_for()}, which attempt {live.attempt_number} has called"
+        return Wait.CHILD_RUN, f"{waits}{told}", f"glidepath run explain {live.child_run_id}"
     progress = f", {live.progress_percent:.0f} % done" if live.progress_percent else ""
     where = f"running on worker {live.worker_identity or 'unknown'} for {lasted}"
     return Wait.RUNNING, f"{where} (attempt {live.attempt_number}{progress}){told}", ""

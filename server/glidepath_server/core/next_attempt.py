@@ -13,7 +13,8 @@ from .states import AttemptState
 
 # Take-backs of one task instance (lost assignments, drains) before something else must be wrong.
 REDELIVERIES_MAX = 5
-# Deferrals of one task instance, and the shortest: no task may keep the engine busy by waiting.
+# Deferrals and resumed calls of one task instance, and the shortest deferral: no task may keep the engine busy by
+# waiting.
 DEFERRALS_MAX = 10_000
 DEFERRAL_SECONDS_MIN = 1.0
 _UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave no reason")
@@ -34,6 +35,8 @@ def next_attempt(graph: Graph, event: AttemptEnded, now: datetime, seed: bytes) 
             return GiveUp(f"handed back {redeliveries} times: {event.reason}", Budget.REDELIVERIES)
     elif event.outcome is AttemptState.DEFERRED:
         return _deferred(graph.waits[event.task], event, now)
+    elif event.outcome is AttemptState.CALLED:
+        return _called(event)
     else:
         tries += 1
         key = (seed, event.task, event.map_index, event.attempt_number)
@@ -68,3 +71,11 @@ def _deferred(wait_timeout_seconds: float, event: AttemptEnded, now: datetime) -
     wanted = max(asked.until or now, now + timedelta(seconds=max(asked.after_seconds, DEFERRAL_SECONDS_MIN)))
     at = min(wanted, max(deadline, now + timedelta(seconds=DEFERRAL_SECONDS_MIN)))
     return _next(event, event.tries, event.losses, event.redeliveries, at, event.deferrals + 1, since)
+
+
+def _called(event: AttemptEnded) -> Release | GiveUp:
+    """At once: the child run that was waited for has ended."""
+    if event.deferrals >= DEFERRALS_MAX:
+        return GiveUp(f"has called and deferred {event.deferrals} times, as often as a task may", Budget.NONE)
+    more = event.deferrals + 1
+    return _next(event, event.tries, event.losses, event.redeliveries, None, more, event.waiting_since)

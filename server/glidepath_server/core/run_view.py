@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from .board import FINAL, Board
+from .calls import child_name
 from .graph import Graph, reached
 from .states import AttemptState, TaskState
 from .trigger_rules import SKIP_SPREADS
@@ -47,6 +49,7 @@ _MADE_BY = {
             AttemptState.LOST,
             AttemptState.RETURNED,
             AttemptState.DEFERRED,
+            AttemptState.CALLED,
         }
     ),
     int(TaskState.SKIPPED): frozenset({AttemptState.SKIPPED}),
@@ -54,7 +57,10 @@ _MADE_BY = {
 }
 
 # Of an attempt that ended its task and says nothing itself.
-_REASONS = {(int(TaskState.FAILED), AttemptState.DEFERRED): "waited as long, or as often, as it may"}
+_REASONS = {
+    (int(TaskState.FAILED), AttemptState.DEFERRED): "waited as long, or as often, as it may",
+    (int(TaskState.FAILED), AttemptState.CALLED): "has called child runs as often as it may",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class WaitingRow:
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """An attempt in a worker's hands, with what it last said of its progress."""
+    """An attempt in a worker's hands, with what it last said of its progress; or one that waits for a child run."""
 
     task: int
     map_index: int
@@ -86,6 +92,13 @@ class LiveRow:
     cancel_requested_time: datetime | None = None
     progress_percent: float = 0.0
     progress_note: str = ""
+    # Of an attempt that goes on as the child run which it has called.
+    child_run_id: UUID | None = None
+    child_dag_id: str = ""
+
+    def waits_for(self) -> str:
+        """The child run, for a person; empty when a worker has the attempt."""
+        return child_name(self.child_run_id, self.child_dag_id) if self.child_run_id is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,7 @@ class EndedRow:
     failure: Mapping[str, Any] | None = None
     reason: str = ""
     has_output: bool = False
+    child_run_id: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -160,7 +174,7 @@ def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceV
             task,
             state,
             live.attempt_number,
-            reason="told to end" if live.cancel_requested_time else "",
+            reason=_why_not_yet(live),
             queue_time=live.queue_time,
             start_time=live.start_time,
             worker_identity=live.worker_identity,
@@ -190,6 +204,11 @@ def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceV
             **_times(last),
         )
     return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, board, task))
+
+
+def _why_not_yet(live: LiveRow) -> str:
+    child = f"waits for {live.waits_for()}" if live.child_run_id is not None else ""
+    return "; ".join(filter(None, [child, "told to end" if live.cancel_requested_time else ""]))
 
 
 def _times(last: EndedRow | None) -> dict[str, Any]:

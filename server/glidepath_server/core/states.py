@@ -86,6 +86,8 @@ class AttemptState(StrEnum):
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
     RETURNED = "returned"
+    # Its child run has ended, and a further attempt was told how.
+    CALLED = "called"
 
 
 # An attempt begins running (the claim) and ends once, in one of the others.

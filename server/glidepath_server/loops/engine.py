@@ -347,8 +347,12 @@ class Engine:
             self.notify(each.key.dag_run_id for each in outcome.assigned)
         if outcome.timers:
             self.on_timers()
-        if outcome.ended_capped:
+        if outcome.ended_capped or outcome.unadmitted:
             self.on_admission()
+        if outcome.created:
+            self.runs_created(outcome.created)
+        for run_id in outcome.inboxes:
+            self.add_inbox(run_id)
         if outcome.queues:
             self.on_queues(outcome.queues)
             self.credits_changed()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from ..core.events import AttemptKey, RunStarted, RunTimedOut
+from ..operations.calls import cancel_overdue
 from ..operations.step_types import CancelOrder, StepOutcome
+from ..store import calls, limits, sessions
 from ..store import engine as store
-from ..store import limits, sessions
 from ..store.database import transaction
 from .engine import Engine
 from .level import LevelLoop
@@ -69,6 +70,20 @@ def execution_timeouts(engine: Engine) -> LevelLoop:
         return due
 
     return LevelLoop("execution_timeouts", once, engine.settings.poll_interval_seconds)
+
+
+def call_timeouts(engine: Engine) -> LevelLoop:
+    """Tells child runs to end whose callers have run over their timeouts: the attempts go on as these runs."""
+
+    async def once() -> float | None:
+        async with transaction(engine.database.worker, "call_timeouts") as connection:
+            told = await cancel_overdue(connection, ROWS_MAX)
+            due = await calls.next_overdue(connection)
+        for run_id in told:
+            engine.add_inbox(run_id)
+        return due
+
+    return LevelLoop("call_timeouts", once, engine.settings.poll_interval_seconds)
 
 
 def admission(engine: Engine) -> LevelLoop:

@@ -24,11 +24,12 @@ from ..core.effects import Release
 from ..core.events import AttemptKey
 from ..core.limit_use import LimitUse
 from ..core.matching import TaskClass
+from ..store import calls
 from ..store import engine as store
 from ..store.database import Connection
 from .plans import RunFacts
 from .pullers import Profile, Puller
-from .step_types import Assigned, LockedRun, Output, Replica, StepOutcome
+from .step_types import Assigned, ChildEnd, LockedRun, Output, Replica, StepOutcome
 
 SEATS_MAX = 1000
 Placed = tuple[LockedRun, Release]
@@ -336,6 +337,7 @@ class Claims:
                     if (run_id, task) in outputs
                 }
         await _read_checkpoints(connection, [each for each in assigned if each.key.attempt_number > 1])
+        await _read_child_ends(connection, [each for each in assigned if each.key.attempt_number > 1])
 
 
 async def _read_outputs(
@@ -365,6 +367,17 @@ async def _read_checkpoints(connection: Connection, retried: list[Assigned]) -> 
     found = {(row["dag_run_id"], row["task_index"], row["map_index"]): row["checkpoint"] for row in rows}
     for each in retried:
         each.checkpoint = found.get(each.key[:3], b"")
+
+
+async def _read_child_ends(connection: Connection, retried: list[Assigned]) -> None:
+    rows = await calls.ends_for(connection, [each.key[:3] for each in retried]) if retried else ()
+    found = {(row["dag_run_id"], row["task_index"], row["map_index"]): row for row in rows}
+    for each in retried:
+        if (row := found.get(each.key[:3])) is not None:
+            content = (row["content_type"], row["body"], row["uri"], row["size_bytes"], row["sha256"])
+            output = Output(*content) if row["content_type"] is not None else None
+            ended = (row["child_run_id"], row["child_dag_id"], row["child_state"], row["child_reason"])
+            each.child = ChildEnd(*ended, output)
 
 
 def _fitting_seat(seats: list[Puller], needs: TaskClass) -> Puller | None:

@@ -17,6 +17,7 @@ from ..core.compile import compile_graph
 from ..core.definition import DagSpec, TaskSpec, output_sources
 from ..core.effects import Release
 from ..core.graph import Graph
+from ..core.params import ParamsSchema
 from ..store import engine, registry
 from ..store.database import Connection
 
@@ -72,15 +73,24 @@ class RunFacts:
 
 @dataclass(slots=True)
 class Plans:
-    """The two caches of a replica."""
+    """The caches of a replica."""
 
     versions: dict[int, Plan] = field(default_factory=dict)
+    _schemas: dict[int, ParamsSchema] = field(default_factory=dict)
     facts: OrderedDict[UUID, RunFacts] = field(default_factory=OrderedDict)
 
     async def load(self, connection: Connection, version_ids: Iterable[int]) -> None:
         """Make sure that these versions are in `versions`."""
         for version_id in {*version_ids} - self.versions.keys():
             self.versions[version_id] = plan_of(await registry.load_version(connection, version_id))
+
+    def schema(self, dag_version_id: int) -> ParamsSchema:
+        """The compiled params schema of a version whose plan is loaded."""
+        schema = self._schemas.get(dag_version_id)
+        if schema is None:
+            spec = self.versions[dag_version_id].spec
+            schema = self._schemas[dag_version_id] = ParamsSchema(spec.params_schema, spec.param_defaults)
+        return schema
 
     async def load_facts(self, connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, RunFacts]:
         """Facts of these runs, and their versions loaded. A run that is gone is left out."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from ..core.events import Event, event_to_json
+from ..core.states import AttemptState
 from ..store import engine as store
 from ..store.database import Connection, database_now
 from .plans import Plans
@@ -29,8 +30,8 @@ async def quarantine_run(
     acks: list[tuple[Report, Verdict]] = []
     if work.reports:
         await _read_choices(connection, plans, locked, work.reports)
-        accepted, acks = await accept_reports(connection, work.reports, await database_now(connection))
-        events = [ended_event(report, row) for report, row in accepted]
+        accepted, acks = await accept_reports(connection, plans, work.reports, await database_now(connection))
+        events = [ended_event(report, row) for report, row in accepted if report.outcome is not AttemptState.CALLED]
     await store.put_inbox(connection, [(run_id, event_to_json(event)) for event in [*events, *work.events]])
     return acks
 

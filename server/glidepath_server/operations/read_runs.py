@@ -50,6 +50,16 @@ class RunReader:
                 await self._check_dag(connection, namespace, dag_id)
         return found
 
+    async def list_children(
+        self, namespace: str, parent: UUID, states: Sequence[str], first: UUID, below: UUID, limit: int
+    ) -> list[Run]:
+        """The child runs of a run, as `list_runs`. Raises NotFound for a run that does not exist."""
+        async with self.database.api.acquire() as connection:
+            found = await store.list_children(connection, namespace, parent, states, first, below, limit)
+            if not found:
+                await self.load(connection, namespace, parent)
+        return found
+
     async def dead_letters(self, namespace: str, dag_id: str, below: int, limit: int) -> list[store.DeadLetter]:
         """Newest first, below an id. Raises NotFound for a DAG that does not exist."""
         async with self.database.api.acquire() as connection:

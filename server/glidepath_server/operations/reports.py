@@ -14,7 +14,8 @@ from ..core.failure import Failure, FailureKind
 from ..core.states import AttemptState
 from ..store import engine as store
 from ..store.database import Connection
-from .plans import Plan
+from .calls import begin_calls, prepare_calls
+from .plans import Plan, Plans
 from .step_types import Report, Verdict
 
 
@@ -34,13 +35,14 @@ def read_choice(plan: Plan, report: Report) -> None:
 
 
 async def accept_reports(
-    connection: Connection, reports: list[Report], now: datetime
+    connection: Connection, plans: Plans, reports: list[Report], now: datetime
 ) -> tuple[list[tuple[Report, store.Row]], list[tuple[Report, Verdict]]]:
-    """End the attempts that the fence lets these reports end, and store what they left.
+    """End the attempts that the fence lets these reports end, store what they left, and begin the runs that they call.
 
     Returns the accepted ones with the live rows that they deleted, and whom to tell what after the commit.
     """
     first, repeated = deduplicated(reports)
+    await prepare_calls(connection, plans, first, now)
     rows = {row["ord"]: row for row in await store.accept(connection, report_columns(first), now)}
     accepted = [(first[ordinal - 1], rows[ordinal]) for ordinal in sorted(rows)]
     refused = [report for ordinal, report in enumerate(first, 1) if ordinal not in rows] + repeated
@@ -48,6 +50,7 @@ async def accept_reports(
     acks = [(report, Verdict.ACCEPTED) for report in ended]
     if refused:
         acks += await answer_refused(connection, refused)
+    await begin_calls(connection, accepted, now)
     await write_outputs(connection, ended)
     await write_checkpoints(connection, ended, now)
     return accepted, acks
@@ -82,7 +85,7 @@ async def write_checkpoints(connection: Connection, reports: list[Report], now: 
 def ended_event(report: Report, row: store.Row) -> AttemptEnded:
     """What a report that the fence accepted means to its run; `row` is the live row that it deleted."""
     outcome, failure = report.outcome, report.failure
-    if outcome is AttemptState.CANCELLED and row["timed_out"]:
+    if outcome is AttemptState.CANCELLED and row["timed_out"]:  # as in the statement `accept`
         outcome = AttemptState.TIMED_OUT
     if outcome is AttemptState.TIMED_OUT and failure is None:
         failure = Failure(FailureKind.TIMEOUT, message="execution timeout")

@@ -28,6 +28,7 @@ from ..core.effects import Release, Withdraw
 from ..core.errors import StateConflict
 from ..core.events import (
     AttemptKey,
+    ChildEnded,
     Event,
     RunRetried,
     RunTimedOut,
@@ -36,9 +37,10 @@ from ..core.events import (
     event_from_json,
     event_to_json,
 )
-from ..core.states import RUN_FINAL, RunIntent, RunState, TaskEvent
+from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
 from ..store import engine as store
 from ..store.database import Connection, database_now, is_retryable
+from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .reports import accept_reports, ended_event, read_choice
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
@@ -85,6 +87,10 @@ class Step:
             yield "claim"
         if any(run.effects.withdrawals for run in self.runs.values()):
             yield "withdraw"
+        if self.outcome.called:
+            yield "call"
+        if self.outcome.inboxes:
+            yield "child_end"
         if any(work.command is not None for work in self.batch.values()):
             yield "command"
         if any(work.inbox for work in self.batch.values()):
@@ -119,7 +125,9 @@ class Step:
             run_id.bytes,
         )
         board.tally = self.replica.take_tally(run_id, revision)
-        self.runs[run_id] = LockedRun(run_id, plan, board, revision, row["quarantined"], row["overdue"], board.state)
+        self.runs[run_id] = LockedRun(
+            run_id, plan, board, revision, row["quarantined"], row["overdue"], board.state, row["is_child"]
+        )
         self.events[run_id] = []
 
     # ---- 2. accept
@@ -129,14 +137,17 @@ class Step:
             return
         for report in reports:
             read_choice(self.runs[report.key.dag_run_id].plan, report)
-        accepted, acks = await accept_reports(connection, reports, self.now)
+        accepted, acks = await accept_reports(connection, self.replica.plans, reports, self.now)
         self.outcome.acks += acks
         for report, row in accepted:
             self._note_end(report, row)
 
     def _note_end(self, report: Report, row: store.Row) -> None:
         run_id, task = report.key.dag_run_id, report.key.task
-        self.events[run_id].append(ended_event(report, row))
+        if report.outcome is AttemptState.CALLED:
+            note_call(self.runs[run_id], report, self.outcome)
+        else:
+            self.events[run_id].append(ended_event(report, row))
         if report.output is not None:
             self.runs[run_id].outputs[task] = report.output
         self.outcome.ended.append((row["session_id"], row["class_id"]))
@@ -148,8 +159,9 @@ class Step:
         """Events in the order: inbox, what ended, what has come, the command."""
         curious = [run_id for run_id, run in self.runs.items() if self.batch[run_id].inbox and not run.quarantined]
         if curious:
-            for row in reversed(await store.take_inbox(connection, curious)):
-                self.events[row["dag_run_id"]].insert(0, event_from_json(row["event"]))
+            taken = [(row["dag_run_id"], row["event"]) for row in await store.take_inbox(connection, curious)]
+            for run_id, event in reversed(await self._known(connection, taken)):
+                self.events[run_id].insert(0, event)
         for run_id, run in self.runs.items():
             work = self.batch[run_id]
             self.events[run_id] += work.events
@@ -161,6 +173,20 @@ class Step:
                 self.events[run_id].append(event)
                 if work.command.within is not None:
                     await work.command.within(connection, self.now, event)
+
+    async def _known(self, connection: Connection, taken: list[tuple[UUID, str]]) -> list[tuple[UUID, Event]]:
+        """The events of what was in inboxes. The end of a child run is that of its caller's attempt, or nothing."""
+        events = [(run_id, event_from_json(text)) for run_id, text in taken]
+        ends = [(run_id, event) for run_id, event in events if isinstance(event, ChildEnded)]
+        if not ends:
+            return events
+        ended = await end_calls(connection, ends, self.now)
+        found: list[tuple[UUID, Event]] = []
+        for report, row in ended:
+            read_choice(self.runs[report.key.dag_run_id].plan, report)
+            found.append((report.key.dag_run_id, ended_event(report, row)))
+        await write_ends(connection, ended, self.now)
+        return found + [(run_id, event) for run_id, event in events if not isinstance(event, ChildEnded)]
 
     async def _completed(self, connection: Connection, run_id: UUID, event: Event) -> Event:
         if not isinstance(event, TasksCleared):
@@ -183,6 +209,7 @@ class Step:
                 continue
             try:
                 run.effects = advance(run.plan.graph, run.board, events, self.now)
+                run.effects.notes += run.notes
             except Exception as error:
                 if command is not None:
                     raise
@@ -237,6 +264,8 @@ class Step:
         rows = await store.request_cancel(
             connection, *_pairs(wanted), [each.reason for each in wanted.values()], self.now
         )
+        reasons = {key: each.reason for key, each in wanted.items()}
+        self.outcome.inboxes |= await cancel_calls(connection, self.runs, reasons, self.now)
         self.outcome.cancels += [
             CancelOrder(
                 AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
@@ -298,6 +327,7 @@ class Step:
         if written != len(changed):
             raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
         await _write_dead_letters(connection, changed, self.now)
+        await tell_callers(connection, changed, self.outcome)
         for run in changed:
             self._note_written(run)
         self.outcome.timers = any(release.at is not None for _, release in queued)

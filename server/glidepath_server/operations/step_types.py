@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..core.board import Board, Tally
+from ..core.calls import Call
 from ..core.effects import Effects
 from ..core.events import AttemptKey, Deferral, Event
 from ..core.failure import Failure
 from ..core.order import FlowClock
 from ..core.states import AttemptState, RunState
+from ..store.calls import NewChild
 from ..store.database import Connection
 from .plans import Plan, Plans, RunFacts
 from .pullers import Puller, Pullers
@@ -51,6 +53,15 @@ class Output(NamedTuple):
     sha256: str
 
 
+class Called(NamedTuple):
+    """A child run to be stored, how deep it lies, and the names of who calls it."""
+
+    run: NewChild
+    depth: int
+    parent_dag_id: str
+    task_id: str
+
+
 @dataclass(slots=True, eq=False)
 class Report:
     """The end of an attempt: its worker's word (`origin` is told), or a verdict on the session in `judged`.
@@ -72,6 +83,9 @@ class Report:
     deferral: Deferral | None = None
     # What the attempt leaves to the next one, where that is not stored yet.
     checkpoint: bytes = b""
+    # What the attempt calls; and the run to be stored for it, found and checked under the caller's lock.
+    call: Call | None = None
+    called: Called | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -126,8 +140,23 @@ class LockedRun:
     overdue: bool
     # The run's state before this step.
     was: RunState
+    # Somebody may wait for its end.
+    is_child: bool = False
+    # For its history, beside what its effects say.
+    notes: list[str] = field(default_factory=list)
     effects: Effects = field(default_factory=Effects)
     outputs: dict[int, Output] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """How a child run ended that an earlier attempt has called."""
+
+    dag_run_id: UUID
+    dag_id: str
+    state: str
+    reason: str
+    output: Output | None
 
 
 @dataclass(slots=True, eq=False)
@@ -141,6 +170,7 @@ class Assigned:
     facts: RunFacts | None = None
     upstream: dict[int, Output] = field(default_factory=dict)
     checkpoint: bytes = b""
+    child: ChildEnd | None = None
 
 
 class CancelOrder(NamedTuple):
@@ -169,6 +199,12 @@ class StepOutcome:
     tallies: list[tuple[UUID, int, Tally]] = field(default_factory=list)
     timers: bool = False
     quarantined: list[tuple[UUID, str]] = field(default_factory=list)
+    # Whether child runs were made: those that may start, and whether some wait for admission; and runs whose inboxes
+    # have got something.
+    called: bool = False
+    created: list[UUID] = field(default_factory=list)
+    unadmitted: bool = False
+    inboxes: set[UUID] = field(default_factory=set)
 
 
 @dataclass(slots=True)

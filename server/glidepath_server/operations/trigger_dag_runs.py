@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from .. import clock
-from ..core.errors import AlreadyExists, InvalidInput, NotFound, Violation
+from ..core.errors import AlreadyExists, InvalidInput, Violation
 from ..core.param_defaults import RunDates
-from ..core.params import InvalidParams, ParamsSchema
+from ..core.params import InvalidParams
 from ..store import engine as engine_store
 from ..store import trigger
 from ..store.database import Connection, Database, database_now, transaction
 from ..store.trigger import NewRun, Resolved, Selector
 from .audit import append_audit
+from .find_version import version_not_found
 from .plans import Plans
 from .requests import once
 from .run_engine import RunEngine
@@ -68,12 +68,11 @@ class TriggerCall:
 
 @dataclass(slots=True)
 class TriggerDagRuns:
-    """The operation with what it keeps between calls: compiled params schemas by version id, immutable."""
+    """The operation."""
 
     database: Database
     plans: Plans
     engine: RunEngine
-    _schemas: dict[int, ParamsSchema] = field(default_factory=dict)
 
     async def __call__(self, call: TriggerCall, encode: Callable[[list[Triggered]], bytes]) -> bytes:
         """The encoded answer, also when the request id was used before with the same body.
@@ -102,14 +101,6 @@ class TriggerDagRuns:
         if admitted:
             self.engine.runs_created(admitted)
         return answer
-
-    def schema(self, dag_version_id: int) -> ParamsSchema:
-        """The compiled params schema of a version whose plan is loaded."""
-        schema = self._schemas.get(dag_version_id)
-        if schema is None:
-            spec = self.plans.versions[dag_version_id].spec
-            schema = self._schemas[dag_version_id] = ParamsSchema(spec.params_schema, spec.param_defaults)
-        return schema
 
 
 def _check_size(runs: Sequence[RunRequest]) -> None:
@@ -184,26 +175,13 @@ class _Trigger:
         found = dict(zip(selectors, await trigger.resolve(self.connection, self.namespace, selectors), strict=True))
         for index, each in enumerate(self.call.runs):
             if found[each.selector].dag_version_id is None:
-                raise await self._not_found(f"runs[{index}]", each.selector, found[each.selector])
+                raise await version_not_found(
+                    self.connection, self.namespace, f"runs[{index}]", each.selector, found[each.selector]
+                )
         await self.operation.plans.load(
             self.connection, {each.dag_version_id for each in found.values() if each.dag_version_id is not None}
         )
         return found
-
-    async def _not_found(self, at: str, selector: Selector, resolved: Resolved) -> NotFound:
-        dag_id = selector.dag_id
-        if not resolved.dag_exists:
-            names = await trigger.dag_ids(self.connection, self.namespace)
-            hint = _close(dag_id, names, f"register it first, or look at the DAGs of namespace {self.namespace}")
-            return NotFound(f"{at}.dag_id: there is no DAG {dag_id!r} in namespace {self.namespace!r}", hint=hint)
-        if selector.alias is not None:
-            names = await trigger.aliases(self.connection, self.namespace, dag_id)
-            hint = _close(selector.alias, names, f"its aliases: {', '.join(names) or 'none'}")
-            return NotFound(f"{at}.alias: DAG {dag_id} has no alias {selector.alias!r}", hint=hint)
-        return NotFound(
-            f"{at}.dag_version_number: DAG {dag_id} has no version {selector.number}",
-            hint=f"its versions go from 1 to {resolved.latest_version_number}",
-        )
 
     # ---- content
     async def _new_runs(self) -> list[NewRun]:
@@ -241,7 +219,7 @@ class _Trigger:
         assert version_id is not None
         date = request.logical_date or self.now
         dates = RunDates(date, request.data_interval_start or date, request.data_interval_end or date)
-        schema = self.operation.schema(version_id)
+        schema = self.operation.plans.schema(version_id)
         known = (version_id, request.params, dates if schema.dated else None)
         if known not in params:
             params[known] = schema.complete(request.params, dates=dates)
@@ -291,7 +269,7 @@ class _Trigger:
             yield f"dag_version_number is {row['dag_version_number']}, asked for {number}"
         try:
             dates = RunDates(row["logical_date"], row["data_interval_start"], row["data_interval_end"])
-            params = self.operation.schema(row["dag_version_id"]).complete(request.params, dates=dates)
+            params = self.operation.plans.schema(row["dag_version_id"]).complete(request.params, dates=dates)
         except InvalidParams:
             params = request.params
         if params != row["params"]:
@@ -320,11 +298,6 @@ def _violations(request: RunRequest, at: str) -> Iterator[Violation]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
-
-
-def _close(name: str, names: Sequence[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def _and_more(violations: Sequence[Violation]) -> str:

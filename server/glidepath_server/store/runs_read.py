@@ -24,6 +24,16 @@ _SQL = statements("runs_read")
 ALL_TASKS = -1
 
 
+class Caller(NamedTuple):
+    """The attempt that has called a child run."""
+
+    dag_run_id: UUID
+    dag_id: str
+    task_id: str
+    map_index: int
+    attempt_number: int
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run as stored. `board` is its packed form, empty in lists."""
@@ -51,6 +61,7 @@ class Run:
     created_by: str
     traceparent: str
     board: bytes
+    caller: Caller | None = None
 
     def unpacked(self, size: int) -> Board:
         """The board of a graph of `size` tasks."""
@@ -144,8 +155,19 @@ async def list_runs(
     return [_run(row) for row in rows]
 
 
+async def list_children(
+    connection: Connection, namespace: str, parent: UUID, states: Sequence[str], first: UUID, below: UUID, limit: int
+) -> list[Run]:
+    """The same of the child runs of a run."""
+    arguments = [namespace, first, below, list(states) or None, limit, parent]
+    return [_run(row) for row in await connection.fetch(_SQL["list_children"], *arguments)]
+
+
 def _run(row: Any) -> Run:
-    return Run(**{**row, "state": RunState(row["state"]), "intent": RunIntent(row["intent"])})
+    fields = dict(row)
+    place = [fields.pop(name) for name in ("parent_run_id", "parent_dag_id", "task_id", "map_index", "attempt_number")]
+    fields |= {"state": RunState(row["state"]), "intent": RunIntent(row["intent"])}
+    return Run(**fields, caller=Caller(*place) if place[0] is not None else None)
 
 
 async def dead_letters(connection: Connection, namespace: str, dag_id: str, below: int, limit: int) -> list[DeadLetter]:
@@ -182,7 +204,7 @@ async def rows_of(connection: Connection, dag_run_id: UUID, tasks: Sequence[int]
 
 
 def _ended(row: Any) -> EndedRow:
-    task, map_index, number, state, worker, queued, started, ended, failure, reason, has_output = row
+    task, map_index, number, state, worker, queued, started, ended, failure, reason, has_output, child = row
     return EndedRow(
         task,
         map_index,
@@ -195,6 +217,7 @@ def _ended(row: Any) -> EndedRow:
         json.loads(failure) if failure else None,
         reason,
         has_output,
+        child,
     )
 
 

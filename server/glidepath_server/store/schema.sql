@@ -1,8 +1,8 @@
 -- The whole current schema. Migrations end at exactly this (tests/upgrade proves it).
 --
 -- Who writes what: boards (dag_run.board, revision, state) are written by operations/step_runs.py alone.
--- task_queue and live_attempt are the two places a released task instance can be: never both, never neither.
--- Lock order, everywhere: dag_run (by id) > live_attempt > withdrawn task_queue rows > worker_session (by id) >
+-- task_queue, live_attempt and child_run (waiting) are the places a released task instance can be: always in one alone.
+-- Lock order, everywhere: dag_run (by id) > live_attempt > child_run > withdrawn task_queue rows > worker_session (by id) >
 -- candidate task_queue rows > concurrency_limit (by id) > limit_holder.
 -- No foreign keys on hot tables: the step transaction is the integrity rule, and it is checked from outside.
 
@@ -312,14 +312,50 @@ create table limit_holder (
 );
 create index limit_holder_attempt on limit_holder (dag_run_id, task_index, map_index);
 
--- Ended attempts: append only. state: success failed timed_out lost deferred skipped cancelled returned
+-- An attempt that has called a child run, moved here from live_attempt in the transaction that made the run. While it is
+-- waiting, the attempt goes on as that run and its task instance is in no queue and with no worker. The caller's step ends
+-- it, once, by taking `waiting` away; the row stays, so that each of the two runs names the other.
+create table child_run (
+    parent_run_id         uuid not null,
+    task_index            integer not null,
+    map_index             integer not null,
+    attempt_number        integer not null,
+    parent_dag_id         text not null,             -- copies, so that a list of runs needs no plan of the version
+    task_id               text not null,
+    child_run_id          uuid not null unique,
+    child_dag_id          text not null,
+    depth                 smallint not null check (depth between 1 and 10),
+    output_task_id        text not null,             -- empty: the outputs of the child run's last tasks
+    resume                boolean not null,          -- a further attempt follows, however the child run ends
+    waiting               boolean not null default true,
+    child_state           text check (child_state in ('success', 'failed', 'cancelled')),
+    child_reason          text not null default '',
+    session_id            uuid not null,             -- from here on as in live_attempt
+    tries                 integer not null,
+    losses                integer not null,
+    redeliveries          integer not null,
+    queue_time            timestamptz not null,
+    start_time            timestamptz not null,
+    timeout_time          timestamptz,
+    cancel_requested_time timestamptz,
+    cancel_reason         text,
+    timed_out             boolean not null default false,
+    deferrals             integer not null,
+    waiting_since         timestamptz,
+    primary key (parent_run_id, task_index, map_index, attempt_number),
+    check (waiting = (child_state is null))
+);
+create unique index child_run_waiting on child_run (parent_run_id, task_index, map_index) where waiting;
+create index child_run_timeout on child_run (timeout_time) where waiting and timeout_time is not null;
+
+-- Ended attempts: append only. state: success failed timed_out lost deferred skipped cancelled returned called
 create table task_attempt (
     dag_run_id      uuid not null,
     task_index      integer not null,
     map_index       integer not null,
     attempt_number  integer not null,
     state           text not null check (state in ('success', 'failed', 'timed_out', 'lost', 'deferred', 'skipped',
-                                                   'cancelled', 'returned')),
+                                                   'cancelled', 'returned', 'called')),
     session_id      uuid not null,
     queue_time      timestamptz not null,
     start_time      timestamptz not null,
@@ -445,9 +481,13 @@ union all
 select l.dag_run_id, l.task_index, l.map_index, l.attempt_number, 'running', l.queue_time, l.start_time, null
 from live_attempt l
 union all
+select c.parent_run_id, c.task_index, c.map_index, c.attempt_number, 'running', c.queue_time, c.start_time, null
+from child_run c where c.waiting
+union all
 (select distinct on (a.dag_run_id, a.task_index, a.map_index)
         a.dag_run_id, a.task_index, a.map_index, a.attempt_number, a.state, a.queue_time, a.start_time, a.end_time
  from task_attempt a
  where not exists (select from task_queue q where (q.dag_run_id, q.task_index, q.map_index) = (a.dag_run_id, a.task_index, a.map_index))
    and not exists (select from live_attempt l where (l.dag_run_id, l.task_index, l.map_index) = (a.dag_run_id, a.task_index, a.map_index))
+   and not exists (select from child_run c where c.waiting and (c.parent_run_id, c.task_index, c.map_index) = (a.dag_run_id, a.task_index, a.map_index))
  order by a.dag_run_id, a.task_index, a.map_index, a.attempt_number desc);

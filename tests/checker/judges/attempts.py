@@ -197,7 +197,7 @@ def _cause(attempt: Attempt) -> str:
     if attempt.state in ("failed", "timed_out"):
         return "own"
     # A deferral uses no budget: what bounds it is time.
-    return attempt.state if attempt.state in ("lost", "returned", "deferred") else "final"
+    return attempt.state if attempt.state in ("lost", "returned", "deferred", "called") else "final"
 
 
 def _unrecorded(facts: Facts) -> Iterator[Break]:

@@ -1,6 +1,7 @@
 """Writing DAGs. Imports no network library; protobuf only where a DAG becomes a message (`convert`)."""
 
 from glidepath.authoring.bundle import Bundle, bundle_source
+from glidepath.authoring.calls import call_dag, loop
 from glidepath.authoring.dags import Dag, dag
 from glidepath.authoring.load import LoadedDags, LoadError, load_dags
 from glidepath.authoring.nodes import Group, Handle, group
@@ -18,12 +19,14 @@ __all__ = [
     "ParamRef",
     "Task",
     "bundle_source",
+    "call_dag",
     "dag",
     "dated",
     "external",
     "group",
     "literal",
     "load_dags",
+    "loop",
     "shell",
     "task",
 ]

@@ -33,9 +33,30 @@ class Registration:
 
 def to_registration(dag: Dag) -> Registration:
     """The DAG's message and its source. AuthoringError or InvalidDag says everything that is wrong."""
-    python = any(node.function is not None for node in dag.nodes)
+    python = any(node.function is not None or node.condition is not None for node in dag.nodes)
     bundle = bundle_source(dag.source_file, dag.include) if python else None
     return Registration(to_spec(dag, bundle), bundle)
+
+
+def called_dags(dag: Dag) -> list[Dag]:
+    """The DAGs that a DAG calls as objects, and those that they call, each once and after what it calls itself.
+
+    AuthoringError for two of one id.
+    """
+    found: dict[str, Dag] = {}
+    _collect(dag, found)
+    del found[dag.dag_id]
+    return list(found.values())
+
+
+def _collect(dag: Dag, found: dict[str, Dag], above: tuple[str, ...] = ()) -> None:
+    if dag.dag_id in above:
+        return  # it calls itself, by whatever way: that ends where calls may be no deeper
+    for node in dag.nodes:
+        if node.called is not None:
+            _collect(node.called, found, (*above, dag.dag_id))
+    if found.setdefault(dag.dag_id, dag) is not dag:
+        raise AuthoringError(f"two DAGs with the id '{dag.dag_id}' are called; every dag_id must be one DAG's")
 
 
 def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
@@ -68,7 +89,7 @@ def _task(node: Node, bundle: Bundle | None) -> dag_pb2.TaskSpec:
         handler=_handler(node, bundle),
         upstream_task_ids=list(node.upstream),
         trigger_rule=_enum(dag_pb2.TriggerRule, "TRIGGER_RULE", node.options.get("trigger_rule")),
-        inputs={name: _input(source, node, name) for name, source in node.inputs.items()},
+        inputs={name: _input(source, node, name) for name, source in _inputs(node, bundle).items()},
         policy=_policy(node.options),
         role=_enum(dag_pb2.TaskRole, "TASK_ROLE", node.options.get("role")),
         map=_map(node),
@@ -102,7 +123,17 @@ def _types(node: Node) -> dict[str, Any]:
     }
 
 
+def _inputs(node: Node, bundle: Bundle | None) -> dict[str, Source]:
+    if node.condition is None:
+        return node.inputs
+    function = node.condition
+    name = bundle.handler(function) if bundle else f"python:{function.__module__}:{function.__qualname__}"
+    return {**node.inputs, "until": Constant(name)}
+
+
 def _handler(node: Node, bundle: Bundle | None) -> dag_pb2.Handler:
+    if node.condition is not None:
+        return dag_pb2.Handler(name=node.handler, version=bundle.content_hash if bundle is not None else "")
     if node.function is None:
         return dag_pb2.Handler(name=node.handler, version=node.handler_version)
     if bundle is None:

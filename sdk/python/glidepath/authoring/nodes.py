@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glidepath import templates
 from glidepath.authoring.maps import Map, check_map, check_names, check_title
 from glidepath.authoring.options import TaskOptions
 from glidepath.authoring.values import Constant, Items, Later, Output, Param, Source, Template
 from glidepath.errors import AuthoringError, InvalidDag, Violation
+
+if TYPE_CHECKING:
+    from glidepath.authoring.dags import Dag
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
@@ -33,6 +36,9 @@ class Node:
     handler_version: str = ""
     description: str = ""
     map: Map | None = None
+    # Of a task that calls a DAG which was given as an object; and the condition of a loop that is a function.
+    called: Dag | None = None
+    condition: Callable[..., Any] | None = None
     upstream: dict[str, Node] = field(default_factory=dict)
 
     def add_upstream(self, other: Node) -> None:

@@ -38,6 +38,8 @@ class Call(Generic[T]):
     request: Message
     response: type[Message]
     pick: Callable[[Any], T]
+    before: tuple[Call[Any], ...] = ()
+    """Calls that must have gone well before."""
 
 
 @dataclass
@@ -119,6 +121,8 @@ class Caller:
         self._channel = open_channel(connection)
 
     def _call(self, call: Call[T]) -> T:
+        for each in call.before:
+            self._call(each)
         invoke = self._channel.unary_unary(
             f"/{call.method}", type(call.request).SerializeToString, call.response.FromString
         )
@@ -176,6 +180,8 @@ class AsyncCaller:
         return open_async_channel(self.connection, anew=True)
 
     async def _call(self, call: Call[T]) -> T:
+        for each in call.before:
+            await self._call(each)
         invoke = self._channel.unary_unary(
             f"/{call.method}", type(call.request).SerializeToString, call.response.FromString
         )

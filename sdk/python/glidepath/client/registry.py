@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from glidepath.authoring import Dag
-from glidepath.authoring.convert import to_registration
+from glidepath.authoring.convert import called_dags, to_registration
 from glidepath.client.calls import Call, Pages, iterated, rpc
 from glidepath.client.requests import Api, Service, new_request_id
 from glidepath_proto.registry.v1 import dag_pb2
@@ -31,8 +33,24 @@ class RegistryMethods(Api):
 
         The same content gives the version that exists. `aliases` point at it from then on, in the same transaction.
         `validate_only` checks everything and stores nothing. InvalidDag lists every violation at once.
-        A message instead of a `Dag` takes its `sources` from the argument.
+        A message instead of a `Dag` takes its `sources` from the argument. DAGs that a `Dag` calls as objects are
+        registered before it, each as if it were registered alone.
         """
+        before: tuple[Call[Any], ...] = ()
+        if isinstance(dag, Dag):
+            before = tuple(
+                self._registration(each, sources, validate_only, (), new_request_id()) for each in called_dags(dag)
+            )
+        return replace(self._registration(dag, sources, validate_only, aliases, request_id), before=before)
+
+    def _registration(
+        self,
+        dag: Dag | dag_pb2.DagSpec,
+        sources: Sequence[pb.SourceBundle],
+        validate_only: bool,
+        aliases: Sequence[str],
+        request_id: str,
+    ) -> Call[pb.RegisterDagVersionResponse]:
         if isinstance(dag, Dag):
             registration = to_registration(dag)
             dag = registration.spec

@@ -75,9 +75,18 @@ class RunMethods(Api):
 
     @iterated
     def list_dag_runs(
-        self, dag_id: str = "", *, states: Sequence[str] = (), run_id_prefix: str = "", page_size: int = 0
+        self,
+        dag_id: str = "",
+        *,
+        states: Sequence[str] = (),
+        run_id_prefix: str = "",
+        children_of: str = "",
+        page_size: int = 0,
     ) -> Pages[run_pb2.DagRun]:
-        """Runs, newest first, of one DAG or of all; `states` such as ["failed"]; ids that begin with the prefix."""
+        """Runs, newest first, of one DAG or of all; `states` such as ["failed"]; ids that begin with the prefix.
+
+        `children_of` a run gives the child runs that its tasks have called, whatever their DAGs.
+        """
         return _RUNS.pages(
             self,
             "ListDagRuns",
@@ -85,6 +94,7 @@ class RunMethods(Api):
             dag_id=dag_id,
             states=to_enums(run_pb2.RunState, "RUN_STATE", states, "states"),
             dag_run_id_prefix=run_id_prefix,
+            children_of_dag_run_id=children_of,
             page_size=page_size,
         )
 

@@ -5,7 +5,8 @@
     Worker("127.0.0.1:7711", slots=4).run()
 
 `python -m glidepath.worker --help` starts the same from a shell. What a task may say about itself while it runs is in
-`glidepath.worker.context` (`current`) and `glidepath.worker.outcomes` (`Skip`, `Retry`, `Fail`, `Defer`).
+`glidepath.worker.context` (`current`) and `glidepath.worker.outcomes` (`Skip`, `Retry`, `Fail`, `Defer`,
+`Call`).
 
 Processes of one worker, and who is authoritative for what:
 
@@ -23,13 +24,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glidepath.worker.context import TaskContext, current
-from glidepath.worker.outcomes import Defer, Fail, Retry, Skip
+from glidepath.worker.context import ChildRun, TaskContext, current
+from glidepath.worker.outcomes import Call, Defer, Fail, Retry, Skip
 
 if TYPE_CHECKING:
     from glidepath.worker.worker import Worker
 
-__all__ = ["Defer", "Fail", "Retry", "Skip", "TaskContext", "Worker", "current"]
+__all__ = ["Call", "ChildRun", "Defer", "Fail", "Retry", "Skip", "TaskContext", "Worker", "current"]
 
 
 def __getattr__(name: str) -> Any:

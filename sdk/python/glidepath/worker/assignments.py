@@ -8,7 +8,7 @@ from typing import Any
 
 from glidepath.inputs import resolve_inputs
 from glidepath_proto.registry.v1.dag_pb2 import IsolationMode, LeaseMode
-from glidepath_proto.worker.v1.task_pb2 import Assignment
+from glidepath_proto.worker.v1.task_pb2 import Assignment, ChildEnd
 
 SHELL = "shell"
 RESOLVE_HERE_BYTES_MAX = 64 * 1024
@@ -80,6 +80,19 @@ def context_fields(assignment: Assignment) -> dict[str, Any]:
         "checkpoint": assignment.checkpoint,
         "traceparent": assignment.traceparent,
         "tracestate": assignment.tracestate,
+        "child": _child(assignment.child) if assignment.HasField("child") else None,
+    }
+
+
+def _child(child: ChildEnd) -> dict[str, Any]:
+    return {
+        "run_id": child.dag_run_id,
+        "dag_id": child.dag_id,
+        "state": child.state,
+        "reason": child.reason,
+        "content_type": child.output.content_type if child.HasField("output") else "",
+        "data": child.output.data,
+        "uri": child.output.uri,
     }
 
 

@@ -2,7 +2,8 @@
 
 An end is a dict: {"end": "success", "content_type": ..., "size_bytes": ...} with the output's bytes beside it,
 {"end": "failed", "failure": {...}}, {"end": "skipped", "reason": ...}, {"end": "deferred", "until": seconds since the
-epoch or null, "after": seconds, "checkpoint": base64}. Outputs over the inline limit are written to a file of the
+epoch or null, "after": seconds, "checkpoint": base64}, {"end": "called", "call": {...}} with the message of a DAG that
+was made at run time beside it. Outputs over the inline limit are written to a file of the
 worker's spool, and "spool" names it: the stream process stores it with the server and replaces it by a reference.
 """
 
@@ -19,7 +20,7 @@ from glidepath.errors import GlidepathError
 from glidepath.worker import failures
 from glidepath.worker.disk import sync_folder
 from glidepath.worker.masking import Masker
-from glidepath.worker.outcomes import Defer, Skip
+from glidepath.worker.outcomes import Call, Defer, Skip
 
 End = tuple[dict[str, Any], bytes]
 
@@ -43,19 +44,50 @@ class OutputRefused(GlidepathError, ValueError):
     """What a task returned cannot be an output; the message says what to return instead."""
 
 
-def call(function: Callable[..., Any], arguments: Mapping[str, Any], limits: OutputLimits) -> End:
-    """Run a body to its end. Never raises for what user code does, except what ends the process (SystemExit)."""
+def call(function: Callable[..., Any], arguments: Mapping[str, Any], limits: OutputLimits, source: str = "") -> End:
+    """Run a body to its end. Never raises for what user code does, except what ends the process (SystemExit).
+
+    `source` is the folder of its registered source, where DAGs that it makes have their tasks.
+    """
+    try:
+        return _ended(function, arguments, limits, source)
+    except Exception as error:
+        return {"end": "failed", "failure": failures.describe(error)}, b""
+
+
+def _ended(function: Callable[..., Any], arguments: Mapping[str, Any], limits: OutputLimits, source: str) -> End:
     try:
         value = function(**arguments)
-        return success(_finish(value) if hasattr(value, "__await__") else value, limits)
+        value = _finish(value) if hasattr(value, "__await__") else value
+        return _called(value, source) if isinstance(value, Call) else success(value, limits)
+    except Call as called:
+        return _called(called, source)
     except Skip as skip:
         return {"end": "skipped", "reason": skip.reason}, b""
     except Defer as defer:
         checkpoint = base64.b64encode(defer.checkpoint).decode()
         until = None if defer.until is None else defer.until.timestamp()
         return {"end": "deferred", "until": until, "after": defer.after_seconds, "checkpoint": checkpoint}, b""
-    except Exception as error:
-        return {"end": "failed", "failure": failures.describe(error)}, b""
+
+
+def _called(asked: Call, source: str) -> End:
+    """The end of a body that calls a DAG; the message of one that was made at run time lies beside it."""
+    _, params = encode(asked.params)
+    call: dict[str, Any] = {
+        "dag_id": asked.dag_id,
+        "version": asked.version,
+        "alias": asked.alias,
+        "params": params.decode(),
+        "logical_date": None if asked.logical_date is None else asked.logical_date.timestamp(),
+        "output": asked.output,
+        "resume": asked.resume,
+        "checkpoint": base64.b64encode(asked.checkpoint).decode(),
+    }
+    if isinstance(asked.dag, str):
+        return {"end": "called", "call": call}, b""
+    from glidepath.worker.calls import made_at_run_time  # brings protobuf along
+
+    return {"end": "called", "call": call}, made_at_run_time(asked.dag, source)
 
 
 def _finish(awaitable: Any) -> Any:

@@ -48,6 +48,35 @@ class Link(Protocol):
 
 
 @dataclass(frozen=True)
+class ChildRun:
+    """The end of a run that the task has called with `resume`. `state` is "success", "failed" or "cancelled"."""
+
+    run_id: str
+    dag_id: str
+    state: str
+    reason: str = ""
+    content_type: str = field(default="", repr=False)
+    data: bytes = field(default=b"", repr=False)
+    uri: str = ""
+    link: Link | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def output(self) -> Any:
+        """What the run gave, as `Call(output=...)` asked for it; None when it gave nothing."""
+        if not self.content_type:
+            return None
+        from glidepath.payloads import decode  # bodies hold no protobuf until they need it
+        from glidepath_proto.common.v1.payload_pb2 import Payload
+
+        data = self.data
+        if self.uri:
+            if self.link is None:
+                raise WorkerRefused("this context has no worker behind it that could fetch the output")
+            data = Path(self.link.ask("get_artifact", {"uri": self.uri})["path"]).read_bytes()
+        return decode(Payload(content_type=self.content_type, data=data))
+
+
+@dataclass(frozen=True)
 class TaskContext:
     """One attempt, seen from its task. Dates are UTC and None for a run without one."""
 
@@ -72,6 +101,8 @@ class TaskContext:
     """What this instance of a mapped task is given, by argument."""
     checkpoint: bytes = b""
     """What an earlier attempt left behind, b"" when there was none."""
+    child: ChildRun | None = None
+    """How the run ended that an earlier attempt has called with `resume`; None for one that follows a failure."""
     traceparent: str = ""
     tracestate: str = ""
     link: Link | None = field(default=None, repr=False, compare=False)
@@ -159,4 +190,6 @@ def from_fields(fields: Mapping[str, Any], link: Link | None) -> TaskContext:
     for name in ("logical_date", "data_interval_start", "data_interval_end", "deadline"):
         if values.get(name) is not None:
             values[name] = datetime.fromtimestamp(values[name], UTC)
+    if values.get("child") is not None:
+        values["child"] = ChildRun(**values["child"], link=link)
     return TaskContext(**values, link=link)

@@ -129,7 +129,7 @@ class InlineRunner:
             source = os.path.join(self._sources, handler.version) if handler.version else ""
             function = self._loader.load(handler.name, source)
             with context.running(lambda: context.from_fields(context_fields(assignment), self)):
-                end, data = body.call(function, arguments, self._limits)
+                end, data = body.call(function, arguments, self._limits, source)
         except HandlerNotFound as error:
             return results.failed(b"", failures.INFRASTRUCTURE, "HandlerNotFound", str(error), retryable=False)
         except Exception as error:

@@ -21,6 +21,8 @@ from typing import Any
 from glidepath.errors import GlidepathError
 
 PREPARED_MAX = 100
+CALL = "call"
+"""Handler of tasks that call a DAG; every Python worker has it, without any source."""
 
 
 class HandlerNotFound(GlidepathError):
@@ -73,6 +75,10 @@ class Loader:
         self._in_place = source
 
     def _import(self, handler: str, source: str) -> Callable[..., Any]:
+        if handler == CALL:
+            from glidepath.worker import calls
+
+            return calls.call
         kind, _, rest = handler.partition(":")
         module_name, _, function_name = rest.partition(":")
         if kind != "python" or not module_name or not function_name.isidentifier():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from glidepath.errors import GlidepathError
+
+if TYPE_CHECKING:
+    from glidepath.authoring.dags import Dag
 
 WAIT_SECONDS_MAX = 366 * 86_400.0
 
@@ -52,6 +57,46 @@ class Defer(Outcome):
         self.after_seconds = 0.0 if after is None else _seconds(after)
         self.checkpoint = checkpoint
         super().__init__(f"deferred until {until.isoformat()}" if until else f"deferred for {self.after_seconds:g} s")
+
+
+class Call(Outcome):
+    """Start a run of another DAG and go on as it: raised, or returned. No slot is held while it runs.
+
+    `dag` is the id of a registered DAG, or a `Dag` made here and now: that one is registered, its Python tasks being
+    functions of the source that the calling task runs from. `params` are checked against its schema; the logical date
+    is the caller's unless given. `version` or `alias` choose a version, else it is the latest.
+
+    The task ends as the run ends: with the output of the run's task `output`, or with a dict of the outputs of its last
+    tasks by id. A run that fails is a failed attempt, and a retry is a new run. With `resume` the task is called again
+    instead, however the run ended: `current().child` says how, and `checkpoint` (at most 64 KiB) is in its context.
+    """
+
+    def __init__(
+        self,
+        dag: str | Dag,
+        params: Mapping[str, Any] | None = None,
+        *,
+        version: int = 0,
+        alias: str = "",
+        logical_date: datetime | None = None,
+        output: str = "",
+        resume: bool = False,
+        checkpoint: bytes = b"",
+    ) -> None:
+        if version and alias:
+            raise ValueError(f"Call got version={version!r} and alias={alias!r}; expected one of the two, or neither")
+        if logical_date is not None and logical_date.tzinfo is None:
+            raise ValueError(f"logical_date is {logical_date.isoformat()} without a zone; expected an instant")
+        self.dag = dag
+        self.params = dict(params or {})
+        self.version, self.alias, self.logical_date = version, alias, logical_date
+        self.output, self.resume, self.checkpoint = output, resume, checkpoint
+        super().__init__(f"calls DAG {self.dag_id}")
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG's id, however it was given."""
+        return self.dag if isinstance(self.dag, str) else self.dag.dag_id
 
 
 def _seconds(after: float | timedelta | str) -> float:

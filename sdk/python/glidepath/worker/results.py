@@ -23,6 +23,7 @@ from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.common.v1.payload_pb2 import Payload
 from glidepath_proto.worker.v1.task_pb2 import (
     AttemptResult,
+    Called,
     Cancelled,
     Deferred,
     Progress,
@@ -62,6 +63,8 @@ def from_end(end: Mapping[str, Any], data: bytes) -> AttemptResult:
             return AttemptResult(skipped=Skipped(reason=str(end["reason"])))
         case "deferred":
             return AttemptResult(deferred=_deferred(end))
+        case "called":
+            return AttemptResult(called=_called(end["call"], data))
         case other:
             raise ValueError(f"unknown end {other!r}")
 
@@ -73,6 +76,23 @@ def _deferred(end: Mapping[str, Any]) -> Deferred:
     else:
         deferred.after.FromTimedelta(timedelta(seconds=end["after"]))
     return deferred
+
+
+def _called(call: Mapping[str, Any], spec: bytes) -> Called:
+    called = Called(
+        dag_id=call["dag_id"],
+        dag_version_number=call["version"],
+        alias=call["alias"],
+        params=call["params"],
+        output_task_id=call["output"],
+        resume=call["resume"],
+        checkpoint=base64.b64decode(call["checkpoint"]),
+    )
+    if call["logical_date"] is not None:
+        called.logical_date.CopyFrom(timestamp(call["logical_date"]))
+    if spec:
+        called.dag.ParseFromString(spec)
+    return called
 
 
 def to_failure(fields: Mapping[str, Any]) -> Failure:

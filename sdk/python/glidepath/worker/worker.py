@@ -166,7 +166,7 @@ class Worker:
     def _hello(self) -> Hello:
         from glidepath_proto.worker.v1.worker_service_pb2 import HandlerOffer, Hello
 
-        offered = ["python:*", "shell", *(name for name, _ in self._tasks)]
+        offered = ["python:*", "shell", "call", *(name for name, _ in self._tasks)]
         return Hello(
             namespace=self._namespace,
             worker_identity=self._state.identity,

@@ -3,7 +3,8 @@
 -- name: lock_runs
 -- The runs of a batch that nobody else holds, ordered by id, with the step's one `now`.
 select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
-       coalesce(r.timeout_time <= glidepath_now(), false) as overdue, glidepath_now() as now
+       coalesce(r.timeout_time <= glidepath_now(), false) as overdue, r.run_type = 'child' as is_child,
+       glidepath_now() as now
 from dag_run r
 where r.dag_run_id = any($1::uuid[])
 order by r.dag_run_id
@@ -12,7 +13,8 @@ for no key update skip locked;
 -- name: lock_run_waiting
 -- One run, waiting for whoever holds it (lock_timeout is set by the caller).
 select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
-       coalesce(r.timeout_time <= glidepath_now(), false) as overdue, glidepath_now() as now
+       coalesce(r.timeout_time <= glidepath_now(), false) as overdue, r.run_type = 'child' as is_child,
+       glidepath_now() as now
 from dag_run r
 where r.dag_run_id = any($1::uuid[])
 order by r.dag_run_id
@@ -21,7 +23,8 @@ for no key update;
 -- name: accept
 -- The fence. Deletes the live rows that the reports name and appends them to the history; a report whose row is not
 -- returned changed nothing. $5 and $6 are the session, and
--- its generation, that a verdict judged (null for a worker's own word).
+-- its generation, that a verdict judged (null for a worker's own word). An attempt that calls goes on in child_run, unless
+-- it was told to end before.
 with gone as (
     delete from live_attempt l
     using unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::uuid[], $6::integer[])
@@ -39,12 +42,15 @@ with gone as (
     insert into task_attempt (dag_run_id, task_index, map_index, attempt_number, state, session_id, queue_time,
                               start_time, end_time, failure, reason)
     select g.dag_run_id, g.task_index, g.map_index, g.attempt_number,
-           case when s.state = 'cancelled' and g.timed_out then 'timed_out' else s.state end,
+           case when s.state in ('cancelled', 'called') and g.timed_out then 'timed_out'
+                when s.state = 'called' then 'cancelled' else s.state end,
            g.session_id, g.queue_time, g.start_time, $10::timestamptz, s.failure, s.reason
     from gone g
     join unnest($7::text[], $8::text[], $9::text[]) with ordinality as s (state, failure, reason, ord) using (ord)
+    where s.state <> 'called' or g.cancel_requested_time is not null
 )
 select g.ord, g.session_id, g.class_id, g.tries, g.losses, g.redeliveries, g.deferrals, g.waiting_since,
+       g.queue_time, g.start_time, g.timeout_time,
        g.cancel_requested_time is not null as cancel_requested,
        g.timed_out,
        (select array_agg(f.limit_id) from freed f
@@ -52,11 +58,15 @@ select g.ord, g.session_id, g.class_id, g.tries, g.losses, g.redeliveries, g.def
 from gone g;
 
 -- name: ended_before
--- What became of attempts that are not live: the stored outcome, if any.
-select r.ord, a.state
+-- What became of attempts that are not live: the stored outcome, if any; of one that has called, that it did.
+select r.ord, case when c.child_run_id is not null then 'called' else a.state end as state
 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
      with ordinality as r (dag_run_id, task_index, map_index, attempt_number, ord)
-join task_attempt a using (dag_run_id, task_index, map_index, attempt_number);
+left join child_run c on c.parent_run_id = r.dag_run_id and c.task_index = r.task_index
+     and c.map_index = r.map_index and c.attempt_number = r.attempt_number
+left join task_attempt a on a.dag_run_id = r.dag_run_id and a.task_index = r.task_index
+     and a.map_index = r.map_index and a.attempt_number = r.attempt_number
+where c.child_run_id is not null or a.state is not null;
 
 -- name: take_inbox
 -- Events that waited for these runs.
@@ -66,11 +76,14 @@ delete from run_inbox where dag_run_id = any($1::uuid[]) returning inbox_id, dag
 insert into run_inbox (dag_run_id, event) select * from unnest($1::uuid[], $2::text[]);
 
 -- name: attempts_made
--- Highest attempt number per task of one run, over history and live rows.
+-- Highest attempt number per task of one run, over history, live rows and those that wait for a child run.
 select task_index, max(attempt_number) as attempt_number
 from (select task_index, attempt_number from task_attempt where dag_run_id = $1 and task_index = any($2::integer[])
       union all
-      select task_index, attempt_number from live_attempt where dag_run_id = $1 and task_index = any($2::integer[])) a
+      select task_index, attempt_number from live_attempt where dag_run_id = $1 and task_index = any($2::integer[])
+      union all
+      select task_index, attempt_number from child_run
+      where parent_run_id = $1 and task_index = any($2::integer[]) and waiting) a
 group by task_index;
 
 -- name: withdraw

@@ -4,16 +4,20 @@
 -- One run of a namespace, with its board.
 select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
        r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
-       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, r.board
+       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, r.board,
+       c.parent_run_id, c.parent_dag_id, c.task_id, c.map_index, c.attempt_number
 from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
+left join child_run c on c.child_run_id = r.dag_run_id
 where r.namespace = $1 and r.dag_run_id = $2;
 
 -- name: list_runs
 -- Newest first, from the id $2 to below $3. $4: states, null for all.
 select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
        r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
-       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board
+       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board,
+       c.parent_run_id, c.parent_dag_id, c.task_id, c.map_index, c.attempt_number
 from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
+left join child_run c on c.child_run_id = r.dag_run_id
 where r.namespace = $1 and r.dag_run_id >= $2 and r.dag_run_id < $3 and ($4::text[] is null or r.state = any($4))
 order by r.dag_run_id desc limit $5;
 
@@ -21,9 +25,23 @@ order by r.dag_run_id desc limit $5;
 -- The same for one DAG ($6), by its own index.
 select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
        r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
-       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board
+       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board,
+       c.parent_run_id, c.parent_dag_id, c.task_id, c.map_index, c.attempt_number
 from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
+left join child_run c on c.child_run_id = r.dag_run_id
 where r.namespace = $1 and r.dag_id = $6 and r.dag_run_id >= $2 and r.dag_run_id < $3
+  and ($4::text[] is null or r.state = any($4))
+order by r.dag_run_id desc limit $5;
+
+-- name: list_children
+-- The same of the child runs of one run ($6).
+select r.dag_run_id, r.namespace, r.dag_id, r.dag_version_id, v.dag_version_number, r.run_type, r.run_key, r.state,
+       r.intent, r.admitted, r.quarantined, r.reason, r.logical_date, r.data_interval_start, r.data_interval_end,
+       r.params, r.revision, r.create_time, r.start_time, r.end_time, r.created_by, r.traceparent, ''::bytea as board,
+       c.parent_run_id, c.parent_dag_id, c.task_id, c.map_index, c.attempt_number
+from dag_run r join dag_version v on v.dag_version_id = r.dag_version_id
+join child_run c on c.child_run_id = r.dag_run_id
+where r.namespace = $1 and c.parent_run_id = $6 and r.dag_run_id >= $2 and r.dag_run_id < $3
   and ($4::text[] is null or r.state = any($4))
 order by r.dag_run_id desc limit $5;
 
@@ -32,7 +50,8 @@ select exists (select from dag where namespace = $1 and dag_id = $2);
 
 -- name: released_counts
 -- What tells `released` apart: live attempts, retries and deferrals that are not due.
-select (select count(*) from live_attempt l where l.dag_run_id = $1)::integer as live,
+select ((select count(*) from live_attempt l where l.dag_run_id = $1)
+        + (select count(*) from child_run c where c.parent_run_id = $1 and c.waiting))::integer as live,
        count(*) filter (where a.state is distinct from 'deferred' and a.state is not null)::integer as up_for_retry,
        count(*) filter (where a.state = 'deferred')::integer as deferred
 from task_queue q
@@ -48,32 +67,39 @@ from task_queue where dag_run_id = $1 and task_index = any($2::integer[]);
 -- name: live_rows
 select l.task_index, l.map_index, l.attempt_number, coalesce(s.worker_identity, '') as worker_identity, l.queue_time,
        l.start_time, l.cancel_requested_time, coalesce(p.progress_percent, 0) as progress_percent,
-       coalesce(p.note, '') as progress_note
+       coalesce(p.note, '') as progress_note, null::uuid as child_run_id, '' as child_dag_id
 from live_attempt l
 left join worker_session s on s.session_id = l.session_id
 left join task_progress p on p.dag_run_id = l.dag_run_id and p.task_index = l.task_index
      and p.map_index = l.map_index and p.attempt_number = l.attempt_number
-where l.dag_run_id = $1 and l.task_index = any($2::integer[]);
+where l.dag_run_id = $1 and l.task_index = any($2::integer[])
+union all
+select c.task_index, c.map_index, c.attempt_number, '', c.queue_time, c.start_time, c.cancel_requested_time, 0, '',
+       c.child_run_id, c.child_dag_id
+from child_run c where c.parent_run_id = $1 and c.task_index = any($2::integer[]) and c.waiting;
 
 -- name: newest_attempts
 -- The newest ended attempt of each task. Stack traces and causes are left out: ListAttempts has them.
 select distinct on (a.task_index, a.map_index)
        a.task_index, a.map_index, a.attempt_number, a.state, coalesce(s.worker_identity, '') as worker_identity,
        a.queue_time, a.start_time, a.end_time, (a.failure::jsonb - 'stack_trace' - 'causes')::text as failure, a.reason,
-       false as has_output
+       false as has_output, null::uuid as child_run_id
 from task_attempt a
 left join worker_session s on s.session_id = a.session_id
 where a.dag_run_id = $1 and a.task_index = any($2::integer[])
 order by a.task_index, a.map_index, a.attempt_number desc;
 
 -- name: moving_rows
--- What a watcher holds against its last look, because no revision tells of it: live attempts with their progress, and
--- rows that wait for their time.
+-- What a watcher holds against its last look, because no revision tells of it: live attempts with their progress, those
+-- that wait for a child run, and rows that wait for their time.
 select l.task_index, l.attempt_number, true as live, p.update_time as mark
 from live_attempt l
 left join task_progress p on p.dag_run_id = l.dag_run_id and p.task_index = l.task_index
      and p.map_index = l.map_index and p.attempt_number = l.attempt_number
 where l.dag_run_id = $1
+union all
+select c.task_index, c.attempt_number, false, c.cancel_requested_time from child_run c
+where c.parent_run_id = $1 and c.waiting
 union all
 select q.task_index, q.attempt_number, false, q.available_time from task_queue q where q.dag_run_id = $1 and not q.due;
 
@@ -88,18 +114,26 @@ select * from (
     select a.task_index, a.map_index, a.attempt_number, a.state, coalesce(s.worker_identity, '') as worker_identity,
            a.queue_time, a.start_time, a.end_time, a.failure, a.reason,
            exists (select from task_output o where o.dag_run_id = a.dag_run_id and o.task_index = a.task_index
-                   and o.map_index = a.map_index and o.attempt_number = a.attempt_number) as has_output
+                   and o.map_index = a.map_index and o.attempt_number = a.attempt_number) as has_output, c.child_run_id
     from task_attempt a left join worker_session s on s.session_id = a.session_id
+    left join child_run c on c.parent_run_id = a.dag_run_id and c.task_index = a.task_index
+         and c.map_index = a.map_index and c.attempt_number = a.attempt_number
     where a.dag_run_id = $1 and ($2 = -1 or a.task_index = $2)
       and ($7::integer is null or a.map_index = $7)
       and (a.start_time, a.task_index, a.map_index, a.attempt_number) > ($3::timestamptz, $4, $5, $6)
     union all
     select l.task_index, l.map_index, l.attempt_number, 'running', coalesce(s.worker_identity, ''), l.queue_time,
-           l.start_time, null, null, '', false
+           l.start_time, null, null, '', false, null
     from live_attempt l left join worker_session s on s.session_id = l.session_id
     where l.dag_run_id = $1 and ($2 = -1 or l.task_index = $2)
       and ($7::integer is null or l.map_index = $7)
       and (l.start_time, l.task_index, l.map_index, l.attempt_number) > ($3::timestamptz, $4, $5, $6)
+    union all
+    select w.task_index, w.map_index, w.attempt_number, 'running', coalesce(s.worker_identity, ''), w.queue_time,
+           w.start_time, null, null, '', false, w.child_run_id
+    from child_run w left join worker_session s on s.session_id = w.session_id
+    where w.parent_run_id = $1 and ($2 = -1 or w.task_index = $2) and w.waiting
+      and (w.start_time, w.task_index, w.map_index, w.attempt_number) > ($3::timestamptz, $4, $5, $6)
 ) as history
 order by start_time, task_index, map_index, attempt_number limit $8;
 
@@ -108,6 +142,8 @@ order by start_time, task_index, map_index, attempt_number limit $8;
 select task_index, attempt_number, queue_time, start_time, end_time from task_attempt where dag_run_id = $1
 union all
 select task_index, attempt_number, queue_time, start_time, null from live_attempt where dag_run_id = $1
+union all
+select task_index, attempt_number, queue_time, start_time, null from child_run where parent_run_id = $1 and waiting
 union all
 select task_index, attempt_number, queue_time, null, null from task_queue where dag_run_id = $1;
 

@@ -55,6 +55,7 @@ class AttemptState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ATTEMPT_STATE_SKIPPED: _ClassVar[AttemptState]
     ATTEMPT_STATE_CANCELLED: _ClassVar[AttemptState]
     ATTEMPT_STATE_RETURNED: _ClassVar[AttemptState]
+    ATTEMPT_STATE_CALLED: _ClassVar[AttemptState]
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_QUEUED: RunState
 RUN_STATE_RUNNING: RunState
@@ -89,9 +90,10 @@ ATTEMPT_STATE_DEFERRED: AttemptState
 ATTEMPT_STATE_SKIPPED: AttemptState
 ATTEMPT_STATE_CANCELLED: AttemptState
 ATTEMPT_STATE_RETURNED: AttemptState
+ATTEMPT_STATE_CALLED: AttemptState
 
 class DagRun(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "dag_id", "dag_version_number", "run_type", "run_key", "state", "reason", "logical_date", "data_interval_start", "data_interval_end", "params", "revision", "create_time", "start_time", "end_time", "task_counts", "created_by", "traceparent", "cancel_requested", "quarantined")
+    __slots__ = ("namespace", "dag_run_id", "dag_id", "dag_version_number", "run_type", "run_key", "state", "reason", "logical_date", "data_interval_start", "data_interval_end", "params", "revision", "create_time", "start_time", "end_time", "task_counts", "created_by", "traceparent", "cancel_requested", "quarantined", "caller")
     class TaskCountsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +122,7 @@ class DagRun(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     dag_id: str
@@ -141,7 +144,22 @@ class DagRun(_message.Message):
     traceparent: str
     cancel_requested: bool
     quarantined: bool
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., run_type: _Optional[_Union[RunType, str]] = ..., run_key: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., reason: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., params: _Optional[str] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., task_counts: _Optional[_Mapping[str, int]] = ..., created_by: _Optional[str] = ..., traceparent: _Optional[str] = ..., cancel_requested: bool = ..., quarantined: bool = ...) -> None: ...
+    caller: Caller
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., run_type: _Optional[_Union[RunType, str]] = ..., run_key: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., reason: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., params: _Optional[str] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., task_counts: _Optional[_Mapping[str, int]] = ..., created_by: _Optional[str] = ..., traceparent: _Optional[str] = ..., cancel_requested: bool = ..., quarantined: bool = ..., caller: _Optional[_Union[Caller, _Mapping]] = ...) -> None: ...
+
+class Caller(_message.Message):
+    __slots__ = ("dag_run_id", "dag_id", "task_id", "map_index", "attempt_number")
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    dag_run_id: str
+    dag_id: str
+    task_id: str
+    map_index: int
+    attempt_number: int
+    def __init__(self, dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ...) -> None: ...
 
 class TaskInstance(_message.Message):
     __slots__ = ("task_id", "map_index", "group_id", "state", "attempt_number", "reason", "queue_time", "start_time", "end_time", "available_time", "worker_identity", "failure", "upstream_task_ids", "progress_percent", "progress_note", "map_counts", "map_name")
@@ -206,7 +224,7 @@ class MapCounts(_message.Message):
     def __init__(self, total: _Optional[int] = ..., scheduled: _Optional[int] = ..., queued: _Optional[int] = ..., running: _Optional[int] = ..., success: _Optional[int] = ..., failed: _Optional[int] = ..., skipped: _Optional[int] = ..., cancelled: _Optional[int] = ..., up_for_retry: _Optional[int] = ..., deferred: _Optional[int] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("task_id", "map_index", "attempt_number", "state", "worker_identity", "queue_time", "start_time", "end_time", "failure", "has_output", "reason")
+    __slots__ = ("task_id", "map_index", "attempt_number", "state", "worker_identity", "queue_time", "start_time", "end_time", "failure", "has_output", "reason", "child_dag_run_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +236,7 @@ class Attempt(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     HAS_OUTPUT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    CHILD_DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     map_index: int
     attempt_number: int
@@ -229,7 +248,8 @@ class Attempt(_message.Message):
     failure: _failure_pb2.Failure
     has_output: bool
     reason: str
-    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ..., state: _Optional[_Union[AttemptState, str]] = ..., worker_identity: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., has_output: bool = ..., reason: _Optional[str] = ...) -> None: ...
+    child_dag_run_id: str
+    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ..., state: _Optional[_Union[AttemptState, str]] = ..., worker_identity: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., has_output: bool = ..., reason: _Optional[str] = ..., child_dag_run_id: _Optional[str] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("dag_run_id", "dag_id", "task_id", "map_index", "attempt_number", "budget", "reason", "time")
@@ -277,6 +297,7 @@ class Explanation(_message.Message):
         WAIT_RUNNING: _ClassVar[Explanation.Wait]
         WAIT_ORDER: _ClassVar[Explanation.Wait]
         WAIT_QUARANTINED: _ClassVar[Explanation.Wait]
+        WAIT_CHILD_RUN: _ClassVar[Explanation.Wait]
     WAIT_UNSPECIFIED: Explanation.Wait
     WAIT_NONE: Explanation.Wait
     WAIT_UPSTREAM: Explanation.Wait
@@ -287,6 +308,7 @@ class Explanation(_message.Message):
     WAIT_RUNNING: Explanation.Wait
     WAIT_ORDER: Explanation.Wait
     WAIT_QUARANTINED: Explanation.Wait
+    WAIT_CHILD_RUN: Explanation.Wait
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

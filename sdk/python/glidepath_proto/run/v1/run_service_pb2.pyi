@@ -73,20 +73,22 @@ class GetDagRunResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class ListDagRunsRequest(_message.Message):
-    __slots__ = ("namespace", "dag_id", "states", "page_size", "page_token", "dag_run_id_prefix")
+    __slots__ = ("namespace", "dag_id", "states", "page_size", "page_token", "dag_run_id_prefix", "children_of_dag_run_id")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    CHILDREN_OF_DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_id: str
     states: _containers.RepeatedScalarFieldContainer[_run_pb2.RunState]
     page_size: int
     page_token: str
     dag_run_id_prefix: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_run_pb2.RunState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., dag_run_id_prefix: _Optional[str] = ...) -> None: ...
+    children_of_dag_run_id: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_run_pb2.RunState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., dag_run_id_prefix: _Optional[str] = ..., children_of_dag_run_id: _Optional[str] = ...) -> None: ...
 
 class ListDagRunsResponse(_message.Message):
     __slots__ = ("dag_runs", "next_page_token")

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Assignment(_message.Message):
-    __slots__ = ("task_token", "attempt", "namespace", "dag_version", "handler", "inputs", "params", "upstream_outputs", "logical_date", "data_interval_start", "data_interval_end", "data_interval_zone", "run_key", "map_item", "execution_timeout", "deadline_time", "cancel_grace", "isolation", "lease_mode", "memory_limit_mb", "resources", "checkpoint", "traceparent", "tracestate", "idempotency_key")
+    __slots__ = ("task_token", "attempt", "namespace", "dag_version", "handler", "inputs", "params", "upstream_outputs", "logical_date", "data_interval_start", "data_interval_end", "data_interval_zone", "run_key", "map_item", "execution_timeout", "deadline_time", "cancel_grace", "isolation", "lease_mode", "memory_limit_mb", "resources", "checkpoint", "traceparent", "tracestate", "idempotency_key", "child")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class Assignment(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     TRACESTATE_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    CHILD_FIELD_NUMBER: _ClassVar[int]
     task_token: bytes
     attempt: _references_pb2.AttemptRef
     namespace: str
@@ -84,10 +85,11 @@ class Assignment(_message.Message):
     traceparent: str
     tracestate: str
     idempotency_key: str
-    def __init__(self, task_token: _Optional[bytes] = ..., attempt: _Optional[_Union[_references_pb2.AttemptRef, _Mapping]] = ..., namespace: _Optional[str] = ..., dag_version: _Optional[_Union[_references_pb2.DagVersionRef, _Mapping]] = ..., handler: _Optional[_Union[_dag_pb2.Handler, _Mapping]] = ..., inputs: _Optional[_Mapping[str, _dag_pb2.Input]] = ..., params: _Optional[str] = ..., upstream_outputs: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_zone: _Optional[str] = ..., run_key: _Optional[str] = ..., map_item: _Optional[str] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., deadline_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., isolation: _Optional[_Union[_dag_pb2.IsolationMode, str]] = ..., lease_mode: _Optional[_Union[_dag_pb2.LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[bytes] = ..., traceparent: _Optional[str] = ..., tracestate: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    child: ChildEnd
+    def __init__(self, task_token: _Optional[bytes] = ..., attempt: _Optional[_Union[_references_pb2.AttemptRef, _Mapping]] = ..., namespace: _Optional[str] = ..., dag_version: _Optional[_Union[_references_pb2.DagVersionRef, _Mapping]] = ..., handler: _Optional[_Union[_dag_pb2.Handler, _Mapping]] = ..., inputs: _Optional[_Mapping[str, _dag_pb2.Input]] = ..., params: _Optional[str] = ..., upstream_outputs: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_zone: _Optional[str] = ..., run_key: _Optional[str] = ..., map_item: _Optional[str] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., deadline_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., isolation: _Optional[_Union[_dag_pb2.IsolationMode, str]] = ..., lease_mode: _Optional[_Union[_dag_pb2.LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[bytes] = ..., traceparent: _Optional[str] = ..., tracestate: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., child: _Optional[_Union[ChildEnd, _Mapping]] = ...) -> None: ...
 
 class AttemptResult(_message.Message):
-    __slots__ = ("task_token", "success", "failed", "timed_out", "deferred", "skipped", "cancelled", "returned", "start_time", "end_time")
+    __slots__ = ("task_token", "success", "failed", "timed_out", "deferred", "skipped", "cancelled", "returned", "called", "start_time", "end_time")
     TASK_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +98,7 @@ class AttemptResult(_message.Message):
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
+    CALLED_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     task_token: bytes
@@ -106,9 +109,10 @@ class AttemptResult(_message.Message):
     skipped: Skipped
     cancelled: Cancelled
     returned: Returned
+    called: Called
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
-    def __init__(self, task_token: _Optional[bytes] = ..., success: _Optional[_Union[Success, _Mapping]] = ..., failed: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., timed_out: _Optional[_Union[TimedOut, _Mapping]] = ..., deferred: _Optional[_Union[Deferred, _Mapping]] = ..., skipped: _Optional[_Union[Skipped, _Mapping]] = ..., cancelled: _Optional[_Union[Cancelled, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, task_token: _Optional[bytes] = ..., success: _Optional[_Union[Success, _Mapping]] = ..., failed: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., timed_out: _Optional[_Union[TimedOut, _Mapping]] = ..., deferred: _Optional[_Union[Deferred, _Mapping]] = ..., skipped: _Optional[_Union[Skipped, _Mapping]] = ..., cancelled: _Optional[_Union[Cancelled, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., called: _Optional[_Union[Called, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Success(_message.Message):
     __slots__ = ("output",)
@@ -131,6 +135,42 @@ class Deferred(_message.Message):
     checkpoint: bytes
     after: _duration_pb2.Duration
     def __init__(self, until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint: _Optional[bytes] = ..., after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Called(_message.Message):
+    __slots__ = ("dag_id", "dag_version_number", "alias", "params", "logical_date", "output_task_id", "resume", "checkpoint", "dag")
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    DAG_VERSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    LOGICAL_DATE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    DAG_FIELD_NUMBER: _ClassVar[int]
+    dag_id: str
+    dag_version_number: int
+    alias: str
+    params: str
+    logical_date: _timestamp_pb2.Timestamp
+    output_task_id: str
+    resume: bool
+    checkpoint: bytes
+    dag: _dag_pb2.DagSpec
+    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., output_task_id: _Optional[str] = ..., resume: bool = ..., checkpoint: _Optional[bytes] = ..., dag: _Optional[_Union[_dag_pb2.DagSpec, _Mapping]] = ...) -> None: ...
+
+class ChildEnd(_message.Message):
+    __slots__ = ("dag_run_id", "dag_id", "state", "reason", "output")
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    dag_run_id: str
+    dag_id: str
+    state: str
+    reason: str
+    output: _payload_pb2.Payload
+    def __init__(self, dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class Skipped(_message.Message):
     __slots__ = ("reason",)

@@ -237,21 +237,24 @@ const (
 	AttemptState_ATTEMPT_STATE_CANCELLED AttemptState = 8
 	// Handed back before it did anything (drain, lost assignment).
 	AttemptState_ATTEMPT_STATE_RETURNED AttemptState = 9
+	// Has called a child run, which has ended; a further attempt was told how.
+	AttemptState_ATTEMPT_STATE_CALLED AttemptState = 10
 )
 
 // Enum value maps for AttemptState.
 var (
 	AttemptState_name = map[int32]string{
-		0: "ATTEMPT_STATE_UNSPECIFIED",
-		1: "ATTEMPT_STATE_RUNNING",
-		2: "ATTEMPT_STATE_SUCCESS",
-		3: "ATTEMPT_STATE_FAILED",
-		4: "ATTEMPT_STATE_TIMED_OUT",
-		5: "ATTEMPT_STATE_LOST",
-		6: "ATTEMPT_STATE_DEFERRED",
-		7: "ATTEMPT_STATE_SKIPPED",
-		8: "ATTEMPT_STATE_CANCELLED",
-		9: "ATTEMPT_STATE_RETURNED",
+		0:  "ATTEMPT_STATE_UNSPECIFIED",
+		1:  "ATTEMPT_STATE_RUNNING",
+		2:  "ATTEMPT_STATE_SUCCESS",
+		3:  "ATTEMPT_STATE_FAILED",
+		4:  "ATTEMPT_STATE_TIMED_OUT",
+		5:  "ATTEMPT_STATE_LOST",
+		6:  "ATTEMPT_STATE_DEFERRED",
+		7:  "ATTEMPT_STATE_SKIPPED",
+		8:  "ATTEMPT_STATE_CANCELLED",
+		9:  "ATTEMPT_STATE_RETURNED",
+		10: "ATTEMPT_STATE_CALLED",
 	}
 	AttemptState_value = map[string]int32{
 		"ATTEMPT_STATE_UNSPECIFIED": 0,
@@ -264,6 +267,7 @@ var (
 		"ATTEMPT_STATE_SKIPPED":     7,
 		"ATTEMPT_STATE_CANCELLED":   8,
 		"ATTEMPT_STATE_RETURNED":    9,
+		"ATTEMPT_STATE_CALLED":      10,
 	}
 )
 
@@ -350,7 +354,7 @@ func (x DeadLetter_Budget) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeadLetter_Budget.Descriptor instead.
 func (DeadLetter_Budget) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4, 0}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5, 0}
 }
 
 type Explanation_Wait int32
@@ -367,21 +371,24 @@ const (
 	Explanation_WAIT_RUNNING     Explanation_Wait = 7
 	Explanation_WAIT_ORDER       Explanation_Wait = 8
 	Explanation_WAIT_QUARANTINED Explanation_Wait = 9
+	// A child run has yet to end.
+	Explanation_WAIT_CHILD_RUN Explanation_Wait = 10
 )
 
 // Enum value maps for Explanation_Wait.
 var (
 	Explanation_Wait_name = map[int32]string{
-		0: "WAIT_UNSPECIFIED",
-		1: "WAIT_NONE",
-		2: "WAIT_UPSTREAM",
-		3: "WAIT_DELAY",
-		4: "WAIT_LIMIT",
-		5: "WAIT_WORKER",
-		6: "WAIT_PAUSED",
-		7: "WAIT_RUNNING",
-		8: "WAIT_ORDER",
-		9: "WAIT_QUARANTINED",
+		0:  "WAIT_UNSPECIFIED",
+		1:  "WAIT_NONE",
+		2:  "WAIT_UPSTREAM",
+		3:  "WAIT_DELAY",
+		4:  "WAIT_LIMIT",
+		5:  "WAIT_WORKER",
+		6:  "WAIT_PAUSED",
+		7:  "WAIT_RUNNING",
+		8:  "WAIT_ORDER",
+		9:  "WAIT_QUARANTINED",
+		10: "WAIT_CHILD_RUN",
 	}
 	Explanation_Wait_value = map[string]int32{
 		"WAIT_UNSPECIFIED": 0,
@@ -394,6 +401,7 @@ var (
 		"WAIT_RUNNING":     7,
 		"WAIT_ORDER":       8,
 		"WAIT_QUARANTINED": 9,
+		"WAIT_CHILD_RUN":   10,
 	}
 )
 
@@ -421,7 +429,7 @@ func (x Explanation_Wait) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Explanation_Wait.Descriptor instead.
 func (Explanation_Wait) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5, 0}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{6, 0}
 }
 
 type DagRun struct {
@@ -456,7 +464,9 @@ type DagRun struct {
 	Traceparent     string `protobuf:"bytes,19,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	CancelRequested bool   `protobuf:"varint,20,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
 	// The run's step keeps raising; an operator must look (see ListIncidents).
-	Quarantined   bool `protobuf:"varint,21,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Quarantined bool `protobuf:"varint,21,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// Of a child run: the attempt that has called it.
+	Caller        *Caller `protobuf:"bytes,22,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -638,6 +648,90 @@ func (x *DagRun) GetQuarantined() bool {
 	return false
 }
 
+func (x *DagRun) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// The attempt that has called a child run.
+type Caller struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DagRunId      string                 `protobuf:"bytes,1,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	DagId         string                 `protobuf:"bytes,2,opt,name=dag_id,json=dagId,proto3" json:"dag_id,omitempty"`
+	TaskId        string                 `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	MapIndex      int32                  `protobuf:"varint,4,opt,name=map_index,json=mapIndex,proto3" json:"map_index,omitempty"`
+	AttemptNumber int32                  `protobuf:"varint,5,opt,name=attempt_number,json=attemptNumber,proto3" json:"attempt_number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Caller) Reset() {
+	*x = Caller{}
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Caller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Caller) ProtoMessage() {}
+
+func (x *Caller) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Caller.ProtoReflect.Descriptor instead.
+func (*Caller) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Caller) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *Caller) GetDagId() string {
+	if x != nil {
+		return x.DagId
+	}
+	return ""
+}
+
+func (x *Caller) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *Caller) GetMapIndex() int32 {
+	if x != nil {
+		return x.MapIndex
+	}
+	return 0
+}
+
+func (x *Caller) GetAttemptNumber() int32 {
+	if x != nil {
+		return x.AttemptNumber
+	}
+	return 0
+}
+
 // A task of a run, or one of the instances of a mapped task.
 type TaskInstance struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -671,7 +765,7 @@ type TaskInstance struct {
 
 func (x *TaskInstance) Reset() {
 	*x = TaskInstance{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[1]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +777,7 @@ func (x *TaskInstance) String() string {
 func (*TaskInstance) ProtoMessage() {}
 
 func (x *TaskInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[1]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +790,7 @@ func (x *TaskInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskInstance.ProtoReflect.Descriptor instead.
 func (*TaskInstance) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{1}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TaskInstance) GetTaskId() string {
@@ -838,7 +932,7 @@ type MapCounts struct {
 
 func (x *MapCounts) Reset() {
 	*x = MapCounts{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +944,7 @@ func (x *MapCounts) String() string {
 func (*MapCounts) ProtoMessage() {}
 
 func (x *MapCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[2]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +957,7 @@ func (x *MapCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapCounts.ProtoReflect.Descriptor instead.
 func (*MapCounts) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *MapCounts) GetTotal() int32 {
@@ -949,14 +1043,16 @@ type Attempt struct {
 	Failure        *v1.Failure            `protobuf:"bytes,9,opt,name=failure,proto3" json:"failure,omitempty"`
 	HasOutput      bool                   `protobuf:"varint,10,opt,name=has_output,json=hasOutput,proto3" json:"has_output,omitempty"`
 	// What the server knows beside the failure: why the attempt was lost, returned or told to end.
-	Reason        string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The child run that it has called; while that runs, the attempt is running.
+	ChildDagRunId string `protobuf:"bytes,12,opt,name=child_dag_run_id,json=childDagRunId,proto3" json:"child_dag_run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1064,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[3]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1077,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Attempt) GetTaskId() string {
@@ -1061,6 +1157,13 @@ func (x *Attempt) GetReason() string {
 	return ""
 }
 
+func (x *Attempt) GetChildDagRunId() string {
+	if x != nil {
+		return x.ChildDagRunId
+	}
+	return ""
+}
+
 // A task instance that was given up: a person must look.
 type DeadLetter struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1080,7 +1183,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1195,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[4]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1208,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeadLetter) GetDagRunId() string {
@@ -1182,7 +1285,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1297,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[5]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1310,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Explanation) GetTaskId() string {
@@ -1267,7 +1370,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1382,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[6]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1395,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LogLine) GetTaskId() string {
@@ -1349,7 +1452,7 @@ type TaskOutput struct {
 
 func (x *TaskOutput) Reset() {
 	*x = TaskOutput{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1464,7 @@ func (x *TaskOutput) String() string {
 func (*TaskOutput) ProtoMessage() {}
 
 func (x *TaskOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[7]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1477,7 @@ func (x *TaskOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskOutput.ProtoReflect.Descriptor instead.
 func (*TaskOutput) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TaskOutput) GetTaskId() string {
@@ -1420,7 +1523,7 @@ type CriticalPathStep struct {
 
 func (x *CriticalPathStep) Reset() {
 	*x = CriticalPathStep{}
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[8]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1535,7 @@ func (x *CriticalPathStep) String() string {
 func (*CriticalPathStep) ProtoMessage() {}
 
 func (x *CriticalPathStep) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_proto_msgTypes[8]
+	mi := &file_glidepath_run_v1_run_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1548,7 @@ func (x *CriticalPathStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CriticalPathStep.ProtoReflect.Descriptor instead.
 func (*CriticalPathStep) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{8}
+	return file_glidepath_run_v1_run_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CriticalPathStep) GetTaskId() string {
@@ -1480,7 +1583,7 @@ var File_glidepath_run_v1_run_proto protoreflect.FileDescriptor
 
 const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x1aglidepath/run/v1/run.proto\x12\x10glidepath.run.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\a\n" +
+	"\x1aglidepath/run/v1/run.proto\x12\x10glidepath.run.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\b\n" +
 	"\x06DagRun\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -1508,10 +1611,18 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"created_by\x18\x12 \x01(\tR\tcreatedBy\x12 \n" +
 	"\vtraceparent\x18\x13 \x01(\tR\vtraceparent\x12)\n" +
 	"\x10cancel_requested\x18\x14 \x01(\bR\x0fcancelRequested\x12 \n" +
-	"\vquarantined\x18\x15 \x01(\bR\vquarantined\x1a=\n" +
+	"\vquarantined\x18\x15 \x01(\bR\vquarantined\x120\n" +
+	"\x06caller\x18\x16 \x01(\v2\x18.glidepath.run.v1.CallerR\x06caller\x1a=\n" +
 	"\x0fTaskCountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xf5\x05\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\x9a\x01\n" +
+	"\x06Caller\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x01 \x01(\tR\bdagRunId\x12\x15\n" +
+	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12\x17\n" +
+	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12\x1b\n" +
+	"\tmap_index\x18\x04 \x01(\x05R\bmapIndex\x12%\n" +
+	"\x0eattempt_number\x18\x05 \x01(\x05R\rattemptNumber\"\xf5\x05\n" +
 	"\fTaskInstance\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12\x19\n" +
@@ -1546,7 +1657,7 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\fup_for_retry\x18\t \x01(\x05R\n" +
 	"upForRetry\x12\x1a\n" +
 	"\bdeferred\x18\n" +
-	" \x01(\x05R\bdeferred\"\xe1\x03\n" +
+	" \x01(\x05R\bdeferred\"\x8a\x04\n" +
 	"\aAttempt\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12%\n" +
@@ -1562,7 +1673,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\n" +
 	"has_output\x18\n" +
 	" \x01(\bR\thasOutput\x12\x16\n" +
-	"\x06reason\x18\v \x01(\tR\x06reason\"\x94\x03\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12'\n" +
+	"\x10child_dag_run_id\x18\f \x01(\tR\rchildDagRunId\"\x94\x03\n" +
 	"\n" +
 	"DeadLetter\x12\x1c\n" +
 	"\n" +
@@ -1579,14 +1691,14 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\vBUDGET_NONE\x10\x01\x12\x10\n" +
 	"\fBUDGET_TRIES\x10\x02\x12\x11\n" +
 	"\rBUDGET_LOSSES\x10\x03\x12\x17\n" +
-	"\x13BUDGET_REDELIVERIES\x10\x04\"\x97\x03\n" +
+	"\x13BUDGET_REDELIVERIES\x10\x04\"\xab\x03\n" +
 	"\vExplanation\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x121\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1b.glidepath.run.v1.TaskStateR\x05state\x126\n" +
 	"\x04wait\x18\x04 \x01(\x0e2\".glidepath.run.v1.Explanation.WaitR\x04wait\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
-	"\x04hint\x18\x06 \x01(\tR\x04hint\"\xb8\x01\n" +
+	"\x04hint\x18\x06 \x01(\tR\x04hint\"\xcc\x01\n" +
 	"\x04Wait\x12\x14\n" +
 	"\x10WAIT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tWAIT_NONE\x10\x01\x12\x11\n" +
@@ -1600,7 +1712,9 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\fWAIT_RUNNING\x10\a\x12\x0e\n" +
 	"\n" +
 	"WAIT_ORDER\x10\b\x12\x14\n" +
-	"\x10WAIT_QUARANTINED\x10\t\"\xc2\x01\n" +
+	"\x10WAIT_QUARANTINED\x10\t\x12\x12\n" +
+	"\x0eWAIT_CHILD_RUN\x10\n" +
+	"\"\xc2\x01\n" +
 	"\aLogLine\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12%\n" +
@@ -1646,7 +1760,7 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x13TASK_STATE_DEFERRED\x10\t\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\n" +
 	"\x12\x16\n" +
-	"\x12TASK_STATE_REMOVED\x10\v*\xa2\x02\n" +
+	"\x12TASK_STATE_REMOVED\x10\v*\xbc\x02\n" +
 	"\fAttemptState\x12\x1d\n" +
 	"\x19ATTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ATTEMPT_STATE_RUNNING\x10\x01\x12\x19\n" +
@@ -1657,7 +1771,9 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x16ATTEMPT_STATE_DEFERRED\x10\x06\x12\x19\n" +
 	"\x15ATTEMPT_STATE_SKIPPED\x10\a\x12\x1b\n" +
 	"\x17ATTEMPT_STATE_CANCELLED\x10\b\x12\x1a\n" +
-	"\x16ATTEMPT_STATE_RETURNED\x10\tb\x06proto3"
+	"\x16ATTEMPT_STATE_RETURNED\x10\t\x12\x18\n" +
+	"\x14ATTEMPT_STATE_CALLED\x10\n" +
+	"b\x06proto3"
 
 var (
 	file_glidepath_run_v1_run_proto_rawDescOnce sync.Once
@@ -1672,7 +1788,7 @@ func file_glidepath_run_v1_run_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_run_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_glidepath_run_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_glidepath_run_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_glidepath_run_v1_run_proto_goTypes = []any{
 	(RunState)(0),                 // 0: glidepath.run.v1.RunState
 	(RunType)(0),                  // 1: glidepath.run.v1.RunType
@@ -1681,55 +1797,57 @@ var file_glidepath_run_v1_run_proto_goTypes = []any{
 	(DeadLetter_Budget)(0),        // 4: glidepath.run.v1.DeadLetter.Budget
 	(Explanation_Wait)(0),         // 5: glidepath.run.v1.Explanation.Wait
 	(*DagRun)(nil),                // 6: glidepath.run.v1.DagRun
-	(*TaskInstance)(nil),          // 7: glidepath.run.v1.TaskInstance
-	(*MapCounts)(nil),             // 8: glidepath.run.v1.MapCounts
-	(*Attempt)(nil),               // 9: glidepath.run.v1.Attempt
-	(*DeadLetter)(nil),            // 10: glidepath.run.v1.DeadLetter
-	(*Explanation)(nil),           // 11: glidepath.run.v1.Explanation
-	(*LogLine)(nil),               // 12: glidepath.run.v1.LogLine
-	(*TaskOutput)(nil),            // 13: glidepath.run.v1.TaskOutput
-	(*CriticalPathStep)(nil),      // 14: glidepath.run.v1.CriticalPathStep
-	nil,                           // 15: glidepath.run.v1.DagRun.TaskCountsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*v1.Failure)(nil),            // 17: glidepath.common.v1.Failure
-	(*v1.Payload)(nil),            // 18: glidepath.common.v1.Payload
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*Caller)(nil),                // 7: glidepath.run.v1.Caller
+	(*TaskInstance)(nil),          // 8: glidepath.run.v1.TaskInstance
+	(*MapCounts)(nil),             // 9: glidepath.run.v1.MapCounts
+	(*Attempt)(nil),               // 10: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),            // 11: glidepath.run.v1.DeadLetter
+	(*Explanation)(nil),           // 12: glidepath.run.v1.Explanation
+	(*LogLine)(nil),               // 13: glidepath.run.v1.LogLine
+	(*TaskOutput)(nil),            // 14: glidepath.run.v1.TaskOutput
+	(*CriticalPathStep)(nil),      // 15: glidepath.run.v1.CriticalPathStep
+	nil,                           // 16: glidepath.run.v1.DagRun.TaskCountsEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*v1.Failure)(nil),            // 18: glidepath.common.v1.Failure
+	(*v1.Payload)(nil),            // 19: glidepath.common.v1.Payload
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
 }
 var file_glidepath_run_v1_run_proto_depIdxs = []int32{
 	1,  // 0: glidepath.run.v1.DagRun.run_type:type_name -> glidepath.run.v1.RunType
 	0,  // 1: glidepath.run.v1.DagRun.state:type_name -> glidepath.run.v1.RunState
-	16, // 2: glidepath.run.v1.DagRun.logical_date:type_name -> google.protobuf.Timestamp
-	16, // 3: glidepath.run.v1.DagRun.data_interval_start:type_name -> google.protobuf.Timestamp
-	16, // 4: glidepath.run.v1.DagRun.data_interval_end:type_name -> google.protobuf.Timestamp
-	16, // 5: glidepath.run.v1.DagRun.create_time:type_name -> google.protobuf.Timestamp
-	16, // 6: glidepath.run.v1.DagRun.start_time:type_name -> google.protobuf.Timestamp
-	16, // 7: glidepath.run.v1.DagRun.end_time:type_name -> google.protobuf.Timestamp
-	15, // 8: glidepath.run.v1.DagRun.task_counts:type_name -> glidepath.run.v1.DagRun.TaskCountsEntry
-	2,  // 9: glidepath.run.v1.TaskInstance.state:type_name -> glidepath.run.v1.TaskState
-	16, // 10: glidepath.run.v1.TaskInstance.queue_time:type_name -> google.protobuf.Timestamp
-	16, // 11: glidepath.run.v1.TaskInstance.start_time:type_name -> google.protobuf.Timestamp
-	16, // 12: glidepath.run.v1.TaskInstance.end_time:type_name -> google.protobuf.Timestamp
-	16, // 13: glidepath.run.v1.TaskInstance.available_time:type_name -> google.protobuf.Timestamp
-	17, // 14: glidepath.run.v1.TaskInstance.failure:type_name -> glidepath.common.v1.Failure
-	8,  // 15: glidepath.run.v1.TaskInstance.map_counts:type_name -> glidepath.run.v1.MapCounts
-	3,  // 16: glidepath.run.v1.Attempt.state:type_name -> glidepath.run.v1.AttemptState
-	16, // 17: glidepath.run.v1.Attempt.queue_time:type_name -> google.protobuf.Timestamp
-	16, // 18: glidepath.run.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
-	16, // 19: glidepath.run.v1.Attempt.end_time:type_name -> google.protobuf.Timestamp
-	17, // 20: glidepath.run.v1.Attempt.failure:type_name -> glidepath.common.v1.Failure
-	4,  // 21: glidepath.run.v1.DeadLetter.budget:type_name -> glidepath.run.v1.DeadLetter.Budget
-	16, // 22: glidepath.run.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	2,  // 23: glidepath.run.v1.Explanation.state:type_name -> glidepath.run.v1.TaskState
-	5,  // 24: glidepath.run.v1.Explanation.wait:type_name -> glidepath.run.v1.Explanation.Wait
-	16, // 25: glidepath.run.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	18, // 26: glidepath.run.v1.TaskOutput.output:type_name -> glidepath.common.v1.Payload
-	19, // 27: glidepath.run.v1.CriticalPathStep.waited:type_name -> google.protobuf.Duration
-	19, // 28: glidepath.run.v1.CriticalPathStep.worked:type_name -> google.protobuf.Duration
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	17, // 2: glidepath.run.v1.DagRun.logical_date:type_name -> google.protobuf.Timestamp
+	17, // 3: glidepath.run.v1.DagRun.data_interval_start:type_name -> google.protobuf.Timestamp
+	17, // 4: glidepath.run.v1.DagRun.data_interval_end:type_name -> google.protobuf.Timestamp
+	17, // 5: glidepath.run.v1.DagRun.create_time:type_name -> google.protobuf.Timestamp
+	17, // 6: glidepath.run.v1.DagRun.start_time:type_name -> google.protobuf.Timestamp
+	17, // 7: glidepath.run.v1.DagRun.end_time:type_name -> google.protobuf.Timestamp
+	16, // 8: glidepath.run.v1.DagRun.task_counts:type_name -> glidepath.run.v1.DagRun.TaskCountsEntry
+	7,  // 9: glidepath.run.v1.DagRun.caller:type_name -> glidepath.run.v1.Caller
+	2,  // 10: glidepath.run.v1.TaskInstance.state:type_name -> glidepath.run.v1.TaskState
+	17, // 11: glidepath.run.v1.TaskInstance.queue_time:type_name -> google.protobuf.Timestamp
+	17, // 12: glidepath.run.v1.TaskInstance.start_time:type_name -> google.protobuf.Timestamp
+	17, // 13: glidepath.run.v1.TaskInstance.end_time:type_name -> google.protobuf.Timestamp
+	17, // 14: glidepath.run.v1.TaskInstance.available_time:type_name -> google.protobuf.Timestamp
+	18, // 15: glidepath.run.v1.TaskInstance.failure:type_name -> glidepath.common.v1.Failure
+	9,  // 16: glidepath.run.v1.TaskInstance.map_counts:type_name -> glidepath.run.v1.MapCounts
+	3,  // 17: glidepath.run.v1.Attempt.state:type_name -> glidepath.run.v1.AttemptState
+	17, // 18: glidepath.run.v1.Attempt.queue_time:type_name -> google.protobuf.Timestamp
+	17, // 19: glidepath.run.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
+	17, // 20: glidepath.run.v1.Attempt.end_time:type_name -> google.protobuf.Timestamp
+	18, // 21: glidepath.run.v1.Attempt.failure:type_name -> glidepath.common.v1.Failure
+	4,  // 22: glidepath.run.v1.DeadLetter.budget:type_name -> glidepath.run.v1.DeadLetter.Budget
+	17, // 23: glidepath.run.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	2,  // 24: glidepath.run.v1.Explanation.state:type_name -> glidepath.run.v1.TaskState
+	5,  // 25: glidepath.run.v1.Explanation.wait:type_name -> glidepath.run.v1.Explanation.Wait
+	17, // 26: glidepath.run.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	19, // 27: glidepath.run.v1.TaskOutput.output:type_name -> glidepath.common.v1.Payload
+	20, // 28: glidepath.run.v1.CriticalPathStep.waited:type_name -> google.protobuf.Duration
+	20, // 29: glidepath.run.v1.CriticalPathStep.worked:type_name -> google.protobuf.Duration
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_proto_init() }
@@ -1743,7 +1861,7 @@ func file_glidepath_run_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_proto_rawDesc), len(file_glidepath_run_v1_run_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

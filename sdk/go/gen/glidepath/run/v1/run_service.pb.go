@@ -450,8 +450,10 @@ type ListDagRunsRequest struct {
 	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only runs whose id begins so. Empty: all.
 	DagRunIdPrefix string `protobuf:"bytes,6,opt,name=dag_run_id_prefix,json=dagRunIdPrefix,proto3" json:"dag_run_id_prefix,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Only the child runs that this run has called. Empty: all. Not together with `dag_id`.
+	ChildrenOfDagRunId string `protobuf:"bytes,7,opt,name=children_of_dag_run_id,json=childrenOfDagRunId,proto3" json:"children_of_dag_run_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ListDagRunsRequest) Reset() {
@@ -522,6 +524,13 @@ func (x *ListDagRunsRequest) GetPageToken() string {
 func (x *ListDagRunsRequest) GetDagRunIdPrefix() string {
 	if x != nil {
 		return x.DagRunIdPrefix
+	}
+	return ""
+}
+
+func (x *ListDagRunsRequest) GetChildrenOfDagRunId() string {
+	if x != nil {
+		return x.ChildrenOfDagRunId
 	}
 	return ""
 }
@@ -2155,7 +2164,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\n" +
 	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\"F\n" +
 	"\x11GetDagRunResponse\x121\n" +
-	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xe4\x01\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\x98\x02\n" +
 	"\x12ListDagRunsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
 	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x122\n" +
@@ -2163,7 +2172,8 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\x12)\n" +
-	"\x11dag_run_id_prefix\x18\x06 \x01(\tR\x0edagRunIdPrefix\"r\n" +
+	"\x11dag_run_id_prefix\x18\x06 \x01(\tR\x0edagRunIdPrefix\x122\n" +
+	"\x16children_of_dag_run_id\x18\a \x01(\tR\x12childrenOfDagRunId\"r\n" +
 	"\x13ListDagRunsResponse\x123\n" +
 	"\bdag_runs\x18\x01 \x03(\v2\x18.glidepath.run.v1.DagRunR\adagRuns\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe0\x01\n" +

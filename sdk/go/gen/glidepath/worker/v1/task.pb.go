@@ -66,8 +66,11 @@ type Assignment struct {
 	Tracestate  string `protobuf:"bytes,24,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	// Equal for all attempts of this task instance.
 	IdempotencyKey string `protobuf:"bytes,25,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How the child run ended that an earlier attempt has called with `resume`. Not given again to an attempt that follows
+	// a failure: that one calls anew.
+	Child         *ChildEnd `protobuf:"bytes,30,opt,name=child,proto3" json:"child,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Assignment) Reset() {
@@ -275,6 +278,13 @@ func (x *Assignment) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *Assignment) GetChild() *ChildEnd {
+	if x != nil {
+		return x.Child
+	}
+	return nil
+}
+
 type AttemptResult struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	TaskToken []byte                 `protobuf:"bytes,1,opt,name=task_token,json=taskToken,proto3" json:"task_token,omitempty"`
@@ -287,6 +297,7 @@ type AttemptResult struct {
 	//	*AttemptResult_Skipped
 	//	*AttemptResult_Cancelled
 	//	*AttemptResult_Returned
+	//	*AttemptResult_Called
 	Outcome isAttemptResult_Outcome `protobuf_oneof:"outcome"`
 	// By the worker's clock, for people; the server orders by its own.
 	StartTime     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
@@ -402,6 +413,15 @@ func (x *AttemptResult) GetReturned() *Returned {
 	return nil
 }
 
+func (x *AttemptResult) GetCalled() *Called {
+	if x != nil {
+		if x, ok := x.Outcome.(*AttemptResult_Called); ok {
+			return x.Called
+		}
+	}
+	return nil
+}
+
 func (x *AttemptResult) GetStartTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartTime
@@ -448,6 +468,10 @@ type AttemptResult_Returned struct {
 	Returned *Returned `protobuf:"bytes,8,opt,name=returned,proto3,oneof"`
 }
 
+type AttemptResult_Called struct {
+	Called *Called `protobuf:"bytes,20,opt,name=called,proto3,oneof"`
+}
+
 func (*AttemptResult_Success) isAttemptResult_Outcome() {}
 
 func (*AttemptResult_Failed) isAttemptResult_Outcome() {}
@@ -461,6 +485,8 @@ func (*AttemptResult_Skipped) isAttemptResult_Outcome() {}
 func (*AttemptResult_Cancelled) isAttemptResult_Outcome() {}
 
 func (*AttemptResult_Returned) isAttemptResult_Outcome() {}
+
+func (*AttemptResult_Called) isAttemptResult_Outcome() {}
 
 type Success struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -615,6 +641,207 @@ func (x *Deferred) GetAfter() *durationpb.Duration {
 	return nil
 }
 
+// Starts a child run and gives its place back; the attempt goes on as that run: it ends when the run ends, its timeout
+// counts meanwhile, and it holds no slot. What cannot be called (no such DAG or version, params that do not fit, too deep,
+// too many) fails the attempt as a bad input.
+type Called struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A DAG of the caller's namespace; of a DAG made at run time that of `dag`.
+	DagId string `protobuf:"bytes,1,opt,name=dag_id,json=dagId,proto3" json:"dag_id,omitempty"`
+	// 0: the version of `alias`, or the latest.
+	DagVersionNumber int32  `protobuf:"varint,2,opt,name=dag_version_number,json=dagVersionNumber,proto3" json:"dag_version_number,omitempty"`
+	Alias            string `protobuf:"bytes,3,opt,name=alias,proto3" json:"alias,omitempty"`
+	// JSON object, checked against the schema of the version.
+	Params string `protobuf:"bytes,4,opt,name=params,proto3" json:"params,omitempty"`
+	// Unset: the caller's logical date and data interval. Set: that instant, and the empty interval at it.
+	LogicalDate *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=logical_date,json=logicalDate,proto3" json:"logical_date,omitempty"`
+	// The task of the child run whose output becomes the attempt's. Empty: a JSON object with the outputs of its last tasks
+	// by id.
+	OutputTaskId string `protobuf:"bytes,6,opt,name=output_task_id,json=outputTaskId,proto3" json:"output_task_id,omitempty"`
+	// False: the attempt ends as the child run ends. True: a further attempt follows, however that ended, which finds the
+	// end in its assignment; it uses no retry.
+	Resume bool `protobuf:"varint,7,opt,name=resume,proto3" json:"resume,omitempty"`
+	// Given to the next attempt. At most 64 KiB.
+	Checkpoint []byte `protobuf:"bytes,8,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// A DAG made at run time: registered as a version of its own, by the author of the caller's version. Its source must be
+	// registered, as that of the calling task is.
+	Dag           *v11.DagSpec `protobuf:"bytes,9,opt,name=dag,proto3" json:"dag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Called) Reset() {
+	*x = Called{}
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Called) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Called) ProtoMessage() {}
+
+func (x *Called) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Called.ProtoReflect.Descriptor instead.
+func (*Called) Descriptor() ([]byte, []int) {
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Called) GetDagId() string {
+	if x != nil {
+		return x.DagId
+	}
+	return ""
+}
+
+func (x *Called) GetDagVersionNumber() int32 {
+	if x != nil {
+		return x.DagVersionNumber
+	}
+	return 0
+}
+
+func (x *Called) GetAlias() string {
+	if x != nil {
+		return x.Alias
+	}
+	return ""
+}
+
+func (x *Called) GetParams() string {
+	if x != nil {
+		return x.Params
+	}
+	return ""
+}
+
+func (x *Called) GetLogicalDate() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LogicalDate
+	}
+	return nil
+}
+
+func (x *Called) GetOutputTaskId() string {
+	if x != nil {
+		return x.OutputTaskId
+	}
+	return ""
+}
+
+func (x *Called) GetResume() bool {
+	if x != nil {
+		return x.Resume
+	}
+	return false
+}
+
+func (x *Called) GetCheckpoint() []byte {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *Called) GetDag() *v11.DagSpec {
+	if x != nil {
+		return x.Dag
+	}
+	return nil
+}
+
+// How a child run ended.
+type ChildEnd struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DagRunId string                 `protobuf:"bytes,1,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	DagId    string                 `protobuf:"bytes,2,opt,name=dag_id,json=dagId,proto3" json:"dag_id,omitempty"`
+	// "success", "failed" or "cancelled".
+	State  string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As `Called.output_task_id` asked for it; unset when there is none.
+	Output        *v1.Payload `protobuf:"bytes,5,opt,name=output,proto3" json:"output,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChildEnd) Reset() {
+	*x = ChildEnd{}
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChildEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChildEnd) ProtoMessage() {}
+
+func (x *ChildEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChildEnd.ProtoReflect.Descriptor instead.
+func (*ChildEnd) Descriptor() ([]byte, []int) {
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ChildEnd) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *ChildEnd) GetDagId() string {
+	if x != nil {
+		return x.DagId
+	}
+	return ""
+}
+
+func (x *ChildEnd) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ChildEnd) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ChildEnd) GetOutput() *v1.Payload {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
 type Skipped struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -624,7 +851,7 @@ type Skipped struct {
 
 func (x *Skipped) Reset() {
 	*x = Skipped{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +863,7 @@ func (x *Skipped) String() string {
 func (*Skipped) ProtoMessage() {}
 
 func (x *Skipped) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +876,7 @@ func (x *Skipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Skipped.ProtoReflect.Descriptor instead.
 func (*Skipped) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Skipped) GetReason() string {
@@ -668,7 +895,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +907,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +920,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Cancelled) GetReason() string {
@@ -713,7 +940,7 @@ type Returned struct {
 
 func (x *Returned) Reset() {
 	*x = Returned{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +952,7 @@ func (x *Returned) String() string {
 func (*Returned) ProtoMessage() {}
 
 func (x *Returned) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +965,7 @@ func (x *Returned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Returned.ProtoReflect.Descriptor instead.
 func (*Returned) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Returned) GetReason() string {
@@ -762,7 +989,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +1001,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +1014,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Progress) GetTaskToken() []byte {
@@ -830,7 +1057,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +1069,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +1082,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LogChunk) GetTaskToken() []byte {
@@ -890,7 +1117,7 @@ type LogEntry struct {
 
 func (x *LogEntry) Reset() {
 	*x = LogEntry{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1129,7 @@ func (x *LogEntry) String() string {
 func (*LogEntry) ProtoMessage() {}
 
 func (x *LogEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1142,7 @@ func (x *LogEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
 func (*LogEntry) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LogEntry) GetTime() *timestamppb.Timestamp {
@@ -943,7 +1170,7 @@ var File_glidepath_worker_v1_task_proto protoreflect.FileDescriptor
 
 const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x1eglidepath/worker/v1/task.proto\x12\x13glidepath.worker.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a$glidepath/common/v1/references.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\f\n" +
+	"\x1eglidepath/worker/v1/task.proto\x12\x13glidepath.worker.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a$glidepath/common/v1/references.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\f\n" +
 	"\n" +
 	"Assignment\x12\x1d\n" +
 	"\n" +
@@ -978,7 +1205,8 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"tracestate\x18\x18 \x01(\tR\n" +
 	"tracestate\x12'\n" +
-	"\x0fidempotency_key\x18\x19 \x01(\tR\x0eidempotencyKey\x1aW\n" +
+	"\x0fidempotency_key\x18\x19 \x01(\tR\x0eidempotencyKey\x123\n" +
+	"\x05child\x18\x1e \x01(\v2\x1d.glidepath.worker.v1.ChildEndR\x05child\x1aW\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x05value:\x028\x01\x1a`\n" +
@@ -987,7 +1215,7 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x05value:\x028\x01\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xcf\x04\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\x86\x05\n" +
 	"\rAttemptResult\x12\x1d\n" +
 	"\n" +
 	"task_token\x18\x01 \x01(\fR\ttaskToken\x128\n" +
@@ -997,7 +1225,8 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\bdeferred\x18\x05 \x01(\v2\x1d.glidepath.worker.v1.DeferredH\x00R\bdeferred\x128\n" +
 	"\askipped\x18\x06 \x01(\v2\x1c.glidepath.worker.v1.SkippedH\x00R\askipped\x12>\n" +
 	"\tcancelled\x18\a \x01(\v2\x1e.glidepath.worker.v1.CancelledH\x00R\tcancelled\x12;\n" +
-	"\breturned\x18\b \x01(\v2\x1d.glidepath.worker.v1.ReturnedH\x00R\breturned\x129\n" +
+	"\breturned\x18\b \x01(\v2\x1d.glidepath.worker.v1.ReturnedH\x00R\breturned\x125\n" +
+	"\x06called\x18\x14 \x01(\v2\x1b.glidepath.worker.v1.CalledH\x00R\x06called\x129\n" +
 	"\n" +
 	"start_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
@@ -1012,7 +1241,26 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\fR\n" +
 	"checkpoint\x12/\n" +
-	"\x05after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05after\"!\n" +
+	"\x05after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05after\"\xca\x02\n" +
+	"\x06Called\x12\x15\n" +
+	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12,\n" +
+	"\x12dag_version_number\x18\x02 \x01(\x05R\x10dagVersionNumber\x12\x14\n" +
+	"\x05alias\x18\x03 \x01(\tR\x05alias\x12\x16\n" +
+	"\x06params\x18\x04 \x01(\tR\x06params\x12=\n" +
+	"\flogical_date\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vlogicalDate\x12$\n" +
+	"\x0eoutput_task_id\x18\x06 \x01(\tR\foutputTaskId\x12\x16\n" +
+	"\x06resume\x18\a \x01(\bR\x06resume\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\b \x01(\fR\n" +
+	"checkpoint\x120\n" +
+	"\x03dag\x18\t \x01(\v2\x1e.glidepath.registry.v1.DagSpecR\x03dag\"\xa3\x01\n" +
+	"\bChildEnd\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x01 \x01(\tR\bdagRunId\x12\x15\n" +
+	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x124\n" +
+	"\x06output\x18\x05 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x06output\"!\n" +
 	"\aSkipped\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"#\n" +
 	"\tCancelled\x12\x16\n" +
@@ -1049,70 +1297,78 @@ func file_glidepath_worker_v1_task_proto_rawDescGZIP() []byte {
 	return file_glidepath_worker_v1_task_proto_rawDescData
 }
 
-var file_glidepath_worker_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_glidepath_worker_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_glidepath_worker_v1_task_proto_goTypes = []any{
 	(*Assignment)(nil),            // 0: glidepath.worker.v1.Assignment
 	(*AttemptResult)(nil),         // 1: glidepath.worker.v1.AttemptResult
 	(*Success)(nil),               // 2: glidepath.worker.v1.Success
 	(*TimedOut)(nil),              // 3: glidepath.worker.v1.TimedOut
 	(*Deferred)(nil),              // 4: glidepath.worker.v1.Deferred
-	(*Skipped)(nil),               // 5: glidepath.worker.v1.Skipped
-	(*Cancelled)(nil),             // 6: glidepath.worker.v1.Cancelled
-	(*Returned)(nil),              // 7: glidepath.worker.v1.Returned
-	(*Progress)(nil),              // 8: glidepath.worker.v1.Progress
-	(*LogChunk)(nil),              // 9: glidepath.worker.v1.LogChunk
-	(*LogEntry)(nil),              // 10: glidepath.worker.v1.LogEntry
-	nil,                           // 11: glidepath.worker.v1.Assignment.InputsEntry
-	nil,                           // 12: glidepath.worker.v1.Assignment.UpstreamOutputsEntry
-	nil,                           // 13: glidepath.worker.v1.Assignment.ResourcesEntry
-	(*v1.AttemptRef)(nil),         // 14: glidepath.common.v1.AttemptRef
-	(*v1.DagVersionRef)(nil),      // 15: glidepath.common.v1.DagVersionRef
-	(*v11.Handler)(nil),           // 16: glidepath.registry.v1.Handler
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
-	(v11.IsolationMode)(0),        // 19: glidepath.registry.v1.IsolationMode
-	(v11.LeaseMode)(0),            // 20: glidepath.registry.v1.LeaseMode
-	(*v1.Failure)(nil),            // 21: glidepath.common.v1.Failure
-	(*v1.Payload)(nil),            // 22: glidepath.common.v1.Payload
-	(*v11.Input)(nil),             // 23: glidepath.registry.v1.Input
+	(*Called)(nil),                // 5: glidepath.worker.v1.Called
+	(*ChildEnd)(nil),              // 6: glidepath.worker.v1.ChildEnd
+	(*Skipped)(nil),               // 7: glidepath.worker.v1.Skipped
+	(*Cancelled)(nil),             // 8: glidepath.worker.v1.Cancelled
+	(*Returned)(nil),              // 9: glidepath.worker.v1.Returned
+	(*Progress)(nil),              // 10: glidepath.worker.v1.Progress
+	(*LogChunk)(nil),              // 11: glidepath.worker.v1.LogChunk
+	(*LogEntry)(nil),              // 12: glidepath.worker.v1.LogEntry
+	nil,                           // 13: glidepath.worker.v1.Assignment.InputsEntry
+	nil,                           // 14: glidepath.worker.v1.Assignment.UpstreamOutputsEntry
+	nil,                           // 15: glidepath.worker.v1.Assignment.ResourcesEntry
+	(*v1.AttemptRef)(nil),         // 16: glidepath.common.v1.AttemptRef
+	(*v1.DagVersionRef)(nil),      // 17: glidepath.common.v1.DagVersionRef
+	(*v11.Handler)(nil),           // 18: glidepath.registry.v1.Handler
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(v11.IsolationMode)(0),        // 21: glidepath.registry.v1.IsolationMode
+	(v11.LeaseMode)(0),            // 22: glidepath.registry.v1.LeaseMode
+	(*v1.Failure)(nil),            // 23: glidepath.common.v1.Failure
+	(*v1.Payload)(nil),            // 24: glidepath.common.v1.Payload
+	(*v11.DagSpec)(nil),           // 25: glidepath.registry.v1.DagSpec
+	(*v11.Input)(nil),             // 26: glidepath.registry.v1.Input
 }
 var file_glidepath_worker_v1_task_proto_depIdxs = []int32{
-	14, // 0: glidepath.worker.v1.Assignment.attempt:type_name -> glidepath.common.v1.AttemptRef
-	15, // 1: glidepath.worker.v1.Assignment.dag_version:type_name -> glidepath.common.v1.DagVersionRef
-	16, // 2: glidepath.worker.v1.Assignment.handler:type_name -> glidepath.registry.v1.Handler
-	11, // 3: glidepath.worker.v1.Assignment.inputs:type_name -> glidepath.worker.v1.Assignment.InputsEntry
-	12, // 4: glidepath.worker.v1.Assignment.upstream_outputs:type_name -> glidepath.worker.v1.Assignment.UpstreamOutputsEntry
-	17, // 5: glidepath.worker.v1.Assignment.logical_date:type_name -> google.protobuf.Timestamp
-	17, // 6: glidepath.worker.v1.Assignment.data_interval_start:type_name -> google.protobuf.Timestamp
-	17, // 7: glidepath.worker.v1.Assignment.data_interval_end:type_name -> google.protobuf.Timestamp
-	18, // 8: glidepath.worker.v1.Assignment.execution_timeout:type_name -> google.protobuf.Duration
-	17, // 9: glidepath.worker.v1.Assignment.deadline_time:type_name -> google.protobuf.Timestamp
-	18, // 10: glidepath.worker.v1.Assignment.cancel_grace:type_name -> google.protobuf.Duration
-	19, // 11: glidepath.worker.v1.Assignment.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	20, // 12: glidepath.worker.v1.Assignment.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	13, // 13: glidepath.worker.v1.Assignment.resources:type_name -> glidepath.worker.v1.Assignment.ResourcesEntry
-	2,  // 14: glidepath.worker.v1.AttemptResult.success:type_name -> glidepath.worker.v1.Success
-	21, // 15: glidepath.worker.v1.AttemptResult.failed:type_name -> glidepath.common.v1.Failure
-	3,  // 16: glidepath.worker.v1.AttemptResult.timed_out:type_name -> glidepath.worker.v1.TimedOut
-	4,  // 17: glidepath.worker.v1.AttemptResult.deferred:type_name -> glidepath.worker.v1.Deferred
-	5,  // 18: glidepath.worker.v1.AttemptResult.skipped:type_name -> glidepath.worker.v1.Skipped
-	6,  // 19: glidepath.worker.v1.AttemptResult.cancelled:type_name -> glidepath.worker.v1.Cancelled
-	7,  // 20: glidepath.worker.v1.AttemptResult.returned:type_name -> glidepath.worker.v1.Returned
-	17, // 21: glidepath.worker.v1.AttemptResult.start_time:type_name -> google.protobuf.Timestamp
-	17, // 22: glidepath.worker.v1.AttemptResult.end_time:type_name -> google.protobuf.Timestamp
-	22, // 23: glidepath.worker.v1.Success.output:type_name -> glidepath.common.v1.Payload
-	21, // 24: glidepath.worker.v1.TimedOut.failure:type_name -> glidepath.common.v1.Failure
-	17, // 25: glidepath.worker.v1.Deferred.until:type_name -> google.protobuf.Timestamp
-	18, // 26: glidepath.worker.v1.Deferred.after:type_name -> google.protobuf.Duration
-	10, // 27: glidepath.worker.v1.LogChunk.entries:type_name -> glidepath.worker.v1.LogEntry
-	17, // 28: glidepath.worker.v1.LogEntry.time:type_name -> google.protobuf.Timestamp
-	23, // 29: glidepath.worker.v1.Assignment.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	22, // 30: glidepath.worker.v1.Assignment.UpstreamOutputsEntry.value:type_name -> glidepath.common.v1.Payload
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	16, // 0: glidepath.worker.v1.Assignment.attempt:type_name -> glidepath.common.v1.AttemptRef
+	17, // 1: glidepath.worker.v1.Assignment.dag_version:type_name -> glidepath.common.v1.DagVersionRef
+	18, // 2: glidepath.worker.v1.Assignment.handler:type_name -> glidepath.registry.v1.Handler
+	13, // 3: glidepath.worker.v1.Assignment.inputs:type_name -> glidepath.worker.v1.Assignment.InputsEntry
+	14, // 4: glidepath.worker.v1.Assignment.upstream_outputs:type_name -> glidepath.worker.v1.Assignment.UpstreamOutputsEntry
+	19, // 5: glidepath.worker.v1.Assignment.logical_date:type_name -> google.protobuf.Timestamp
+	19, // 6: glidepath.worker.v1.Assignment.data_interval_start:type_name -> google.protobuf.Timestamp
+	19, // 7: glidepath.worker.v1.Assignment.data_interval_end:type_name -> google.protobuf.Timestamp
+	20, // 8: glidepath.worker.v1.Assignment.execution_timeout:type_name -> google.protobuf.Duration
+	19, // 9: glidepath.worker.v1.Assignment.deadline_time:type_name -> google.protobuf.Timestamp
+	20, // 10: glidepath.worker.v1.Assignment.cancel_grace:type_name -> google.protobuf.Duration
+	21, // 11: glidepath.worker.v1.Assignment.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	22, // 12: glidepath.worker.v1.Assignment.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	15, // 13: glidepath.worker.v1.Assignment.resources:type_name -> glidepath.worker.v1.Assignment.ResourcesEntry
+	6,  // 14: glidepath.worker.v1.Assignment.child:type_name -> glidepath.worker.v1.ChildEnd
+	2,  // 15: glidepath.worker.v1.AttemptResult.success:type_name -> glidepath.worker.v1.Success
+	23, // 16: glidepath.worker.v1.AttemptResult.failed:type_name -> glidepath.common.v1.Failure
+	3,  // 17: glidepath.worker.v1.AttemptResult.timed_out:type_name -> glidepath.worker.v1.TimedOut
+	4,  // 18: glidepath.worker.v1.AttemptResult.deferred:type_name -> glidepath.worker.v1.Deferred
+	7,  // 19: glidepath.worker.v1.AttemptResult.skipped:type_name -> glidepath.worker.v1.Skipped
+	8,  // 20: glidepath.worker.v1.AttemptResult.cancelled:type_name -> glidepath.worker.v1.Cancelled
+	9,  // 21: glidepath.worker.v1.AttemptResult.returned:type_name -> glidepath.worker.v1.Returned
+	5,  // 22: glidepath.worker.v1.AttemptResult.called:type_name -> glidepath.worker.v1.Called
+	19, // 23: glidepath.worker.v1.AttemptResult.start_time:type_name -> google.protobuf.Timestamp
+	19, // 24: glidepath.worker.v1.AttemptResult.end_time:type_name -> google.protobuf.Timestamp
+	24, // 25: glidepath.worker.v1.Success.output:type_name -> glidepath.common.v1.Payload
+	23, // 26: glidepath.worker.v1.TimedOut.failure:type_name -> glidepath.common.v1.Failure
+	19, // 27: glidepath.worker.v1.Deferred.until:type_name -> google.protobuf.Timestamp
+	20, // 28: glidepath.worker.v1.Deferred.after:type_name -> google.protobuf.Duration
+	19, // 29: glidepath.worker.v1.Called.logical_date:type_name -> google.protobuf.Timestamp
+	25, // 30: glidepath.worker.v1.Called.dag:type_name -> glidepath.registry.v1.DagSpec
+	24, // 31: glidepath.worker.v1.ChildEnd.output:type_name -> glidepath.common.v1.Payload
+	12, // 32: glidepath.worker.v1.LogChunk.entries:type_name -> glidepath.worker.v1.LogEntry
+	19, // 33: glidepath.worker.v1.LogEntry.time:type_name -> google.protobuf.Timestamp
+	26, // 34: glidepath.worker.v1.Assignment.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	24, // 35: glidepath.worker.v1.Assignment.UpstreamOutputsEntry.value:type_name -> glidepath.common.v1.Payload
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_worker_v1_task_proto_init() }
@@ -1128,6 +1384,7 @@ func file_glidepath_worker_v1_task_proto_init() {
 		(*AttemptResult_Skipped)(nil),
 		(*AttemptResult_Cancelled)(nil),
 		(*AttemptResult_Returned)(nil),
+		(*AttemptResult_Called)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1135,7 +1392,7 @@ func file_glidepath_worker_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_worker_v1_task_proto_rawDesc), len(file_glidepath_worker_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
