@@ -6,17 +6,26 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from glidepath.errors import InputError
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
+if TYPE_CHECKING:
+    from glidepath.lists import LazyList
+
 JSON = "application/json"
 BYTES = "application/octet-stream"
 
-Fetch = Callable[[Payload], bytes]
-"""Gets the bytes of a payload that travelled as a reference (its `uri`)."""
+Fetch = Callable[[Payload], bytes | Path]
+"""Gets the bytes of a payload that travelled as a reference (its `uri`), or the file that they are in."""
+LAZY_BYTES_MIN = 1024 * 1024
+"""Lists that are gathered from a mapped task stay in their file when it is larger."""
+OUTPUT = "output:"
+"""Begins the reference of an upstream output that had no room in its assignment; the task's id follows."""
 
 
 def encode(value: object) -> Payload:
@@ -38,6 +47,10 @@ def decode(payload: Payload, fetch: Fetch | None = None) -> object:
     if body == "uri" and fetch is None:
         raise InputError(f"the value lies at {payload.uri} and cannot be fetched here")
     data = fetch(payload) if body == "uri" and fetch is not None else payload.data
+    if isinstance(data, Path):
+        if (gathered := _gathered(payload, data)) is not None:
+            return gathered
+        data = data.read_bytes()
     content_type = (payload.content_type or JSON).partition(";")[0].strip().lower()
     if content_type == JSON:
         try:
@@ -47,13 +60,30 @@ def decode(payload: Payload, fetch: Fetch | None = None) -> object:
     return data.decode(errors="replace") if content_type.startswith("text/") else bytes(data)
 
 
+def _gathered(payload: Payload, file: Path) -> LazyList | None:
+    """The list of a mapped task's outputs that is large.
+
+    Nothing else that goes by its task's id is: a large output of any other task is an artifact.
+    """
+    if not payload.uri.startswith(OUTPUT) or file.stat().st_size <= LAZY_BYTES_MIN:
+        return None
+    from glidepath.lists import LazyList, NoList
+
+    try:
+        return LazyList.open(file)
+    except NoList:
+        return None
+
+
 def to_datetime(timestamp: Timestamp) -> datetime:
     """UTC, to the microsecond."""
     return timestamp.ToDatetime(tzinfo=UTC)
 
 
 def _to_json(value: object) -> object:
-    """What JSON does not know but people return: dataclasses, dates, sets, mappings, arrays."""
+    """What JSON does not know but people return: dataclasses, dates, sets, mappings, gathered lists, arrays."""
+    from glidepath.lists import LazyList
+
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, date):
@@ -62,6 +92,8 @@ def _to_json(value: object) -> object:
         return dict(value)
     if isinstance(value, set | frozenset):
         return sorted(value)
+    if isinstance(value, LazyList):
+        return list(value)
     listed = getattr(value, "tolist", None)  # numpy scalars and arrays
     if callable(listed):
         return listed()

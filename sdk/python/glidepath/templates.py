@@ -21,6 +21,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeGuard
 
 from glidepath.errors import TemplateError
 
@@ -150,7 +151,7 @@ def _descend(value: object, name: str, path: Sequence[str]) -> object:
             if key not in value:
                 raise TemplateError(f"template: '{name}' has no key '{key}'; {_choice('key', value)}")
             value = value[key]
-        elif isinstance(value, list | tuple) and key.isdecimal() and int(key) < len(value):
+        elif _is_list(value) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]
         else:
             raise TemplateError(f"template: '{name}': cannot take '{key}' of {_write(value, name)[:80]}")
@@ -172,9 +173,13 @@ def _plain(value: object) -> object:
         return int(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if _is_list(value):
         return [_plain(item) for item in value]
     return value
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _shell_word(value: str, name: str, before: str) -> str:

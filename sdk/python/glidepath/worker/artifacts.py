@@ -19,6 +19,7 @@ import grpc
 import grpc.aio
 
 from glidepath.errors import GlidepathError
+from glidepath.payloads import OUTPUT
 from glidepath.worker.backoff import Backoff
 from glidepath.worker.sources import SourceStore
 from glidepath_proto.common.v1.payload_pb2 import Payload
@@ -33,8 +34,6 @@ CHUNK_BYTES = 512 * 1024
 CACHE_BYTES_MAX = 1024 * 1024 * 1024
 SOURCE_BYTES_MAX = 64 * 1024 * 1024
 _URI = re.compile(r"artifact:([0-9a-f]{64})")
-OUTPUT = "output:"
-"""Begins the reference of an upstream output that had no room in its assignment; the task's id follows."""
 
 T = TypeVar("T")
 Stub = Any

@@ -192,12 +192,13 @@ def _arguments(spec: dict[str, Any], link: ControlLink) -> dict[str, Any]:
     """Resolved by the stream process when they are small; here when outputs are large or must be fetched."""
     if spec["arguments"] is not None:
         return dict(spec["arguments"])
+    from pathlib import Path
+
     from glidepath.inputs import resolve_inputs
     from glidepath_proto.worker.v1.task_pb2 import Assignment
 
-    def fetch(payload: Any) -> bytes:
-        with open(link.ask("get_artifact", {"uri": payload.uri})["path"], "rb") as file:
-            return file.read()
+    def fetch(payload: Any) -> Path:
+        return Path(link.ask("get_artifact", {"uri": payload.uri})["path"])
 
     return dict(resolve_inputs(Assignment.FromString(spec["assignment"]), fetch))
 

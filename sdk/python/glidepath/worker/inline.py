@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from glidepath.inputs import resolve_inputs
@@ -142,9 +143,8 @@ class InlineRunner:
             else results.from_end(body.masked(end, self._masker), data)
         )
 
-    def _fetch(self, payload: Any) -> bytes:
-        with open(self.ask("get_artifact", {"uri": payload.uri})["path"], "rb") as file:
-            return file.read()
+    def _fetch(self, payload: Any) -> Path:
+        return Path(self.ask("get_artifact", {"uri": payload.uri})["path"])
 
     def _end_lines(self) -> None:
         for stream, rest in self._printed.items():
