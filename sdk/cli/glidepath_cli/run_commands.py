@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice
 from typing import Any
 
 import click
 
-from . import advice, completion, ends, run_group, run_logs, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
+from . import advice, completion, ends, instances, run_group, run_logs, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
 from .output import (
     Column,
     enum_name,
@@ -26,6 +27,7 @@ from .session import NUMBER, Session, command
 __all__ = ["run"]
 
 CHILDREN_SHOWN_MAX = 20
+_STATES = [each for each in tree.SYMBOLS if each != "removed"]
 
 _RUN: list[Column] = [
     ("RUN", lambda each: each.dag_run_id),
@@ -72,21 +74,37 @@ def _no_runs(dag_id: str, states: tuple[str, ...]) -> str:
     return f"no runs{of_dag}; start one: glidepath dag trigger {dag_id or 'DAG_ID'}"
 
 
-@run_command("show", example="glidepath run show RUN_ID\nglidepath run show last --attempts")
+@run_command(
+    "show",
+    example="glidepath run show RUN_ID\nglidepath run show last --attempts\n"
+    "glidepath run show last --task train --state failed",
+)
 @click.option("--attempts", "with_attempts", is_flag=True, help="Also every attempt, with why it ended.")
-def run_show(session: Session, run_id: str, with_attempts: bool) -> None:
-    """A run's tasks as a tree, with states and times."""
+@click.option(
+    "--task", "task_id", default="", shell_complete=completion.task_ids, help="The instances of this mapped task."
+)
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="With --task; may be repeated.")
+@click.option("--limit", type=NUMBER, default=100, show_default=True, help="With --task: instances to show.")
+def run_show(
+    session: Session, run_id: str, with_attempts: bool, task_id: str, states: tuple[str, ...], limit: int
+) -> None:
+    """A run's tasks as a tree, with states and times; or the instances of a mapped one as a list."""
+    if task_id:
+        _show_instances(session, run_id, task_id, states, limit, with_attempts)
+        return
+    if states:
+        raise click.UsageError("--state goes with --task: it is about the instances of a mapped task")
     found = session.client.get_dag_run(run_id)
-    instances = list(session.client.list_task_instances(run_id))
+    tasks = list(session.client.list_task_instances(run_id))
     attempts = list(session.client.list_attempts(run_id)) if with_attempts else []
     pages = session.client.list_dag_runs(children_of=run_id, page_size=CHILDREN_SHOWN_MAX + 1)
     children = [each for _, each in zip(range(CHILDREN_SHOWN_MAX + 1), pages, strict=False)]
     if session.json:
-        shown = {"dagRun": proto_json(found), "taskInstances": [proto_json(each) for each in instances]}
+        shown = {"dagRun": proto_json(found), "taskInstances": [proto_json(each) for each in tasks]}
         shown |= {"childRuns": [proto_json(each) for each in children[:CHILDREN_SHOWN_MAX]]} if children else {}
         print_json(shown | ({"attempts": [proto_json(each) for each in attempts]} if with_attempts else {}))
         return
-    view = watch.RunView(found, instances)
+    view = watch.RunView(found, tasks)
     watch.print_rows(view.rows(watch.now()))
     if found.params not in ("", "{}"):
         watch.print_rows([tree.Row("", "params", "", found.params)])
@@ -107,6 +125,22 @@ def run_show(session: Session, run_id: str, with_attempts: bool) -> None:
         say(f"quarantined: its step keeps failing. Look at glidepath incidents, then: glidepath run release {run_id}")
     elif view.waits:
         say(f"nothing of it runs now; see why: glidepath run explain {run_id}")
+
+
+def _show_instances(
+    session: Session, run_id: str, task_id: str, states: tuple[str, ...], limit: int, with_attempts: bool
+) -> None:
+    found = session.client.list_task_instances(run_id, task_id=task_id, states=states, page_size=min(limit + 1, 2_000))
+    attempts = session.client.list_attempts(run_id, task_id) if with_attempts else None
+    if session.json:
+        shown = {"taskInstances": [proto_json(each) for each in islice(found, limit)]}
+        print_json(shown | ({} if attempts is None else {"attempts": [proto_json(each) for each in attempts]}))
+        return
+    wider = " ".join([f"glidepath run show {run_id} --task {task_id}", *(f"--state {each}" for each in states)])
+    instances.print_instances(found, limit, watch.now(), f"{wider} --limit {limit * 10}")
+    if attempts is not None:
+        click.echo()
+        print_table([name for name, _ in _ATTEMPT], [[get(each) for _, get in _ATTEMPT] for each in attempts])
 
 
 @run_command("watch", example="glidepath run watch RUN_ID\nglidepath run watch last")
@@ -158,14 +192,20 @@ def _print_hints(explanations: Any) -> None:
         click.echo("\n".join(advice.lines(hint)))
 
 
-@run_command("output", example="glidepath run output RUN_ID train > scores.json")
-@click.argument("task_id", shell_complete=completion.task_ids)
+@run_command(
+    "output", example="glidepath run output RUN_ID train > scores.json\nglidepath run output RUN_ID 'train[3]'"
+)
+@click.argument("task", type=instances.NAME, shell_complete=completion.task_ids)
 @click.option("--index", "map_index", type=click.IntRange(-1, NUMBER.max), default=-1, help="Of a mapped task.")
-def run_output(session: Session, run_id: str, task_id: str, map_index: int) -> None:
-    """A task's output itself: JSON, text or bytes. With -o json, the message that carries it."""
+def run_output(session: Session, run_id: str, task: instances.Name, map_index: int) -> None:
+    """A task's output itself: JSON, text or bytes. With -o json, the message that carries it.
+
+    Of a mapped task it is the list of its instances' outputs, of TASK[3] that of this instance.
+    """
     from glidepath.payloads import decode
 
-    found = session.client.get_task_output(run_id, task_id, map_index)
+    index = map_index if task.map_index is None else task.map_index
+    found = session.client.get_task_output(run_id, task.task_id, index)
     if session.json:
         print_json(proto_json(found))
     elif found.output.WhichOneof("body") == "uri":
@@ -186,13 +226,21 @@ _ATTEMPT: list[Column] = [
 ]
 
 
-@run_command("attempts", example="glidepath run attempts RUN_ID --task train")
-@click.option("--task", "task_id", default="", shell_complete=completion.task_ids, help="Only this task.")
-def run_attempts(session: Session, run_id: str, task_id: str) -> None:
+@run_command(
+    "attempts", example="glidepath run attempts RUN_ID --task train\nglidepath run attempts last --task 'train[3]'"
+)
+@click.option(
+    "--task",
+    type=instances.NAME,
+    default="",
+    shell_complete=completion.task_ids,
+    help="Only this task, or TASK[3]: this instance of a mapped one.",
+)
+def run_attempts(session: Session, run_id: str, task: instances.Name) -> None:
     """Every attempt, oldest first, with why it ended."""
     print_list(
         session.output,
-        session.client.list_attempts(run_id, task_id),
+        session.client.list_attempts(run_id, task.task_id, map_index=task.map_index),
         _ATTEMPT,
         f"no attempts yet; see why: glidepath run explain {run_id}",
     )

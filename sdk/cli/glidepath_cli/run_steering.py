@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import advice, completion, watch
+from . import advice, completion, instances, watch
 from .output import enum_name, print_json, print_one, print_rows, proto_json, say
 from .run_group import run_command
 from .session import Session
@@ -73,8 +73,11 @@ def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: Ma
     say(f"next:  glidepath run {after} {run_id}")
 
 
-@run_command("clear", example="glidepath run clear RUN_ID train --downstream --wait")
-@click.argument("task_ids", nargs=-1, required=True, shell_complete=completion.task_ids)
+@run_command(
+    "clear",
+    example="glidepath run clear RUN_ID train --downstream --wait\nglidepath run clear RUN_ID 'train[3]' 'train[7]'",
+)
+@click.argument("tasks", type=instances.NAME, nargs=-1, required=True, shell_complete=completion.task_ids)
 @click.option("--downstream", is_flag=True, help="Also everything that follows from them.")
 @click.option("--upstream", is_flag=True, help="Also everything that they follow from.")
 @click.option("--only-failed", is_flag=True, help="Of all these only what failed, was cancelled or never ran for that.")
@@ -84,7 +87,7 @@ def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: Ma
 def run_clear(
     session: Session,
     run_id: str,
-    task_ids: tuple[str, ...],
+    tasks: tuple[instances.Name, ...],
     downstream: bool,
     upstream: bool,
     only_failed: bool,
@@ -95,11 +98,14 @@ def run_clear(
 ) -> None:
     """Let tasks run again, with the version the run has; the attempts they made stay in the history.
 
-    What lies between a setup and a teardown that has begun runs again together with both.
+    TASK[3] is one instance of a mapped task. What lies between a setup and a teardown that has begun runs again
+    together with both.
     """
+    task_ids, map_indexes = instances.of_one_task(tasks)
     answer = session.client.clear_task_instances(
         run_id,
         task_ids,
+        map_indexes=map_indexes,
         downstream=downstream,
         upstream=upstream,
         only_failed=only_failed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from . import ends
+from . import ends, instances
 from .output import enum_name, moment, span
 
 FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled", "removed"})
@@ -78,10 +78,10 @@ def label(instance: Any) -> str:
     return f"{name}[{instance.map_index}]" if instance.map_index >= 0 else name
 
 
-def rows(instances: Iterable[Any], now: datetime) -> list[Row]:
-    """The lines of a run's task instances (upstreams first), groups where their first task is."""
+def rows(tasks: Iterable[Any], now: datetime) -> list[Row]:
+    """The lines of a run's tasks (upstreams first), groups where their first task is; a mapped one is one line."""
     root = _Group()
-    for instance in instances:
+    for instance in tasks:
         place = root
         path = ""
         for part in filter(None, instance.group_id.split(".")):
@@ -148,7 +148,8 @@ def elapsed(message: Any, now: datetime) -> str:
 
 def note(instance: Any, now: datetime) -> str:
     """What a person wants to know beside the state, in one line."""
-    state, parts = enum_name(instance, "state"), []
+    state, counts = enum_name(instance, "state"), instances.counts(instance)
+    parts = [counts] if counts else []
     if instance.attempt_number > 1:
         parts.append(f"attempt {instance.attempt_number}")
     available = moment(instance, "available_time")
@@ -158,14 +159,14 @@ def note(instance: Any, now: datetime) -> str:
         parts.append(f"{instance.progress_percent:.0f}% {instance.progress_note}".strip())
     if instance.HasField("failure") and state in ("failed", "up_for_retry"):
         parts.append(ends.why(instance))
-    elif instance.reason:
+    elif instance.reason and (not counts or state in FINAL):  # else it says what the counts say
         parts.append(instance.reason)
     return ", ".join(parts)
 
 
-def headline(run: Any, instances: Iterable[Any], now: datetime) -> Row:
+def headline(run: Any, tasks: Iterable[Any], now: datetime) -> Row:
     """The run in one line: counts per state, time, reason."""
-    counts = Counter(enum_name(each, "state") for each in instances)
+    counts = Counter(enum_name(each, "state") for each in tasks)
     parts = [f"{counts[state]} {state}" for state in _WORST_FIRST if counts[state]]
     if run.cancel_requested and enum_name(run, "state") == "running":
         parts.insert(0, "cancelling")

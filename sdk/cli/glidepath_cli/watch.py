@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import advice, ends, tree
+from . import advice, ends, instances, tree
 from .exits import Exit
 from .output import STYLES, console, enum_name, moment, print_json, print_json_line, printable, proto_json, say
 
@@ -43,11 +43,12 @@ class RunView:
         self.moved_at = now()
 
     def take(self, message: Any) -> list[Any]:
-        """Apply a message of the watch; the task instances whose state or attempt is another than before."""
+        """Apply a message of the watch; the tasks whose state or attempt is another than before, and mapped ones of
+        which another tenth has ended."""
         changed = []
         for each in message.task_instances:
             before = self.instances.get(tree.key_of(each))
-            if before is None or (before.state, before.attempt_number) != (each.state, each.attempt_number):
+            if before is None or _worth_a_line(before) != _worth_a_line(each):
                 changed.append(each)
         # A new dict, as the screen is drawn by another thread meanwhile.
         self.instances = {**self.instances, **{tree.key_of(each): each for each in message.task_instances}}
@@ -71,6 +72,10 @@ class RunView:
     @property
     def states(self) -> dict[tuple[str, int], str]:
         return {key: enum_name(each, "state") for key, each in self.instances.items()}
+
+
+def _worth_a_line(instance: Any) -> tuple[int, int, int]:
+    return instance.state, instance.attempt_number, instances.part_done(instance)
 
 
 def row_text(row: tree.Row) -> Text:
@@ -190,6 +195,8 @@ def finish(client: Client, run_id: str, view: RunView) -> Exit:
     failed = [each for each in view.instances.values() if enum_name(each, "state") == "failed"]
     for each in failed[:FAILURES_SHOWN_MAX]:
         say(f"{tree.label(each)} failed: {printable(ends.why(each))}")
+        if each.map_counts.failed:
+            say(f"  which: glidepath run show {run_id} --task {each.task_id} --state failed")
     if len(failed) > FAILURES_SHOWN_MAX:
         say(f"and {len(failed) - FAILURES_SHOWN_MAX} more; see all: glidepath run attempts {run_id}")
     path = client.explain_dag_run(run_id).critical_path

@@ -58,6 +58,10 @@ _OPTIONS = {
     "policy.retry.backoff": "retry_backoff",
     "policy.retry.delay_max": "retry_delay_max",
     "policy.retry.losses_max": "losses_max",
+    "map.active_max": "map_active_max",
+    "map.success_ratio_min": "map_success_ratio_min",
+    "map.empty": "map_empty",
+    "map.name": "map_name",
 }
 
 
@@ -69,7 +73,7 @@ def _option(found: re.Match[str]) -> str:
 
 # The fields of a request as the options and arguments that fill them, the longest first.
 _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
-    (re.compile(r"\btasks\.([^\s:]+?)\.(policy(?:\.\w+)+|trigger_rule|role|upstream_task_ids)\b"), _option),
+    (re.compile(r"\btasks\.([^\s:]+?)\.((?:policy|map)(?:\.\w+)+|trigger_rule|role|upstream_task_ids)\b"), _option),
     (re.compile(r"^address: got\b"), "--address: got"),
     (re.compile(r"\bpool_name: got\b"), "POOL_NAME: got"),
     (re.compile(r"\blimit_name: got\b"), "LIMIT_NAME: got"),
@@ -93,6 +97,7 @@ _MORE = re.compile(r" \(and \d+ more\)")
 _LISTS = [
     (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no version\b"), "glidepath dag versions {name}"),
     (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no alias\b"), "glidepath dag show {name}"),
+    (re.compile(r"\btask '?(?P<name>[\w.-]+)'? has no instance\b"), "glidepath run show RUN_ID --task {name}"),
     (re.compile(r"\bhas no task\b"), "glidepath run show RUN_ID"),
     (re.compile(r"\btoken\b"), "glidepath token list"),
     (re.compile(r"\bpool\b"), "glidepath pool list"),

@@ -162,7 +162,7 @@ class Caller(_message.Message):
     def __init__(self, dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., attempt_number: _Optional[int] = ...) -> None: ...
 
 class TaskInstance(_message.Message):
-    __slots__ = ("task_id", "map_index", "group_id", "state", "attempt_number", "reason", "queue_time", "start_time", "end_time", "available_time", "worker_identity", "failure", "upstream_task_ids", "progress_percent", "progress_note", "map_counts", "map_name")
+    __slots__ = ("task_id", "map_index", "group_id", "state", "attempt_number", "reason", "queue_time", "start_time", "end_time", "available_time", "worker_identity", "failure", "upstream_task_ids", "progress_percent", "progress_note", "map_counts", "map_name", "map_item")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +180,7 @@ class TaskInstance(_message.Message):
     PROGRESS_NOTE_FIELD_NUMBER: _ClassVar[int]
     MAP_COUNTS_FIELD_NUMBER: _ClassVar[int]
     MAP_NAME_FIELD_NUMBER: _ClassVar[int]
+    MAP_ITEM_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     map_index: int
     group_id: str
@@ -197,7 +198,8 @@ class TaskInstance(_message.Message):
     progress_note: str
     map_counts: MapCounts
     map_name: str
-    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., group_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt_number: _Optional[int] = ..., reason: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., available_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., worker_identity: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., progress_percent: _Optional[float] = ..., progress_note: _Optional[str] = ..., map_counts: _Optional[_Union[MapCounts, _Mapping]] = ..., map_name: _Optional[str] = ...) -> None: ...
+    map_item: str
+    def __init__(self, task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., group_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt_number: _Optional[int] = ..., reason: _Optional[str] = ..., queue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., available_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., worker_identity: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., progress_percent: _Optional[float] = ..., progress_note: _Optional[str] = ..., map_counts: _Optional[_Union[MapCounts, _Mapping]] = ..., map_name: _Optional[str] = ..., map_item: _Optional[str] = ...) -> None: ...
 
 class MapCounts(_message.Message):
     __slots__ = ("total", "scheduled", "queued", "running", "success", "failed", "skipped", "cancelled", "up_for_retry", "deferred")

@@ -757,8 +757,10 @@ type TaskInstance struct {
 	ProgressNote    string  `protobuf:"bytes,15,opt,name=progress_note,json=progressNote,proto3" json:"progress_note,omitempty"`
 	// Of a mapped task as a whole; its total is 0 until its lists have been read. Unset for a task that is not mapped.
 	MapCounts *MapCounts `protobuf:"bytes,16,opt,name=map_counts,json=mapCounts,proto3" json:"map_counts,omitempty"`
-	// Of an instance: what its map calls it. Empty: nothing but its index.
-	MapName       string `protobuf:"bytes,17,opt,name=map_name,json=mapName,proto3" json:"map_name,omitempty"`
+	// Of an instance: how its map names it, a template for the reader to fill in. Empty: by its index.
+	MapName string `protobuf:"bytes,17,opt,name=map_name,json=mapName,proto3" json:"map_name,omitempty"`
+	// Of an instance: what it is given, a JSON object by argument; `map_item` in the template.
+	MapItem       string `protobuf:"bytes,18,opt,name=map_item,json=mapItem,proto3" json:"map_item,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -908,6 +910,13 @@ func (x *TaskInstance) GetMapCounts() *MapCounts {
 func (x *TaskInstance) GetMapName() string {
 	if x != nil {
 		return x.MapName
+	}
+	return ""
+}
+
+func (x *TaskInstance) GetMapItem() string {
+	if x != nil {
+		return x.MapItem
 	}
 	return ""
 }
@@ -1622,7 +1631,7 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12\x17\n" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x04 \x01(\x05R\bmapIndex\x12%\n" +
-	"\x0eattempt_number\x18\x05 \x01(\x05R\rattemptNumber\"\xf5\x05\n" +
+	"\x0eattempt_number\x18\x05 \x01(\x05R\rattemptNumber\"\x90\x06\n" +
 	"\fTaskInstance\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12\x19\n" +
@@ -1644,7 +1653,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\rprogress_note\x18\x0f \x01(\tR\fprogressNote\x12:\n" +
 	"\n" +
 	"map_counts\x18\x10 \x01(\v2\x1b.glidepath.run.v1.MapCountsR\tmapCounts\x12\x19\n" +
-	"\bmap_name\x18\x11 \x01(\tR\amapName\"\x99\x02\n" +
+	"\bmap_name\x18\x11 \x01(\tR\amapName\x12\x19\n" +
+	"\bmap_item\x18\x12 \x01(\tR\amapItem\"\x99\x02\n" +
 	"\tMapCounts\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x05R\x05total\x12\x1c\n" +
 	"\tscheduled\x18\x02 \x01(\x05R\tscheduled\x12\x16\n" +
