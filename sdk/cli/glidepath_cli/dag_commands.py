@@ -177,11 +177,13 @@ def dag_show(session: Session, dag_id: str, number: int | None, alias: str) -> N
         ]
     )
     click.echo()
+    mapped = any(map(drawing.map_text, version.spec.tasks))
     print_table(
-        ["TASK", "ROLE", "AFTER", "RULE", "QUEUE", "RETRIES", "HANDLER"],
+        ["TASK", *(["MAPPED OVER"] if mapped else []), "ROLE", "AFTER", "RULE", "QUEUE", "RETRIES", "HANDLER"],
         [
             (
                 each.task_id,
+                *([drawing.map_text(each)] if mapped else []),
                 enum_name(each, "role"),
                 list(each.upstream_task_ids),
                 enum_name(each, "trigger_rule"),

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .output import enum_name
+
 Tasks = Sequence[tuple[str, list[str]]]
 """(task id, its upstreams) in topological order."""
 
@@ -13,9 +15,15 @@ Tasks = Sequence[tuple[str, list[str]]]
 def upstreams(task: Any) -> list[str]:
     """A task's upstreams: those it names, and those whose output it takes."""
     found = dict.fromkeys(task.upstream_task_ids)
-    for source in task.inputs.values():
+    for source in [*task.inputs.values(), *(each.source for each in task.map.inputs)]:
         found.update(dict.fromkeys(_outputs(source)))
     return list(found)
+
+
+def map_text(task: Any) -> str:
+    """What a task is mapped over: "day, model" side by side, "day × model" each with each; "" when it is not mapped."""
+    names = [each.name for each in task.map.inputs]
+    return (" × " if enum_name(task.map, "mode") == "product" else ", ").join(names)
 
 
 def _outputs(source: Any) -> Iterator[str]:

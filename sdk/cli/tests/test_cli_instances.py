@@ -9,7 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from glidepath_cli import instances, run_commands, tree, watch, words
+from glidepath import dag, shell
+from glidepath.authoring.convert import to_spec
+from glidepath_cli import drawing, instances, run_commands, tree, watch, words
 from glidepath_cli.instances import NAME, Name
 from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.common.v1.payload_pb2 import Payload
@@ -143,6 +145,28 @@ def test_instances_of_one_task_are_cleared_together(monkeypatch: pytest.MonkeyPa
     for mixed in ([Name("a", 1), Name("b", 2)], [Name("a", 1), Name("a")], [Name("a", 1), Name("b")]):
         with pytest.raises(click.UsageError, match="expected whole tasks, or instances of one mapped task at a time"):
             instances.of_one_task(mixed)
+
+
+def test_drawings_have_the_edges_of_mapped_lists_and_say_what_a_task_is_mapped_over() -> None:
+    @dag
+    def made() -> None:
+        days = shell("days", "true", output="json")
+        shell("one", "x {{ map_item.d }}", map={"d": days, "n": [1, 2]})
+        shell("each", "x", product={"d": days, "n": [1, 2]})
+
+    tasks = {each.task_id: each for each in to_spec(made, None).tasks}
+    for task in tasks.values():
+        del task.upstream_task_ids[:]
+    assert {name: drawing.upstreams(task) for name, task in tasks.items()} == {
+        "days": [],
+        "one": ["days"],
+        "each": ["days"],
+    }
+    assert {name: drawing.map_text(task) for name, task in tasks.items()} == {
+        "days": "",
+        "one": "d, n",
+        "each": "d × n",
+    }
 
 
 def test_answers_about_maps_are_in_the_words_of_the_command() -> None:
