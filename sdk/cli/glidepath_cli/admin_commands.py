@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import completion, tree
+from . import completion, instances, tree
 from .exits import Exit
 from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, print_table, proto_json, say
 from .session import NUMBER, Moment, Session, command
@@ -248,19 +248,26 @@ def dead_letters(session: Session, dag_id: str, replay: bool, limit: int) -> Non
 
 
 def _replay(session: Session, letters: Sequence[Any]) -> None:
-    """One clear per run. A run that cannot be cleared now says why, and stops none of the others."""
+    """One clear per run, and one for each of its mapped tasks, of which only instances that were given up run again.
+
+    A run that cannot be cleared now says why, and stops none of the others.
+    """
     from glidepath.errors import LimitExceeded, NotFound, StateConflict
 
-    runs: dict[str, list[str]] = {}
+    clears: dict[tuple[str, str], list[instances.Name]] = {}
     for letter in letters:
-        runs.setdefault(letter.dag_run_id, []).append(letter.task_id)
+        name = instances.name_of(letter)
+        clears.setdefault((letter.dag_run_id, "" if name.map_index is None else name.task_id), []).append(name)
     done = []
-    for run_id, task_ids in runs.items():
+    for (run_id, _), names in clears.items():
+        given_up, (task_ids, map_indexes) = [str(each) for each in names], instances.of_one_task(names)
         try:
-            answer = session.client.clear_task_instances(run_id, task_ids, downstream=True, reason="replay")
-            done.append((run_id, list(task_ids), list(answer.cleared_task_ids), ""))
+            answer = session.client.clear_task_instances(
+                run_id, task_ids, map_indexes=map_indexes, downstream=True, reason="replay"
+            )
+            done.append((run_id, given_up, list(answer.cleared_task_ids), ""))
         except (LimitExceeded, NotFound, StateConflict) as error:
-            done.append((run_id, list(task_ids), [], ours(str(error))))
+            done.append((run_id, given_up, [], ours(str(error))))
     if session.json:
         print_json([dict(zip(("dagRunId", "givenUp", "cleared", "error"), each, strict=True)) for each in done])
     elif done:

@@ -52,6 +52,11 @@ class NameType(click.ParamType[Name]):
 NAME = NameType()
 
 
+def name_of(message: Any) -> Name:
+    """Of anything that has a task and a map index."""
+    return Name(message.task_id, message.map_index if message.map_index >= 0 else None)
+
+
 def of_one_task(names: Sequence[Name]) -> tuple[list[str], list[int]]:
     """Task ids, and map indexes when instances are named. Raises UsageError for instances of several tasks."""
     tasks = list(dict.fromkeys(each.task_id for each in names))

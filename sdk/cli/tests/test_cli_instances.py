@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from glidepath import dag, shell
 from glidepath.authoring.convert import to_spec
-from glidepath_cli import drawing, instances, run_commands, tree, watch, words
+from glidepath_cli import admin_commands, drawing, instances, run_commands, session, tree, watch, words
 from glidepath_cli.instances import NAME, Name
 from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.common.v1.payload_pb2 import Payload
@@ -84,9 +84,7 @@ class FakeClient:
 
 def call(monkeypatch: pytest.MonkeyPatch, client: FakeClient, *arguments: str) -> tuple[int, str, str]:
     """The command with this client behind it."""
-    from glidepath_cli.session import Session
-
-    monkeypatch.setattr(Session, "client", property(lambda session: client), raising=False)
+    monkeypatch.setattr(session.Session, "client", property(lambda _: client), raising=False)
     done = CliRunner().invoke(run_commands.run, [*arguments])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
@@ -145,6 +143,29 @@ def test_instances_of_one_task_are_cleared_together(monkeypatch: pytest.MonkeyPa
     for mixed in ([Name("a", 1), Name("b", 2)], [Name("a", 1), Name("a")], [Name("a", 1), Name("b")]):
         with pytest.raises(click.UsageError, match="expected whole tasks, or instances of one mapped task at a time"):
             instances.of_one_task(mixed)
+
+
+def test_what_was_given_up_is_replayed_task_by_task_and_of_a_map_by_its_instances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    letters = [
+        run_pb2.DeadLetter(dag_run_id=RUN_ID, task_id=task_id, map_index=index)
+        for task_id, index in (("load", -1), ("train", 3), ("send", -1), ("train", 7), ("score", 0))
+    ]
+    answer = run_service_pb2.ClearTaskInstancesResponse(cleared_task_ids=["x"])
+    client = FakeClient(list_dead_letters=iter(letters))
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        FakeClient,
+        "clear_task_instances",
+        lambda self, *arguments, **options: asked.append((arguments[1], options["map_indexes"])) or answer,
+        raising=False,
+    )
+    monkeypatch.setattr(session.Session, "client", property(lambda _: client), raising=False)
+    done = CliRunner().invoke(admin_commands.dead_letters, ["--replay"])
+    assert done.exit_code == 0, done.output
+    assert asked == [(["load", "send"], []), (["train"], [3, 7]), (["score"], [0])]
+    assert "train[3], train[7]" in done.stdout
 
 
 def test_drawings_have_the_edges_of_mapped_lists_and_say_what_a_task_is_mapped_over() -> None:
