@@ -17,9 +17,11 @@ from glidepath.authoring.nodes import Node
 from glidepath.errors import GlidepathError, InputError
 from glidepath.inputs import SHELL, resolve_inputs
 from glidepath.payloads import encode
+from glidepath.testing.call_bodies import Asked, body_of, heard
 from glidepath.testing.results import AttemptState, FailureSeen
 from glidepath.worker import body, failures
-from glidepath.worker.context import TaskContext, WorkerRefused, running
+from glidepath.worker.context import ChildRun, TaskContext, WorkerRefused, running
+from glidepath.worker.outcomes import Call
 from glidepath_proto.common.v1.failure_pb2 import FailureKind
 from glidepath_proto.common.v1.payload_pb2 import Payload
 from glidepath_proto.registry.v1.dag_pb2 import TaskSpec
@@ -51,6 +53,9 @@ class Ended:
     reason: str = ""
     until: datetime | None = None
     after: timedelta = timedelta(0)
+    call: Call | None = None
+    # The end of the run that was called, of an attempt that another one follows.
+    child: ChildRun | None = None
     link: MemoryLink = field(default_factory=lambda: MemoryLink({}))
 
 
@@ -90,6 +95,7 @@ def run_attempt(
     artifacts: dict[str, Path],
     handler: Callable[..., Any] | None,
     mapped: tuple[int, Mapping[str, Any]] | None = None,
+    child: ChildRun | None = None,
 ) -> Ended:
     """Run one attempt to its end. `handler` stands in for the node's own body; `mapped` are an instance's index and
     item."""
@@ -114,17 +120,21 @@ def run_attempt(
         data_interval_end=facts.data_interval_end,
         checkpoint=checkpoint,
         map_item=mapped[1] if mapped else None,
+        child=child,
         link=link,
     )
-    function = handler or node.function or (_run_shell if node.handler == SHELL else None)
+    function = handler or node.function or (_run_shell if node.handler == SHELL else body_of(node))
     if function is None:
         raise GlidepathError(
             f"task '{node.task_id}' has the handler '{node.handler}', which no code here runs; "
             f"give run_dag(replace={{'{node.task_id}': ...}}) a function or a value for it"
         )
+    asked = Asked()
     with running(context):
         try:
-            return _ended(*body.call(function, arguments, _EVERYTHING_INLINE), link)
+            ended = _ended(*body.call(heard(function, asked), arguments, _EVERYTHING_INLINE), link)
+            ended.call = asked.call if ended.end == "called" else None
+            return ended
         except SystemExit as leave:
             failure = failures.describe(ExitStatus(f"the task left its process with {leave.code!r}"))
             return _ended({"end": "failed", "failure": failure}, b"", link)
@@ -171,6 +181,8 @@ def _ended(end: Mapping[str, Any], data: bytes, link: MemoryLink) -> Ended:
         ended.until = None if end["until"] is None else datetime.fromtimestamp(end["until"], UTC)
         ended.after = timedelta(seconds=end["after"])
         link.checkpoint = base64.b64decode(end["checkpoint"]) or link.checkpoint
+    if end["end"] == "called":
+        link.checkpoint = base64.b64decode(end["call"]["checkpoint"]) or link.checkpoint
     return ended
 
 

@@ -20,6 +20,7 @@ from glidepath.authoring.nodes import Node
 from glidepath.errors import TemplateError
 from glidepath.payloads import JSON, decode, encode
 from glidepath.testing.results import TaskResult, TaskState
+from glidepath.worker.context import ChildRun
 from glidepath_proto.common.v1.payload_pb2 import Payload
 from glidepath_proto.registry.v1.dag_pb2 import MAP_MODE_PRODUCT, Input, MapSpec
 
@@ -43,6 +44,8 @@ class Lane:
     checkpoint: bytes = b""
     attempts_before: int = 0
     payload: Payload | None = None
+    # How the run ended that it called last, until an attempt fails.
+    child: ChildRun | None = None
 
     @property
     def index(self) -> int:
@@ -56,7 +59,7 @@ class Lane:
     def begin_anew(self) -> None:
         self.result.state, self.result.reason, self.result.output = "scheduled", "", None
         self.attempts_before = len(self.result.attempts)
-        self.tries, self.checkpoint, self.payload = 0, b"", None
+        self.tries, self.checkpoint, self.payload, self.child = 0, b"", None, None
 
 
 @dataclass

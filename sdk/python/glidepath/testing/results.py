@@ -10,7 +10,7 @@ from typing import Any, Literal
 from glidepath.errors import GlidepathError
 
 TaskState = Literal["scheduled", "success", "failed", "upstream_failed", "skipped", "cancelled"]
-AttemptState = Literal["success", "failed", "timed_out", "skipped", "deferred"]
+AttemptState = Literal["success", "failed", "timed_out", "skipped", "deferred", "called"]
 
 
 INSTANCES_TOLD_MAX = 6
@@ -62,6 +62,8 @@ class TaskResult:
     map_item: Mapping[str, Any] | None = None
     map_name: str = ""
     instances: list[TaskResult] = field(default_factory=list)
+    child_runs: list[RunResult] = field(default_factory=list)
+    """The runs that it has called, in order."""
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from glidepath.authoring.params import dated_params, default_params
 from glidepath.errors import AuthoringError
 from glidepath.payloads import decode
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
+from glidepath.testing.children import Children, callable_dags
 from glidepath.testing.mapped import (
     Lane,
     MapRun,
@@ -32,7 +33,7 @@ from glidepath.testing.mapped import (
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
 from glidepath.testing.rules import Verdict, admit, resume_time, retry_delay
 from glidepath.testing.steering import NoChoice, Steering
-from glidepath.worker.outcomes import Retry
+from glidepath.worker.outcomes import Call, Retry
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
 FailPlan = int | bool | BaseException | Sequence[BaseException | None]
@@ -59,6 +60,7 @@ def run_dag(
     replace: Mapping[str, Any] | None = None,
     takes: Mapping[str, DurationLike] | None = None,
     start_time: datetime | None = None,
+    dags: Sequence[Dag] = (),
 ) -> RunResult:
     """Run a DAG here and now: order, trigger rules, retries and their delays as the server has them.
 
@@ -68,6 +70,8 @@ def run_dag(
     that is its output. `takes` says how long attempts of a task last on the virtual clock, 0 unless given; longer
     than the task's timeout is a timed out attempt. Tasks that are due at one instant start in the order of the DAG.
     In all three "train" is the task, and of a mapped one each of its instances, "train[3]" is one of these.
+    A DAG that is called by its id must be among `dags`; DAGs that are called as objects need not. A child run goes from
+    the instant of its call, with none of `fail`, `replace` and `takes`; `result["train"].child_runs` has its result.
 
     Bodies run in this process, one after the other, through the worker's own code: arguments and outputs go over the
     wire format, `current()` works, shell commands are run. AuthoringError and InvalidDag as at registration.
@@ -81,7 +85,20 @@ def run_dag(
     for name, given in (("fail", fail), ("replace", replace), ("takes", takes)):
         _check_names(dag, name, given or ())
     durations = {task_id: parse_duration(each, f"takes['{task_id}']") for task_id, each in (takes or {}).items()}
-    return _Simulation(dag, facts, fail or {}, replace or {}, durations, now).run()
+    children = Children(callable_dags(dag, dags), _child_run)
+    return _Simulation(dag, facts, fail or {}, replace or {}, durations, now, children).run()
+
+
+def _child_run(
+    dag: Dag,
+    params: Mapping[str, Any],
+    dates: tuple[datetime, datetime, datetime],
+    run_key: str,
+    now: datetime,
+    children: Children,
+) -> RunResult:
+    facts = RunFacts(dag.dag_id, "test-child", run_key, _complete(dag, params, *dates), *dates)
+    return _Simulation(dag, facts, {}, {}, {}, now, children).run()
 
 
 class _Simulation:
@@ -93,7 +110,9 @@ class _Simulation:
         replace: Mapping[str, Any],
         takes: Mapping[str, timedelta],
         now: datetime,
+        children: Children,
     ) -> None:
+        self._children = children
         self._facts, self._fail, self._replace, self._takes = facts, fail, replace, takes
         self._specs = {spec.task_id: spec for spec in to_spec(dag, None).tasks}
         self._nodes = {node.task_id: node for node in dag.nodes}
@@ -291,15 +310,28 @@ class _Simulation:
                 self._artifacts,
                 self._body(lane, number),
                 None if result.map_item is None else (lane.index, result.map_item),
+                lane.child,
             ),
         )
         started = self._now
         duration = _planned(self._takes, lane, timedelta(0))
+        if ended.call is not None:
+            ended, lasted = self._call(lane, ended.call, ended, number, started + duration)
+            duration += lasted
         timeout = self._options[node.task_id].get("timeout")
         if timeout is not None and duration > timeout:
             late = FailureSeen("Timeout", f"not done after {timeout.total_seconds():g} s", kind="timeout")
             ended, duration = Ended("timed_out", failure=late, reason=late.message, link=ended.link), timeout
         self._at(started + duration, lane, lambda: self._finish(lane, ended, number, started))
+
+    def _call(self, lane: Lane, call: Call, ended: Ended, number: int, now: datetime) -> tuple[Ended, timedelta]:
+        """How an attempt ends that calls, and how long the child run lasted."""
+        key = f"called/{self._facts.run_id}/{lane.result.name}/{number}"
+        dates = (self._facts.logical_date, self._facts.data_interval_start, self._facts.data_interval_end)
+        end = self._children.end(call, key, dates, now)
+        if end.result is not None:
+            lane.result.child_runs.append(end.result)
+        return self._with_choice(lane.node, end.of_caller(ended)), end.lasted
 
     def _with_choice(self, node: Node, ended: Ended) -> Ended:
         """What became of the attempt once the output of a branch was looked at."""
@@ -333,6 +365,9 @@ class _Simulation:
             self._end_lane(lane, "skipped", ended.reason)
         elif ended.end == "deferred":
             self._defer(lane, ended)
+        elif ended.end == "called":
+            lane.child = ended.child
+            self._at(self._now, lane, lambda: self._start(lane))
         else:
             self._fail_or_retry(lane, ended)
 
@@ -371,6 +406,7 @@ class _Simulation:
     def _fail_or_retry(self, lane: Lane, ended: Ended) -> None:
         assert ended.failure is not None
         lane.tries += 1
+        lane.child = None
         delay = retry_delay(self._options[lane.node.task_id], ended.failure, lane.tries)
         if delay is None:
             self._give_up(lane, ended.reason)
