@@ -295,7 +295,7 @@ def _worker_hint(needs: TaskClass, sessions: Sequence[SessionFacts]) -> str:
 
 def _worker_command(needs: TaskClass) -> str:
     """What starts a worker that offers all of it; the handlers that our own worker offers are those named here."""
-    if not needs.handler_name.startswith("python:") and needs.handler_name != "shell":
+    if not needs.handler_name.startswith("python:") and needs.handler_name not in ("shell", "call"):
         return f"glidepath workers  # start a worker of yours that offers handler {needs.handler_name}"
     words = ["glidepath", "worker", "--queue", needs.queue_name]
     if needs.namespace != "default":

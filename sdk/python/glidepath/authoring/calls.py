@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 from glidepath.authoring.dags import Dag
+from glidepath.authoring.maps import Map, to_map
 from glidepath.authoring.nodes import ID, Handle
-from glidepath.authoring.options import NodeOptions
-from glidepath.authoring.tasks import Task, external
+from glidepath.authoring.options import NodeOptions, check_options
+from glidepath.authoring.tasks import Task, builder_for, to_inputs
 from glidepath.errors import AuthoringError
 
 CALL = "call"
@@ -24,6 +25,8 @@ def call_dag(
     version: int = 0,
     alias: str = "",
     output: str = "",
+    map: Mapping[str, object] | None = None,
+    product: Mapping[str, object] | None = None,
     **options: Unpack[NodeOptions],
 ) -> Any:
     """A task that is a run of another DAG: `model = call_dag("train", {"day": "{{ ds }}", "rate": rate})`.
@@ -31,9 +34,11 @@ def call_dag(
     `dag` is its id, or the DAG itself, which is registered together with this one. `params` may hold whatever arguments
     of tasks may hold. The run's version is the latest when it is called, unless `version` or `alias` choose another.
     The task's output is that of the run's task `output`, or a dict with the outputs of its last tasks by id. Options
-    are those of any task: a retry is a new run, the timeout is the whole run's, no slot is held while it runs.
+    are those of any task: a retry is a new run, the timeout is the whole run's, no slot is held while it runs. With
+    `map` or `product`, lists by the names of params, there is a run for each item: see `Task.map`.
     """
-    return _calling(dag, params, task_id, version, alias, output, {}, options)
+    over = _over(map, product, params, f"call of '{_id_of(dag)}'")
+    return _calling(dag, params, task_id, version, alias, output, {}, options, over=over)
 
 
 def loop(
@@ -57,7 +62,7 @@ def loop(
     task has failed. `iteration` and `previous` name params of the DAG that get the number of the round, from 1, and,
     from the second on, what the run before gave. A run that fails is a failed attempt; a retry begins with that round.
     """
-    where = f"loop of '{dag if isinstance(dag, str) else dag.dag_id}'"
+    where = f"loop of '{_id_of(dag)}'"
     if not isinstance(iterations_max, int) or not 1 <= iterations_max <= ITERATIONS_MAX:
         raise AuthoringError(f"{where}: iterations_max is {iterations_max!r}; expected 1 to {ITERATIONS_MAX:,}")
     more: dict[str, object] = {"iterations_max": iterations_max}
@@ -84,8 +89,9 @@ def _calling(
     more: Mapping[str, object],
     options: Mapping[str, Any],
     condition: Callable[..., Any] | None = None,
+    over: Map | None = None,
 ) -> Any:
-    dag_id = dag if isinstance(dag, str) else dag.dag_id
+    dag_id = _id_of(dag)
     where = f"call of '{dag_id}'"
     if not ID.fullmatch(dag_id):
         raise AuthoringError(f"{where}: expected a dag_id: 1-200 letters, digits, '_', '.', '-'")
@@ -97,15 +103,39 @@ def _calling(
     inputs |= {name: value for name, value in (("version", version), ("alias", alias), ("output", output)) if value}
     if params:
         inputs["params"] = dict(params)
-    handle: Handle = external(
+    handle: Handle = builder_for(task_id or dag_id).add(
         task_id or dag_id,
-        LOOP if condition is not None else CALL,
-        inputs=inputs,
-        **_quick(options) if condition is None else options,
+        to_inputs(inputs, where),
+        check_options(options if condition is not None else _quick(options), where),
+        handler=LOOP if condition is not None else CALL,
+        over=over,
     )
     handle.node.called = dag if isinstance(dag, Dag) else None
     handle.node.condition = condition
     return handle
+
+
+def _id_of(dag: str | Dag) -> str:
+    return dag if isinstance(dag, str) else dag.dag_id
+
+
+def _over(
+    map_: Mapping[str, object] | None,
+    product: Mapping[str, object] | None,
+    params: Mapping[str, object] | None,
+    where: str,
+) -> Map | None:
+    """The map over lists of params, which are entries of the argument `params`."""
+    if map_ is not None and product is not None:
+        raise AuthoringError(f"{where}: map and product are both given; expected one of them")
+    lists = map_ if product is None else product
+    if lists is None:
+        return None
+    if twice := next((name for name in lists if name in (params or {})), None):
+        raise AuthoringError(f"{where}: param {twice!r} is mapped, and stands in params, too")
+    return to_map(
+        {f"params.{name}": each for name, each in lists.items()}, "zip" if product is None else "product", where
+    )
 
 
 def _quick(options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -82,7 +82,7 @@ class Task(Generic[P, R]):
     def _add(self, builder: Builder, arguments: Mapping[str, object], over: Map | None) -> Handle:
         return builder.add(
             self._name,
-            _inputs(arguments, f"task '{self._name}'"),
+            to_inputs(arguments, f"task '{self._name}'"),
             self._checked,
             function=self.function,
             description=_first_line(self.function),
@@ -170,13 +170,13 @@ def external(
     once for each item: see `Task.map`.
     """
     where = f"task '{task_id}'"
-    builder = _builder_for(task_id)
+    builder = builder_for(task_id)
     checked = check_options(options, where)
     if not handler:
         raise AuthoringError(f"{where}: handler is empty; expected the name that its worker announces")
     return builder.add(
         task_id,
-        _inputs(inputs or {}, where),
+        to_inputs(inputs or {}, where),
         checked,
         handler=handler,
         handler_version=version,
@@ -184,7 +184,8 @@ def external(
     )
 
 
-def _builder_for(task_id: str) -> Builder:
+def builder_for(task_id: str) -> Builder:
+    """The DAG that is being built, for a task that is a node or nothing."""
     builder = current_builder()
     if builder is None:
         raise AuthoringError(f"task '{task_id}' is made outside a @dag function")
@@ -204,7 +205,8 @@ def _over(
     return to_map(_without_dots(lists, where), "zip" if product is None else "product", where)
 
 
-def _inputs(arguments: Mapping[str, object], where: str) -> dict[str, Source]:
+def to_inputs(arguments: Mapping[str, object], where: str) -> dict[str, Source]:
+    """What the arguments of a task mean."""
     inputs: dict[str, Source] = {}
     for name, value in _without_dots(arguments, where).items():
         inputs.update(to_sources(name, value, f"{where}, argument {name!r}"))

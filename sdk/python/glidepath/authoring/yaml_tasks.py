@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from glidepath.authoring.calls import call_dag, loop
 from glidepath.authoring.maps import MapMode, to_map
 from glidepath.authoring.nodes import ID, Builder, Group, Handle, Node, current_builder, find_cycle, group
 from glidepath.authoring.options import TaskOptions, check_options
@@ -18,7 +19,12 @@ from glidepath.authoring.yaml_code import Code
 from glidepath.authoring.yaml_text import Document, Path, path_text
 from glidepath.errors import AuthoringError, Violation
 
-BODIES = {"shell": ("env", "output"), "python": ("with",), "handler": ("version", "with")}
+BODIES = {
+    "shell": ("env", "output"),
+    "python": ("with",),
+    "handler": ("version", "with"),
+    "call": ("version", "alias", "with", "output", "until", "iterations_max", "iteration", "previous"),
+}
 """What a task runs, and the keys that belong to it."""
 _BELONGING = {key for keys in BODIES.values() for key in keys}
 OPTIONS = frozenset(TaskOptions.__annotations__)
@@ -98,7 +104,7 @@ class Tasks:
 
     def _enter(self, name: object, path: Path, fields: object) -> None:
         if not isinstance(fields, Mapping):
-            expected = "expected a mapping with shell, python or handler"
+            expected = "expected a mapping with shell, python, handler or call"
             self._document.say(path, f"the task is {fields!r:.60}; {expected}")
             fields = {}
         elif isinstance(name, str):
@@ -123,7 +129,7 @@ class Tasks:
         bodies = [each for each in BODIES if each in fields]
         if len(bodies) != 1:
             found = f"the task has {' and '.join(bodies)}" if bodies else "the task has no body"
-            self._document.say(path, f"{found}; expected exactly one of shell, python and handler")
+            self._document.say(path, f"{found}; expected exactly one of shell, python, handler and call")
         if all(each in fields for each in MAPS):
             self._document.say((*path, MAPS[1]), f"the task has {' and '.join(MAPS)}; expected one of them")
         for key in fields:
@@ -159,7 +165,7 @@ class Tasks:
         bodies = [each for each in BODIES if each in entry.fields]
         with group(entry.group) if entry.group else nullcontext():
             if len(bodies) == 1:
-                make = {"shell": self._shell, "python": self._python, "handler": self._handler}[bodies[0]]
+                make: Callable[[Entry, dict[str, Any]], Handle | None] = getattr(self, f"_{bodies[0]}")
                 with self._document.noting((*entry.path, bodies[0])):
                     if (handle := make(entry, options)) is not None:
                         return handle
@@ -203,6 +209,36 @@ class Tasks:
             entry.name, handler, version=version, inputs=self._inputs(entry), **self._over(entry), **options
         )
         return handle
+
+    def _call(self, entry: Entry, options: dict[str, Any]) -> Handle:
+        dag_id, version = entry.fields["call"], entry.fields.get("version", 0)
+        if not isinstance(dag_id, str):
+            raise AuthoringError(f"call is {dag_id!r:.60}; expected the id of a DAG")
+        if not isinstance(version, int) or isinstance(version, bool):
+            self._document.say((*entry.path, "version"), f"version is {version!r}; expected the number of a version")
+            version = 0
+        given = {name: self._text(entry, name) for name in ("alias", "output", "until", "iteration", "previous")}
+        named: dict[str, Any] = {name: value for name, value in given.items() if value}
+        params, over = self._inputs(entry), self._over(entry)
+        if "until" not in entry.fields:
+            for name in ("iterations_max", "iteration", "previous"):
+                if name in entry.fields:
+                    self._document.say((*entry.path, name), f"{name} is of a loop; expected until beside it")
+                    named.pop(name, None)
+            called: Handle = call_dag(dag_id, params, task_id=entry.name, version=version, **named, **over, **options)
+            return called
+        if over:
+            self._document.say((*entry.path, *over), "a loop is not mapped; map over a DAG that has the loop in it")
+        most = {"iterations_max": entry.fields["iterations_max"]} if "iterations_max" in entry.fields else {}
+        looped: Handle = loop(dag_id, params, task_id=entry.name, version=version, **named, **most, **options)
+        return looped
+
+    def _text(self, entry: Entry, name: str) -> str:
+        value = entry.fields.get(name, "")
+        if isinstance(value, str) and (value or name not in entry.fields):
+            return value
+        self._document.say((*entry.path, name), f"{name} is {value!r:.60}; expected text")
+        return ""
 
     # ---- order
     def _link(self, builder: Builder) -> None:
@@ -352,8 +388,13 @@ def _outputs_in(value: object) -> Iterator[str]:
 def _input_path(entry: Entry, kind: str, name: str) -> Path:
     """Where an input, or a mapped one, that has this name on the wire stands in its task."""
     if kind == "map":
-        return (next(each for each in MAPS if each in entry.fields), name)
+        return (
+            next(each for each in MAPS if each in entry.fields),
+            name.removeprefix("params.") if "call" in entry.fields else name,
+        )
     argument, _, key = name.partition(".")
+    if "call" in entry.fields:
+        return ("with", key) if argument == "params" and key else ("call",) if argument == "dag_id" else (argument,)
     if "shell" in entry.fields:
         return ("shell",) if argument == "command" else (argument, *([key] if key else []))
     return ("with", argument, *([key] if key else []))
