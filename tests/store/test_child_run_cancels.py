@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from calling_room import BROKEN, DAG, family
-from step_room import StepRoom, command
+from step_room import StepRoom
 
 from glidepath_server.core.calls import Call
 from glidepath_server.core.errors import StateConflict
@@ -81,14 +81,15 @@ async def test_a_task_that_is_cancelled_cancels_its_child_run_and_no_other(room:
     assert await home.states() == ("running", ["cancelled", "released"])
 
 
-async def test_who_is_told_twice_to_end_tells_its_child_run_once(room: StepRoom) -> None:
+async def test_a_child_run_that_is_told_twice_to_end_is_ended_once(room: StepRoom) -> None:
     home = await family(room)
     child = await home.calls(home.newest().key)
-    for _ in range(2):
-        async with room.side() as side:
-            await side.step_and_commit(command(home.run_id, TasksCancelled((0,))))
-    rows = await room.watcher.fetch("select event from run_inbox where dag_run_id = $1", child.dag_run_id)
-    assert len(rows) == 1
+    for reason in ("first", "second"):
+        await home.operator(TasksCancelled((0,), reason))
+    await home.say(child, AttemptState.CANCELLED)
+    assert await home.states(child.dag_run_id) == ("cancelled", ["cancelled"])
+    reason = await room.watcher.fetchval("select reason from dag_run where dag_run_id = $1", child.dag_run_id)
+    assert reason.endswith(": first")
 
 
 async def test_a_caller_that_is_cleared_begins_anew_once_its_child_run_has_ended(room: StepRoom) -> None:

@@ -315,15 +315,12 @@ async def write_ends(connection: Connection, ended: Sequence[tuple[Report, store
 
 # ---- the attempt is told to end
 async def cancel_calls(
-    connection: Connection, runs: Mapping[UUID, LockedRun], wanted: Mapping[tuple[UUID, int], str], now: datetime
+    connection: Connection, runs: Mapping[UUID, LockedRun], asked: Iterable[engine_store.Row]
 ) -> set[UUID]:
-    """Tell the child runs of these task instances to end, each with a reason. Returns the runs that were told."""
-    rows = await store.request_cancel(
-        connection, [run_id for run_id, _ in wanted], [task for _, task in wanted], list(wanted.values()), now
-    )
+    """Tell child runs to end whose callers were asked to. Returns the runs that were told; once more does no harm."""
     facts: list[tuple[UUID, Event]] = []
-    for row in rows:
-        caller = runs[row["parent_run_id"]]
+    for row in asked:
+        caller = runs[row["dag_run_id"]]
         why = passed_on(row["cancel_reason"], caller.dag_run_id, caller.plan.dag_id)
         facts.append((row["child_run_id"], RunCancelled(why)))
     await engine_store.put_inbox(connection, [(run_id, event_to_json(event)) for run_id, event in facts])

@@ -264,8 +264,8 @@ class Step:
         rows = await store.request_cancel(
             connection, *_pairs(wanted), [each.reason for each in wanted.values()], self.now
         )
-        reasons = {key: each.reason for key, each in wanted.items()}
-        self.outcome.inboxes |= await cancel_calls(connection, self.runs, reasons, self.now)
+        calling = [row for row in rows if row["child_run_id"] is not None]
+        self.outcome.inboxes |= await cancel_calls(connection, self.runs, calling)
         self.outcome.cancels += [
             CancelOrder(
                 AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"]),
@@ -273,6 +273,7 @@ class Step:
                 row["cancel_reason"],
             )
             for row in rows
+            if row["child_run_id"] is None
         ]
 
     def _refuse_clear_of_live(self, run_id: UUID, withdrawal: Withdraw) -> None:

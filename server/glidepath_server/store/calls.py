@@ -104,13 +104,6 @@ async def outputs_of_calls(connection: Connection, attempts: Sequence[tuple[UUID
     return await connection.fetch(_SQL["outputs_of_calls"], *_columns(attempts, 4))
 
 
-async def request_cancel(
-    connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int], reasons: Sequence[str], now: datetime
-) -> list[Row]:
-    """Which child runs are to be told to end, and why."""
-    return await connection.fetch(_SQL["request_cancel"], run_ids, tasks, reasons, now)
-
-
 async def overdue(connection: Connection, rows_max: int) -> list[Row]:
     return await connection.fetch(_SQL["overdue"], rows_max)
 

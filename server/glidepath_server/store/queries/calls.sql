@@ -92,15 +92,6 @@ from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
      as w (dag_run_id, task_index, map_index, attempt_number)
 join task_output o using (dag_run_id, task_index, map_index, attempt_number);
 
--- name: request_cancel
--- Tell attempts that wait for a child run to end: the run is told, by its inbox. Who was told so already is not told again.
-update child_run c
-set cancel_requested_time = coalesce(c.cancel_requested_time, $4), timed_out = false, cancel_reason = w.reason
-from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
-where c.parent_run_id = w.dag_run_id and c.task_index = w.task_index and c.waiting
-  and (c.cancel_requested_time is null or c.timed_out)
-returning c.parent_run_id, c.child_run_id, c.cancel_reason;
-
 -- name: overdue
 -- Attempts whose timeout has passed while they wait for a child run.
 update child_run c

@@ -94,13 +94,27 @@ where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index
 returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on, q.run_limit_id;
 
 -- name: request_cancel
--- A later statement than `withdraw`, so that it sees what a claim committed meanwhile.
-update live_attempt l
-set cancel_requested_time = coalesce(l.cancel_requested_time, $4), timed_out = false,
-    cancel_reason = case when l.timed_out then w.reason else coalesce(l.cancel_reason, w.reason) end
-from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
-where l.dag_run_id = w.dag_run_id and l.task_index = w.task_index
-returning l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.cancel_reason;
+-- A later statement than `withdraw`, so that it sees what a claim committed meanwhile. What goes on as a child run is told
+-- by that run's inbox, whose row the step writes.
+with live as (
+    update live_attempt l
+    set cancel_requested_time = coalesce(l.cancel_requested_time, $4), timed_out = false,
+        cancel_reason = case when l.timed_out then w.reason else coalesce(l.cancel_reason, w.reason) end
+    from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
+    where l.dag_run_id = w.dag_run_id and l.task_index = w.task_index
+    returning l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.cancel_reason
+), calling as (
+    update child_run c
+    set cancel_requested_time = coalesce(c.cancel_requested_time, $4), timed_out = false,
+        cancel_reason = case when c.timed_out then w.reason else coalesce(c.cancel_reason, w.reason) end
+    from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
+    where c.parent_run_id = w.dag_run_id and c.task_index = w.task_index and c.waiting
+    returning c.parent_run_id, c.task_index, c.map_index, c.attempt_number, c.session_id, c.cancel_reason,
+              c.child_run_id
+)
+select live.*, null::uuid as child_run_id from live
+union all
+select * from calling;
 
 -- name: lock_sessions
 -- Sessions that may get work now. FOR KEY SHARE: hello and expiry take FOR UPDATE and wait for us, or we for them.
