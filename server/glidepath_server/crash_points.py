@@ -52,6 +52,7 @@ TRANSACTIONS = STEP_PARTS | {
     "set_alias",
     "set_limit",
     "set_paused",
+    "set_priority",
     "set_pool",
     "token_file",
     "trigger",

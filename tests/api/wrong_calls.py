@@ -439,4 +439,25 @@ WRONG_CALLS = (
         Code.FAILED_PRECONDITION,
         "nothing to rerun: no task of the run has failed, the run is running (clear the tasks that should run again)",
     ),
+    WrongCall(
+        "a priority out of bounds",
+        "SetDagRunPriority",
+        {"dag_run_id": "{run}", "priority": 101},
+        Code.INVALID_ARGUMENT,
+        "priority: got 101, expected -100 to 100",
+    ),
+    WrongCall(
+        "the priority of a task misspelt",
+        "SetDagRunPriority",
+        {"dag_run_id": "{run}", "priority": 1, "task_ids": ["trian"]},
+        Code.NOT_FOUND,
+        "DAG churn version 1 has no task 'trian' (did you mean train?)",
+    ),
+    WrongCall(
+        "the priority of a run of nowhere",
+        "SetDagRunPriority",
+        {"dag_run_id": NOWHERE, "priority": 1},
+        Code.NOT_FOUND,
+        f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
+    ),
 )

@@ -128,6 +128,7 @@ def live_through(house: House) -> None:
     _quarantine(house, client, "aside")
     _quarantine_bare(house, client)
     _sweep_limits(house)
+    _reprioritise(client)
     successor.send_signal(signal.SIGTERM)
     wait_until(lambda: successor.poll() == 0, "the worker has left")
 
@@ -283,6 +284,15 @@ def _sweep_limits(house: House) -> None:
            where c.kind = 'pool' and c.name = 'crash' and r.dag_id = 'unserved' on conflict do nothing""",
     )
     wait_until(lambda: _sql(house, "select count(*) from limit_holder") == 0, "the slot is free")
+
+
+def _reprioritise(client: Client) -> None:
+    """However often it is asked for, the word is said once."""
+    run_id = next(iter(persist(lambda: list(client.list_dag_runs("crash"))))).dag_run_id
+    request_id = str(uuid4())
+    persist(lambda: client.set_dag_run_priority(run_id, 5, request_id=request_id))
+    said = [each for each in persist(lambda: list(client.list_audit_events())) if each.action == "dag_run.priority"]
+    assert [each.target for each in said] == [f"dag_run/{run_id}"]
 
 
 def _start_waiting(house: House, client: Client, name: str) -> tuple[Path, str]:

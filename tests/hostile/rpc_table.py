@@ -95,6 +95,7 @@ RUN_RPCS = {
     "ClearTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
     "MarkTaskInstances": Rpc(OPERATOR, {**TASKS, "state": "TASK_STATE_SUCCESS"}, DONE_BEFORE),
     "RerunDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
+    "SetDagRunPriority": Rpc(OPERATOR, {**RUN, "priority": 5}),
     "CancelTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
     "CancelDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
 }

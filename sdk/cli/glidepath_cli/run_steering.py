@@ -126,6 +126,31 @@ def run_rerun(session: Session, run_id: str, reason: str, wait: bool, timeout: f
     _go_on(session, session.client.rerun_dag_run(run_id, reason=reason), wait, timeout)
 
 
+@run_command("priority", example="glidepath run priority RUN_ID 50\nglidepath run priority RUN_ID -- -10 --task train")
+@click.argument("priority", type=click.IntRange(-100, 100), required=False)
+@click.option(
+    "--task", "task_ids", multiple=True, help="Only this task; may be repeated.", shell_complete=completion.task_ids
+)
+@click.option("--reset", is_flag=True, help="Back to what the run, or the DAG, says.")
+@_REASON
+def run_priority(
+    session: Session, run_id: str, priority: int | None, task_ids: tuple[str, ...], reset: bool, reason: str
+) -> None:
+    """Change which of what waits goes first, from -100 to 100; what runs is left alone.
+
+    Of the whole run, which takes back what was said of single tasks, or of these tasks. What it releases later goes by it,
+    too.
+    """
+    if reset is (priority is not None):
+        raise click.UsageError("give a PRIORITY from -100 to 100, or --reset")
+    answer = session.client.set_dag_run_priority(run_id, priority, task_ids=task_ids, reason=reason)
+    if session.json:
+        print_json(proto_json(answer))
+    of = f"of {', '.join(task_ids)} " if task_ids else ""
+    now = "is as the DAG says" if priority is None else f"is {priority}"
+    say(f"the priority {of}in run {run_id} {now}; {answer.moved} that wait were moved")
+
+
 @run_command("release", example="glidepath run release RUN_ID")
 def run_release(session: Session, run_id: str) -> None:
     """Let a quarantined run go on, after its incident was looked at."""

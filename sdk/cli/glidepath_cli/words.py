@@ -44,6 +44,7 @@ COMMANDS = {
     "MarkTaskInstances": "glidepath run mark RUN_ID TASK_ID --as success",
     "ClearTaskInstances": "glidepath run clear RUN_ID TASK_ID",
     "RerunDagRun": "glidepath run rerun RUN_ID",
+    "SetDagRunPriority": "glidepath run priority RUN_ID PRIORITY",
     "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",
     "ExplainDagRun": "glidepath run explain RUN_ID",
 }

@@ -19,6 +19,7 @@ from ..operations.follow_runs import LogQuestion, stream_logs, watch_run
 from ..operations.plans import Plans
 from ..operations.read_runs import RunReader
 from ..operations.run_engine import RunEngine
+from ..operations.set_priority import SetPriority
 from ..operations.trigger_dag_runs import RUNS_PER_CALL_MAX, TriggerCall, TriggerDagRuns
 from ..store.database import Database
 from .auth import current_identity, namespace_for
@@ -63,6 +64,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self._reader = RunReader(database, plans)
         self._trigger = TriggerDagRuns(database, plans, engine)
         self._commander = RunCommander(self._reader, engine)
+        self._set_priority = SetPriority(self._reader)
 
     # ---- creating
     async def TriggerDagRuns(self, request: pb.TriggerDagRunsRequest, context: Context) -> pb.TriggerDagRunsResponse:
@@ -220,6 +222,13 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def RerunDagRun(self, request: pb.RerunDagRunRequest, context: Context) -> pb.RerunDagRunResponse:
         cleared = await self._commander.rerun(_call(request, "RerunDagRun"))
         return pb.RerunDagRunResponse(dag_run=await self._run(request), cleared_task_ids=cleared)
+
+    async def SetDagRunPriority(
+        self, request: pb.SetDagRunPriorityRequest, context: Context
+    ) -> pb.SetDagRunPriorityResponse:
+        priority = request.priority if request.HasField("priority") else None
+        moved = await self._set_priority(_call(request, "SetDagRunPriority"), request.task_ids, priority)
+        return pb.SetDagRunPriorityResponse(dag_run=await self._run(request), moved=moved)
 
 
 def _call(request: Any, method: str) -> CommandCall:

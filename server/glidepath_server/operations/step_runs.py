@@ -37,6 +37,7 @@ from ..core.events import (
     event_from_json,
     event_to_json,
 )
+from ..core.priorities import from_text as priorities_from_text
 from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
 from ..store import engine as store
 from ..store.database import Connection, database_now, is_retryable
@@ -128,6 +129,8 @@ class Step:
         self.runs[run_id] = LockedRun(
             run_id, plan, board, revision, row["quarantined"], row["overdue"], board.state, row["is_child"]
         )
+        if row["priorities"] is not None:
+            self.runs[run_id].priorities = priorities_from_text(row["priorities"])
         self.events[run_id] = []
 
     # ---- 2. accept
@@ -363,8 +366,9 @@ class Step:
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
+            priority = run.priorities.of(release.task, plan.priorities[release.task])
             key = self.replica.flow(queue_id).key(
-                (plan.namespace, plan.dag_id), priority=plan.priorities[release.task], weight=plan.spec.weight
+                (plan.namespace, plan.dag_id), priority=priority, weight=plan.spec.weight
             )
             row = (
                 run.dag_run_id,
@@ -379,7 +383,7 @@ class Step:
                 release.redeliveries,
                 release.at,
                 plan.timeouts[release.task],
-                plan.priorities[release.task],
+                priority,
                 release.deferrals,
                 release.waiting_since,
                 run_limits.get(run.dag_run_id, 0),

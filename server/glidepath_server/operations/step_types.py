@@ -17,6 +17,7 @@ from ..core.effects import Effects
 from ..core.events import AttemptKey, Deferral, Event
 from ..core.failure import Failure
 from ..core.order import FlowClock
+from ..core.priorities import UNSAID, Priorities
 from ..core.states import AttemptState, RunState
 from ..store.calls import NewChild
 from ..store.database import Connection
@@ -144,6 +145,8 @@ class LockedRun:
     is_child: bool = False
     # For its history, beside what its effects say.
     notes: list[str] = field(default_factory=list)
+    # What an operator has said of its priority.
+    priorities: Priorities = UNSAID
     effects: Effects = field(default_factory=Effects)
     outputs: dict[int, Output] = field(default_factory=dict)
 

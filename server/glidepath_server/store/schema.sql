@@ -208,6 +208,7 @@ create table dag_run (
     create_time         timestamptz not null,
     created_by          text not null,
     traceparent         text not null default '',
+    priorities          text,                            -- what an operator said of them, core/priorities.py; null: nothing
     check ((end_time is not null) = (state in ('success', 'failed', 'cancelled')))
 ) with (fillfactor = 60);
 create index dag_run_waiting on dag_run (dag_run_id) where state = 'queued';

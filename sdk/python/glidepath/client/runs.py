@@ -263,6 +263,24 @@ class RunMethods(Api):
         )
 
     @rpc
+    def set_dag_run_priority(
+        self, run_id: str, priority: int | None, *, task_ids: Sequence[str] = (), reason: str = "", request_id: str = ""
+    ) -> Call[pb.SetDagRunPriorityResponse]:
+        """Change which of what waits goes first: of a run, or of single tasks of it; None: as the DAG says.
+
+        What it releases later goes by it, too. `moved` of the answer says how many task instances wait and were moved.
+        """
+        return _RUNS.call(
+            self,
+            "SetDagRunPriority",
+            dag_run_id=run_id,
+            priority=priority,
+            task_ids=task_ids,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+
+    @rpc
     def get_task_output(self, run_id: str, task_id: str, map_index: int = -1) -> Call[run_pb2.TaskOutput]:
         """The output of a task, or of one instance of a mapped one, as it travels. NotFound when it has none."""
         return _RUNS.call(self, "GetTaskOutput", "task_output", dag_run_id=run_id, task_id=task_id, map_index=map_index)

@@ -51,6 +51,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "mark_task_instances": ("r", ["t"], "skipped"),
     "clear_task_instances": ("r", ["t"]),
     "rerun_dag_run": ("r",),
+    "set_dag_run_priority": ("r", 5),
     "get_task_output": ("r", "t"),
     "output": ("r", "t"),
     "explain_dag_run": ("r",),

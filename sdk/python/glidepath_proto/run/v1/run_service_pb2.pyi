@@ -276,6 +276,30 @@ class RerunDagRunResponse(_message.Message):
     cleared_task_ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., cleared_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class SetDagRunPriorityRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "reason", "priority", "task_ids")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    reason: str
+    priority: int
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., priority: _Optional[int] = ..., task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SetDagRunPriorityResponse(_message.Message):
+    __slots__ = ("dag_run", "moved")
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    moved: int
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., moved: _Optional[int] = ...) -> None: ...
+
 class ListDeadLettersRequest(_message.Message):
     __slots__ = ("namespace", "dag_id", "page_size", "page_token")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]

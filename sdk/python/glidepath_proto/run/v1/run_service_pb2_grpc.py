@@ -89,6 +89,11 @@ class RunServiceStub(object):
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunRequest.SerializeToString,
                 response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunResponse.FromString,
                 _registered_method=True)
+        self.SetDagRunPriority = channel.unary_unary(
+                '/glidepath.run.v1.RunService/SetDagRunPriority',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.FromString,
+                _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/glidepath.run.v1.RunService/ListDeadLetters',
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersRequest.SerializeToString,
@@ -198,6 +203,14 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetDagRunPriority(self, request, context):
+        """Changes the order in which what waits of a run, or of single tasks of it, is claimed, and what it releases later.
+        Touches nothing that runs. Audited. A repetition with the same request id has one effect.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDeadLetters(self, request, context):
         """Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
         off the list.
@@ -284,6 +297,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.RerunDagRun,
                     request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunRequest.FromString,
                     response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunResponse.SerializeToString,
+            ),
+            'SetDagRunPriority': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDagRunPriority,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.SerializeToString,
             ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
@@ -603,6 +621,33 @@ class RunService(object):
             '/glidepath.run.v1.RunService/RerunDagRun',
             glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunRequest.SerializeToString,
             glidepath_dot_run_dot_v1_dot_run__service__pb2.RerunDagRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDagRunPriority(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/SetDagRunPriority',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.FromString,
             options,
             channel_credentials,
             insecure,

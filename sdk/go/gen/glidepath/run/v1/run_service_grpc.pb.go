@@ -32,6 +32,7 @@ const (
 	RunService_ClearTaskInstances_FullMethodName  = "/glidepath.run.v1.RunService/ClearTaskInstances"
 	RunService_MarkTaskInstances_FullMethodName   = "/glidepath.run.v1.RunService/MarkTaskInstances"
 	RunService_RerunDagRun_FullMethodName         = "/glidepath.run.v1.RunService/RerunDagRun"
+	RunService_SetDagRunPriority_FullMethodName   = "/glidepath.run.v1.RunService/SetDagRunPriority"
 	RunService_ListDeadLetters_FullMethodName     = "/glidepath.run.v1.RunService/ListDeadLetters"
 	RunService_GetTaskOutput_FullMethodName       = "/glidepath.run.v1.RunService/GetTaskOutput"
 	RunService_StreamLogs_FullMethodName          = "/glidepath.run.v1.RunService/StreamLogs"
@@ -71,6 +72,9 @@ type RunServiceClient interface {
 	MarkTaskInstances(ctx context.Context, in *MarkTaskInstancesRequest, opts ...grpc.CallOption) (*MarkTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(ctx context.Context, in *RerunDagRunRequest, opts ...grpc.CallOption) (*RerunDagRunResponse, error)
+	// Changes the order in which what waits of a run, or of single tasks of it, is claimed, and what it releases later.
+	// Touches nothing that runs. Audited. A repetition with the same request id has one effect.
+	SetDagRunPriority(ctx context.Context, in *SetDagRunPriorityRequest, opts ...grpc.CallOption) (*SetDagRunPriorityResponse, error)
 	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
 	// off the list.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
@@ -209,6 +213,16 @@ func (c *runServiceClient) RerunDagRun(ctx context.Context, in *RerunDagRunReque
 	return out, nil
 }
 
+func (c *runServiceClient) SetDagRunPriority(ctx context.Context, in *SetDagRunPriorityRequest, opts ...grpc.CallOption) (*SetDagRunPriorityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetDagRunPriorityResponse)
+	err := c.cc.Invoke(ctx, RunService_SetDagRunPriority_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListDeadLettersResponse)
@@ -291,6 +305,9 @@ type RunServiceServer interface {
 	MarkTaskInstances(context.Context, *MarkTaskInstancesRequest) (*MarkTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(context.Context, *RerunDagRunRequest) (*RerunDagRunResponse, error)
+	// Changes the order in which what waits of a run, or of single tasks of it, is claimed, and what it releases later.
+	// Touches nothing that runs. Audited. A repetition with the same request id has one effect.
+	SetDagRunPriority(context.Context, *SetDagRunPriorityRequest) (*SetDagRunPriorityResponse, error)
 	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
 	// off the list.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
@@ -342,6 +359,9 @@ func (UnimplementedRunServiceServer) MarkTaskInstances(context.Context, *MarkTas
 }
 func (UnimplementedRunServiceServer) RerunDagRun(context.Context, *RerunDagRunRequest) (*RerunDagRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RerunDagRun not implemented")
+}
+func (UnimplementedRunServiceServer) SetDagRunPriority(context.Context, *SetDagRunPriorityRequest) (*SetDagRunPriorityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetDagRunPriority not implemented")
 }
 func (UnimplementedRunServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
@@ -567,6 +587,24 @@ func _RunService_RerunDagRun_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_SetDagRunPriority_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetDagRunPriorityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).SetDagRunPriority(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_SetDagRunPriority_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).SetDagRunPriority(ctx, req.(*SetDagRunPriorityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListDeadLettersRequest)
 	if err := dec(in); err != nil {
@@ -678,6 +716,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RerunDagRun",
 			Handler:    _RunService_RerunDagRun_Handler,
+		},
+		{
+			MethodName: "SetDagRunPriority",
+			Handler:    _RunService_SetDagRunPriority_Handler,
 		},
 		{
 			MethodName: "ListDeadLetters",
