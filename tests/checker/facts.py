@@ -49,6 +49,8 @@ class Task:
     grace_seconds: float = 10.0
     pool: str | None = None
     pool_slots: int = 1
+    limits: tuple[tuple[str, int], ...] = ()
+    active_max: int | None = None
     handler_name: str = "handler"
     handler_version: str = ""
     role: str = "work"
@@ -70,6 +72,7 @@ class Version:
     run_timeout_seconds: float | None = None
     fail_fast: bool = False
     run_retries_max: int = 0
+    run_tasks_active_max: int | None = None
 
     @cached_property
     def _by_id(self) -> dict[str, Task]:
@@ -163,6 +166,8 @@ class Limit:
     name: str
     capacity: int | None
     paused: bool = False
+    rate_starts: int | None = None
+    rate_seconds: float = 0.0
 
     @property
     def room(self) -> int | None:

@@ -280,16 +280,16 @@ def _states(codes: Iterable[int]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=10_000)
-def _spec(text: str) -> tuple[tuple[Task, ...], float | None, bool, int, str]:
-    """Tasks, timeout of the run, whether it fails fast, its retries, and hash of a stored definition."""
+def _spec(text: str) -> tuple[tuple[Task, ...], float | None, bool, int, int | None, str]:
+    """Tasks, timeout of the run, whether it fails fast, its retries, its cap, and hash of a stored definition."""
     spec = json.loads(text)
     tasks = tuple(map(_task, spec["tasks"]))
     about_runs = spec.get("run_timeout_seconds"), spec.get("fail_fast", False), spec.get("run_retries_max", 0)
-    return tasks, *about_runs, hashlib.sha256(text.encode()).hexdigest()
+    return tasks, *about_runs, spec.get("run_tasks_active_max"), hashlib.sha256(text.encode()).hexdigest()
 
 
 def _version(row: Any) -> Version:
-    tasks, run_timeout_seconds, fail_fast, run_retries_max, spec_hash = _spec(row["spec"])
+    tasks, run_timeout_seconds, fail_fast, run_retries_max, run_tasks_active_max, spec_hash = _spec(row["spec"])
     return Version(
         version_id=row["dag_version_id"],
         namespace=row["namespace"],
@@ -302,6 +302,7 @@ def _version(row: Any) -> Version:
         run_timeout_seconds=run_timeout_seconds,
         fail_fast=fail_fast,
         run_retries_max=run_retries_max,
+        run_tasks_active_max=run_tasks_active_max,
     )
 
 
@@ -317,6 +318,8 @@ def _task(spec: dict[str, Any]) -> Task:
         grace_seconds=policy["cancel_grace_seconds"],
         pool=policy.get("pool_name"),
         pool_slots=policy.get("pool_slots", 1),
+        limits=tuple(policy.get("limits", {}).items()),
+        active_max=policy.get("active_max"),
         handler_name=handler["name"],
         handler_version=handler.get("version", ""),
         role=spec.get("role", "work"),
@@ -325,7 +328,10 @@ def _task(spec: dict[str, Any]) -> Task:
 
 
 def _limit(row: Any) -> Limit:
-    return Limit(row["limit_id"], row["namespace"], row["kind"], row["name"], row["capacity"], row["paused"])
+    return Limit(
+        *(row[name] for name in ("limit_id", "namespace", "kind", "name", "capacity", "paused", "rate_starts")),
+        row["rate_seconds"] or 0.0,
+    )
 
 
 def _audit(row: Any) -> Audit:

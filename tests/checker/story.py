@@ -126,6 +126,8 @@ class Story:
             task = self.version.task(task_id)
             if limit.name == task.pool:
                 self.holders.append(Holder(limit.limit_id, RUN, task_id, -1, task.pool_slots))
+            elif limit.kind == "named" and limit.name in dict(task.limits):
+                self.holders.append(Holder(limit.limit_id, RUN, task_id, -1, dict(task.limits)[limit.name]))
         self.hear("assigned", attempt.key, worker, dag_version_number=1, handler="handler@")
         return attempt
 
@@ -155,6 +157,16 @@ class Story:
         detail = {"slots": slots}
         target = f"pool/{name}"
         self.audits.append(Audit(len(self.audits), self.now, self.seconds, "default", "me", "pool.set", target, detail))
+        return limit
+
+    def named_limit(self, name: str, slots: int | None, rate: tuple[int, float] | None = None) -> Limit:
+        self.seconds += 1
+        starts, seconds = rate or (None, 0.0)
+        limit = Limit(len(self.limits) + 1, "default", "named", name, slots, False, starts, seconds)
+        self.limits = [*(each for each in self.limits if each.name != name), limit]
+        detail = {"capacity": slots, "rate_starts": starts, "rate_seconds": seconds or None}
+        target = f"limit/{name}"
+        self.audits.append(Audit(len(self.audits), self.now, self.seconds, "default", "me", "limit.set", target, detail))
         return limit
 
     def hear(self, kind: str, key: AttemptKey, worker: str = "w1", **more: Any) -> WorkerEntry:

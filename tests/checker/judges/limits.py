@@ -49,7 +49,8 @@ def judge_limits(facts: Facts) -> Verdict:
         reached, over = _sweep(facts, limit, spans)
         full += reached
         breaks += over
-    return judged("I13", "times that a limit was full", full, breaks)
+    reached, fast = _too_fast(facts)
+    return judged("I13", "times that a limit was full", full + reached, breaks + fast)
 
 
 # ---- what a task needs
@@ -62,7 +63,11 @@ def limit_of(moment: Moment, namespace: str, kind: str, name: str) -> Limit | No
 def needs_of(facts: Facts, moment: Moment, key: AttemptKey) -> dict[int, int]:
     """Slots of each limit that a task takes while it is live, by limit id."""
     version = facts.version_of(key.run_id)
-    return _needs(moment, version, key.task_id) if version else {}
+    if version is None:
+        return {}
+    found = _needs(moment, version, key.task_id)
+    of_run = limit_of(moment, version.namespace, "run", key.run_id) if version.run_tasks_active_max else None
+    return found if of_run is None else {**found, of_run.limit_id: 1}
 
 
 @lru_cache(maxsize=10_000)
@@ -74,6 +79,13 @@ def _needs(moment: Moment, version: Version, task_id: str) -> dict[int, int]:
     pool = limit_of(moment, version.namespace, "pool", task.pool) if task.pool else None
     if pool is not None:
         found[pool.limit_id] = task.pool_slots
+    for name, slots in task.limits:
+        named = limit_of(moment, version.namespace, "named", name)
+        if named is not None:
+            found[named.limit_id] = slots
+    own = limit_of(moment, version.namespace, "task", f"{version.dag_id}/{task_id}") if task.active_max else None
+    if own is not None:
+        found[own.limit_id] = 1
     return found
 
 
@@ -147,8 +159,15 @@ def _over(
 
 def _changes(facts: Facts, limit: Limit) -> list[Audit]:
     """When a limit may have got another capacity."""
-    target = f"pool/{limit.name}" if limit.kind == "pool" else f"dag/{limit.name}"
-    actions = {"pool": {"pool.set"}, "dag_tasks": {"dag.pause", "dag.unpause", "dag_version.register"}}
+    if limit.kind == "run":
+        return []  # the version that the run is pinned to says it
+    settable = {"pool": "pool", "named": "limit"}.get(limit.kind)
+    target = f"{settable}/{limit.name}" if settable else f"dag/{limit.name.partition('/')[0]}"
+    actions = {
+        "pool": {"pool.set"},
+        "named": {"limit.set"},
+        "dag_tasks": {"dag.pause", "dag.unpause", "dag_version.register"},
+    }
     named = actions.get(limit.kind, {"dag_version.register"})
     return [a for a in facts.audits if a.namespace == limit.namespace and a.target == target and a.action in named]
 
@@ -182,7 +201,7 @@ class _Span:
 
 
 def _spans(facts: Facts) -> dict[Limit, list[_Span]]:
-    """Of each pool, and of each cap on a DAG's tasks that never changed."""
+    """Of each pool and named limit, and of each cap of a DAG or a run that never changed."""
     found: dict[Limit, list[_Span]] = defaultdict(list)
     last = facts.last
     if last is None:
@@ -194,7 +213,7 @@ def _spans(facts: Facts) -> dict[Limit, list[_Span]]:
             continue  # its slot was given back without its worker's word
         for limit_id, slots in needs_of(facts, last, key).items():
             limit = by_id[limit_id]
-            if limit.kind == "pool" or (limit.room is not None and len(_changes(facts, limit)) <= 1):
+            if limit.kind in ("pool", "named") or (limit.room is not None and len(_changes(facts, limit)) <= 1):
                 found[limit].append(_Span(start, end, slots, entry.wall, entry))
     return found
 
@@ -236,19 +255,42 @@ def _sweep(facts: Facts, limit: Limit, spans: list[_Span]) -> tuple[int, list[Br
 
 def _room_at(facts: Facts, limit: Limit, wall: float) -> int | None:
     """The largest capacity of about that time; None when it is not known."""
-    if limit.kind != "pool":
+    if limit.kind not in ("pool", "named"):
         return limit.room
     sets = sorted(_changes(facts, limit), key=lambda audit: audit.transaction)
     if not sets:
         return limit.room
+    if any(_slots(audit) is None for audit in sets):
+        return None  # at times there was no cap
     if facts.clock_shift_seconds:
-        return max(_slots(audit) for audit in sets)
+        return max(_slots(audit) or 0 for audit in sets)
     current = [_slots(audit) for audit in sets if audit.time.timestamp() <= wall - BLUR_SECONDS][-1:]
     near = [_slots(audit) for audit in sets if abs(audit.time.timestamp() - wall) < BLUR_SECONDS]
-    return max([*current, *near], default=None)
+    return max((slots for slots in [*current, *near] if slots is not None), default=None)
 
 
-def _slots(audit: Audit) -> int:
-    slots = audit.detail["slots"]
-    assert isinstance(slots, int)
+def _slots(audit: Audit) -> int | None:
+    slots = audit.detail["slots" if audit.action == "pool.set" else "capacity"]
+    assert slots is None or isinstance(slots, int)
     return slots
+
+
+# ---- rates
+def _too_fast(facts: Facts) -> tuple[int, list[Break]]:
+    """How often a rate was used up, and starts that went over it: of limits whose rate never changed, by the times at
+    which the claims say that the attempts started."""
+    reached, breaks = 0, []
+    last = facts.last
+    rated = [limit for limit in last.limits if limit.rate_starts is not None] if last is not None else []
+    if last is None or not rated or facts.clock_shift_seconds:
+        return 0, []
+    needs = [(attempt, needs_of(facts, last, attempt.key)) for attempt in [*facts.attempts, *last.live]]
+    for limit in rated:
+        rate, span = limit.rate_starts or 0, timedelta(seconds=limit.rate_seconds)
+        mine = [attempt for attempt, limits in needs if limit.limit_id in limits]
+        starts = sorted(mine, key=lambda attempt: attempt.start_time) if len(_changes(facts, limit)) <= 1 else []
+        for early, full, late in zip(starts, starts[rate - 1 :], [*starts[rate:], None], strict=False):
+            reached += full.start_time - early.start_time < span
+            if late is not None and late.start_time - early.start_time < span:
+                breaks.append(Break.of(f"{rate + 1} starts in less than {limit.rate_seconds:g} s", limit, early, late))
+    return reached, breaks
