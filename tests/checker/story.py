@@ -166,7 +166,9 @@ class Story:
         self.limits = [*(each for each in self.limits if each.name != name), limit]
         detail = {"capacity": slots, "rate_starts": starts, "rate_seconds": seconds or None}
         target = f"limit/{name}"
-        self.audits.append(Audit(len(self.audits), self.now, self.seconds, "default", "me", "limit.set", target, detail))
+        self.audits.append(
+            Audit(len(self.audits), self.now, self.seconds, "default", "me", "limit.set", target, detail)
+        )
         return limit
 
     def hear(self, kind: str, key: AttemptKey, worker: str = "w1", **more: Any) -> WorkerEntry:

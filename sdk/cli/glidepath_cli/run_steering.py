@@ -138,8 +138,8 @@ def run_priority(
 ) -> None:
     """Change which of what waits goes first, from -100 to 100; what runs is left alone.
 
-    Of the whole run, which takes back what was said of single tasks, or of these tasks. What it releases later goes by it,
-    too.
+    Of the whole run, which takes back what was said of single tasks, or of these tasks. What it releases later goes
+    by it, too.
     """
     if reset is (priority is not None):
         raise click.UsageError("give a PRIORITY from -100 to 100, or --reset")

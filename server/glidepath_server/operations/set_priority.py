@@ -1,7 +1,7 @@
 """Who of what waits goes first, said anew: for a run, or for single tasks of it.
 
-One transaction under the run's lock: what is queued moves in the order of its queue, and what the run releases later goes
-by the new word. Nothing that runs is touched. Lock order: the run > its queue rows (waiting for claims that hold them).
+One transaction under the run's lock: what is queued moves in the order of its queue, and what the run releases later
+goes by the new word. Nothing that runs is touched. Lock order: the run > its queue rows (waiting for claims).
 """
 
 from __future__ import annotations
