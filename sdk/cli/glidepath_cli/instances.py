@@ -77,6 +77,11 @@ def counts(instance: Any) -> str:
     return ", ".join([f"{ended(instance)}/{found.total} done", *told])
 
 
+def which_failed(run_id: str, task: Any) -> str:
+    """Where to see which instances of a mapped task have failed."""
+    return f"which of {task.task_id}: glidepath run show {run_id} --task {task.task_id} --state failed"
+
+
 def ended(instance: Any) -> int:
     """How many instances of a mapped task have ended."""
     return sum(getattr(instance.map_counts, name) for name in _ENDED)

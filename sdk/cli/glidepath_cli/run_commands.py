@@ -108,6 +108,9 @@ def run_show(
     watch.print_rows(view.rows(watch.now()))
     if found.params not in ("", "{}"):
         watch.print_rows([tree.Row("", "params", "", found.params)])
+    for each in tasks:
+        if each.map_counts.failed:
+            say(instances.which_failed(run_id, each))
     if attempts:
         click.echo()
         print_table([name for name, _ in _ATTEMPT], [[get(each) for _, get in _ATTEMPT] for each in attempts])

@@ -196,7 +196,7 @@ def finish(client: Client, run_id: str, view: RunView) -> Exit:
     for each in failed[:FAILURES_SHOWN_MAX]:
         say(f"{tree.label(each)} failed: {printable(ends.why(each))}")
         if each.map_counts.failed:
-            say(f"  which: glidepath run show {run_id} --task {each.task_id} --state failed")
+            say(f"  {instances.which_failed(run_id, each)}")
     if len(failed) > FAILURES_SHOWN_MAX:
         say(f"and {len(failed) - FAILURES_SHOWN_MAX} more; see all: glidepath run attempts {run_id}")
     path = client.explain_dag_run(run_id).critical_path
