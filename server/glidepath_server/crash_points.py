@@ -53,6 +53,7 @@ TRANSACTIONS = STEP_PARTS | {
     "set_limit",
     "set_paused",
     "set_priority",
+    "set_weight",
     "set_pool",
     "token_file",
     "trigger",

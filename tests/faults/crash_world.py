@@ -140,6 +140,7 @@ def _administer(client: Client) -> None:
     persist(lambda: client.delete_pool("passing"))
     persist(lambda: client.set_limit("passing", 1, rate=(10, 60)))
     persist(lambda: client.delete_limit("passing"))
+    persist(lambda: client.set_namespace_weight("crashing", 2.0))
     token = persist(lambda: client.create_token("short-lived", "viewer"))
     persist(lambda: client.revoke_token(token.token.token_id))
     for each in load_dags(CRASH_DAG).dags + load_dags(CRASH_DAG.with_name("waiting_dag.py")).dags:

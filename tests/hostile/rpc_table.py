@@ -67,6 +67,8 @@ CAPACITY_RPCS = {
     "ListLimits": Rpc(VIEWER),
     # As with pools.
     "DeleteLimit": Rpc(ADMIN, {"limit_name": "{pool}"}, strange=Code.OK),
+    "SetNamespaceWeight": Rpc(ADMIN, {"weight": 2.0}, everywhere=True),
+    "ListNamespaceWeights": Rpc(VIEWER),
 }
 REGISTRY_RPCS = {
     "RegisterDagVersion": Rpc(

@@ -90,6 +90,24 @@ def namespace_list(session: Session) -> None:
         print_table(["NAMESPACE"], [[each] for each in names])
 
 
+@command(namespace, "weight", example="glidepath namespace weight research 4")
+@click.argument("name", shell_complete=completion.namespaces)
+@click.argument("weight", type=click.FloatRange(0.001, 1000))
+def namespace_weight(session: Session, name: str, weight: float) -> None:
+    """Set a namespace's share of the workers that serve several. Needs a token of all namespaces."""
+    found = session.client.set_namespace_weight(name, weight)
+    if session.json:
+        print_json(proto_json(found))
+    say(f"namespace {name} has weight {found.weight:g}; a worker shares its slots: glidepath worker --other-namespace NAME")
+
+
+@command(namespace, "weights", example="glidepath namespace weights")
+def namespace_weights(session: Session) -> None:
+    """Namespaces with their shares of the workers that serve several."""
+    columns = [("NAMESPACE", lambda each: each.namespace), ("WEIGHT", lambda each: f"{each.weight:g}")]
+    print_list(session.output, session.client.list_namespace_weights(), columns, "no namespaces")
+
+
 class Expiry(click.ParamType[datetime | str]):
     """A time, or how long from now ("12h", "30d")."""
 

@@ -13,6 +13,8 @@ COMMANDS = {
     "SetLimit": "glidepath limit set NAME SLOTS",
     "ListLimits": "glidepath limit list",
     "DeleteLimit": "glidepath limit delete NAME",
+    "SetNamespaceWeight": "glidepath namespace weight NAME WEIGHT",
+    "ListNamespaceWeights": "glidepath namespace weights",
     "CreateNamespace": "glidepath namespace create NAME",
     "ListNamespaces": "glidepath namespace list",
     "CreateToken": "glidepath token create NAME --role ROLE",

@@ -95,6 +95,25 @@ def namespace_for(request: Any, identity: Identity) -> str:
     return asked
 
 
+def namespaces_beside(hello: Any, identity: Identity) -> frozenset[str]:
+    """Further namespaces that a worker serves, once the caller is known to hold them: only who holds all does.
+
+    Raises PermissionDenied and NotFound.
+    """
+    if hello.other_namespaces and identity.namespace != ALL:
+        raise PermissionDenied(
+            f"{identity.name!r} holds namespace {identity.namespace!r} only",
+            hint='a worker serves several namespaces with a token that holds all ("*")',
+        )
+    for name in hello.other_namespaces:
+        if name not in identity.known_namespaces:
+            raise NotFound(
+                f"namespace {name[:64]!r} does not exist",
+                hint="check the spelling; ListNamespaces lists them, CreateNamespace makes one",
+            )
+    return frozenset(hello.other_namespaces)
+
+
 def namespace_or_all(request: Any, identity: Identity) -> str:
     """Like `namespace_for`, and "*" for a caller that holds all namespaces."""
     return ALL if request.namespace == ALL == identity.namespace else namespace_for(request, identity)

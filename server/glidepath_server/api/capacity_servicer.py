@@ -1,4 +1,4 @@
-"""CapacityService over gRPC: named limits."""
+"""glidepath.admin.v1.CapacityService: named limits, weights of namespaces."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Protocol
 from glidepath_proto.admin.v1 import capacity_service_pb2 as pb
 from glidepath_proto.admin.v1 import capacity_service_pb2_grpc
 
+from ..core.errors import PermissionDenied
 from ..operations import named_limits as operations
+from ..operations import namespaces
+from ..store import identity
 from ..store import named_limits as store
 from ..store.database import Database, transaction
+from ..store.identity import ALL
 from .auth import current_identity, namespace_for
 from .convert_capacity import limit_out, terms_in
 from .convert_common import storable
@@ -24,6 +28,7 @@ class Wakes(Protocol):
     on_queues: Callable[[set[int]], None]
 
     def look_for_work(self, queues: set[int], /) -> None: ...
+    async def limits_changed(self) -> None: ...
 
 
 class CapacityServicer(capacity_service_pb2_grpc.CapacityServiceServicer):
@@ -64,3 +69,31 @@ class CapacityServicer(capacity_service_pb2_grpc.CapacityServiceServicer):
                 connection, namespace=namespace, name=storable(request.limit_name), actor=caller.name
             )
         return pb.DeleteLimitResponse()
+
+    async def SetNamespaceWeight(
+        self, request: pb.SetNamespaceWeightRequest, context: Context
+    ) -> pb.SetNamespaceWeightResponse:
+        caller = current_identity()
+        namespace = namespace_for(request, caller)
+        if caller.namespace != ALL:
+            raise PermissionDenied(
+                f"{caller.name!r} holds namespace {caller.namespace!r} only",
+                hint='namespaces are weighed with a token that holds all ("*")',
+            )
+        async with transaction(self._database.api, "set_weight") as connection:
+            await namespaces.set_weight(connection, namespace=namespace, weight=request.weight, actor=caller.name)
+        await self._engine.limits_changed()
+        return pb.SetNamespaceWeightResponse(
+            namespace_weight=pb.NamespaceWeight(namespace=namespace, weight=request.weight)
+        )
+
+    async def ListNamespaceWeights(
+        self, request: pb.ListNamespaceWeightsRequest, context: Context
+    ) -> pb.ListNamespaceWeightsResponse:
+        caller = current_identity()
+        page = Page(request, ("ListNamespaceWeights", caller.namespace), str)
+        async with self._database.api.acquire() as connection:
+            found = await identity.namespace_weights(connection, caller.namespace, page.first(""), page.limit)
+        rows, token = page.cut(found, lambda row: [row[0]])
+        weights = [pb.NamespaceWeight(namespace=name, weight=weight) for name, weight in rows]
+        return pb.ListNamespaceWeightsResponse(namespace_weights=weights, next_page_token=token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -52,8 +53,8 @@ _KINDS = {
 }
 
 
-def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
-    """Who a worker says it is, checked."""
+def worker_in(hello: worker_service_pb2.Hello, namespace: str, others: Iterable[str] = ()) -> WorkerFacts:
+    """Who a worker says it is, checked; the namespaces are those that its caller holds."""
     if not PROTOCOL_VERSION_MIN <= hello.protocol_version <= PROTOCOL_VERSION_MAX:
         raise StateConflict(
             f"hello.protocol_version: got {hello.protocol_version}, this server speaks {PROTOCOL_VERSION_MIN} to "
@@ -63,7 +64,7 @@ def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
     for field in ("worker_identity", "incarnation"):
         if not 1 <= len(getattr(hello, field)) <= NAME_CHARACTERS_MAX or "\0" in getattr(hello, field):
             raise invalid(f"hello.{field}", repr(getattr(hello, field)[:64]), f"1 to {NAME_CHARACTERS_MAX} characters")
-    for field in ("queue_names", "labels", "resources", "handlers"):
+    for field in ("queue_names", "labels", "resources", "handlers", "other_namespaces"):
         if len(getattr(hello, field)) > ITEMS_MAX:
             raise invalid(f"hello.{field}", f"{len(getattr(hello, field))} items", f"at most {ITEMS_MAX}")
     if not hello.handlers:
@@ -75,6 +76,7 @@ def worker_in(hello: worker_service_pb2.Hello, namespace: str) -> WorkerFacts:
         dict(hello.labels),
         dict(hello.resources),
         tuple(sorted(((each.name, frozenset(each.versions or ["*"])) for each in hello.handlers), key=lambda h: h[0])),
+        frozenset(others) - {namespace},
     )
     return WorkerFacts(
         hello.worker_identity,

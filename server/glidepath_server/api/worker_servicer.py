@@ -39,7 +39,7 @@ from ..store import sessions, worker_feed
 from ..store.database import Database
 from ..store.identity import ALL
 from .assignments import Assignments, payload_of, seconds_to_wire
-from .auth import current_identity, namespace_for
+from .auth import current_identity, namespace_for, namespaces_beside
 from .convert_common import invalid
 from .convert_worker import (
     PROTOCOL_VERSION_MAX,
@@ -99,7 +99,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         _check_size(first)
         session, welcome, reports = await self._hello(first.hello, Session)
         await context.write(pb.WorkResponse(welcome=welcome))
-        feed = self._feed(session.offer.namespace, session.outgoing.acknowledge_log)
+        feed = self._feed(_realm(session), session.outgoing.acknowledge_log)
         writer = asyncio.create_task(self._write(session, context))
         beating = asyncio.create_task(self._beat(session))
         self._streams.add(session)
@@ -198,7 +198,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
 
     # ---- hello
     async def _hello(self, hello: pb.Hello, kind: type[Session]) -> tuple[Session, pb.Welcome, list[Report]]:
-        worker = worker_in(hello, namespace_for(hello, current_identity()))
+        caller = current_identity()
+        worker = worker_in(hello, namespace_for(hello, caller), namespaces_beside(hello, caller))
         listed = self._listed(hello)
         greeting = await operations.hello(
             self._database.worker, worker, list(listed), uuid7(utc_now()), self._settings.lease_ttl_seconds
@@ -244,7 +245,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             else:
                 (own if token in session.held else strange).append((message, key))
         # What this session was given is of its namespace; what it was not, is looked up.
-        foreign = await self._outside({key.dag_run_id for _, key in strange}, session.offer.namespace)
+        foreign = await self._outside({key.dag_run_id for _, key in strange}, _realm(session))
         for message, key in strange:
             if key.dag_run_id in foreign:
                 session.fence(message.task_token, UNKNOWN_TOKEN)
@@ -472,6 +473,11 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if not live or identity.namespace not in (ALL, await self._engine.namespace_of(key)):
             raise Fenced("the attempt is not live any more", hint="end its processes")
         return key
+
+
+def _realm(session: Session) -> str:
+    """What the session may speak of: its namespace; all of them if it serves several, for which its caller holds all."""
+    return ALL if session.offer.others else session.offer.namespace
 
 
 def _report_seconds(context: Context) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a worker said in its hello."""
+    """What a worker said in its hello. `others` are further namespaces that it serves beside its own."""
 
     namespace: str
     queue_names: frozenset[str]
@@ -16,6 +16,10 @@ class Offer:
     resources: Mapping[str, float]
     # (name or prefix ending in "*", versions; "*" for any)
     handlers: tuple[tuple[str, frozenset[str]], ...]
+    others: frozenset[str] = frozenset()
+
+    def serves(self, namespace: str) -> bool:
+        return namespace == self.namespace or namespace in self.others
 
     def key(self) -> tuple[object, ...]:
         """Equal for workers that can run exactly the same."""
@@ -25,6 +29,7 @@ class Offer:
             tuple(sorted(self.labels.items())),
             tuple(sorted(self.resources.items())),
             self.handlers,
+            self.others,
         )
 
 
@@ -66,7 +71,7 @@ class TaskClass:
 
 def mismatch(offer: Offer, needs: TaskClass) -> str:
     """Why the worker cannot run the class, "" when it can."""
-    if offer.namespace != needs.namespace:
+    if not offer.serves(needs.namespace):
         return f"namespace {offer.namespace}"
     if needs.queue_name not in offer.queue_names:
         return f"serves queues {', '.join(sorted(offer.queue_names))}, not {needs.queue_name}"

@@ -9,6 +9,7 @@ which makes waiting age by itself: what is released later starts from a later V.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 PRIORITY_UNITS = 60.0
 FLOWS_KEPT_MAX = 100_000
@@ -33,3 +34,34 @@ class FlowClock:
     def served(self, order_key: float, priority: int = 0) -> None:
         """A row with this key was claimed: the queue has come this far."""
         self.virtual_time = max(self.virtual_time, order_key + priority * PRIORITY_UNITS)
+
+
+class Shares:
+    """Whose turn it is among flows that each have a line of their own: namespaces that share a fleet of workers.
+
+    The same fair queueing, by start times: of those with work goes first who has had least for its weight. Who had none
+    begins where the others are, so nothing is saved up. In one replica's memory, as above.
+    """
+
+    def __init__(self) -> None:
+        self.virtual_time = 0.0
+        self._last: dict[str, float] = {}
+
+    def allot(self, count: int, weights: Mapping[str, float]) -> dict[str, int]:
+        """How many of `count` turns are each one's, if all of them have work; the next in turn first."""
+        starts = {flow: self._start(flow) for flow in weights}
+        turns = dict.fromkeys(sorted(weights, key=lambda flow: (starts[flow], flow)), 0)
+        for _ in range(count):
+            flow = min(turns, key=lambda each: starts[each])
+            starts[flow] += 1 / weights[flow]
+            turns[flow] += 1
+        return turns
+
+    def served(self, flow: str, weight: float) -> None:
+        """The flow has had a turn."""
+        start = self._start(flow)
+        self.virtual_time = start
+        self._last[flow] = start + 1 / weight
+
+    def _start(self, flow: str) -> float:
+        return max(self.virtual_time, self._last.get(flow, 0.0))

@@ -64,6 +64,7 @@ class Engine:
         async with self.database.engine.acquire() as connection:
             self.replica.pullers.learn(await store.task_classes(connection, 0))
             self.replica.pullers.set_capped(await store.capped_limits(connection))
+            self.replica.pullers.weights = await store.namespace_weights(connection)
             self.replica.see_heads(await store.queue_heads(connection))
         for lane in self.lanes:
             lane.start()
@@ -186,6 +187,7 @@ class Engine:
     async def limits_changed(self) -> None:
         async with self.database.worker.acquire() as connection:
             self.replica.pullers.set_capped(await store.capped_limits(connection))
+            self.replica.pullers.weights = await store.namespace_weights(connection)
 
     # ---- what a live attempt may read
     async def namespace_of(self, key: AttemptKey) -> str:

@@ -114,6 +114,7 @@ def lost_wake_ups(engine: Engine) -> LevelLoop:
                 await store.task_classes(connection, max(engine.replica.pullers.classes, default=0))
             )
             engine.replica.pullers.set_capped(await store.capped_limits(connection))
+            engine.replica.pullers.weights = await store.namespace_weights(connection)
             engine.replica.see_heads(await store.queue_heads(connection))
         # A run that was just created is being started by its creator; one seen twice is not.
         for run_id in (run_id for run_id in waiting if run_id in seen):

@@ -92,12 +92,14 @@ class Claims:
         refused: list[Seated] = []
         for placed in seated:
             fits = placed[1].queue_id not in busy and placed[2].session_id in open_sessions
+            fits = fits and not (placed[2].offer.others and busy & self._lines(placed[2]))
             (direct if fits else refused).append(placed)
         live = await store.hand_over(connection, _hand_over_columns(direct), now) if direct else set()
         for (run, release), needs, puller in direct:
             if (run.dag_run_id, release.task, release.map_index) in live:
                 key = AttemptKey(run.dag_run_id, release.task, release.map_index, release.attempt_number)
                 self.outcome.assigned.append(Assigned(key, puller, needs.class_id, run.plan))
+                self._served(puller, needs)
             else:
                 refused.append(((run, release), needs, puller))
         self._give_back(puller for _, _, puller in refused)
@@ -140,6 +142,7 @@ class Claims:
     async def _busy(self, connection: Connection, seated: list[Seated]) -> set[int]:
         """Queues in which something waits that these workers should get first."""
         queues = {needs.queue_id for _, needs, _ in seated}
+        queues.update(*(self._lines(puller) for _, _, puller in seated if puller.offer.others))
         classes: set[int] = set()
         for profile in {id(p): p for p in map(self._profile, {each[2].session_id for each in seated}) if p}.values():
             for queue_id in queues:
@@ -147,6 +150,11 @@ class Claims:
         busy = await store.busy_queues(connection, list(queues), list(classes))
         self.pullers.hope(busy)
         return busy
+
+    def _lines(self, puller: Puller) -> set[int]:
+        """All queues of a worker that namespaces share: what waits in one of them is not gone by, whoever's it is."""
+        profile = self._profile(puller.session_id)
+        return set(profile.namespaces) if profile is not None else set()
 
     def _profile(self, session_id: UUID) -> Profile | None:
         puller = self.pullers.by_session.get(session_id)
@@ -166,10 +174,11 @@ class Claims:
             seats = await self._open_seats(connection, profile, now)
             if not seats:
                 profile.hopeful.clear()  # the next poll looks again
-            queues = profile.queues_in_turn()
-            for number, queue_id in enumerate(queues):
+            turns = profile.queues_in_turn(len(seats), self.pullers.weights)
+            for number, (queue_id, part) in enumerate(turns):
                 # No queue takes all: what one leaves over goes to the next, and the next claim begins elsewhere.
-                share = -(-len(seats) // (len(queues) - number))
+                parts = sum(each for _, each in turns[number:])
+                share = -(-len(seats) * part // parts) if parts else len(seats)
                 if share:
                     used, found = await self._claim_from(connection, profile, queue_id, seats[:share], now)
                     wanted += found
@@ -194,8 +203,9 @@ class Claims:
             found: list[Wanted] = []
         else:
             # One order over both kinds: a task that needs a slot of a pool waits no longer than one that needs none.
-            rows = await store.candidates(connection, queue_id, [*unlimited, *limited], len(seats))
-            used = len(rows)
+            count = len(seats) + profile.reach
+            rows = await store.candidates(connection, queue_id, [*unlimited, *limited], count)
+            used = min(len(rows), len(seats))
             found = [(profile, queue_id, seats[:used], rows)] if rows else []
         if used < len(seats):
             profile.hopeful.discard(queue_id)
@@ -225,8 +235,14 @@ class Claims:
     def _assign(self, row: store.Row, puller: Puller) -> None:
         key = AttemptKey(row["dag_run_id"], row["task_index"], row["map_index"], row["attempt_number"])
         self.outcome.assigned.append(Assigned(key, puller, row["class_id"]))
-        queue_id = self.pullers.classes[row["class_id"]].queue_id
-        self.replica.flow(queue_id).served(row["order_key"], row["priority"])
+        needs = self.pullers.classes[row["class_id"]]
+        self.replica.flow(needs.queue_id).served(row["order_key"], row["priority"])
+        self._served(puller, needs)
+
+    def _served(self, puller: Puller, needs: TaskClass) -> None:
+        """A worker that several namespaces share has given one of them a turn."""
+        if puller.offer.others and (profile := self._profile(puller.session_id)) is not None:
+            profile.shares.served(needs.namespace, self.pullers.weights.get(needs.namespace, 1.0))
 
     # ---- limits
     async def _settle_limits(self, connection: Connection, wanted: list[Wanted], now: datetime) -> None:
@@ -271,7 +287,7 @@ class Claims:
         taken: list[Taken] = []
         parked: list[Parked] = []
         for profile, queue_id, seats, rows in wanted:
-            before = len(taken) + len(parked)
+            before, parked_before = len(taken) + len(parked), len(parked)
             for row in rows:
                 needs, slots = self.pullers.classes[row["class_id"]], self._slots(row)
                 full = next((each for each, count in slots.items() if not use[each].admits(count)), None)
@@ -284,6 +300,9 @@ class Claims:
                     for limit_id, count in slots.items():
                         use[limit_id].occupy(count)
                     taken.append((row, seat))
+            # What waits for a full limit stands before the others until it is parked: the next look goes further.
+            crowded = 2 * (len(parked) - parked_before) >= len(rows)
+            profile.reach = min(2 * len(rows), SEATS_MAX) if crowded else 0
             if len(taken) + len(parked) == before:
                 profile.hopeful.discard(queue_id)  # nobody here has the resources; the end of an attempt brings hope
             self._give_back(seats)

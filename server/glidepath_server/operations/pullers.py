@@ -7,12 +7,13 @@ for all of them. Whether a class is limited is a hint here; the claim checks it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
 from ..core.matching import Offer, TaskClass, mismatch
+from ..core.order import Shares
 
 
 class Puller(Protocol):
@@ -43,17 +44,34 @@ class Profile:
     # Queues in which this profile may find something: a claim that comes back short clears it.
     hopeful: set[int] = field(default_factory=set)
     turn: int = 0
+    # How many rows beyond its seats the next claim looks at.
+    reach: int = 0
+    # By queue, its namespace; and whose turn it is, where the profile serves several.
+    namespaces: dict[int, str] = field(default_factory=dict)
+    shares: Shares = field(default_factory=Shares)
 
     @property
     def free(self) -> int:
         return sum(puller.free for puller in self.pullers.values() if puller.free > 0)
 
-    def queues_in_turn(self) -> list[int]:
-        """The hopeful queues, each time beginning with another."""
+    def queues_in_turn(self, count: int, weights: Mapping[str, float]) -> list[tuple[int, int]]:
+        """The hopeful queues, each time beginning with another, and the part of `count` seats that is each one's: as
+        much as the others', or by the weights of their namespaces."""
         queues = sorted(self.hopeful)
         self.turn += 1
         first = self.turn % len(queues) if queues else 0
-        return queues[first:] + queues[:first]
+        queues = queues[first:] + queues[:first]
+        if not self.offer.others:
+            return [(queue_id, 1) for queue_id in queues]
+        lines: dict[str, list[int]] = {}
+        for queue_id in queues:
+            lines.setdefault(self.namespaces[queue_id], []).append(queue_id)
+        turns = self.shares.allot(count, {namespace: weights.get(namespace, 1.0) for namespace in lines})
+        return [
+            (queue_id, -(-(part - number) // len(lines[namespace])) if part > number else 0)
+            for namespace, part in turns.items()
+            for number, queue_id in enumerate(lines[namespace])
+        ]
 
     def seats(self, count: int) -> list[Puller]:
         """Take up to `count` credits, one from each puller in turn."""
@@ -77,6 +95,8 @@ class Pullers:
         self.profiles: dict[tuple[object, ...], Profile] = {}
         self.classes: dict[int, TaskClass] = {}
         self.capped: set[int] = set()
+        # Of namespaces, as far as they are not 1.
+        self.weights: Mapping[str, float] = {}
 
     # ---- sessions
     def add(self, puller: Puller) -> None:
@@ -132,6 +152,7 @@ class Pullers:
         for needs in classes:
             if not mismatch(profile.offer, needs):
                 profile.class_ids.add(needs.class_id)
+                profile.namespaces[needs.queue_id] = needs.namespace
                 side = profile.limited if self.is_limited(needs) else profile.unlimited
                 side.setdefault(needs.queue_id, []).append(needs.class_id)
                 profile.hopeful.add(needs.queue_id)

@@ -257,6 +257,11 @@ def task_class_of(row: Row) -> TaskClass:
     )
 
 
+async def namespace_weights(connection: Connection) -> dict[str, float]:
+    """Weights of namespaces, but for those of 1."""
+    return {row["namespace"]: row["weight"] for row in await connection.fetch(_SQL["namespace_weights"])}
+
+
 async def capped_limits(connection: Connection) -> set[int]:
     """Task limits of DAGs that have a cap or are paused now: a hint, checked again under the lock."""
     return {row["limit_id"] for row in await connection.fetch(_SQL["capped_limits"])}

@@ -87,6 +87,18 @@ async def insert_namespace(connection: Connection, namespace: str) -> bool:
     return await connection.fetchval(_SQL["insert_namespace"], namespace) is not None
 
 
+async def namespace_weights(connection: Connection, namespace: str, after: str, limit: int) -> list[tuple[str, float]]:
+    """(namespace, weight) by name, those behind `after`; of one namespace, or of "*"."""
+    rows = await connection.fetch(_SQL["namespace_weights"], namespace, after, limit)
+    return [(row["namespace"], row["weight"]) for row in rows]
+
+
+async def set_namespace_weight(connection: Connection, namespace: str, weight: float) -> float | None:
+    """The weight that it had; None when there is no such namespace."""
+    before: float | None = await connection.fetchval(_SQL["set_namespace_weight"], namespace, weight)
+    return before
+
+
 async def list_namespaces(connection: Connection, after: str, limit: int) -> list[str]:
     """By name, those behind `after`."""
     return [row[0] for row in await connection.fetch(_SQL["list_namespaces"], after, limit)]

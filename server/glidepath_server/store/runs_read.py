@@ -13,11 +13,12 @@ from uuid import UUID
 from ..core.board import Board
 from ..core.critical_path import AttemptTimes
 from ..core.explain import LimitFacts, SessionFacts
-from ..core.matching import Offer, TaskClass
+from ..core.matching import TaskClass
 from ..core.run_view import EndedRow, LiveRow, RunRows, WaitingRow
 from ..core.states import AttemptState, RunIntent, RunState
 from .database import Connection, Database
 from .engine import task_class_of
+from .sessions import offer_of
 from .sql import statements
 
 _SQL = statements("runs_read")
@@ -322,17 +323,7 @@ async def sessions(connection: Connection, namespace: str) -> list[SessionFacts]
     """Workers that may get work now, and what they offer."""
     rows = await connection.fetch(_SQL["sessions"], namespace)
     return [
-        SessionFacts(
-            row["worker_identity"],
-            Offer(
-                row["namespace"],
-                frozenset(row["queue_names"]),
-                json.loads(row["labels"]),
-                json.loads(row["resources"]),
-                tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"])),
-            ),
-            row["draining"],
-        )
+        SessionFacts(row["worker_identity"], offer_of(row), row["draining"])
         for row in rows
     ]
 

@@ -465,6 +465,7 @@ create table worker_session (
     sdk_version       text not null,
     host_name         text not null,
     process_id        integer not null,
+    other_namespaces  text[] not null default '{}',  -- that it serves beside its own; only with a token for all of them
     check ((end_time is not null) = (state <> 'open'))
 ) with (fillfactor = 50);
 create unique index worker_session_open on worker_session (namespace, worker_identity, incarnation) where state = 'open';

@@ -68,10 +68,22 @@ async def open_session(
     )
 
 
-def _offer_columns(offer: Offer) -> tuple[list[str], str, str, str]:
+def _offer_columns(offer: Offer) -> tuple[list[str], str, str, str, list[str]]:
     handlers = [[name, sorted(versions)] for name, versions in offer.handlers]
     labels, resources = json.dumps(dict(offer.labels)), json.dumps(dict(offer.resources))
-    return sorted(offer.queue_names), labels, resources, json.dumps(handlers)
+    return sorted(offer.queue_names), labels, resources, json.dumps(handlers), sorted(offer.others)
+
+
+def offer_of(row: Row) -> Offer:
+    """What a worker offers, from its session's row."""
+    return Offer(
+        row["namespace"],
+        frozenset(row["queue_names"]),
+        json.loads(row["labels"]),
+        json.loads(row["resources"]),
+        tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"])),
+        frozenset(row["other_namespaces"]),
+    )
 
 
 async def lock_open(connection: Connection, sessions: Sequence[UUID]) -> list[UUID]:

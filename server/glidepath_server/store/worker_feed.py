@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 from ..core.events import AttemptKey
 from ..core.matching import Offer
 from .database import Connection
+from .sessions import offer_of
 from .sql import statements
 
 _SQL = statements("worker_feed")
@@ -76,14 +76,7 @@ async def session(connection: Connection, session_id: UUID) -> tuple[Any, Offer]
     row = await connection.fetchrow(_SQL["session"], session_id)
     if row is None:
         return None
-    handlers = tuple((name, frozenset(versions)) for name, versions in json.loads(row["handlers"]))
-    return row, Offer(
-        row["namespace"],
-        frozenset(row["queue_names"]),
-        json.loads(row["labels"]),
-        json.loads(row["resources"]),
-        handlers,
-    )
+    return row, offer_of(row)
 
 
 def _keys(keys: Sequence[AttemptKey]) -> tuple[list[Any], ...]:

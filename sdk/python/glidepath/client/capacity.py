@@ -1,4 +1,4 @@
-"""Methods for who gets how much: named limits."""
+"""Methods for who gets how much: named limits, weights of namespaces."""
 
 from __future__ import annotations
 
@@ -36,6 +36,16 @@ class CapacityMethods(Api):
     def delete_limit(self, limit_name: str) -> Call[pb.DeleteLimitResponse]:
         """StateConflict while a DAG version names it or an attempt holds a slot. One that is gone is no error."""
         return _CAPACITY.call(self, "DeleteLimit", limit_name=limit_name)
+
+    @rpc
+    def set_namespace_weight(self, namespace: str, weight: float) -> Call[pb.NamespaceWeight]:
+        """A namespace's share of workers that serve several. Needs a token that holds all namespaces."""
+        return _CAPACITY.call(self, "SetNamespaceWeight", "namespace_weight", namespace=namespace, weight=weight)
+
+    @iterated
+    def list_namespace_weights(self, *, page_size: int = 0) -> Pages[pb.NamespaceWeight]:
+        """Weights of the namespaces that the token holds."""
+        return _CAPACITY.pages(self, "ListNamespaceWeights", "namespace_weights", page_size=page_size)
 
 
 def _rate(rate: tuple[int, timedelta | float] | None) -> pb.StartRate | None:

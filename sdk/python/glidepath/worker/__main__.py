@@ -28,6 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token", default="", help="better given as GLIDEPATH_TOKEN or GLIDEPATH_TOKEN_FILE")
     parser.add_argument("--namespace", default="")
     parser.add_argument(
+        "--other-namespace", action="append", default=[], help="serve this one, too; may be repeated, needs a token of all"
+    )
+    parser.add_argument(
         "--identity", default="", help="stable name of this worker (default: drawn once, kept in the state dir)"
     )
     parser.add_argument("--slots", type=int, default=0, help="attempts at the same time (default: CPUs)")
@@ -56,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.address,
             token=options.token,
             namespace=options.namespace,
+            other_namespaces=options.other_namespace,
             identity=options.identity,
             slots=options.slots,
             queues=options.queue or ["default"],

@@ -189,7 +189,7 @@ class Agent:
 
     async def _fetch_source(self, held: Held, version: str) -> None:
         try:
-            source = await self.artifacts.source(version)
+            source = await self.artifacts.source(version, held.assignment.namespace)
         except (GlidepathError, OSError) as error:
             if held.token in self._held:
                 self._fail(held, failures.INFRASTRUCTURE, type(error).__name__, str(error))

@@ -127,16 +127,19 @@ class Artifacts:
         """The folder of registered source if it is here."""
         return self._sources.path(content_hash)
 
-    async def source(self, content_hash: str) -> str:
-        """The folder of registered source, fetched unless it is here. SourceRefused or ArtifactRefused say why not."""
+    async def source(self, content_hash: str, namespace: str = "") -> str:
+        """The folder of registered source, fetched unless it is here. SourceRefused or ArtifactRefused say why not.
+
+        `namespace` is that of the attempt that needs it, the worker's own unless given.
+        """
         path = self._sources.path(content_hash)
         if path is None:
-            path = await self._once(f"source:{content_hash}", lambda: self._fetch_source(content_hash))
+            path = await self._once(f"source:{content_hash}", lambda: self._fetch_source(content_hash, namespace or self._namespace))
         return path
 
-    async def _fetch_source(self, content_hash: str) -> str:
+    async def _fetch_source(self, content_hash: str, namespace: str) -> str:
         async def call(stub: Stub) -> bytes:
-            request = GetSourceRequest(namespace=self._namespace, content_hash=content_hash)
+            request = GetSourceRequest(namespace=namespace, content_hash=content_hash)
             archive = bytearray()
             async for part in stub.GetSource(request, metadata=self._metadata):
                 archive += part.chunk

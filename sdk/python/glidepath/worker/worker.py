@@ -42,6 +42,7 @@ class Worker:
     """A worker of this machine. Nothing starts before `run`.
 
     address      "host:port", or several separated by commas, tried in turn; found like a client's when empty
+    other_namespaces  that it serves beside its own; needs a token that holds all namespaces
     identity     stable name of this worker over restarts; by default one that is drawn once and kept in state_dir
     slots        attempts it runs at the same time
     resources    totals it offers ("gpu", ...); "cpu" and "memory_mb" are the machine's unless given
@@ -56,6 +57,7 @@ class Worker:
         *,
         token: str = "",
         namespace: str = "",
+        other_namespaces: Sequence[str] = (),
         identity: str = "",
         queues: Sequence[str] = ("default",),
         slots: int = 0,
@@ -72,7 +74,7 @@ class Worker:
         first, *others = [each.strip() for each in address.split(",")]
         connection = find_connection(first, token, namespace, tls, worker=True)
         self._connections = [connection, *(_elsewhere(connection, each) for each in others if each)]
-        self._namespace = connection.namespace
+        self._namespace, self._others = connection.namespace, list(other_namespaces)
         self._queues = list(queues)
         self._slots = slots or os.cpu_count() or 1
         self._labels = dict(labels or {})
@@ -181,6 +183,7 @@ class Worker:
             capabilities=["process", "inline", "exclusive", "shell"],
             host_name=socket.gethostname(),
             process_id=os.getpid(),
+            other_namespaces=self._others,
         )
 
 

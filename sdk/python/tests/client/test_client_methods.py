@@ -65,6 +65,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "set_limit": ("gpu", 2),
     "list_limits": (),
     "delete_limit": ("gpu",),
+    "set_namespace_weight": ("ml", 2.0),
+    "list_namespace_weights": (),
     "create_token": ("ci", "author"),
     "list_tokens": (),
     "revoke_token": ("t",),

@@ -37,7 +37,7 @@ select s.session_id, s.namespace, s.worker_identity, s.incarnation, s.draining, 
        s.connect_time, s.lease_expire_time, s.sdk_name, s.sdk_version, s.host_name,
        (select count(*) from live_attempt l where l.session_id = s.session_id)::integer as attempts_live
 from worker_session s
-where s.namespace = $1 and ($2::uuid is null or s.session_id < $2)
+where (s.namespace = $1 or $1 = any(s.other_namespaces)) and ($2::uuid is null or s.session_id < $2)
   and (s.state = 'open' or ($3 and s.end_time > glidepath_now() - interval '1 day'))
 order by s.session_id desc limit $4;
 

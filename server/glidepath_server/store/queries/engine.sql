@@ -450,6 +450,9 @@ returning r.dag_run_id;
 -- name: task_classes
 select k.*, q.queue_name from task_class k join queue q using (queue_id) where k.class_id > $1 order by k.class_id;
 
+-- name: namespace_weights
+select namespace, weight from namespace where weight <> 1;
+
 -- name: capped_limits
 select limit_id from concurrency_limit where kind = 'dag_tasks' and (paused or capacity is not null);
 

@@ -7,6 +7,17 @@ select namespace from namespace;
 -- Returns no row when it exists.
 insert into namespace (namespace) values ($1) on conflict do nothing returning namespace;
 
+-- name: namespace_weights
+-- By name, behind $2; $1: only this one, '*' for all.
+select namespace, weight from namespace where ($1 = '*' or namespace = $1) and namespace > $2 order by namespace limit $3;
+
+-- name: set_namespace_weight
+-- Returns the weight that it had.
+update namespace n set weight = $2
+from (select namespace, weight from namespace where namespace = $1 for update) before
+where n.namespace = before.namespace
+returning before.weight;
+
 -- name: list_namespaces
 select namespace from namespace where namespace > $1 order by namespace limit $2;
 

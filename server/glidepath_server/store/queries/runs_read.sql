@@ -223,9 +223,9 @@ select k.*, q.queue_name from task_class k join queue q using (queue_id) where k
 
 -- name: sessions
 -- Workers that may get work now.
-select worker_identity, namespace, queue_names, labels, resources, handlers, draining
+select worker_identity, namespace, queue_names, labels, resources, handlers, other_namespaces, draining
 from worker_session
-where namespace = $1 and state = 'open' and heard_until > glidepath_now()
+where (namespace = $1 or $1 = any(other_namespaces)) and state = 'open' and heard_until > glidepath_now()
 order by worker_identity limit 1000;
 
 -- name: rows_ahead

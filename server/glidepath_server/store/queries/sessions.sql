@@ -13,7 +13,8 @@ for update;
 -- name: raise_generation
 update worker_session
 set generation = generation + 1, draining = false, heard_until = $2::timestamptz + make_interval(secs => $3),
-    lease_expire_time = $2::timestamptz + make_interval(secs => $3), queue_names = $4, labels = $5, resources = $6, handlers = $7
+    lease_expire_time = $2::timestamptz + make_interval(secs => $3), queue_names = $4, labels = $5, resources = $6, handlers = $7,
+    other_namespaces = $8
 where session_id = $1 and state = 'open'
 returning generation;
 
@@ -27,10 +28,10 @@ select session_id from worker_session where session_id = any($1::uuid[]) and sta
 
 -- name: open_session
 insert into worker_session (session_id, namespace, worker_identity, incarnation, heard_until, lease_expire_time,
-                            connect_time, queue_names, labels, resources, handlers, sdk_name, sdk_version, host_name,
-                            process_id)
+                            connect_time, queue_names, labels, resources, handlers, other_namespaces, sdk_name,
+                            sdk_version, host_name, process_id)
 values ($1, $2, $3, $4, $5::timestamptz + make_interval(secs => $6), $5::timestamptz + make_interval(secs => $6), $5, $7, $8, $9, $10, $11, $12,
-        $13, $14);
+        $13, $14, $15);
 
 -- name: session
 select session_id, namespace, worker_identity, generation, state from worker_session where session_id = $1;

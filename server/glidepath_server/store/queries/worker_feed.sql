@@ -57,5 +57,6 @@ select substring(archive from $3::integer + 1 for $4::integer) from source_bundl
 where namespace = $1 and content_hash = $2;
 
 -- name: session
-select session_id, namespace, worker_identity, incarnation, generation, state, queue_names, labels, resources, handlers
+select session_id, namespace, worker_identity, incarnation, generation, state, queue_names, labels, resources, handlers,
+       other_namespaces
 from worker_session where session_id = $1;
