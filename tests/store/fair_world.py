@@ -75,7 +75,8 @@ class FairWorld:
         await self.room.watcher.execute(
             """insert into dag_run (dag_run_id, dag_version_id, run_type, board, namespace, dag_id, run_key, params,
                                     logical_date, data_interval_start, data_interval_end, create_time, created_by)
-               select $1, $2, 'manual', $3, $4, $5, $1::uuid::text, '{}', t, t, t, t, 'test' from glidepath_now() as t""",
+               select $1, $2, 'manual', $3, $4, $5, $1::uuid::text, '{}', t, t, t, t, 'test'
+               from glidepath_now() as t""",
             run_id,
             version_id,
             bytes(tasks),

@@ -98,7 +98,7 @@ def namespace_weight(session: Session, name: str, weight: float) -> None:
     found = session.client.set_namespace_weight(name, weight)
     if session.json:
         print_json(proto_json(found))
-    say(f"namespace {name} has weight {found.weight:g}; a worker shares its slots: glidepath worker --other-namespace NAME")
+    say(f"namespace {name} has weight {found.weight:g} on workers that serve it: --other-namespace {name}")
 
 
 @command(namespace, "weights", example="glidepath namespace weights")

@@ -476,7 +476,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
 
 
 def _realm(session: Session) -> str:
-    """What the session may speak of: its namespace; all of them if it serves several, for which its caller holds all."""
+    """What the session may speak of: its namespace; all of them if it serves several, as its caller holds all."""
     return ALL if session.offer.others else session.offer.namespace
 
 

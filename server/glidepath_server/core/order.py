@@ -39,16 +39,22 @@ class FlowClock:
 class Shares:
     """Whose turn it is among flows that each have a line of their own: namespaces that share a fleet of workers.
 
-    The same fair queueing, by start times: of those with work goes first who has had least for its weight. Who had none
-    begins where the others are, so nothing is saved up. In one replica's memory, as above.
+    The same fair queueing, by start times: of those with work goes first who has had least for its weight. The virtual
+    time is that of whoever is furthest behind of those that had work all along; who had none begins there, so nothing
+    is saved up. In one replica's memory, as above.
     """
 
     def __init__(self) -> None:
         self.virtual_time = 0.0
         self._last: dict[str, float] = {}
+        self._asked: frozenset[str] = frozenset()
 
     def allot(self, count: int, weights: Mapping[str, float]) -> dict[str, int]:
         """How many of `count` turns are each one's, if all of them have work; the next in turn first."""
+        behind = min((self._last.get(flow, 0.0) for flow in weights.keys() & self._asked), default=None)
+        if behind is None:
+            behind = max(self._last.values(), default=0.0)
+        self.virtual_time, self._asked = max(self.virtual_time, behind), frozenset(weights)
         starts = {flow: self._start(flow) for flow in weights}
         turns = dict.fromkeys(sorted(weights, key=lambda flow: (starts[flow], flow)), 0)
         for _ in range(count):
@@ -59,9 +65,11 @@ class Shares:
 
     def served(self, flow: str, weight: float) -> None:
         """The flow has had a turn."""
-        start = self._start(flow)
-        self.virtual_time = start
-        self._last[flow] = start + 1 / weight
+        self._last[flow] = self._start(flow) + 1 / weight
+
+    def idle(self, flow: str) -> None:
+        """The flow has had no work for a turn that was its."""
+        self._asked -= {flow}
 
     def _start(self, flow: str) -> float:
         return max(self.virtual_time, self._last.get(flow, 0.0))

@@ -208,7 +208,7 @@ class Claims:
             used = min(len(rows), len(seats))
             found = [(profile, queue_id, seats[:used], rows)] if rows else []
         if used < len(seats):
-            profile.hopeful.discard(queue_id)
+            profile.give_up(queue_id)
         return used, found
 
     def _fits_somebody(self, class_id: int, seats: list[Puller]) -> bool:

@@ -73,6 +73,13 @@ class Profile:
             for number, queue_id in enumerate(lines[namespace])
         ]
 
+    def give_up(self, queue_id: int) -> None:
+        """The queue had less than there were seats for it."""
+        self.hopeful.discard(queue_id)
+        namespace = self.namespaces.get(queue_id, "")
+        if self.offer.others and not any(self.namespaces[each] == namespace for each in self.hopeful):
+            self.shares.idle(namespace)
+
     def seats(self, count: int) -> list[Puller]:
         """Take up to `count` credits, one from each puller in turn."""
         taken: list[Puller] = []

@@ -322,10 +322,7 @@ async def classes(connection: Connection, class_ids: Iterable[int]) -> dict[int,
 async def sessions(connection: Connection, namespace: str) -> list[SessionFacts]:
     """Workers that may get work now, and what they offer."""
     rows = await connection.fetch(_SQL["sessions"], namespace)
-    return [
-        SessionFacts(row["worker_identity"], offer_of(row), row["draining"])
-        for row in rows
-    ]
+    return [SessionFacts(row["worker_identity"], offer_of(row), row["draining"]) for row in rows]
 
 
 async def rows_ahead(connection: Connection, dag_run_id: UUID) -> dict[int, int]:

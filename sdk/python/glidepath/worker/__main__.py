@@ -28,7 +28,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token", default="", help="better given as GLIDEPATH_TOKEN or GLIDEPATH_TOKEN_FILE")
     parser.add_argument("--namespace", default="")
     parser.add_argument(
-        "--other-namespace", action="append", default=[], help="serve this one, too; may be repeated, needs a token of all"
+        "--other-namespace",
+        action="append",
+        default=[],
+        help="serve this one, too; may be repeated, needs a token of all",
     )
     parser.add_argument(
         "--identity", default="", help="stable name of this worker (default: drawn once, kept in the state dir)"

@@ -134,7 +134,9 @@ class Artifacts:
         """
         path = self._sources.path(content_hash)
         if path is None:
-            path = await self._once(f"source:{content_hash}", lambda: self._fetch_source(content_hash, namespace or self._namespace))
+            path = await self._once(
+                f"source:{content_hash}", lambda: self._fetch_source(content_hash, namespace or self._namespace)
+            )
         return path
 
     async def _fetch_source(self, content_hash: str, namespace: str) -> str:

@@ -26,7 +26,7 @@ from glidepath_proto.common.v1 import authorization_pb2 as glidepath_dot_common_
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)glidepath/admin/v1/capacity_service.proto\x12\x12glidepath.admin.v1\x1a\'glidepath/common/v1/authorization.proto\x1a\x1egoogle/protobuf/duration.proto\"C\n\tStartRate\x12\x0e\n\x06starts\x18\x01 \x01(\x05\x12&\n\x03per\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb6\x01\n\x05Limit\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nlimit_name\x18\x02 \x01(\t\x12\x12\n\x05slots\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nslots_used\x18\x04 \x01(\x05\x12\x0f\n\x07waiting\x18\x05 \x01(\x05\x12+\n\x04rate\x18\x06 \x01(\x0b\x32\x1d.glidepath.admin.v1.StartRate\x12\x16\n\x0estarts_counted\x18\x07 \x01(\x05\x42\x08\n\x06_slots\"\x83\x01\n\x0fSetLimitRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nlimit_name\x18\x02 \x01(\t\x12\x12\n\x05slots\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12+\n\x04rate\x18\x04 \x01(\x0b\x32\x1d.glidepath.admin.v1.StartRateB\x08\n\x06_slots\"<\n\x10SetLimitResponse\x12(\n\x05limit\x18\x01 \x01(\x0b\x32\x19.glidepath.admin.v1.Limit\"M\n\x11ListLimitsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x12ListLimitsResponse\x12)\n\x06limits\x18\x01 \x03(\x0b\x32\x19.glidepath.admin.v1.Limit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x12\x44\x65leteLimitRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nlimit_name\x18\x02 \x01(\t\"\x15\n\x13\x44\x65leteLimitResponse2\xc6\x02\n\x0f\x43\x61pacityService\x12`\n\x08SetLimit\x12#.glidepath.admin.v1.SetLimitRequest\x1a$.glidepath.admin.v1.SetLimitResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x04\x12\x66\n\nListLimits\x12%.glidepath.admin.v1.ListLimitsRequest\x1a&.glidepath.admin.v1.ListLimitsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12i\n\x0b\x44\x65leteLimit\x12&.glidepath.admin.v1.DeleteLimitRequest\x1a\'.glidepath.admin.v1.DeleteLimitResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)glidepath/admin/v1/capacity_service.proto\x12\x12glidepath.admin.v1\x1a\'glidepath/common/v1/authorization.proto\x1a\x1egoogle/protobuf/duration.proto\"4\n\x0fNamespaceWeight\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\">\n\x19SetNamespaceWeightRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"[\n\x1aSetNamespaceWeightResponse\x12=\n\x10namespace_weight\x18\x01 \x01(\x0b\x32#.glidepath.admin.v1.NamespaceWeight\"D\n\x1bListNamespaceWeightsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\x1cListNamespaceWeightsResponse\x12>\n\x11namespace_weights\x18\x01 \x03(\x0b\x32#.glidepath.admin.v1.NamespaceWeight\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\tStartRate\x12\x0e\n\x06starts\x18\x01 \x01(\x05\x12&\n\x03per\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb6\x01\n\x05Limit\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nlimit_name\x18\x02 \x01(\t\x12\x12\n\x05slots\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nslots_used\x18\x04 \x01(\x05\x12\x0f\n\x07waiting\x18\x05 \x01(\x05\x12+\n\x04rate\x18\x06 \x01(\x0b\x32\x1d.glidepath.admin.v1.StartRate\x12\x16\n\x0estarts_counted\x18\x07 \x01(\x05\x42\x08\n\x06_slots\"\x83\x01\n\x0fSetLimitRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nlimit_name\x18\x02 \x01(\t\x12\x12\n\x05slots\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12+\n\x04rate\x18\x04 \x01(\x0b\x32\x1d.glidepath.admin.v1.StartRateB\x08\n\x06_slots\"<\n\x10SetLimitResponse\x12(\n\x05limit\x18\x01 \x01(\x0b\x32\x19.glidepath.admin.v1.Limit\"M\n\x11ListLimitsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x12ListLimitsResponse\x12)\n\x06limits\x18\x01 \x03(\x0b\x32\x19.glidepath.admin.v1.Limit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x12\x44\x65leteLimitRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nlimit_name\x18\x02 \x01(\t\"\x15\n\x13\x44\x65leteLimitResponse2\xcd\x04\n\x0f\x43\x61pacityService\x12`\n\x08SetLimit\x12#.glidepath.admin.v1.SetLimitRequest\x1a$.glidepath.admin.v1.SetLimitResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x04\x12\x66\n\nListLimits\x12%.glidepath.admin.v1.ListLimitsRequest\x1a&.glidepath.admin.v1.ListLimitsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12i\n\x0b\x44\x65leteLimit\x12&.glidepath.admin.v1.DeleteLimitRequest\x1a\'.glidepath.admin.v1.DeleteLimitResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x04\x12~\n\x12SetNamespaceWeight\x12-.glidepath.admin.v1.SetNamespaceWeightRequest\x1a..glidepath.admin.v1.SetNamespaceWeightResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x04\x12\x84\x01\n\x14ListNamespaceWeights\x12/.glidepath.admin.v1.ListNamespaceWeightsRequest\x1a\x30.glidepath.admin.v1.ListNamespaceWeightsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,22 +39,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPACITYSERVICE'].methods_by_name['ListLimits']._serialized_options = b'\220\002\001\212\347\030\002\010\001'
   _globals['_CAPACITYSERVICE'].methods_by_name['DeleteLimit']._loaded_options = None
   _globals['_CAPACITYSERVICE'].methods_by_name['DeleteLimit']._serialized_options = b'\220\002\002\212\347\030\002\010\004'
-  _globals['_STARTRATE']._serialized_start=138
-  _globals['_STARTRATE']._serialized_end=205
-  _globals['_LIMIT']._serialized_start=208
-  _globals['_LIMIT']._serialized_end=390
-  _globals['_SETLIMITREQUEST']._serialized_start=393
-  _globals['_SETLIMITREQUEST']._serialized_end=524
-  _globals['_SETLIMITRESPONSE']._serialized_start=526
-  _globals['_SETLIMITRESPONSE']._serialized_end=586
-  _globals['_LISTLIMITSREQUEST']._serialized_start=588
-  _globals['_LISTLIMITSREQUEST']._serialized_end=665
-  _globals['_LISTLIMITSRESPONSE']._serialized_start=667
-  _globals['_LISTLIMITSRESPONSE']._serialized_end=755
-  _globals['_DELETELIMITREQUEST']._serialized_start=757
-  _globals['_DELETELIMITREQUEST']._serialized_end=816
-  _globals['_DELETELIMITRESPONSE']._serialized_start=818
-  _globals['_DELETELIMITRESPONSE']._serialized_end=839
-  _globals['_CAPACITYSERVICE']._serialized_start=842
-  _globals['_CAPACITYSERVICE']._serialized_end=1168
+  _globals['_CAPACITYSERVICE'].methods_by_name['SetNamespaceWeight']._loaded_options = None
+  _globals['_CAPACITYSERVICE'].methods_by_name['SetNamespaceWeight']._serialized_options = b'\220\002\002\212\347\030\002\010\004'
+  _globals['_CAPACITYSERVICE'].methods_by_name['ListNamespaceWeights']._loaded_options = None
+  _globals['_CAPACITYSERVICE'].methods_by_name['ListNamespaceWeights']._serialized_options = b'\220\002\001\212\347\030\002\010\001'
+  _globals['_NAMESPACEWEIGHT']._serialized_start=138
+  _globals['_NAMESPACEWEIGHT']._serialized_end=190
+  _globals['_SETNAMESPACEWEIGHTREQUEST']._serialized_start=192
+  _globals['_SETNAMESPACEWEIGHTREQUEST']._serialized_end=254
+  _globals['_SETNAMESPACEWEIGHTRESPONSE']._serialized_start=256
+  _globals['_SETNAMESPACEWEIGHTRESPONSE']._serialized_end=347
+  _globals['_LISTNAMESPACEWEIGHTSREQUEST']._serialized_start=349
+  _globals['_LISTNAMESPACEWEIGHTSREQUEST']._serialized_end=417
+  _globals['_LISTNAMESPACEWEIGHTSRESPONSE']._serialized_start=419
+  _globals['_LISTNAMESPACEWEIGHTSRESPONSE']._serialized_end=538
+  _globals['_STARTRATE']._serialized_start=540
+  _globals['_STARTRATE']._serialized_end=607
+  _globals['_LIMIT']._serialized_start=610
+  _globals['_LIMIT']._serialized_end=792
+  _globals['_SETLIMITREQUEST']._serialized_start=795
+  _globals['_SETLIMITREQUEST']._serialized_end=926
+  _globals['_SETLIMITRESPONSE']._serialized_start=928
+  _globals['_SETLIMITRESPONSE']._serialized_end=988
+  _globals['_LISTLIMITSREQUEST']._serialized_start=990
+  _globals['_LISTLIMITSREQUEST']._serialized_end=1067
+  _globals['_LISTLIMITSRESPONSE']._serialized_start=1069
+  _globals['_LISTLIMITSRESPONSE']._serialized_end=1157
+  _globals['_DELETELIMITREQUEST']._serialized_start=1159
+  _globals['_DELETELIMITREQUEST']._serialized_end=1218
+  _globals['_DELETELIMITRESPONSE']._serialized_start=1220
+  _globals['_DELETELIMITRESPONSE']._serialized_end=1241
+  _globals['_CAPACITYSERVICE']._serialized_start=1244
+  _globals['_CAPACITYSERVICE']._serialized_end=1833
 # @@protoc_insertion_point(module_scope)

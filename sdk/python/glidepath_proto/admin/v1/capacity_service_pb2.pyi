@@ -7,6 +7,44 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class NamespaceWeight(_message.Message):
+    __slots__ = ("namespace", "weight")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    weight: float
+    def __init__(self, namespace: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class SetNamespaceWeightRequest(_message.Message):
+    __slots__ = ("namespace", "weight")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    weight: float
+    def __init__(self, namespace: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class SetNamespaceWeightResponse(_message.Message):
+    __slots__ = ("namespace_weight",)
+    NAMESPACE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    namespace_weight: NamespaceWeight
+    def __init__(self, namespace_weight: _Optional[_Union[NamespaceWeight, _Mapping]] = ...) -> None: ...
+
+class ListNamespaceWeightsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListNamespaceWeightsResponse(_message.Message):
+    __slots__ = ("namespace_weights", "next_page_token")
+    NAMESPACE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace_weights: _containers.RepeatedCompositeFieldContainer[NamespaceWeight]
+    next_page_token: str
+    def __init__(self, namespace_weights: _Optional[_Iterable[_Union[NamespaceWeight, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class StartRate(_message.Message):
     __slots__ = ("starts", "per")
     STARTS_FIELD_NUMBER: _ClassVar[int]

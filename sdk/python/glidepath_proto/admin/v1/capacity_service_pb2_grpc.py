@@ -49,6 +49,16 @@ class CapacityServiceStub(object):
                 request_serializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.DeleteLimitRequest.SerializeToString,
                 response_deserializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.DeleteLimitResponse.FromString,
                 _registered_method=True)
+        self.SetNamespaceWeight = channel.unary_unary(
+                '/glidepath.admin.v1.CapacityService/SetNamespaceWeight',
+                request_serializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.SetNamespaceWeightRequest.SerializeToString,
+                response_deserializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.SetNamespaceWeightResponse.FromString,
+                _registered_method=True)
+        self.ListNamespaceWeights = channel.unary_unary(
+                '/glidepath.admin.v1.CapacityService/ListNamespaceWeights',
+                request_serializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.ListNamespaceWeightsRequest.SerializeToString,
+                response_deserializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.ListNamespaceWeightsResponse.FromString,
+                _registered_method=True)
 
 
 class CapacityServiceServicer(object):
@@ -77,6 +87,22 @@ class CapacityServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetNamespaceWeight(self, request, context):
+        """A namespace's share of the workers that serve several namespaces, beside the others that have work for them. Within
+        the namespace its DAGs share by their own weights. Needs a token that holds all namespaces. Works within the poll
+        interval on every replica. Idempotent. Audited. INVALID_ARGUMENT, NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNamespaceWeights(self, request, context):
+        """Of those that the caller holds, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CapacityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +120,16 @@ def add_CapacityServiceServicer_to_server(servicer, server):
                     servicer.DeleteLimit,
                     request_deserializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.DeleteLimitRequest.FromString,
                     response_serializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.DeleteLimitResponse.SerializeToString,
+            ),
+            'SetNamespaceWeight': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetNamespaceWeight,
+                    request_deserializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.SetNamespaceWeightRequest.FromString,
+                    response_serializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.SetNamespaceWeightResponse.SerializeToString,
+            ),
+            'ListNamespaceWeights': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNamespaceWeights,
+                    request_deserializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.ListNamespaceWeightsRequest.FromString,
+                    response_serializer=glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.ListNamespaceWeightsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -177,6 +213,60 @@ class CapacityService(object):
             '/glidepath.admin.v1.CapacityService/DeleteLimit',
             glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.DeleteLimitRequest.SerializeToString,
             glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.DeleteLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetNamespaceWeight(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.admin.v1.CapacityService/SetNamespaceWeight',
+            glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.SetNamespaceWeightRequest.SerializeToString,
+            glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.SetNamespaceWeightResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNamespaceWeights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.admin.v1.CapacityService/ListNamespaceWeights',
+            glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.ListNamespaceWeightsRequest.SerializeToString,
+            glidepath_dot_admin_dot_v1_dot_capacity__service__pb2.ListNamespaceWeightsResponse.FromString,
             options,
             channel_credentials,
             insecure,

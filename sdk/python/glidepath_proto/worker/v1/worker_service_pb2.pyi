@@ -32,7 +32,7 @@ class HandlerOffer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("namespace", "worker_identity", "incarnation", "queue_names", "labels", "resources", "handlers", "sdk_name", "sdk_version", "protocol_version", "capabilities", "held_task_tokens", "finished_task_tokens", "host_name", "process_id")
+    __slots__ = ("namespace", "worker_identity", "incarnation", "queue_names", "labels", "resources", "handlers", "sdk_name", "sdk_version", "protocol_version", "capabilities", "held_task_tokens", "finished_task_tokens", "host_name", "process_id", "other_namespaces")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class Hello(_message.Message):
     FINISHED_TASK_TOKENS_FIELD_NUMBER: _ClassVar[int]
     HOST_NAME_FIELD_NUMBER: _ClassVar[int]
     PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
+    OTHER_NAMESPACES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     worker_identity: str
     incarnation: str
@@ -77,7 +78,8 @@ class Hello(_message.Message):
     finished_task_tokens: _containers.RepeatedScalarFieldContainer[bytes]
     host_name: str
     process_id: int
-    def __init__(self, namespace: _Optional[str] = ..., worker_identity: _Optional[str] = ..., incarnation: _Optional[str] = ..., queue_names: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, float]] = ..., handlers: _Optional[_Iterable[_Union[HandlerOffer, _Mapping]]] = ..., sdk_name: _Optional[str] = ..., sdk_version: _Optional[str] = ..., protocol_version: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., held_task_tokens: _Optional[_Iterable[bytes]] = ..., finished_task_tokens: _Optional[_Iterable[bytes]] = ..., host_name: _Optional[str] = ..., process_id: _Optional[int] = ...) -> None: ...
+    other_namespaces: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., worker_identity: _Optional[str] = ..., incarnation: _Optional[str] = ..., queue_names: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, float]] = ..., handlers: _Optional[_Iterable[_Union[HandlerOffer, _Mapping]]] = ..., sdk_name: _Optional[str] = ..., sdk_version: _Optional[str] = ..., protocol_version: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., held_task_tokens: _Optional[_Iterable[bytes]] = ..., finished_task_tokens: _Optional[_Iterable[bytes]] = ..., host_name: _Optional[str] = ..., process_id: _Optional[int] = ..., other_namespaces: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("session_id", "generation", "lease_ttl", "heartbeat_interval", "limits", "protocol_version_min", "protocol_version_max", "fenced_task_tokens", "server_version")

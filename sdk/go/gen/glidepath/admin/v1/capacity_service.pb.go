@@ -4,7 +4,7 @@
 // 	protoc        v5.29.0
 // source: glidepath/admin/v1/capacity_service.proto
 
-// Who gets how much: named limits.
+// Who gets how much: named limits, and the weights of namespaces.
 
 package adminv1
 
@@ -25,6 +25,260 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type NamespaceWeight struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Weight        float64                `protobuf:"fixed64,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamespaceWeight) Reset() {
+	*x = NamespaceWeight{}
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamespaceWeight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamespaceWeight) ProtoMessage() {}
+
+func (x *NamespaceWeight) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamespaceWeight.ProtoReflect.Descriptor instead.
+func (*NamespaceWeight) Descriptor() ([]byte, []int) {
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *NamespaceWeight) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *NamespaceWeight) GetWeight() float64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+type SetNamespaceWeightRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// 0.001 to 1,000; a new namespace has 1.
+	Weight        float64 `protobuf:"fixed64,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetNamespaceWeightRequest) Reset() {
+	*x = SetNamespaceWeightRequest{}
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetNamespaceWeightRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetNamespaceWeightRequest) ProtoMessage() {}
+
+func (x *SetNamespaceWeightRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetNamespaceWeightRequest.ProtoReflect.Descriptor instead.
+func (*SetNamespaceWeightRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SetNamespaceWeightRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *SetNamespaceWeightRequest) GetWeight() float64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+type SetNamespaceWeightResponse struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	NamespaceWeight *NamespaceWeight       `protobuf:"bytes,1,opt,name=namespace_weight,json=namespaceWeight,proto3" json:"namespace_weight,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *SetNamespaceWeightResponse) Reset() {
+	*x = SetNamespaceWeightResponse{}
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetNamespaceWeightResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetNamespaceWeightResponse) ProtoMessage() {}
+
+func (x *SetNamespaceWeightResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetNamespaceWeightResponse.ProtoReflect.Descriptor instead.
+func (*SetNamespaceWeightResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SetNamespaceWeightResponse) GetNamespaceWeight() *NamespaceWeight {
+	if x != nil {
+		return x.NamespaceWeight
+	}
+	return nil
+}
+
+type ListNamespaceWeightsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1-500, default 100.
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNamespaceWeightsRequest) Reset() {
+	*x = ListNamespaceWeightsRequest{}
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNamespaceWeightsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNamespaceWeightsRequest) ProtoMessage() {}
+
+func (x *ListNamespaceWeightsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNamespaceWeightsRequest.ProtoReflect.Descriptor instead.
+func (*ListNamespaceWeightsRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListNamespaceWeightsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListNamespaceWeightsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListNamespaceWeightsResponse struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	NamespaceWeights []*NamespaceWeight     `protobuf:"bytes,1,rep,name=namespace_weights,json=namespaceWeights,proto3" json:"namespace_weights,omitempty"`
+	NextPageToken    string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListNamespaceWeightsResponse) Reset() {
+	*x = ListNamespaceWeightsResponse{}
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNamespaceWeightsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNamespaceWeightsResponse) ProtoMessage() {}
+
+func (x *ListNamespaceWeightsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNamespaceWeightsResponse.ProtoReflect.Descriptor instead.
+func (*ListNamespaceWeightsResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListNamespaceWeightsResponse) GetNamespaceWeights() []*NamespaceWeight {
+	if x != nil {
+		return x.NamespaceWeights
+	}
+	return nil
+}
+
+func (x *ListNamespaceWeightsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // So many starts in any span of this length.
 type StartRate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -38,7 +292,7 @@ type StartRate struct {
 
 func (x *StartRate) Reset() {
 	*x = StartRate{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[0]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -50,7 +304,7 @@ func (x *StartRate) String() string {
 func (*StartRate) ProtoMessage() {}
 
 func (x *StartRate) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[0]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -63,7 +317,7 @@ func (x *StartRate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRate.ProtoReflect.Descriptor instead.
 func (*StartRate) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{0}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StartRate) GetStarts() int32 {
@@ -99,7 +353,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[1]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -111,7 +365,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[1]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -124,7 +378,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{1}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Limit) GetNamespace() string {
@@ -189,7 +443,7 @@ type SetLimitRequest struct {
 
 func (x *SetLimitRequest) Reset() {
 	*x = SetLimitRequest{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[2]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +455,7 @@ func (x *SetLimitRequest) String() string {
 func (*SetLimitRequest) ProtoMessage() {}
 
 func (x *SetLimitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[2]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +468,7 @@ func (x *SetLimitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLimitRequest.ProtoReflect.Descriptor instead.
 func (*SetLimitRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SetLimitRequest) GetNamespace() string {
@@ -254,7 +508,7 @@ type SetLimitResponse struct {
 
 func (x *SetLimitResponse) Reset() {
 	*x = SetLimitResponse{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[3]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -266,7 +520,7 @@ func (x *SetLimitResponse) String() string {
 func (*SetLimitResponse) ProtoMessage() {}
 
 func (x *SetLimitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[3]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -279,7 +533,7 @@ func (x *SetLimitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLimitResponse.ProtoReflect.Descriptor instead.
 func (*SetLimitResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SetLimitResponse) GetLimit() *Limit {
@@ -301,7 +555,7 @@ type ListLimitsRequest struct {
 
 func (x *ListLimitsRequest) Reset() {
 	*x = ListLimitsRequest{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[4]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +567,7 @@ func (x *ListLimitsRequest) String() string {
 func (*ListLimitsRequest) ProtoMessage() {}
 
 func (x *ListLimitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[4]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +580,7 @@ func (x *ListLimitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLimitsRequest.ProtoReflect.Descriptor instead.
 func (*ListLimitsRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListLimitsRequest) GetNamespace() string {
@@ -360,7 +614,7 @@ type ListLimitsResponse struct {
 
 func (x *ListLimitsResponse) Reset() {
 	*x = ListLimitsResponse{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[5]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +626,7 @@ func (x *ListLimitsResponse) String() string {
 func (*ListLimitsResponse) ProtoMessage() {}
 
 func (x *ListLimitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[5]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +639,7 @@ func (x *ListLimitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLimitsResponse.ProtoReflect.Descriptor instead.
 func (*ListLimitsResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListLimitsResponse) GetLimits() []*Limit {
@@ -412,7 +666,7 @@ type DeleteLimitRequest struct {
 
 func (x *DeleteLimitRequest) Reset() {
 	*x = DeleteLimitRequest{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[6]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -424,7 +678,7 @@ func (x *DeleteLimitRequest) String() string {
 func (*DeleteLimitRequest) ProtoMessage() {}
 
 func (x *DeleteLimitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[6]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -437,7 +691,7 @@ func (x *DeleteLimitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteLimitRequest.ProtoReflect.Descriptor instead.
 func (*DeleteLimitRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteLimitRequest) GetNamespace() string {
@@ -462,7 +716,7 @@ type DeleteLimitResponse struct {
 
 func (x *DeleteLimitResponse) Reset() {
 	*x = DeleteLimitResponse{}
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[7]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +728,7 @@ func (x *DeleteLimitResponse) String() string {
 func (*DeleteLimitResponse) ProtoMessage() {}
 
 func (x *DeleteLimitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[7]
+	mi := &file_glidepath_admin_v1_capacity_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,14 +741,29 @@ func (x *DeleteLimitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteLimitResponse.ProtoReflect.Descriptor instead.
 func (*DeleteLimitResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP(), []int{12}
 }
 
 var File_glidepath_admin_v1_capacity_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_admin_v1_capacity_service_proto_rawDesc = "" +
 	"\n" +
-	")glidepath/admin/v1/capacity_service.proto\x12\x12glidepath.admin.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1egoogle/protobuf/duration.proto\"P\n" +
+	")glidepath/admin/v1/capacity_service.proto\x12\x12glidepath.admin.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1egoogle/protobuf/duration.proto\"G\n" +
+	"\x0fNamespaceWeight\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x01R\x06weight\"Q\n" +
+	"\x19SetNamespaceWeightRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x01R\x06weight\"l\n" +
+	"\x1aSetNamespaceWeightResponse\x12N\n" +
+	"\x10namespace_weight\x18\x01 \x01(\v2#.glidepath.admin.v1.NamespaceWeightR\x0fnamespaceWeight\"Y\n" +
+	"\x1bListNamespaceWeightsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x98\x01\n" +
+	"\x1cListNamespaceWeightsResponse\x12P\n" +
+	"\x11namespace_weights\x18\x01 \x03(\v2#.glidepath.admin.v1.NamespaceWeightR\x10namespaceWeights\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"P\n" +
 	"\tStartRate\x12\x16\n" +
 	"\x06starts\x18\x01 \x01(\x05R\x06starts\x12+\n" +
 	"\x03per\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03per\"\xfc\x01\n" +
@@ -530,12 +799,14 @@ const file_glidepath_admin_v1_capacity_service_proto_rawDesc = "" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1d\n" +
 	"\n" +
 	"limit_name\x18\x02 \x01(\tR\tlimitName\"\x15\n" +
-	"\x13DeleteLimitResponse2\xc6\x02\n" +
+	"\x13DeleteLimitResponse2\xcd\x04\n" +
 	"\x0fCapacityService\x12`\n" +
 	"\bSetLimit\x12#.glidepath.admin.v1.SetLimitRequest\x1a$.glidepath.admin.v1.SetLimitResponse\"\t\x8a\xe7\x18\x02\b\x04\x90\x02\x02\x12f\n" +
 	"\n" +
 	"ListLimits\x12%.glidepath.admin.v1.ListLimitsRequest\x1a&.glidepath.admin.v1.ListLimitsResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12i\n" +
-	"\vDeleteLimit\x12&.glidepath.admin.v1.DeleteLimitRequest\x1a'.glidepath.admin.v1.DeleteLimitResponse\"\t\x8a\xe7\x18\x02\b\x04\x90\x02\x02b\x06proto3"
+	"\vDeleteLimit\x12&.glidepath.admin.v1.DeleteLimitRequest\x1a'.glidepath.admin.v1.DeleteLimitResponse\"\t\x8a\xe7\x18\x02\b\x04\x90\x02\x02\x12~\n" +
+	"\x12SetNamespaceWeight\x12-.glidepath.admin.v1.SetNamespaceWeightRequest\x1a..glidepath.admin.v1.SetNamespaceWeightResponse\"\t\x8a\xe7\x18\x02\b\x04\x90\x02\x02\x12\x84\x01\n" +
+	"\x14ListNamespaceWeights\x12/.glidepath.admin.v1.ListNamespaceWeightsRequest\x1a0.glidepath.admin.v1.ListNamespaceWeightsResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01b\x06proto3"
 
 var (
 	file_glidepath_admin_v1_capacity_service_proto_rawDescOnce sync.Once
@@ -549,35 +820,46 @@ func file_glidepath_admin_v1_capacity_service_proto_rawDescGZIP() []byte {
 	return file_glidepath_admin_v1_capacity_service_proto_rawDescData
 }
 
-var file_glidepath_admin_v1_capacity_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_glidepath_admin_v1_capacity_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_glidepath_admin_v1_capacity_service_proto_goTypes = []any{
-	(*StartRate)(nil),           // 0: glidepath.admin.v1.StartRate
-	(*Limit)(nil),               // 1: glidepath.admin.v1.Limit
-	(*SetLimitRequest)(nil),     // 2: glidepath.admin.v1.SetLimitRequest
-	(*SetLimitResponse)(nil),    // 3: glidepath.admin.v1.SetLimitResponse
-	(*ListLimitsRequest)(nil),   // 4: glidepath.admin.v1.ListLimitsRequest
-	(*ListLimitsResponse)(nil),  // 5: glidepath.admin.v1.ListLimitsResponse
-	(*DeleteLimitRequest)(nil),  // 6: glidepath.admin.v1.DeleteLimitRequest
-	(*DeleteLimitResponse)(nil), // 7: glidepath.admin.v1.DeleteLimitResponse
-	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
+	(*NamespaceWeight)(nil),              // 0: glidepath.admin.v1.NamespaceWeight
+	(*SetNamespaceWeightRequest)(nil),    // 1: glidepath.admin.v1.SetNamespaceWeightRequest
+	(*SetNamespaceWeightResponse)(nil),   // 2: glidepath.admin.v1.SetNamespaceWeightResponse
+	(*ListNamespaceWeightsRequest)(nil),  // 3: glidepath.admin.v1.ListNamespaceWeightsRequest
+	(*ListNamespaceWeightsResponse)(nil), // 4: glidepath.admin.v1.ListNamespaceWeightsResponse
+	(*StartRate)(nil),                    // 5: glidepath.admin.v1.StartRate
+	(*Limit)(nil),                        // 6: glidepath.admin.v1.Limit
+	(*SetLimitRequest)(nil),              // 7: glidepath.admin.v1.SetLimitRequest
+	(*SetLimitResponse)(nil),             // 8: glidepath.admin.v1.SetLimitResponse
+	(*ListLimitsRequest)(nil),            // 9: glidepath.admin.v1.ListLimitsRequest
+	(*ListLimitsResponse)(nil),           // 10: glidepath.admin.v1.ListLimitsResponse
+	(*DeleteLimitRequest)(nil),           // 11: glidepath.admin.v1.DeleteLimitRequest
+	(*DeleteLimitResponse)(nil),          // 12: glidepath.admin.v1.DeleteLimitResponse
+	(*durationpb.Duration)(nil),          // 13: google.protobuf.Duration
 }
 var file_glidepath_admin_v1_capacity_service_proto_depIdxs = []int32{
-	8, // 0: glidepath.admin.v1.StartRate.per:type_name -> google.protobuf.Duration
-	0, // 1: glidepath.admin.v1.Limit.rate:type_name -> glidepath.admin.v1.StartRate
-	0, // 2: glidepath.admin.v1.SetLimitRequest.rate:type_name -> glidepath.admin.v1.StartRate
-	1, // 3: glidepath.admin.v1.SetLimitResponse.limit:type_name -> glidepath.admin.v1.Limit
-	1, // 4: glidepath.admin.v1.ListLimitsResponse.limits:type_name -> glidepath.admin.v1.Limit
-	2, // 5: glidepath.admin.v1.CapacityService.SetLimit:input_type -> glidepath.admin.v1.SetLimitRequest
-	4, // 6: glidepath.admin.v1.CapacityService.ListLimits:input_type -> glidepath.admin.v1.ListLimitsRequest
-	6, // 7: glidepath.admin.v1.CapacityService.DeleteLimit:input_type -> glidepath.admin.v1.DeleteLimitRequest
-	3, // 8: glidepath.admin.v1.CapacityService.SetLimit:output_type -> glidepath.admin.v1.SetLimitResponse
-	5, // 9: glidepath.admin.v1.CapacityService.ListLimits:output_type -> glidepath.admin.v1.ListLimitsResponse
-	7, // 10: glidepath.admin.v1.CapacityService.DeleteLimit:output_type -> glidepath.admin.v1.DeleteLimitResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	0,  // 0: glidepath.admin.v1.SetNamespaceWeightResponse.namespace_weight:type_name -> glidepath.admin.v1.NamespaceWeight
+	0,  // 1: glidepath.admin.v1.ListNamespaceWeightsResponse.namespace_weights:type_name -> glidepath.admin.v1.NamespaceWeight
+	13, // 2: glidepath.admin.v1.StartRate.per:type_name -> google.protobuf.Duration
+	5,  // 3: glidepath.admin.v1.Limit.rate:type_name -> glidepath.admin.v1.StartRate
+	5,  // 4: glidepath.admin.v1.SetLimitRequest.rate:type_name -> glidepath.admin.v1.StartRate
+	6,  // 5: glidepath.admin.v1.SetLimitResponse.limit:type_name -> glidepath.admin.v1.Limit
+	6,  // 6: glidepath.admin.v1.ListLimitsResponse.limits:type_name -> glidepath.admin.v1.Limit
+	7,  // 7: glidepath.admin.v1.CapacityService.SetLimit:input_type -> glidepath.admin.v1.SetLimitRequest
+	9,  // 8: glidepath.admin.v1.CapacityService.ListLimits:input_type -> glidepath.admin.v1.ListLimitsRequest
+	11, // 9: glidepath.admin.v1.CapacityService.DeleteLimit:input_type -> glidepath.admin.v1.DeleteLimitRequest
+	1,  // 10: glidepath.admin.v1.CapacityService.SetNamespaceWeight:input_type -> glidepath.admin.v1.SetNamespaceWeightRequest
+	3,  // 11: glidepath.admin.v1.CapacityService.ListNamespaceWeights:input_type -> glidepath.admin.v1.ListNamespaceWeightsRequest
+	8,  // 12: glidepath.admin.v1.CapacityService.SetLimit:output_type -> glidepath.admin.v1.SetLimitResponse
+	10, // 13: glidepath.admin.v1.CapacityService.ListLimits:output_type -> glidepath.admin.v1.ListLimitsResponse
+	12, // 14: glidepath.admin.v1.CapacityService.DeleteLimit:output_type -> glidepath.admin.v1.DeleteLimitResponse
+	2,  // 15: glidepath.admin.v1.CapacityService.SetNamespaceWeight:output_type -> glidepath.admin.v1.SetNamespaceWeightResponse
+	4,  // 16: glidepath.admin.v1.CapacityService.ListNamespaceWeights:output_type -> glidepath.admin.v1.ListNamespaceWeightsResponse
+	12, // [12:17] is the sub-list for method output_type
+	7,  // [7:12] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_admin_v1_capacity_service_proto_init() }
@@ -585,15 +867,15 @@ func file_glidepath_admin_v1_capacity_service_proto_init() {
 	if File_glidepath_admin_v1_capacity_service_proto != nil {
 		return
 	}
-	file_glidepath_admin_v1_capacity_service_proto_msgTypes[1].OneofWrappers = []any{}
-	file_glidepath_admin_v1_capacity_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_glidepath_admin_v1_capacity_service_proto_msgTypes[6].OneofWrappers = []any{}
+	file_glidepath_admin_v1_capacity_service_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_admin_v1_capacity_service_proto_rawDesc), len(file_glidepath_admin_v1_capacity_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,7 @@
 // - protoc             v5.29.0
 // source: glidepath/admin/v1/capacity_service.proto
 
-// Who gets how much: named limits.
+// Who gets how much: named limits, and the weights of namespaces.
 
 package adminv1
 
@@ -21,9 +21,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CapacityService_SetLimit_FullMethodName    = "/glidepath.admin.v1.CapacityService/SetLimit"
-	CapacityService_ListLimits_FullMethodName  = "/glidepath.admin.v1.CapacityService/ListLimits"
-	CapacityService_DeleteLimit_FullMethodName = "/glidepath.admin.v1.CapacityService/DeleteLimit"
+	CapacityService_SetLimit_FullMethodName             = "/glidepath.admin.v1.CapacityService/SetLimit"
+	CapacityService_ListLimits_FullMethodName           = "/glidepath.admin.v1.CapacityService/ListLimits"
+	CapacityService_DeleteLimit_FullMethodName          = "/glidepath.admin.v1.CapacityService/DeleteLimit"
+	CapacityService_SetNamespaceWeight_FullMethodName   = "/glidepath.admin.v1.CapacityService/SetNamespaceWeight"
+	CapacityService_ListNamespaceWeights_FullMethodName = "/glidepath.admin.v1.CapacityService/ListNamespaceWeights"
 )
 
 // CapacityServiceClient is the client API for CapacityService service.
@@ -38,6 +40,12 @@ type CapacityServiceClient interface {
 	// FAILED_PRECONDITION while a DAG version names it (any version can be run) or an attempt holds a slot. A limit that
 	// does not exist is deleted already. Idempotent. Audited.
 	DeleteLimit(ctx context.Context, in *DeleteLimitRequest, opts ...grpc.CallOption) (*DeleteLimitResponse, error)
+	// A namespace's share of the workers that serve several namespaces, beside the others that have work for them. Within
+	// the namespace its DAGs share by their own weights. Needs a token that holds all namespaces. Works within the poll
+	// interval on every replica. Idempotent. Audited. INVALID_ARGUMENT, NOT_FOUND.
+	SetNamespaceWeight(ctx context.Context, in *SetNamespaceWeightRequest, opts ...grpc.CallOption) (*SetNamespaceWeightResponse, error)
+	// Of those that the caller holds, by name.
+	ListNamespaceWeights(ctx context.Context, in *ListNamespaceWeightsRequest, opts ...grpc.CallOption) (*ListNamespaceWeightsResponse, error)
 }
 
 type capacityServiceClient struct {
@@ -78,6 +86,26 @@ func (c *capacityServiceClient) DeleteLimit(ctx context.Context, in *DeleteLimit
 	return out, nil
 }
 
+func (c *capacityServiceClient) SetNamespaceWeight(ctx context.Context, in *SetNamespaceWeightRequest, opts ...grpc.CallOption) (*SetNamespaceWeightResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetNamespaceWeightResponse)
+	err := c.cc.Invoke(ctx, CapacityService_SetNamespaceWeight_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *capacityServiceClient) ListNamespaceWeights(ctx context.Context, in *ListNamespaceWeightsRequest, opts ...grpc.CallOption) (*ListNamespaceWeightsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListNamespaceWeightsResponse)
+	err := c.cc.Invoke(ctx, CapacityService_ListNamespaceWeights_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CapacityServiceServer is the server API for CapacityService service.
 // All implementations must embed UnimplementedCapacityServiceServer
 // for forward compatibility.
@@ -90,6 +118,12 @@ type CapacityServiceServer interface {
 	// FAILED_PRECONDITION while a DAG version names it (any version can be run) or an attempt holds a slot. A limit that
 	// does not exist is deleted already. Idempotent. Audited.
 	DeleteLimit(context.Context, *DeleteLimitRequest) (*DeleteLimitResponse, error)
+	// A namespace's share of the workers that serve several namespaces, beside the others that have work for them. Within
+	// the namespace its DAGs share by their own weights. Needs a token that holds all namespaces. Works within the poll
+	// interval on every replica. Idempotent. Audited. INVALID_ARGUMENT, NOT_FOUND.
+	SetNamespaceWeight(context.Context, *SetNamespaceWeightRequest) (*SetNamespaceWeightResponse, error)
+	// Of those that the caller holds, by name.
+	ListNamespaceWeights(context.Context, *ListNamespaceWeightsRequest) (*ListNamespaceWeightsResponse, error)
 	mustEmbedUnimplementedCapacityServiceServer()
 }
 
@@ -108,6 +142,12 @@ func (UnimplementedCapacityServiceServer) ListLimits(context.Context, *ListLimit
 }
 func (UnimplementedCapacityServiceServer) DeleteLimit(context.Context, *DeleteLimitRequest) (*DeleteLimitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteLimit not implemented")
+}
+func (UnimplementedCapacityServiceServer) SetNamespaceWeight(context.Context, *SetNamespaceWeightRequest) (*SetNamespaceWeightResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetNamespaceWeight not implemented")
+}
+func (UnimplementedCapacityServiceServer) ListNamespaceWeights(context.Context, *ListNamespaceWeightsRequest) (*ListNamespaceWeightsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListNamespaceWeights not implemented")
 }
 func (UnimplementedCapacityServiceServer) mustEmbedUnimplementedCapacityServiceServer() {}
 func (UnimplementedCapacityServiceServer) testEmbeddedByValue()                         {}
@@ -184,6 +224,42 @@ func _CapacityService_DeleteLimit_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CapacityService_SetNamespaceWeight_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetNamespaceWeightRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).SetNamespaceWeight(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_SetNamespaceWeight_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).SetNamespaceWeight(ctx, req.(*SetNamespaceWeightRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CapacityService_ListNamespaceWeights_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListNamespaceWeightsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).ListNamespaceWeights(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_ListNamespaceWeights_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).ListNamespaceWeights(ctx, req.(*ListNamespaceWeightsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CapacityService_ServiceDesc is the grpc.ServiceDesc for CapacityService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -202,6 +278,14 @@ var CapacityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteLimit",
 			Handler:    _CapacityService_DeleteLimit_Handler,
+		},
+		{
+			MethodName: "SetNamespaceWeight",
+			Handler:    _CapacityService_SetNamespaceWeight_Handler,
+		},
+		{
+			MethodName: "ListNamespaceWeights",
+			Handler:    _CapacityService_ListNamespaceWeights_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

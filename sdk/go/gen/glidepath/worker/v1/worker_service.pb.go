@@ -163,8 +163,11 @@ type Hello struct {
 	FinishedTaskTokens [][]byte `protobuf:"bytes,13,rep,name=finished_task_tokens,json=finishedTaskTokens,proto3" json:"finished_task_tokens,omitempty"`
 	HostName           string   `protobuf:"bytes,14,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
 	ProcessId          int32    `protobuf:"varint,15,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Further namespaces that it serves: their queues of the same names. They share the worker by their weights. Needs a
+	// token that holds all namespaces. At most 1,000.
+	OtherNamespaces []string `protobuf:"bytes,20,rep,name=other_namespaces,json=otherNamespaces,proto3" json:"other_namespaces,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -300,6 +303,13 @@ func (x *Hello) GetProcessId() int32 {
 		return x.ProcessId
 	}
 	return 0
+}
+
+func (x *Hello) GetOtherNamespaces() []string {
+	if x != nil {
+		return x.OtherNamespaces
+	}
+	return nil
 }
 
 type Welcome struct {
@@ -1869,7 +1879,7 @@ const file_glidepath_worker_v1_worker_service_proto_rawDesc = "" +
 	"(glidepath/worker/v1/worker_service.proto\x12\x13glidepath.worker.v1\x1a'glidepath/common/v1/authorization.proto\x1a!glidepath/common/v1/payload.proto\x1a\x1eglidepath/worker/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\">\n" +
 	"\fHandlerOffer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\bversions\x18\x02 \x03(\tR\bversions\"\xf5\x05\n" +
+	"\bversions\x18\x02 \x03(\tR\bversions\"\xa0\x06\n" +
 	"\x05Hello\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12'\n" +
 	"\x0fworker_identity\x18\x02 \x01(\tR\x0eworkerIdentity\x12 \n" +
@@ -1889,7 +1899,8 @@ const file_glidepath_worker_v1_worker_service_proto_rawDesc = "" +
 	"\x14finished_task_tokens\x18\r \x03(\fR\x12finishedTaskTokens\x12\x1b\n" +
 	"\thost_name\x18\x0e \x01(\tR\bhostName\x12\x1d\n" +
 	"\n" +
-	"process_id\x18\x0f \x01(\x05R\tprocessId\x1a9\n" +
+	"process_id\x18\x0f \x01(\x05R\tprocessId\x12)\n" +
+	"\x10other_namespaces\x18\x14 \x03(\tR\x0fotherNamespaces\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
