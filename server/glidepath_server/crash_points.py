@@ -25,7 +25,7 @@ from typing import Protocol
 VARIABLE = "GLIDEPATH_CRASH_POINT"
 MODES = ("kill", "stop", "fail")
 # What a step's transaction may hold; it passes the points of each part that it does hold.
-STEP_PARTS = frozenset({"call", "child_end", "claim", "command", "inbox", "report", "step", "withdraw"})
+STEP_PARTS = frozenset({"call", "child_end", "claim", "command", "equal_call", "inbox", "report", "step", "withdraw"})
 TRANSACTIONS = STEP_PARTS | {
     "admission",
     "artifact",
@@ -35,6 +35,7 @@ TRANSACTIONS = STEP_PARTS | {
     "delete_limit",
     "delete_pool",
     "feed",
+    "forget_results",
     "hello_bind",
     "hello_open",
     "leave",

@@ -126,6 +126,8 @@ class Server:
         admission, polls, rates = timers.admission(engine), timers.lost_wake_ups(engine), timers.rates(engine)
         calls = timers.call_timeouts(engine)
         engine.on_timers = lambda: _wake(due, late, overdue, rates)
+        calls = timers.equal_call_sweeper(engine)
+        engine.on_equal_calls = calls.wake
         engine.on_admission = admission.wake
         engine.on_queues = self.wake_ups.queues
         engine.on_cancels = lambda: self.wake_ups.say("c")
@@ -141,6 +143,7 @@ class Server:
             polls,
             rates,
             timers.limit_sweeper(engine),
+            calls,
             self.heartbeats.flush_loop,
             self.heartbeats.watch_loop,
             LeaseReaper(engine).loop,

@@ -334,6 +334,15 @@ WRONG_CALLS = (
         "alias: got '', expected 1 to 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit",
     ),
     WrongCall("pausing nobody", "PauseDag", {"dag_id": "chrun"}, Code.NOT_FOUND, NO_DAG),
+    WrongCall("forgetting nobody's results", "ClearDagCache", {"dag_id": "chrun"}, Code.NOT_FOUND, NO_DAG),
+    WrongCall(
+        "a viewer forgets results",
+        "ClearDagCache",
+        {"dag_id": "churn"},
+        Code.PERMISSION_DENIED,
+        "ClearDagCache needs the role operator, 'a-viewer' has viewer (use a token with the role operator)",
+        "viewer",
+    ),
     WrongCall("unpausing nobody", "UnpauseDag", {"dag_id": "chrun"}, Code.NOT_FOUND, NO_DAG),
     WrongCall(
         "a viewer pauses",

@@ -70,3 +70,16 @@ def one() -> None:
 def isolated_200() -> None:
     for _ in range(200):
         isolated()
+
+
+@task(isolation="inline", cache="1h")
+def kept(number: int) -> int:
+    """Ten calls of each run, which are those of every other run."""
+    return number
+
+
+@dag
+def hits() -> None:
+    first = kept(0)
+    for number in range(1, 10):
+        first >> kept(number)

@@ -92,11 +92,23 @@ def isolated_attempts(system: System, share: float) -> Figures:
     return {"isolated_attempts_per_second": 200 / wall(one_run(system, bench_dags.isolated_200))}
 
 
+def cached_hits(system: System, share: float) -> Figures:
+    """1,000 runs of 10 cached tasks whose results are all kept, from the first run's creation to the last one's end."""
+    register(system, bench_dags.hits)
+    finished(system, trigger(system, "hits"))  # makes the results
+    amount = round(1_000 * share)
+    wanted = create(system, "hits", amount)
+    runs = drained(system, "hits", wanted)
+    first, last = min(seconds(run.create_time) for run in runs), max(seconds(run.end_time) for run in runs)
+    return {"cached_hits_per_second": amount * 10 / (last - first)}
+
+
 MEASURES: dict[str, Measure] = {
     "chain": Measure(chain_hop),
     "trigger": Measure(trigger_to_start),
     "fanout_1000": Measure(fanout_1000),
     "runs": Measure(many_runs, workers=2),
+    "cached": Measure(cached_hits, workers=2),
     "fanout_10000": Measure(fanout_10000),
     "isolated": Measure(isolated_attempts, isolated=True),
     "create": Measure(create_runs, workers=0),  # the last one: it leaves runs behind that never start

@@ -55,6 +55,7 @@ class Task:
     handler_version: str = ""
     role: str = "work"
     group: str = ""
+    cached: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,8 @@ class Attempt:
     """The output of a branch or short circuit, as JSON."""
     without_choice: bool = False
     """A branch whose output named nothing that it could follow."""
+    digest: str = ""
+    """Of the output, empty for none."""
 
     def __str__(self) -> str:
         return f"attempt {self.key} is {self.state} in session {self.session_id[-8:]}"
@@ -143,7 +146,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A released task instance that nobody has claimed. `parked_on`: the limit it waits for, 0 none, -1 quarantine."""
+    """A released task instance that nobody has claimed. `parked_on`: the limit it waits for, 0 none, -1 quarantine,
+    -2 an equal call."""
 
     key: AttemptKey
     queue_time: datetime
@@ -154,6 +158,31 @@ class Queued:
     def __str__(self) -> str:
         where = f"parked on limit {self.parked_on}" if self.parked_on else "due" if self.due else "not due"
         return f"{self.key} is queued, {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """A result that a task instance took instead of an attempt, which would have had this key; and who made it."""
+
+    key: AttemptKey
+    transaction: int
+    source_run: str
+    source_task: str
+    source_map_index: int
+    source_time: datetime
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key} has the result of {self.source_run[-8:]}/{self.source_task}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A released instance of a cached task: it runs, or waits for an equal call (one with the same key)."""
+
+    instance: tuple[str, str, int]
+    key: str
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +276,7 @@ class Moment:
     holders: tuple[Holder, ...] = ()
     waiting_events: tuple[tuple[str, datetime], ...] = ()
     """(run id, since when) of events that wait for a run's next step."""
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +359,7 @@ class Facts:
     versions: tuple[Version, ...] = ()
     events: tuple[RunEvent, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    reuses: tuple[Reuse, ...] = ()
     audits: tuple[Audit, ...] = ()
     requests: tuple[Request, ...] = ()
     sessions: tuple[Session, ...] = ()
@@ -370,6 +401,13 @@ class Facts:
         found: dict[AttemptKey, list[LedgerEntry]] = {}
         for line in self.ledger:
             found.setdefault(line.key, []).append(line)
+        return found
+
+    @cached_property
+    def reuses_by_run(self) -> dict[str, list[Reuse]]:
+        found: dict[str, list[Reuse]] = {}
+        for reuse in self.reuses:
+            found.setdefault(reuse.key.run_id, []).append(reuse)
         return found
 
     @cached_property

@@ -25,12 +25,14 @@ from tests.checker.facts import (
     Attempt,
     AttemptKey,
     Audit,
+    Call,
     Facts,
     Holder,
     Limit,
     Moment,
     Queued,
     Request,
+    Reuse,
     Run,
     RunEvent,
     Session,
@@ -63,9 +65,14 @@ _SMALL_OUTPUT = """
 (select o.body from task_output o where octet_length(o.body) <= 2000 and
         (o.dag_run_id, o.task_index, o.map_index, o.attempt_number)
         = (a.dag_run_id, a.task_index, a.map_index, a.attempt_number)) as small_output"""
+_DIGEST = """
+(select coalesce(md5(o.body), o.uri) from task_output o
+ where (o.dag_run_id, o.task_index, o.map_index, o.attempt_number)
+     = (a.dag_run_id, a.task_index, a.map_index, a.attempt_number)) as digest"""
 _ENDED = f"""
-select a.*, a.xmin::text::bigint as transaction, {_HAS_OUTPUT}, {_SMALL_OUTPUT}
+select a.*, a.xmin::text::bigint as transaction, {_HAS_OUTPUT}, {_SMALL_OUTPUT}, {_DIGEST}
 from task_attempt a order by a.xmin::text::bigint"""
+_REUSES = f"select a.*, a.xmin::text::bigint as transaction, {_DIGEST} from task_reuse a order by a.xmin::text::bigint"
 # Runs that a moment is about.
 _OPEN = """r.state in ('queued', 'running')
  or r.dag_run_id in (select dag_run_id from task_queue union all select dag_run_id from live_attempt
@@ -189,6 +196,7 @@ class _Reader:
             live=tuple(self._attempt(row) for row in await self._fetch(_LIVE)),
             limits=tuple(_limit(row) for row in await self._fetch("select * from concurrency_limit order by limit_id")),
             holders=tuple(self._holder(row) for row in await self._fetch("select * from limit_holder")),
+            calls=tuple(self._call(row) for row in await self._fetch("select * from cached_call order by call_id")),
             waiting_events=tuple((str(row["dag_run_id"]), row["create_time"]) for row in waiting),
         )
 
@@ -211,6 +219,20 @@ class _Reader:
     def _queued(self, row: Any) -> Queued:
         return Queued(self._key(row), row["queue_time"], row["available_time"], row["due"], row["parked_on"])
 
+    def _call(self, row: Any) -> Call:
+        return Call(self._key(row).instance, f"{row['namespace']}/{row['cache_key'].hex()}", row["waits"])
+
+    def _reuse(self, row: Any) -> Reuse:
+        return Reuse(
+            self._key(row),
+            row["transaction"],
+            str(row["source_run_id"]),
+            row["source_task_id"],
+            row["source_map_index"],
+            row["source_time"],
+            row["digest"] or "",
+        )
+
     def _holder(self, row: Any) -> Holder:
         name = self._task(row["dag_run_id"], row["task_index"])
         return Holder(row["limit_id"], str(row["dag_run_id"]), name, row["map_index"], row["slots"])
@@ -227,6 +249,7 @@ class _Reader:
             cancel_requested_time=row.get("cancel_requested_time"),
             has_output=row["has_output"],
             choice=self._choice(row),
+            digest=row.get("digest") or "",
             without_choice=json.loads(row.get("failure") or "{}").get("type") == "NoChoice",
         )
 
@@ -245,6 +268,7 @@ class _Reader:
             "versions": tuple(self.versions),
             "events": tuple(self._event(row) for row in await self._fetch(_EVENTS)),
             "attempts": tuple(self._attempt(row) for row in await self._fetch(_ENDED)),
+            "reuses": tuple(self._reuse(row) for row in await self._fetch(_REUSES)),
             "audits": tuple(_audit(row) for row in await self._fetch(_written_once("audit_event", "audit_event_id"))),
             "requests": tuple(_request(row) for row in await self._fetch(_written_once("request", "create_time"))),
             "sessions": tuple(_session(row) for row in await self._fetch("select * from worker_session")),
@@ -324,6 +348,7 @@ def _task(spec: dict[str, Any]) -> Task:
         handler_version=handler.get("version", ""),
         role=spec.get("role", "work"),
         group=spec.get("group_id", ""),
+        cached="cache" in policy,
     )
 
 

@@ -145,3 +145,20 @@ def steered(folder: str) -> None:
 @dag(dag_id="unserved")
 def lonely() -> None:
     unserved()
+
+
+@task(isolation="inline", cache="1h")
+def kept(folder: str) -> str:
+    """One attempt of it is for all runs with the same folder."""
+    note(folder, "kept")
+    return folder
+
+
+@task(isolation="inline")
+def taken(folder: str) -> str:
+    return folder
+
+
+@dag(dag_id="equal")
+def equal(folder: str) -> None:
+    taken(kept(folder))

@@ -122,6 +122,7 @@ def live_through(house: House) -> None:
     _run_dags(house, client)
     _steer(house, client)
     _call(house, client)
+    _equal_calls(house, client)
     _withdraw(client)
     _cancel_and_clear(house, client)
     successor = _lose_a_worker(house, client, worker)
@@ -149,6 +150,7 @@ def _administer(client: Client) -> None:
     persist(lambda: client.set_dag_alias("crash", "production", 1))
     persist(lambda: client.pause_dag("crash"))
     persist(lambda: client.unpause_dag("crash"))
+    persist(lambda: client.clear_dag_cache("crash"))
     assert persist(lambda: client.get_dag("crash")).latest_version_number == 1
 
 
@@ -211,6 +213,22 @@ def _call(house: House, client: Client) -> None:
 
 def _children(client: Client, run_id: str) -> list[run_pb2.DagRun]:
     return persist(lambda: list(client.list_dag_runs(children_of=run_id)))
+
+
+def _equal_calls(house: House, client: Client) -> None:
+    """Several runs of one call, of which one is made; then one that takes what is kept."""
+    folder = house.folder / "equal"
+    folder.mkdir()
+    params, ids = {"folder": str(folder)}, [str(uuid4()) for _ in range(4)]
+    runs = [
+        persist(lambda each=each: client.trigger("equal", params=params, request_id=each)).dag_run_id
+        for each in ids[:3]
+    ]
+    assert [finished(client, run_id).state for run_id in runs] == [run_pb2.RUN_STATE_SUCCESS] * 3
+    late = persist(lambda: client.trigger("equal", params=params, request_id=ids[3])).dag_run_id
+    assert finished(client, late).state == run_pb2.RUN_STATE_SUCCESS
+    assert persist(lambda: client.output(late, "taken")) == str(folder)
+    assert _begun(folder, "kept") == 1
 
 
 def _logged(client: Client, run_id: str) -> list[str]:

@@ -82,6 +82,7 @@ REGISTRY_RPCS = {
     "SetDagAlias": Rpc(AUTHOR, {**DAG, "alias": "production", "dag_version_number": 1}),
     "PauseDag": Rpc(OPERATOR, DAG),
     "UnpauseDag": Rpc(OPERATOR, DAG),
+    "ClearDagCache": Rpc(OPERATOR, DAG),
 }
 RUN_RPCS = {
     "TriggerDagRuns": Rpc(OPERATOR, {"runs": [DAG]}),

@@ -16,7 +16,9 @@ MEDIAN_LINES_MAX = 12
 NINETY_PERCENT_LINES_MAX = 40
 
 # "path" or "path::function" -> a sentence that says why splitting it would make it harder to read.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "server/glidepath_server/store/schema.sql": "It is read as a whole, and compared as a whole with the migrations.",
+}
 
 
 def too_large() -> Iterator[tuple[str, int, int]]:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from glidepath_server.core.canonical import canonical_json
-from glidepath_server.core.definition import DagSpec, Handler, ResolvedPolicy, TaskSpec
+from glidepath_server.core.definition import CachePolicy, DagSpec, Handler, Input, ResolvedPolicy, TaskSpec
 from glidepath_server.core.events import AttemptKey, Event, RunStarted
 from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.matching import Offer
@@ -123,12 +123,16 @@ class StepRoom:
         retries: int = 0,
         upstream: Mapping[int, Sequence[int]] | None = None,
         roles: Mapping[int, TaskRole] | None = None,
+        cache: CachePolicy | None = None,
+        inputs: Mapping[int, Mapping[str, Input]] | None = None,
         **fields: Any,
     ) -> None:
         """Tasks by number; they are independent, but for `upstream`. Other fields are the DAG's."""
         value = self.watcher.fetchval
         policy = ResolvedPolicy(
-            pool_name="pool" if pool_slots is not None else None, retry=RetryPolicy(retries, delay_seconds=0)
+            pool_name="pool" if pool_slots is not None else None,
+            retry=RetryPolicy(retries, delay_seconds=0),
+            cache=cache,
         )
         names = [f"task{number}" for number in range(tasks)]
         specs = tuple(
@@ -138,6 +142,7 @@ class StepRoom:
                 policy=policy,
                 upstream_task_ids=tuple(names[each] for each in (upstream or {}).get(number, ())),
                 role=(roles or {}).get(number, TaskRole.WORK),
+                inputs=(inputs or {}).get(number, {}),
             )
             for number, name in enumerate(names)
         )
@@ -173,17 +178,20 @@ class StepRoom:
             runs_limit,
         )
 
-    async def create_run(self, tasks: int) -> uuid.UUID:
+    async def create_run(self, tasks: int, params: str = "{}", *, refresh_cache: bool = False) -> uuid.UUID:
         """A run that nobody has started."""
         run_id = uuid.uuid4()
         await self.watcher.execute(
             """insert into dag_run (dag_run_id, dag_version_id, run_type, board, namespace, dag_id, run_key, params,
-                                    logical_date, data_interval_start, data_interval_end, create_time, created_by)
-               select $1, $2, 'manual', $3, 'default', 'dag', 'key', '{}', t, t, t, t, 'test'
+                                    logical_date, data_interval_start, data_interval_end, create_time, created_by,
+                                    refresh_cache)
+               select $1, $2, 'manual', $3, 'default', 'dag', 'key', $4, t, t, t, t, 'test', $5
                from glidepath_now() as t""",
             run_id,
             self.version,
             bytes(tasks),
+            params,
+            refresh_cache,
         )
         return run_id
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from glidepath_server.core.canonical import canonical_json, content_hash, from_canonical_json
 from glidepath_server.core.definition import (
+    CachePolicy,
     DagSpec,
     Handler,
     Input,
@@ -112,6 +113,14 @@ def maps(upstream: list[str]) -> st.SearchStrategy[MapDraft]:
     )
 
 
+CACHES = st.none() | st.builds(
+    CachePolicy,
+    st.none() | SECONDS,
+    key=st.sampled_from(["", "{{ params.rate }}-{{ ds }}"]),
+    version=st.sampled_from(["", "2"]),
+)
+
+
 @st.composite
 def drafts(draw: st.DrawFn) -> DagDraft:
     ids = draw(st.lists(st.text("abc.", min_size=1, max_size=3).map("t".__add__), unique=True, min_size=1, max_size=6))
@@ -131,7 +140,7 @@ def drafts(draw: st.DrawFn) -> DagDraft:
     ]
     for n, each in enumerate(tasks):
         if each.role is TaskRole.WORK and draw(st.booleans()):
-            tasks[n] = replace(each, map=draw(maps(ids[:n])))
+            tasks[n] = replace(each, map=draw(maps(ids[:n])), policy=replace(each.policy, cache=draw(CACHES)))
     return DagDraft(
         "d",
         tasks,
@@ -292,6 +301,10 @@ CHANGES: dict[str, DagDraft] = {
     "isolation": with_b(policy=PolicyDraft(isolation=IsolationMode.INLINE)),
     "lease": with_b(policy=PolicyDraft(lease_mode=LeaseMode.EXCLUSIVE)),
     "memory": with_b(policy=PolicyDraft(memory_limit_mb=1)),
+    "cache": with_b(policy=PolicyDraft(cache=CachePolicy())),
+    "expiry": with_b(policy=PolicyDraft(cache=CachePolicy(60.0))),
+    "own key": with_b(policy=PolicyDraft(cache=CachePolicy(key="{{ ds }}"))),
+    "cache version": with_b(policy=PolicyDraft(cache=CachePolicy(version="2"))),
     "grace": with_b(policy=PolicyDraft(cancel_grace_seconds=1)),
 }
 

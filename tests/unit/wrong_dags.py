@@ -13,6 +13,7 @@ from typing import Any
 
 from glidepath_server.core.definition import (
     SHELL,
+    CachePolicy,
     Handler,
     Input,
     InputList,
@@ -176,6 +177,60 @@ WRONG_DAGS = (
     ),
     train("a role that is none", ("role", "17", "one of work, branch, short_circuit, setup, teardown"), role=17),
     train("a rule that is none", ("trigger_rule", "17", RULES), trigger_rule=17),
+    # ---- caches
+    dag(
+        "a cache for all tasks",
+        ("defaults.cache", "a cache", "none: each task whose results may be used again says so itself"),
+        defaults=PolicyDraft(cache=CachePolicy()),
+    ),
+    policy(
+        "a cache that keeps nothing",
+        ("cache.expire_after", "0 s", f"more than 0 to {3_660 * 86_400} s"),
+        cache=CachePolicy(0.0),
+    ),
+    train(
+        "an argument to leave out misspelt",
+        ("policy.cache.ignore[0]", "'debgu'", "an input of this task; did you mean debug?"),
+        policy=PolicyDraft(cache=CachePolicy(ignore=("debgu", "env"))),
+        inputs={"debug": Literal(b"1"), "env.DAY": Literal(b"1")},
+    ),
+    train(
+        "an own key and arguments to leave out",
+        ("policy.cache.ignore", "'debug'", "nothing, because a key counts instead of the inputs"),
+        policy=PolicyDraft(cache=CachePolicy(ignore=("debug",), key="{{ ds }}")),
+        inputs={"debug": Literal(b"1")},
+    ),
+    policy(
+        "a key of an output that comes later",
+        ("cache.key.template", "'outputs.report.x'", "an upstream task; add report to upstream_task_ids"),
+        cache=CachePolicy(key="{{ outputs.report.x }}"),
+    ),
+    policy(
+        "a key of a param that nobody knows",
+        ("cache.key.template", "'params.modle'", "a param of params_schema; did you mean model?"),
+        cache=CachePolicy(key="{{ params.modle }}"),
+    ),
+    policy(
+        "a long cache version",
+        ("cache.version", f"'{'v' * 77}...'", "1 to 200 printable characters"),
+        cache=CachePolicy(version="v" * 201),
+    ),
+    train(
+        "a branch that is cached",
+        ("policy.cache", "a cache of a branch", "none: what such a task does has to be done each time"),
+        policy=PolicyDraft(cache=CachePolicy()),
+        role=TaskRole.BRANCH,
+    ),
+    policy(
+        "a cache of what must not run twice at once",
+        (
+            "cache",
+            "a cache under lease mode exclusive",
+            "none, or lease mode hold: what must not run twice at once is run for more than its result",
+        ),
+        cache=CachePolicy(),
+        lease_mode=LeaseMode.EXCLUSIVE,
+    ),
     # ---- handlers
     train(
         "no handler",

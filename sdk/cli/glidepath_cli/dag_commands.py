@@ -271,6 +271,23 @@ def dag_unpause(session: Session, dag_id: str) -> None:
     _print_dag(session, session.client.unpause_dag(dag_id))
 
 
+@dag.group("cache")
+def dag_cache() -> None:
+    """Kept results of tasks that are cached."""
+
+
+@command(dag_cache, "clear", example="glidepath dag cache clear training\nglidepath dag cache clear training features")
+@click.argument("dag_id", shell_complete=completion.dag_ids)
+@click.argument("task_id", default="")
+def dag_cache_clear(session: Session, dag_id: str, task_id: str) -> None:
+    """Forget what is kept of a DAG's tasks, or of one: equal calls run anew."""
+    count = session.client.clear_dag_cache(dag_id, task_id)
+    if session.json:
+        print_json({"resultsCleared": count})
+        return
+    say(f"forgot {count} result{'' if count == 1 else 's'} of {dag_id}{f', task {task_id}' if task_id else ''}")
+
+
 @command(dag, "graph", example="glidepath dag graph training\nglidepath dag graph dags/training.py --format mermaid")
 @click.argument("dag_id", metavar="DAG_ID|FILE", shell_complete=completion.dag_ids)
 @_VERSION
@@ -316,6 +333,7 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
     default="",
     help="With the params, logical date and data interval of this run of the DAG.",
 )
+@click.option("--no-cache", is_flag=True, help="Cached tasks run anew, and what they give replaces what is kept.")
 @_VERSION
 @_ALIAS
 @watch.waiting
@@ -327,6 +345,7 @@ def dag_trigger(
     run_key: str,
     logical_date: str | None,
     like: str,
+    no_cache: bool,
     number: int | None,
     alias: str,
     wait: bool,
@@ -348,6 +367,8 @@ def dag_trigger(
         options["version"] = number
     if alias:
         options["alias"] = alias
+    if no_cache:
+        options["refresh_cache"] = True
     made = session.client.trigger(dag_id, **options)
     if not made.created:
         say(f"run key {made.run_key} exists already: this is its run")

@@ -33,6 +33,7 @@ COMMANDS = {
     "SetDagAlias": "glidepath dag alias DAG_ID ALIAS VERSION",
     "PauseDag": "glidepath dag pause DAG_ID",
     "UnpauseDag": "glidepath dag unpause DAG_ID",
+    "ClearDagCache": "glidepath dag cache clear DAG_ID",
     "TriggerDagRuns": "glidepath dag trigger DAG_ID",
     "GetDagRun": "glidepath run show RUN_ID",
     "ListDagRuns": "glidepath run list",
@@ -65,6 +66,11 @@ _OPTIONS = {
     "map.success_ratio_min": "map_success_ratio_min",
     "map.empty": "map_empty",
     "map.name": "map_name",
+    "policy.cache.expire_after": "cache",
+    "policy.cache.ignore": "cache_ignore",
+    "policy.cache.key": "cache_key",
+    "policy.cache.key.template": "cache_key",
+    "policy.cache.version": "cache_version",
 }
 
 

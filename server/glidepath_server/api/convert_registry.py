@@ -14,6 +14,7 @@ from ..core.canonical import from_canonical_json
 from ..core.definition import (
     JSON,
     WEIGHT_DEFAULT,
+    CachePolicy,
     DagSpec,
     Handler,
     Input,
@@ -145,7 +146,14 @@ def _policy_in(policy: dag_pb2.TaskPolicy) -> PolicyDraft:
         wait_timeout_seconds=_seconds(policy, "wait_timeout"),
         limits=dict(policy.limits) or None,
         active_max=_given(policy, "active_max"),
+        cache=_cache_in(policy.cache) if policy.HasField("cache") else None,
     )
+
+
+def _cache_in(cache: dag_pb2.CachePolicy) -> CachePolicy:
+    # In one order, and once each: it says the same then.
+    ignore = tuple(sorted(set(cache.ignore)))
+    return CachePolicy(_seconds(cache, "expire_after"), ignore, cache.key, cache.version)
 
 
 def _retry_in(retry: dag_pb2.RetryPolicy) -> RetryDraft:
@@ -293,7 +301,15 @@ def _policy_out(policy: ResolvedPolicy) -> dag_pb2.TaskPolicy:
         wait_timeout=_duration(policy.wait_timeout_seconds),
         limits=policy.limits,
         active_max=policy.active_max,
+        cache=_cache_out(policy.cache),
     )
+
+
+def _cache_out(cache: CachePolicy | None) -> dag_pb2.CachePolicy | None:
+    if cache is None:
+        return None
+    expire_after = _duration(cache.expire_after_seconds)
+    return dag_pb2.CachePolicy(expire_after=expire_after, ignore=cache.ignore, key=cache.key, version=cache.version)
 
 
 def _retry_out(retry: RetryPolicy) -> dag_pb2.RetryPolicy:

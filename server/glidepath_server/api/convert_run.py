@@ -64,6 +64,7 @@ def run_request_in(message: run_service_pb2.DagRunRequest, at: str) -> RunReques
         data_interval_start=_time_in(message, at, "data_interval_start"),
         data_interval_end=_time_in(message, at, "data_interval_end"),
         traceparent=message.traceparent,
+        refresh_cache=message.refresh_cache,
     )
 
 

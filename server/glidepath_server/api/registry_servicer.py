@@ -13,6 +13,7 @@ from glidepath_proto.registry.v1 import registry_service_pb2_grpc
 from ..core.diff import diff_specs
 from ..core.errors import NotFound
 from ..core.validation import LeaseTerms
+from ..operations.forget_results import forget_results
 from ..operations.pause_dag import set_dag_paused
 from ..operations.register_dag_version import Bundle, RegisterCall, RegisterDagVersion
 from ..operations.set_dag_alias import get_dag, set_dag_alias
@@ -137,6 +138,18 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def UnpauseDag(self, request: pb.UnpauseDagRequest, context: Context) -> pb.UnpauseDagResponse:
         return pb.UnpauseDagResponse(dag=dag_out(await self._set_paused(request, False)))
+
+    async def ClearDagCache(self, request: pb.ClearDagCacheRequest, context: Context) -> pb.ClearDagCacheResponse:
+        caller = current_identity()
+        async with transaction(self._database.api, "forget_results") as connection:
+            count = await forget_results(
+                connection,
+                namespace=namespace_for(request, caller),
+                dag_id=storable(request.dag_id),
+                task_id=storable(request.task_id),
+                actor=caller.name,
+            )
+        return pb.ClearDagCacheResponse(results_cleared=count)
 
     async def _set_paused(self, request: Any, paused: bool) -> Dag:
         caller = current_identity()

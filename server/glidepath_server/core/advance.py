@@ -19,6 +19,7 @@ from .effects import DeadLetter, Effects
 from .errors import IllegalTransition, StateConflict
 from .events import (
     AttemptEnded,
+    EqualCallEnded,
     Event,
     RunCancelled,
     RunRetried,
@@ -97,6 +98,8 @@ class _Step(Moves):
         elif outcome is AttemptState.SUCCESS:
             if event.choice is not None:
                 self.board.choices[task] = event.choice
+            if task in self.graph.cached and not event.cached:
+                self.effects.results.append((task, event.map_index, event.attempt_number))
             self.end(task, TaskEvent.SUCCEED)
         elif outcome is AttemptState.SKIPPED:
             self.end(task, TaskEvent.SKIP)
@@ -128,6 +131,9 @@ class _Step(Moves):
                 state = self.states[event.task]
                 raise IllegalTransition(f"attempt of task {event.task} ended, but the board has {state}")
             self.effects.releases.append(again)
+
+    def equal_call_ended(self, event: EqualCallEnded) -> None:
+        self.effects.equal_calls_ended.append((event.task, event.map_index, event.attempt_number))
 
     # ---- commands
     def run_cancelled(self, event: RunCancelled) -> None:
@@ -216,6 +222,7 @@ class _Step(Moves):
             return  # nothing has run yet
         self.board.intent, self.board.reason, self.board.run_retries = RunIntent.RUN, "", 0
         self.move_run(RunEvent.CLEAR, event.reason)
+        self.board.anew = tuple(sorted({*self.board.anew, *(self.graph.cached & set(event.tasks))}))
         final = [task for task in event.tasks if self.states[task] in FINAL]
         out = [task for task in event.tasks if self.states[task] in OUT]
         for task in event.tasks:
@@ -290,4 +297,5 @@ _HANDLERS = {
     TasksCleared: _Step.tasks_cleared,
     TasksMarked: _Step.tasks_marked,
     RunRetried: _Step.run_retried,
+    EqualCallEnded: _Step.equal_call_ended,
 }

@@ -25,7 +25,7 @@ FINAL = frozenset(int(state) for state in TASK_FINAL)
 BAD = frozenset(int(state) for state in TASK_NOT_SUCCESSFUL)
 _SKIPPED = int(TaskState.SKIPPED)
 # Fields of a board that few runs have.
-_RARE = ("choices", "marks", "said", "run_retries")
+_RARE = ("choices", "marks", "said", "run_retries", "anew")
 
 
 class Tally:
@@ -65,7 +65,8 @@ class Board:
     `bases[task]` is the highest attempt number of earlier generations (None: all 0). `choices[task]` are the tasks that
     a branch which has succeeded follows. `marks[task]` is what an operator said of a task whose attempt has yet to end,
     `said[task]` his reason, as long as the task has the end that he gave it. `reason` is what a run that goes on knows
-    already of why it will not succeed; stored beside the packed form. `seed` is what tells the run from others.
+    already of why it will not succeed; stored beside the packed form. `anew` are tasks of which an operator has cleared
+    what may be kept of other calls: they run, whatever is kept. `seed` is what tells the run from others.
     """
 
     states: bytearray
@@ -78,6 +79,7 @@ class Board:
     marks: dict[int, TaskEvent] = field(default_factory=dict)
     said: dict[int, str] = field(default_factory=dict)
     run_retries: int = 0
+    anew: tuple[int, ...] = ()
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
@@ -100,8 +102,8 @@ class Board:
         choices = {int(task): tuple(followed) for task, followed in rest.get("choices", {}).items()}
         marks = {int(task): TaskEvent(mark) for task, mark in rest.get("marks", {}).items()}
         said = {int(task): why for task, why in rest.get("said", {}).items()}
-        retries = rest.get("run_retries", 0)
-        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks, said, retries)
+        retries, anew = rest.get("run_retries", 0), tuple(rest.get("anew", ()))
+        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks, said, retries, anew)
 
     def pack(self) -> bytes:
         """The stored form."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from .definition import (
     JSON,
+    CachePolicy,
     DagSpec,
     Handler,
     Input,
@@ -90,8 +91,15 @@ def _task_out(task: TaskSpec) -> dict[str, Any]:
     return {
         **value,
         "handler": _said(task.handler),
-        "policy": {**_said(task.policy), "retry": _said(task.policy.retry)},
+        "policy": _policy_out(task.policy),
     }
+
+
+def _policy_out(policy: ResolvedPolicy) -> dict[str, Any]:
+    value = {**_said(policy), "retry": _said(policy.retry)}
+    if policy.cache is not None:
+        value["cache"] = _said(policy.cache)
+    return value
 
 
 def _said(thing: Any) -> dict[str, Any]:
@@ -175,8 +183,13 @@ def _policy_in(value: dict[str, Any]) -> ResolvedPolicy:
             "retry": RetryPolicy(**retry),
             "isolation": IsolationMode(value["isolation"]),
             "lease_mode": LeaseMode(value["lease_mode"]),
+            "cache": _cache_in(value["cache"]) if "cache" in value else None,
         }
     )
+
+
+def _cache_in(value: dict[str, Any]) -> CachePolicy:
+    return CachePolicy(**{**value, "ignore": tuple(value.get("ignore", ()))})
 
 
 def _input_in(value: dict[str, Any]) -> Input:

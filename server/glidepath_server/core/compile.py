@@ -32,6 +32,7 @@ def compile_graph(spec: DagSpec) -> Graph:
         run_retries_max=spec.run_retries_max,
         run_retry_delay_seconds=spec.run_retry_delay_seconds,
         fail_fast=spec.fail_fast,
+        cached=frozenset(number for number, task in enumerate(spec.tasks) if task.policy.cache is not None),
         maps={
             number: MapPolicy(
                 min(task.map.active_max or MAP_WINDOW, MAP_WINDOW),

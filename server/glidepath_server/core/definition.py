@@ -114,6 +114,16 @@ class MapSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """Results are kept and used again: see registry/v1/dag.proto. `expire_after_seconds` None: for ever."""
+
+    expire_after_seconds: float | None = None
+    ignore: tuple[str, ...] = ()
+    key: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedPolicy:
     """How a task is treated. Durations in seconds, None: no limit. The defaults are the server's."""
 
@@ -133,6 +143,7 @@ class ResolvedPolicy:
     wait_timeout_seconds: float = 7 * 86_400.0
     limits: Mapping[str, int] = field(default_factory=dict)
     active_max: int | None = None
+    cache: CachePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +205,17 @@ def input_sources(inputs: Mapping[str, Input]) -> set[str]:
 
 def output_sources(task: TaskSpec) -> tuple[str, ...]:
     """Sorted ids of the upstream tasks whose outputs an attempt of the task needs, in inputs or templates."""
-    found = input_sources(task.inputs)
-    upstream = frozenset(task.upstream_task_ids)
-    for each in task.inputs.values():
+    return tuple(sorted(input_sources(task.inputs) | outputs_named(task.inputs, frozenset(task.upstream_task_ids))))
+
+
+def outputs_named(inputs: Mapping[str, Input], upstream: frozenset[str]) -> set[str]:
+    """Ids of the upstream tasks whose outputs are named by templates."""
+    found: set[str] = set()
+    for each in inputs.values():
         for leaf in leaves(each):
             if isinstance(leaf, Template):
                 found |= _named_in(leaf.text, upstream)
-    return tuple(sorted(found))
+    return found
 
 
 def _named_in(text: str, upstream: frozenset[str]) -> set[str]:

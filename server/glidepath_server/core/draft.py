@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from .definition import (
     WEIGHT_DEFAULT,
+    CachePolicy,
     DagSpec,
     Handler,
     Input,
@@ -67,6 +68,7 @@ class PolicyDraft:
     wait_timeout_seconds: float | None = None
     limits: Mapping[str, int] | None = None
     active_max: int | None = None
+    cache: CachePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,5 +57,9 @@ class Effects:
     notes: list[str] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
+    # (task, map index, attempt number) of results that are worth keeping.
+    results: list[tuple[int, int, int]] = field(default_factory=list)
+    # Of task instances that waited for an equal call which has ended: each is to be looked at anew.
+    equal_calls_ended: list[tuple[int, int, int]] = field(default_factory=list)
     # These tasks run again, for a retry of the run: see RunRetried.
     run_again: tuple[int, ...] = ()

@@ -60,6 +60,8 @@ class AttemptEnded:
     # What the ended attempt's row said of deferrals before it, and when the first of them was.
     deferrals: int = 0
     waiting_since: datetime | None = None
+    # Nobody ran it: its result is that of an equal call.
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,15 @@ class ChildEnded:
     state: RunState
     reason: str = ""
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EqualCallEnded:
+    """The equal call for which a released task instance waits has ended, or may have. Its row proves that it waits."""
+
+    task: int
+    map_index: int
+    attempt_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,7 @@ Event = (
     | TasksCleared
     | TasksMarked
     | RunRetried
+    | EqualCallEnded
 )
 
 
@@ -166,6 +178,7 @@ _KINDS = {
         TasksCancelled,
         TasksCleared,
         TasksMarked,
+        EqualCallEnded,
     )
 }
 

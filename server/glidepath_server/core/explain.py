@@ -26,6 +26,8 @@ from .trigger_rules import TriggerRule
 from .value_checks import ID
 
 HOLDERS_SHOWN_MAX = 3
+# What parked_on says of a row that waits for an equal call: see task_queue in store/schema.sql.
+WAITS_FOR_A_CALL = -2
 
 
 class Wait(StrEnum):
@@ -39,6 +41,7 @@ class Wait(StrEnum):
     ORDER = "order"
     QUARANTINED = "quarantined"
     CHILD_RUN = "child_run"
+    EQUAL_CALL = "equal_call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class Facts:
     classes: Mapping[int, TaskClass] = field(default_factory=dict)
     sessions: Sequence[SessionFacts] = ()
     ahead: Mapping[int, int] = field(default_factory=dict)
+    # By (task, map index) of what waits for an equal call: the run that is at it, if one is known.
+    equal_calls: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +196,20 @@ def _released(waiting: WaitingRow, view: TaskInstanceView, facts: Facts) -> _Why
         return Wait.DELAY, f"{start}, in {left}{after}", ""
     if facts.run.paused:
         return _paused(facts.run.dag_id)
+    if waiting.parked_on == WAITS_FOR_A_CALL:
+        return _equal_call(facts.equal_calls.get((waiting.task, waiting.map_index)))
     if waiting.parked_on:
         needs = facts.classes.get(waiting.class_id)
         slots = needs.slots().get(waiting.parked_on, 1) if needs is not None else 1
         return _parked(facts.limits.get(waiting.parked_on), slots)
     return _unclaimed(waiting, facts)
+
+
+def _equal_call(run_id: str | None) -> _Why:
+    if run_id is None:
+        return Wait.EQUAL_CALL, "the same call has ended; it goes on with its next step", ""
+    hint = f"glidepath run explain {run_id}  # its result is taken when it succeeds; else this one goes on"
+    return Wait.EQUAL_CALL, f"waits for the same call in run {run_id}", hint
 
 
 def _parked(limit: LimitFacts | None, slots: int) -> _Why:

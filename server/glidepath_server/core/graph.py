@@ -58,6 +58,8 @@ class Graph:
     run_retry_delay_seconds: float = 0.0
     # The first task that fails ends the run.
     fail_fast: bool = False
+    # Tasks whose results are kept and used again.
+    cached: frozenset[int] = frozenset()
 
     @property
     def size(self) -> int:

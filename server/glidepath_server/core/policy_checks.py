@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
-from .definition import WAIT_SECONDS_MAX, IsolationMode, LeaseMode
+from .definition import WAIT_SECONDS_MAX, CachePolicy, IsolationMode, LeaseMode
 from .draft import PolicyDraft, RetryDraft
 from .errors import Violation
 from .failure import FailureKind
@@ -16,6 +16,7 @@ from .value_checks import ID_WORDS, check_duration, check_enum, check_id, check_
 
 FAILURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.<>:-]{0,199}")
 ENTRIES_MAX = 100
+CACHE_SECONDS_MAX = 3_660 * 86_400.0
 RETRIES_MAX = 1_000
 LOSSES_MAX = 100
 BACKOFF_MAX = 100.0
@@ -43,6 +44,20 @@ def check_policy(at: str, policy: PolicyDraft) -> Iterator[Violation]:
     yield from check_duration(f"{at}.wait_timeout", policy.wait_timeout_seconds, most=WAIT_SECONDS_MAX)
     yield from check_limits(f"{at}.limits", policy.limits or {})
     yield from check_whole(f"{at}.active_max", policy.active_max, 1, COUNT_MAX)
+
+
+def check_cache(at: str, cache: CachePolicy, inputs: Collection[str]) -> Iterator[Violation]:
+    """What is wrong with it by itself; `inputs` are the names of the task's. What its key names is looked at apart."""
+    yield from check_duration(f"{at}.expire_after", cache.expire_after_seconds, most=CACHE_SECONDS_MAX)
+    if cache.key and cache.ignore:
+        yield Violation(f"{at}.ignore", shown(cache.ignore[0]), "nothing, because a key counts instead of the inputs")
+    known = {*inputs, *(name.partition(".")[0] for name in inputs)}
+    for index, name in enumerate(cache.ignore):
+        if name not in known:
+            near = difflib.get_close_matches(name[:200], sorted(known), n=1) if index < ENTRIES_MAX else []
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield Violation(f"{at}.ignore[{index}]", shown(name), f"an input of this task{hint}")
+    yield from check_name(f"{at}.version", cache.version, optional=True)
 
 
 def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:

@@ -18,6 +18,7 @@ from .definition import (
     JSON,
     PYTHON_PREFIX,
     SHELL,
+    CachePolicy,
     Input,
     InputList,
     IsolationMode,
@@ -29,13 +30,13 @@ from .definition import (
     Param,
     Template,
 )
-from .draft import DagDraft, MapDraft, TaskDraft, resolve_policy, upstream_of
+from .draft import DagDraft, MapDraft, TaskDraft, given_inputs, resolve_policy, upstream_of
 from .errors import Violation
 from .graph import TaskRole
 from .json_text import normalised_json
 from .limit_checks import check_weight, unknown_limits
 from .params_schema import check_params_schema, known_params
-from .policy_checks import COUNT_MAX, RETRIES_MAX, check_policy
+from .policy_checks import COUNT_MAX, RETRIES_MAX, check_cache, check_policy
 from .templates import TemplateSyntaxError, output_of, template_names, unknown_name
 from .trigger_rules import NEED_UPSTREAM, TriggerRule
 from .typed_edges import value_violations
@@ -159,6 +160,9 @@ class _Check:
         yield from check_whole("run_tasks_active_max", draft.run_tasks_active_max, 1, COUNT_MAX)
         yield from check_weight("weight", draft.weight)
         yield from check_policy("defaults", draft.defaults)
+        if draft.defaults.cache is not None:
+            expected = "none: each task whose results may be used again says so itself"
+            yield Violation("defaults.cache", "a cache", expected)
         if not draft.tasks:
             yield Violation("tasks", "0 tasks", f"1 to {TASKS_MAX} tasks")
 
@@ -203,6 +207,20 @@ class _Check:
             yield from self.map(f"{at}.map", task, task.map)
         yield from check_policy(f"{at}.policy", task.policy)
         yield from self.together(f"{at}.policy", task)
+        if task.policy.cache is not None:
+            yield from self.cache(f"{at}.policy.cache", task, task.policy.cache)
+
+    def cache(self, at: str, task: TaskDraft, cache: CachePolicy) -> Iterator[Violation]:
+        yield from check_cache(at, cache, given_inputs(task))
+        if isinstance(task.role, TaskRole) and task.role is not TaskRole.WORK:
+            yield Violation(
+                at, f"a cache of a {task.role.value}", "none: what such a task does has to be done each time"
+            )
+        if resolve_policy(task, self.draft).lease_mode is LeaseMode.EXCLUSIVE:
+            expected = "none, or lease mode hold: what must not run twice at once is run for more than its result"
+            yield Violation(at, "a cache under lease mode exclusive", expected)
+        if cache.key:
+            yield from self.template(f"{at}.key", cache.key, task.task_id, upstream_of(task))
 
     def role(self, at: str, task: TaskDraft) -> Iterator[Violation]:
         yield from check_enum(f"{at}.role", task.role, TaskRole)

@@ -55,6 +55,7 @@ class Engine:
         self.on_admission: Callable[[], None] = _nothing
         self.on_queues: Callable[[set[int]], None] = _ignore
         self.on_cancels: Callable[[], None] = _nothing
+        self.on_equal_calls: Callable[[], None] = _nothing
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
         self.steps_committed = 0
         # Monotonic time of the last step whose COMMIT may have happened unseen; None once that was looked into.
@@ -286,7 +287,7 @@ class Engine:
             log.error("quarantine_failed", dag_run_id=str(run_id), reason=repr(second))
             await self._quarantine_bare(run_id, work, reason)
             return
-        self.settle(StepOutcome(acks=acks))
+        self.settle(StepOutcome(acks=acks, equal_calls=True))
 
     async def _quarantine_bare(self, run_id: UUID, work: RunWork, reason: str) -> None:
         async with transaction(self.database.engine, "quarantine_bare") as connection:
@@ -349,11 +350,13 @@ class Engine:
             self.notify(each.key.dag_run_id for each in outcome.assigned)
         if outcome.timers:
             self.on_timers()
+        if outcome.equal_calls:
+            self.on_equal_calls()
         if outcome.ended_capped or outcome.unadmitted:
             self.on_admission()
         if outcome.created:
             self.runs_created(outcome.created)
-        for run_id in outcome.inboxes:
+        for run_id in outcome.inboxes | outcome.woken:
             self.add_inbox(run_id)
         if outcome.queues:
             self.on_queues(outcome.queues)

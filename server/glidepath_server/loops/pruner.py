@@ -1,4 +1,4 @@
-"""Forgets what has a term: answers to request ids, ended worker sessions.
+"""Forgets what has a term: answers to request ids, ended worker sessions, kept results of tasks.
 
 What keeps things unique for ever (run keys) is not touched.
 """
@@ -6,7 +6,7 @@ What keeps things unique for ever (run keys) is not touched.
 from __future__ import annotations
 
 from ..settings import Settings
-from ..store import identity, sessions
+from ..store import caching, identity, sessions
 from ..store.database import Database
 from ..telemetry import get_logger
 from .level import LevelLoop
@@ -22,6 +22,7 @@ def pruner(database: Database, settings: Settings) -> LevelLoop:
         deleted = (
             await prune_requests(database, settings.request_retention_days, rows_max),
             await prune_sessions(database, settings.session_retention_days, rows_max),
+            await prune_results(database, rows_max),
         )
         # A full batch: more is there, go on at once, with a round for everybody else in between.
         return 0.0 if rows_max in deleted else None
@@ -41,6 +42,13 @@ async def prune_sessions(database: Database, retention_days: int, rows_max: int)
     async with database.api.acquire() as connection:
         deleted = await sessions.prune(connection, retention_days, rows_max)
     return _said("sessions", deleted)
+
+
+async def prune_results(database: Database, rows_max: int) -> int:
+    """Delete kept results that have expired, the oldest first, at most `rows_max`; how many."""
+    async with database.api.acquire() as connection:
+        deleted = await caching.prune(connection, rows_max)
+    return _said("results", deleted)
 
 
 def _said(what: str, deleted: int) -> int:

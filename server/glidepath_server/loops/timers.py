@@ -7,7 +7,7 @@ from uuid import UUID
 from ..core.events import AttemptKey, RunStarted, RunTimedOut
 from ..operations.calls import cancel_overdue
 from ..operations.step_types import CancelOrder, StepOutcome
-from ..store import calls, limits, sessions
+from ..store import caching, calls, limits, sessions
 from ..store import engine as store
 from ..store.database import transaction
 from .engine import Engine
@@ -162,3 +162,17 @@ def limit_sweeper(engine: Engine) -> LevelLoop:
         return 0.0 if dropped == ROWS_MAX else None
 
     return LevelLoop("limit_sweeper", once, 5.0)
+
+
+def equal_call_sweeper(engine: Engine) -> LevelLoop:
+    """Wakes who waits for an equal call that is not under way any more: its run was set aside, or is gone. The others
+    are woken by the step in which the call ends; of a very large crowd this wakes the rest."""
+
+    async def once() -> float | None:
+        async with engine.database.worker.acquire() as connection:
+            woken = await caching.sweep_calls(connection, ROWS_MAX)
+        for run_id in woken:
+            engine.add_inbox(run_id)
+        return 0.0 if len(woken) == ROWS_MAX else None
+
+    return LevelLoop("equal_call_sweeper", once, 5.0)

@@ -79,7 +79,7 @@ class Claims:
     # ---- direct hand-off
     async def hand_over(self, connection: Connection, released: list[Placed], now: datetime) -> list[Placed]:
         """Make live what can be at once; returns what must be queued."""
-        await self._learn_classes(connection, released)
+        await self.learn_classes(connection, released)
         ready, queued = self._candidates(released)
         if not ready:
             return queued
@@ -105,7 +105,7 @@ class Claims:
         self._give_back(puller for _, _, puller in refused)
         return queued + unseated + [placed for placed, _, _ in refused]
 
-    async def _learn_classes(self, connection: Connection, released: list[Placed]) -> None:
+    async def learn_classes(self, connection: Connection, released: list[Placed]) -> None:
         """A version registered elsewhere may name classes that this replica has not met."""
         known = self.pullers.classes
         if any(run.plan.class_of(release) not in known for run, release in released):
@@ -346,7 +346,7 @@ class Claims:
             plan = each.plan = self.replica.plans.versions[each.facts.dag_version_id]
             needs.update((each.key.dag_run_id, task) for task in plan.output_needs[each.key.task])
         if needs:
-            outputs = await _read_outputs(connection, needs, runs)
+            outputs = await read_outputs(connection, needs, runs)
             for each in assigned:
                 run_id = each.key.dag_run_id
                 plan = self.replica.plans.versions[facts[run_id].dag_version_id]
@@ -359,7 +359,7 @@ class Claims:
         await _read_child_ends(connection, [each for each in assigned if each.key.attempt_number > 1])
 
 
-async def _read_outputs(
+async def read_outputs(
     connection: Connection, needs: set[tuple[UUID, int]], runs: Mapping[UUID, LockedRun]
 ) -> dict[tuple[UUID, int], Output]:
     """Outputs by run and task: those of this very step from memory, the others from the table."""

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from ..core.board import FINAL
 from ..core.critical_path import Step, critical_path
-from ..core.explain import Explanation, Facts, LimitFacts, RunFacts, explain
+from ..core.explain import WAITS_FOR_A_CALL, Explanation, Facts, LimitFacts, RunFacts, explain
 from ..core.run_view import RunRows, task_instance_views
+from ..store import caching
 from ..store import runs_read as store
 from ..store.database import Connection, database_now
 from ..store.runs_read import Run
@@ -53,10 +54,13 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) 
             str(run.dag_run_id),
         ),
         now=await database_now(connection),
-        limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on}),
+        limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on > 0}),
         classes=await store.classes(connection, {row.class_id for row in waiting}) if waiting else {},
         sessions=await store.sessions(connection, run.namespace) if waiting else (),
         ahead=await store.rows_ahead(connection, run.dag_run_id) if waiting else {},
+        equal_calls=await caching.waited_for(connection, run.dag_run_id)
+        if any(row.parked_on == WAITS_FOR_A_CALL for row in waiting)
+        else {},
     )
 
 

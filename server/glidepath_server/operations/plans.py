@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..core.caching import sources_of_key
 from ..core.compile import compile_graph
 from ..core.definition import DagSpec, TaskSpec, output_sources
 from ..core.effects import Release
@@ -41,6 +42,8 @@ class Plan:
     priorities: tuple[int, ...]
     # Tasks whose outputs the assignment must carry.
     output_needs: tuple[tuple[int, ...], ...]
+    # Of cached tasks, those whose outputs their keys take.
+    key_needs: Mapping[int, tuple[int, ...]]
     # Place for what the wire prepares once per version (see api/assignments.py).
     wire: Any = None
 
@@ -69,6 +72,7 @@ class RunFacts:
     data_interval_start: datetime
     data_interval_end: datetime
     traceparent: str
+    refresh_cache: bool
 
 
 @dataclass(slots=True)
@@ -127,4 +131,9 @@ def plan_of(version: registry.StoredVersion) -> Plan:
         timeouts=tuple(task.policy.execution_timeout_seconds for task in spec.tasks),
         priorities=tuple(task.policy.priority for task in spec.tasks),
         output_needs=tuple(tuple(index[name] for name in output_sources(task)) for task in spec.tasks),
+        key_needs={
+            number: tuple(index[name] for name in sources_of_key(task))
+            for number, task in enumerate(spec.tasks)
+            if task.policy.cache is not None
+        },
     )

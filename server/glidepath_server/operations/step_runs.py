@@ -12,8 +12,9 @@ What may go wrong, and what then:
   runs of the batch go on.
 - An SQL error: the whole transaction is gone; the caller retries, or steps run by run to find the one to blame.
 
-Lock order: runs by id > live_attempt (accept) > withdrawn queue rows (wait) > sessions by id > candidates (skip locked)
-> limit rows (wait; DAGs' before all others) > holders. See operations/claims.py for the second half.
+Lock order: runs by id > live_attempt (accept) > withdrawn queue rows (wait) > kept results by key (wait, see
+operations/equal_calls.py) > sessions by id > candidates (skip locked) > limit rows (wait; DAGs' before all others) >
+holders. See operations/claims.py for the second half.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from ..store import engine as store
 from ..store.database import Connection, database_now, is_retryable
 from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
+from .equal_calls import EqualCalls
 from .reports import accept_reports, ended_event, read_choice
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
 
@@ -65,6 +67,7 @@ class Step:
         self.runs: dict[UUID, LockedRun] = {}
         self.events: dict[UUID, list[Event]] = {}
         self.claims = Claims(replica, self.outcome)
+        self.equal_calls = EqualCalls(replica, self.outcome)
         # The step's one instant, read with the runs' locks.
         self.now: datetime
 
@@ -77,6 +80,7 @@ class Step:
         await self._advance(connection)
         await self._withdraw(connection)
         await self._run_again(connection)
+        await self.equal_calls.run(connection, self.runs, self.now, self._run_again)
         await self._place(connection)
         return self.outcome
 
@@ -86,6 +90,8 @@ class Step:
             yield "report"
         if self.outcome.assigned:
             yield "claim"
+        if self.equal_calls.touched:
+            yield "equal_call"
         if any(run.effects.withdrawals for run in self.runs.values()):
             yield "withdraw"
         if self.outcome.called:
@@ -222,6 +228,7 @@ class Step:
 
     async def _quarantine(self, connection: Connection, run: LockedRun, reason: str) -> None:
         await store.quarantine(connection, run.dag_run_id, reason)
+        self.outcome.equal_calls = self.outcome.equal_calls or bool(run.plan.graph.cached)
         self.outcome.quarantined.append((run.dag_run_id, reason))
         del self.runs[run.dag_run_id]
 
@@ -290,8 +297,12 @@ class Step:
     async def _place(self, connection: Connection) -> None:
         released = [(run, release) for run in self.runs.values() for release in run.effects.releases]
         await self._refuse_reopening(connection)
-        queued = await self.claims.hand_over(connection, released, self.now)
+        waiting, ready = self.equal_calls.waiting(released)
+        if waiting:
+            await self.claims.learn_classes(connection, waiting)
+        queued = waiting + await self.claims.hand_over(connection, ready, self.now)
         await self._write(connection, queued)
+        await self.equal_calls.park(connection)
         await self._give_out(connection)
 
     async def _refuse_reopening(self, connection: Connection) -> None:

@@ -201,6 +201,10 @@ class StepOutcome:
     ended: list[tuple[UUID, int]] = field(default_factory=list)
     tallies: list[tuple[UUID, int, Tally]] = field(default_factory=list)
     timers: bool = False
+    # Runs that wait for equal calls, and have been told by their inboxes to look again.
+    woken: set[UUID] = field(default_factory=set)
+    # Calls wait that this step has not woken, or has left without who was at it.
+    equal_calls: bool = False
     quarantined: list[tuple[UUID, str]] = field(default_factory=list)
     # Whether child runs were made: those that may start, and whether some wait for admission; and runs whose inboxes
     # have got something.

@@ -43,6 +43,7 @@ class RunRequest:
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
     traceparent: str = ""
+    refresh_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,7 @@ class _Trigger:
             params[known],
             *dates,
             request.traceparent,
+            request.refresh_cache,
         )
 
     # ---- keys that existed

@@ -2,8 +2,8 @@
 --
 -- Who writes what: boards (dag_run.board, revision, state) are written by operations/step_runs.py alone.
 -- task_queue, live_attempt and child_run (waiting) are the places a released task instance can be: always in one alone.
--- Lock order, everywhere: dag_run (by id) > live_attempt > child_run > withdrawn task_queue rows > worker_session (by id) >
--- candidate task_queue rows > concurrency_limit (by id) > limit_holder.
+-- Lock order, everywhere: dag_run (by id) > live_attempt > child_run > withdrawn task_queue rows > cached_result (by key) >
+-- worker_session (by id) > candidate task_queue rows > concurrency_limit (by id) > limit_holder.
 -- No foreign keys on hot tables: the step transaction is the integrity rule, and it is checked from outside.
 
 -- The one clock. Tests move it by a row; nothing else in the product reads the time of the database.
@@ -209,6 +209,7 @@ create table dag_run (
     created_by          text not null,
     traceparent         text not null default '',
     priorities          text,                            -- what an operator said of them, core/priorities.py; null: nothing
+    refresh_cache       boolean not null default false,  -- takes no kept result, but keeps its own
     check ((end_time is not null) = (state in ('success', 'failed', 'cancelled')))
 ) with (fillfactor = 60);
 create index dag_run_waiting on dag_run (dag_run_id) where state = 'queued';
@@ -266,7 +267,7 @@ create table task_queue (
     available_time timestamptz not null,
     timeout_seconds double precision,                -- execution timeout of the attempt, null: none
     due            boolean not null,
-    parked_on      bigint not null default 0,        -- -1: its run is quarantined
+    parked_on      bigint not null default 0,        -- -1: its run is quarantined; -2: waits for an equal call
     priority       smallint not null default 0,      -- part of order_key, kept to know the key without it
     deferrals      integer not null default 0,
     waiting_since  timestamptz,                      -- end of the attempt that deferred first
@@ -425,6 +426,70 @@ create table task_log_chunk (
     primary key (dag_run_id, task_index, map_index, attempt_number, sequence_number)
 );
 create index task_log_chunk_feed on task_log_chunk (dag_run_id, written, log_id);
+
+-- ---------------------------------------------------------------- kept results
+-- Per key of a call (core/caching.py): its newest result, if it has a store_time, with a copy of the output; who made it.
+-- The row is also the lock under which it is decided who of equal calls runs: a step holds the rows of all calls that
+-- begin or end in it (ordered by key) and then reads, in a later statement, what is kept and who is at it.
+create table cached_result (
+    namespace      text not null,
+    cache_key      bytea not null,
+    dag_id         text not null,
+    task_id        text not null,
+    expire_time    timestamptz not null,
+    store_time     timestamptz,
+    dag_run_id     uuid,
+    task_index     integer,
+    map_index      integer,
+    attempt_number integer,
+    content_type   text,                             -- null: no output
+    body           bytea,                            -- null: by reference
+    uri            text,
+    size_bytes     bigint,
+    sha256         text,
+    primary key (namespace, cache_key)
+);
+create index cached_result_task on cached_result (namespace, dag_id, task_id, cache_key);
+create index cached_result_expiry on cached_result (expire_time);
+
+-- A released task instance that is cached, until it has ended: it runs (with its retries), or waits for an equal call.
+-- Written by the step of its own run; read by the step in which an equal call ends, which wakes it by its inbox.
+create table cached_call (
+    call_id              bigint generated always as identity,
+    namespace            text not null,
+    cache_key            bytea not null,
+    dag_run_id           uuid not null,
+    task_index           integer not null,
+    map_index            integer not null,
+    attempt_number       integer not null,
+    expire_after_seconds double precision,           -- how old a result may be that it takes, null: any
+    waits                boolean not null,
+    primary key (dag_run_id, task_index, map_index)
+);
+create index cached_call_key on cached_call (namespace, cache_key, call_id);
+create index cached_call_waits on cached_call (call_id) where waits;
+
+-- Successes without an attempt: the attempt that there would have been, and whose result it has.
+create table task_reuse (
+    dag_run_id       uuid not null,
+    task_index       integer not null,
+    map_index        integer not null,
+    attempt_number   integer not null,
+    reuse_time       timestamptz not null,
+    namespace        text not null,
+    cache_key        bytea not null,
+    source_run_id    uuid not null,
+    source_task_id   text not null,
+    source_map_index integer not null,
+    source_time      timestamptz not null,
+    primary key (dag_run_id, task_index, map_index, attempt_number)
+);
+
+-- What an output may belong to: attempts that have succeeded, and results that were taken instead.
+create view task_success as
+select dag_run_id, task_index, map_index, attempt_number from task_attempt where state = 'success'
+union all
+select dag_run_id, task_index, map_index, attempt_number from task_reuse;
 
 create table artifact (
     namespace    text not null,

@@ -50,6 +50,7 @@ class NewRun:
     data_interval_start: datetime
     data_interval_end: datetime
     traceparent: str
+    refresh_cache: bool
 
 
 async def resolve(connection: Connection, namespace: str, selectors: Sequence[Selector]) -> list[Resolved]:
@@ -102,10 +103,11 @@ async def insert_runs(
                 r.data_interval_start,
                 r.data_interval_end,
                 r.traceparent,
+                r.refresh_cache,
             )
             for r in runs
         ],
-        11,
+        12,
     )
     await connection.execute(_SQL["insert_runs"], namespace, now, created_by, *columns)
 

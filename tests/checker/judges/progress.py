@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from tests.checker.facts import Attempt, Facts, Moment, Queued, Run, Task, Version
 from tests.checker.judges.limits import limit_of, needs_of
+from tests.checker.judges.reuses import WAITS_FOR_A_CALL, waits_for_nothing
 from tests.checker.machines import RUN_FINAL, TASK_FINAL
 from tests.checker.report import Break, Verdict, judged
 from tests.checker.steering import gates_of, task_says
@@ -129,6 +130,8 @@ class _Look:
                 yield Break.of("its time came, and it is not due", row)
             elif row.parked_on > 0 and self._overdue(row.queue_time):
                 yield from self._parked(row)
+            elif row.parked_on == WAITS_FOR_A_CALL and self._overdue(row.queue_time):
+                yield from waits_for_nothing(self.moment, row)
 
     def _orphans(self) -> Iterator[Break]:
         ends = {session.session_id: session.end_time for session in self.facts.sessions}

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.checker.facts import Attempt, Facts, RunEvent
+from tests.checker.judges.reuses import reused, wrong_reuses
 from tests.checker.machines import (
     ATTEMPT_ENDS,
     CLEARS,
@@ -32,6 +33,7 @@ def judge_arrows(facts: Facts) -> Verdict:
         crossed += len(history.arrows)
         breaks += [*_unbroken(history), *_run_arrows(facts, history), *_task_arrows(facts, history)]
         breaks += _causes(facts, history, ended)
+    breaks += wrong_reuses(facts)
     breaks += [
         Break.of("an attempt has an end that does not exist", attempt)
         for attempt in facts.attempts
@@ -104,14 +106,14 @@ def _operator(facts: Facts, event: RunEvent, actions: frozenset[str], task_id: s
 
 
 def _causes(facts: Facts, history: History, ended: dict[tuple[str, str], list[Attempt]]) -> Iterator[Break]:
-    """Behind each end of a released task stands the end of an attempt, or a cancel; of the same transaction."""
+    """Behind each end of a released task stands that of an attempt, a cancel or a reuse; of the same transaction."""
     told = cancels(facts, history)
     for arrow in history.arrows:
         if arrow.now not in TASK_FINAL or arrow.was in TASK_FINAL:
             continue
         if arrow.now == "cancelled" and any(_told(each, arrow) for each in told):
             continue
-        if marks(facts, history, arrow):
+        if marks(facts, history, arrow) or reused(facts, arrow):
             continue
         if arrow.was == "scheduled" and arrow.now != "cancelled":
             continue  # by its trigger rule, see I11

@@ -15,6 +15,7 @@ from scenes import ROOT, House, dag, finished, states, task, wait_until
 
 from glidepath import load_dags
 from glidepath.errors import AlreadyExists
+from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_pb2
 from tests.checker import Watch, check, read_facts, read_journals
 from tests.checker.journal_client import JournalClient
@@ -143,6 +144,25 @@ class Day:
         assert of_poke == [f"ATTEMPT_STATE_{each}" for each in ends]
         assert "waited 2 s in all" in self.client.get_dag_run(run_id).reason
 
+    def equal_calls(self) -> None:
+        """One of eleven makes the result, and the others take it; one that is cancelled leaves its turn to the next."""
+        cache = dag_pb2.CachePolicy(expire_after=Duration(seconds=3600))
+        kept = task("kept", seconds=0.3, returns=7, cache=cache)
+        self.client.register(dag("kept", [kept, task("next", "kept")]))
+        runs = [self.client.trigger("kept").dag_run_id for _ in range(10)]
+        assert [finished(self.client, run_id) for run_id in runs] == ["success"] * 10
+        late = self.client.trigger("kept").dag_run_id
+        assert finished(self.client, late) == "success"
+        assert sum(len(list(self.client.list_attempts(run_id, "kept"))) for run_id in [*runs, late]) == 1
+        held = task("held", seconds=300, cache=cache)
+        self.client.register(dag("held", [held]))
+        first, second = (self.client.trigger("held").dag_run_id for _ in range(2))
+        wait_until(lambda: states(self.client, first)["held"] == "running", "the first call runs")
+        self.client.cancel_dag_run(first)
+        wait_until(lambda: states(self.client, second)["held"] == "running", "the second call runs")
+        self.client.cancel_dag_run(second)
+        assert [finished(self.client, each) for each in (first, second)] == ["cancelled"] * 2
+
     def a_cancel_and_a_teardown(self) -> None:
         """What was set up is taken down although the run was cancelled, or failed fast."""
         setup, teardown = task("create", role="SETUP"), task("delete", "create", "hold", role="TEARDOWN")
@@ -243,6 +263,7 @@ def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
         day.an_operators_word()
         day.a_run_that_begins_again()
         day.tasks_that_wait()
+        day.equal_calls()
         day.a_clear_under_a_newer_version()
         day.a_worker_that_was_thought_dead()
         day.a_crash()

@@ -180,8 +180,21 @@ def _policy(options: Mapping[str, Any]) -> dag_pb2.TaskPolicy | None:
         limits=options.get("limits"),
         active_max=options.get("active_max"),
         retry=_retry(options),
+        cache=_cache(options),
     )
     return policy if policy.ByteSize() else None
+
+
+def _cache(options: Mapping[str, Any]) -> dag_pb2.CachePolicy | None:
+    """A task without `cache` has none; a duration that is not there is for ever."""
+    if "cache" not in options:
+        return None
+    return dag_pb2.CachePolicy(
+        expire_after=_duration(options["cache"]),
+        ignore=options.get("cache_ignore"),
+        key=options.get("cache_key"),
+        version=options.get("cache_version"),
+    )
 
 
 def _retry(options: Mapping[str, Any]) -> dag_pb2.RetryPolicy | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from glidepath import templates
 from glidepath.authoring.maps import Map, check_map, check_names, check_title
 from glidepath.authoring.options import TaskOptions
+from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.values import Constant, Items, Later, Output, Param, Source, Template
 from glidepath.errors import AuthoringError, InvalidDag, Violation
 
@@ -152,6 +153,28 @@ def _wrong_teardown(node: Node) -> Iterator[Violation]:
         )
 
 
+def _wrong_cache(node: Node) -> Iterator[Violation]:
+    """What options of caching must not say together, or beside the others."""
+    options, at = node.options, f"tasks.{node.task_id}"
+    if "cache" not in options:
+        for name in ("cache_ignore", "cache_key", "cache_version"):
+            if name in options:
+                yield Violation(f"{at}.{name}", "is given without cache; expected how long results are kept, beside it")
+        return
+    if (role := options.get("role", "work")) != "work":
+        yield Violation(f"{at}.cache", f"is given to a {role}; what such a task does has to be done each time")
+    if options.get("lease_mode") == "exclusive":
+        yield Violation(
+            f"{at}.cache", "is given beside lease_mode 'exclusive'; expected lease_mode 'hold', or no cache"
+        )
+    if "cache_key" in options and "cache_ignore" in options:
+        yield Violation(f"{at}.cache_ignore", "is given beside cache_key, which counts instead of the arguments")
+    known = {*node.inputs, *(name.partition(".")[0] for name in node.inputs)}
+    for name in options.get("cache_ignore", ()):
+        if name not in known:
+            yield Violation(f"{at}.cache_ignore", f"names {name!r}; {suggestion(name, known, 'arguments')}")
+
+
 class Builder:
     """Collects the nodes of one DAG while its function runs."""
 
@@ -205,6 +228,7 @@ class Builder:
         violations = [violation for node in self.nodes.values() for violation in self._wrong_values(node)]
         violations += [violation for node in self.nodes.values() for violation in _wrong_teardown(node)]
         violations += edge_violations(self.nodes.values(), self.params_schema)
+        violations += [violation for node in self.nodes.values() for violation in _wrong_cache(node)]
         cycle = find_cycle(self.nodes.values())
         if cycle:
             violations.append(Violation("tasks", f"tasks wait for each other in a circle: {' >> '.join(cycle)}"))
@@ -251,6 +275,8 @@ class Builder:
         for name, source in (node.map.inputs if node.map else {}).items():
             for problem in self._resolve_templates(node, source):
                 yield Violation(f"{at}.map.{name}", problem)
+        for problem in self._resolve_templates(node, Template(node.options.get("cache_key", ""))):
+            yield Violation(f"{at}.cache_key", problem)
         for problem in check_title(node.map, node.options.get("map_name", "")):
             yield Violation(f"{at}.map_name", problem)
 

@@ -108,6 +108,14 @@ class NodeOptions(PolicyOptions, total=False):
     """What becomes of it when there is nothing to map over: "skip" unless given, or "succeed" with an empty list."""
     map_name: str
     """What an instance is called: a template of what is in its item, such as "{{ map_item.day }}"."""
+    cache: DurationLike
+    """Results are kept so long, or "forever", and taken again by equal calls: the same code, inputs and params."""
+    cache_ignore: Sequence[str]
+    """Arguments that do not count."""
+    cache_key: str
+    """Counts instead of the arguments: a template, with the values that it names."""
+    cache_version: str
+    """Whatever differs here differs as a call."""
 
 
 class TaskOptions(NodeOptions, total=False):
@@ -321,6 +329,21 @@ def _labels(value: object, field: str) -> dict[str, str]:
     return dict(value)
 
 
+def _cache(value: object, field: str) -> timedelta | str:
+    if value == "forever":
+        return "forever"
+    duration = parse_duration(value, f"{field} (or 'forever')")
+    if not duration:
+        raise AuthoringError(f"{field} is {value!r}; expected how long results are kept, or 'forever'")
+    return duration
+
+
+def _names(value: object, field: str) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise AuthoringError(f"{field} is {value!r}; expected a list of names of arguments")
+    return tuple(_text(each, f"{field}[{index}]") for index, each in enumerate(value))
+
+
 _POLICY: dict[str, _Parser] = {
     "owner": _text,
     "queue": _text,
@@ -357,4 +380,8 @@ _TASK: dict[str, _Parser] = {
     "map_success_ratio_min": _ratio,
     "map_empty": _one_of(*get_args(MapEmpty)),
     "map_name": _template,
+    "cache": _cache,
+    "cache_ignore": _names,
+    "cache_key": _template,
+    "cache_version": _text,
 }

@@ -115,3 +115,8 @@ class RegistryMethods(Api):
     def unpause_dag(self, dag_id: str) -> Call[pb.Dag]:
         """Let a paused DAG go on."""
         return _REGISTRY.call(self, "UnpauseDag", "dag", dag_id=dag_id)
+
+    @rpc
+    def clear_dag_cache(self, dag_id: str, task_id: str = "") -> Call[int]:
+        """Forget the kept results of a DAG's tasks, or of one; how many. Equal calls run anew."""
+        return _REGISTRY.call(self, "ClearDagCache", "results_cleared", dag_id=dag_id, task_id=task_id)

@@ -38,6 +38,8 @@ class RunOptions(TypedDict, total=False):
     data_interval_end: Date
     traceparent: str
     """W3C trace context to continue."""
+    refresh_cache: bool
+    """Cached tasks run anew, and what they give takes the place of what is kept."""
 
 
 class RunItem(RunOptions, total=False):
@@ -319,6 +321,7 @@ def _run_request(dag_id: str, options: RunOptions) -> pb.DagRunRequest:
         data_interval_start=to_timestamp(options.get("data_interval_start"), "data_interval_start"),
         data_interval_end=to_timestamp(options.get("data_interval_end"), "data_interval_end"),
         traceparent=options.get("traceparent", ""),
+        refresh_cache=options.get("refresh_cache", False),
     )
 
 

@@ -9,6 +9,7 @@ assert result["extract"].attempts[1].start_time - result["extract"].attempts[0].
 verify_task(training, "train", params={"day": "2026-01-01"}, inputs={"extract": {"rows": 3}}).check()
 """
 
+from glidepath.testing.caching import Cache
 from glidepath.testing.differences import Difference
 from glidepath.testing.idempotency import (
     CannotVerify,
@@ -18,11 +19,13 @@ from glidepath.testing.idempotency import (
     VerifiedAttempt,
     verify_task,
 )
+from glidepath.testing.planned import PlannedFailure
 from glidepath.testing.results import AttemptResult, FailureSeen, RunFailed, RunResult, TaskResult
-from glidepath.testing.simulation import PlannedFailure, run_dag
+from glidepath.testing.simulation import run_dag
 
 __all__ = [
     "AttemptResult",
+    "Cache",
     "CannotVerify",
     "Difference",
     "FailureSeen",

@@ -101,7 +101,7 @@ def run_attempt(
     item."""
     link = MemoryLink(artifacts)
     try:
-        arguments = resolve_inputs(_assignment(spec, facts, attempt_number, outputs, mapped))
+        arguments = resolve_inputs(assignment_of(spec, facts, attempt_number, outputs, mapped))
     except InputError as error:
         return _ended({"end": "failed", "failure": failures.describe(error)}, b"", link)
     context = TaskContext(
@@ -140,13 +140,14 @@ def run_attempt(
             return _ended({"end": "failed", "failure": failure}, b"", link)
 
 
-def _assignment(
+def assignment_of(
     spec: TaskSpec,
     facts: RunFacts,
     attempt_number: int,
     outputs: Mapping[str, Payload],
     mapped: tuple[int, Mapping[str, Any]] | None,
 ) -> Assignment:
+    """What a worker would be given for this attempt."""
     assignment = Assignment(handler=spec.handler, inputs=spec.inputs, params=_json(facts.params), run_key=facts.run_key)
     assignment.attempt.dag_run_id = facts.run_id
     assignment.attempt.task_id = spec.task_id

@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from glidepath.authoring.params import dated_params, default_params
 from glidepath.errors import AuthoringError
 from glidepath.payloads import decode
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
+from glidepath.testing.caching import Cache, Kept, KeptResults
 from glidepath.testing.children import Children, callable_dags
 from glidepath.testing.mapped import (
     Lane,
@@ -30,23 +32,16 @@ from glidepath.testing.mapped import (
     map_end,
     read_items,
 )
+from glidepath.testing.planned import FailPlan, planned_failure, raising
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
 from glidepath.testing.rules import Verdict, admit, resume_time, retry_delay
 from glidepath.testing.steering import NoChoice, Steering
-from glidepath.worker.outcomes import Call, Retry
+from glidepath.worker.outcomes import Call
 from glidepath_proto.common.v1.payload_pb2 import Payload
-
-FailPlan = int | bool | BaseException | Sequence[BaseException | None]
-"""How attempts of a task fail before its body runs: True always, a number the first so many, an exception always with
-it, a list one entry per attempt (None lets that one run, and so does the end of the list)."""
 
 _BAD: tuple[TaskState, ...] = ("failed", "upstream_failed", "cancelled")
 _OWN_BODY = object()
 _FAILED_FAST = "the first failure ends a run of this DAG"
-
-
-class PlannedFailure(Retry):
-    """What an attempt fails with that `fail` let fail without naming an exception: it is retried like any other."""
 
 
 def run_dag(
@@ -61,6 +56,7 @@ def run_dag(
     takes: Mapping[str, DurationLike] | None = None,
     start_time: datetime | None = None,
     dags: Sequence[Dag] = (),
+    cache: Cache | None = None,
 ) -> RunResult:
     """Run a DAG here and now: order, trigger rules, retries and their delays as the server has them.
 
@@ -72,6 +68,8 @@ def run_dag(
     In all three "train" is the task, and of a mapped one each of its instances, "train[3]" is one of these.
     A DAG that is called by its id must be among `dags`; DAGs that are called as objects need not. A child run goes from
     the instant of its call, with none of `fail`, `replace` and `takes`; `result["train"].child_runs` has its result.
+    `cache` is a dict that the caller keeps between calls: with it, tasks with the option `cache` take the results of
+    equal calls that it holds, by the virtual clock, and keep theirs in it; a call under way is not waited for.
 
     Bodies run in this process, one after the other, through the worker's own code: arguments and outputs go over the
     wire format, `current()` works, shell commands are run. AuthoringError and InvalidDag as at registration.
@@ -85,11 +83,12 @@ def run_dag(
     for name, given in (("fail", fail), ("replace", replace), ("takes", takes)):
         _check_names(dag, name, given or ())
     durations = {task_id: parse_duration(each, f"takes['{task_id}']") for task_id, each in (takes or {}).items()}
-    children = Children(callable_dags(dag, dags), _child_run)
-    return _Simulation(dag, facts, fail or {}, replace or {}, durations, now, children).run()
+    children = Children(callable_dags(dag, dags), partial(_child_run, cache))
+    return _Simulation(dag, facts, fail or {}, replace or {}, durations, now, children, cache).run()
 
 
 def _child_run(
+    cache: Cache | None,
     dag: Dag,
     params: Mapping[str, Any],
     dates: tuple[datetime, datetime, datetime],
@@ -98,7 +97,7 @@ def _child_run(
     children: Children,
 ) -> RunResult:
     facts = RunFacts(dag.dag_id, "test-child", run_key, _complete(dag, params, *dates), *dates)
-    return _Simulation(dag, facts, {}, {}, {}, now, children).run()
+    return _Simulation(dag, facts, {}, {}, {}, now, children, cache).run()
 
 
 class _Simulation:
@@ -111,8 +110,9 @@ class _Simulation:
         takes: Mapping[str, timedelta],
         now: datetime,
         children: Children,
+        cache: Cache | None,
     ) -> None:
-        self._children = children
+        self._children, self._kept = children, KeptResults(cache)
         self._facts, self._fail, self._replace, self._takes = facts, fail, replace, takes
         self._specs = {spec.task_id: spec for spec in to_spec(dag, None).tasks}
         self._nodes = {node.task_id: node for node in dag.nodes}
@@ -296,6 +296,8 @@ class _Simulation:
     def _start(self, lane: Lane) -> None:
         node, result = lane.node, lane.result
         number = len(result.attempts) + 1
+        if number == lane.attempts_before + 1 and self._take_kept(lane):
+            return
         if number == 1:
             self._started.append(result.name)
         ended = self._with_choice(
@@ -333,6 +335,16 @@ class _Simulation:
             lane.result.child_runs.append(end.result)
         return self._with_choice(lane.node, end.of_caller(ended)), end.lasted
 
+    def _take_kept(self, lane: Lane) -> bool:
+        """Whether the instance has succeeded with what an equal call has kept."""
+        item = lane.result.map_item
+        mapped = None if item is None else (lane.index, item)
+        spec = self._specs[lane.node.task_id]
+        kept = self._kept.take(lane.result.name, spec, self._facts, self._outputs, mapped, self._now)
+        if kept is not None:
+            self._succeed(lane, kept.output, f"cached: result of run {kept.run_key} of {kept.time.isoformat()}")
+        return kept is not None
+
     def _with_choice(self, node: Node, ended: Ended) -> Ended:
         """What became of the attempt once the output of a branch was looked at."""
         if ended.end != "success":
@@ -360,7 +372,8 @@ class _Simulation:
         if ended.link.checkpoint is not None:
             lane.checkpoint = ended.link.checkpoint
         if ended.end == "success":
-            self._succeed(lane, ended)
+            self._kept.keep(lane.result.name, Kept(ended.output, self._now, self._facts.run_key))
+            self._succeed(lane, ended.output)
         elif ended.end == "skipped":
             self._end_lane(lane, "skipped", ended.reason)
         elif ended.end == "deferred":
@@ -387,18 +400,18 @@ class _Simulation:
         else:
             self._at(at, lane, lambda: self._start(lane))
 
-    def _succeed(self, lane: Lane, ended: Ended) -> None:
+    def _succeed(self, lane: Lane, output: Payload | None, reason: str = "") -> None:
         node, task_id = lane.node, lane.node.task_id
-        if ended.output is not None:
-            lane.payload = ended.output
-            lane.result.output = decode(ended.output)
+        if output is not None:
+            lane.payload = output
+            lane.result.output = decode(output)
         if lane.index >= 0:
-            self._instance_ended(lane, "success", "")
+            self._instance_ended(lane, "success", reason)
             return
-        if ended.output is not None:
-            self._outputs[task_id] = ended.output
+        if output is not None:
+            self._outputs[task_id] = output
         left_out = self._steering.leave_out(task_id, lane.result.output)
-        self._end(node, "success")
+        self._end(node, "success", reason)
         for each in left_out:
             if self._results[each].state == "scheduled" and each not in self._released:
                 self._end(self._nodes[each], "skipped", self._steering.why_skipped(each))
@@ -432,9 +445,9 @@ class _Simulation:
 
     def _body(self, lane: Lane, attempt_number: int) -> Callable[..., Any] | None:
         """What runs instead of the task's own body, if anything."""
-        error = _planned_failure(_planned(self._fail, lane, False), attempt_number)
+        error = planned_failure(_planned(self._fail, lane, False), attempt_number)
         if error is not None:
-            return _raising(error)
+            return raising(error)
         replacement = _planned(self._replace, lane, _OWN_BODY)
         if replacement is _OWN_BODY:
             return None
@@ -462,22 +475,6 @@ def _check_indexes(plan: str, names: Iterable[str], task_id: str, length: int) -
         whole, index = instance_of(name) or ("", -1)
         if whole == task_id and index >= length:
             raise ValueError(f"{plan} names '{name}', but '{task_id}' was mapped over {length} items")
-
-
-def _planned_failure(plan: FailPlan, attempt_number: int) -> BaseException | None:
-    if isinstance(plan, BaseException):
-        return plan
-    if isinstance(plan, bool | int):
-        fails = plan is True or (plan is not False and attempt_number <= plan)
-        return PlannedFailure(f"attempt {attempt_number} was to fail") if fails else None
-    return plan[attempt_number - 1] if attempt_number <= len(plan) else None
-
-
-def _raising(error: BaseException) -> Callable[..., Any]:
-    def body(**arguments: Any) -> Any:
-        raise error
-
-    return body
 
 
 def _complete(

@@ -37,6 +37,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "set_dag_alias": ("d", "production", 1),
     "pause_dag": ("d",),
     "unpause_dag": ("d",),
+    "clear_dag_cache": ("d", "t"),
     "trigger": ("d",),
     "trigger_many": ([],),
     "get_dag_run": ("r",),

@@ -56,8 +56,9 @@ from (select s.dag_run_id, s.task_index, s.map_index, o.content_type, o.body as 
       from (select distinct on (a.dag_run_id, a.task_index, a.map_index)
                    a.dag_run_id, a.task_index, a.map_index, a.attempt_number
             from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
-            join task_attempt a using (dag_run_id, task_index)
-            where a.state = 'success'
+            -- The offset keeps the planner from joining the whole view.
+            cross join lateral (select * from task_success s
+                                where s.dag_run_id = w.dag_run_id and s.task_index = w.task_index offset 0) a
             order by a.dag_run_id, a.task_index, a.map_index, a.attempt_number desc) s
       join task_output o using (dag_run_id, task_index, map_index, attempt_number)) f;
 

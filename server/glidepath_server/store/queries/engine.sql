@@ -78,14 +78,16 @@ delete from run_inbox where dag_run_id = any($1::uuid[]) returning inbox_id, dag
 insert into run_inbox (dag_run_id, event) select * from unnest($1::uuid[], $2::text[]);
 
 -- name: attempts_made
--- Highest attempt number per task of one run, over history, live rows and those that wait for a child run.
+-- Highest attempt number per task of one run, over history, live rows, those that wait for a child run, and reused results.
 select task_index, max(attempt_number) as attempt_number
 from (select task_index, attempt_number from task_attempt where dag_run_id = $1 and task_index = any($2::integer[])
       union all
       select task_index, attempt_number from live_attempt where dag_run_id = $1 and task_index = any($2::integer[])
       union all
       select task_index, attempt_number from child_run
-      where parent_run_id = $1 and task_index = any($2::integer[]) and waiting) a
+      where parent_run_id = $1 and task_index = any($2::integer[]) and waiting
+      union all
+      select task_index, attempt_number from task_reuse where dag_run_id = $1 and task_index = any($2::integer[])) a
 group by task_index;
 
 -- name: withdraw
@@ -219,13 +221,14 @@ on conflict (dag_run_id, task_index, map_index) do update
 set attempt_number = excluded.attempt_number, checkpoint = excluded.checkpoint, update_time = excluded.update_time;
 
 -- name: read_outputs
--- The output of each task instance's newest success, if that had one: an older success may have left another.
+-- The output of each task instance's newest success, if that had one: an older success may have left another. The offset
+-- keeps the planner from joining the whole view: it would read all attempts there are.
 select s.dag_run_id, s.task_index, s.map_index, o.content_type, o.body, o.uri, o.size_bytes, o.sha256
 from (select distinct on (a.dag_run_id, a.task_index, a.map_index)
              a.dag_run_id, a.task_index, a.map_index, a.attempt_number
       from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
-      join task_attempt a using (dag_run_id, task_index)
-      where a.state = 'success'
+      cross join lateral (select * from task_success s
+                          where s.dag_run_id = w.dag_run_id and s.task_index = w.task_index offset 0) a
       order by a.dag_run_id, a.task_index, a.map_index, a.attempt_number desc) s
 join task_output o using (dag_run_id, task_index, map_index, attempt_number);
 
@@ -395,7 +398,7 @@ select extract(epoch from min(available_time) - glidepath_now())::double precisi
 -- name: run_facts
 -- What of a run never changes.
 select r.dag_run_id, r.dag_version_id, r.namespace, r.dag_id, r.run_key, r.params, r.logical_date,
-       r.data_interval_start, r.data_interval_end, r.traceparent
+       r.data_interval_start, r.data_interval_end, r.traceparent, r.refresh_cache
 from dag_run r where r.dag_run_id = any($1::uuid[]);
 
 -- name: quarantine

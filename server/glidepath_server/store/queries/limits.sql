@@ -19,7 +19,7 @@ on conflict do nothing;
 
 -- name: stale_limits
 -- What the sweeper looks at: limits on which rows wait although there may be room, and limits held by what has ended.
-select parked_on as limit_id from task_queue where parked_on <> 0
+select parked_on as limit_id from task_queue where parked_on > 0
 union
 select h.limit_id from limit_holder h
 where not exists (select from live_attempt l where l.dag_run_id = h.dag_run_id and l.task_index = h.task_index

@@ -79,14 +79,21 @@ select c.task_index, c.map_index, c.attempt_number, '', c.queue_time, c.start_ti
 from child_run c where c.parent_run_id = $1 and c.task_index = any($2::integer[]) and c.waiting;
 
 -- name: newest_attempts
--- The newest ended attempt of each task. Stack traces and causes are left out: ListAttempts has them.
+-- The newest ended attempt of each task, or the result of another run that it has instead. Stack traces and causes are
+-- left out: ListAttempts has them.
 select distinct on (a.task_index, a.map_index)
        a.task_index, a.map_index, a.attempt_number, a.state, coalesce(s.worker_identity, '') as worker_identity,
        a.queue_time, a.start_time, a.end_time, (a.failure::jsonb - 'stack_trace' - 'causes')::text as failure, a.reason,
        false as has_output, null::uuid as child_run_id
-from task_attempt a
+from (select a.task_index, a.map_index, a.attempt_number, a.state, a.session_id, a.queue_time, a.start_time, a.end_time,
+             a.failure, a.reason
+      from task_attempt a where a.dag_run_id = $1 and a.task_index = any($2::integer[])
+      union all
+      select u.task_index, u.map_index, u.attempt_number, 'success', null, u.reuse_time, u.reuse_time, u.reuse_time, null,
+             'cached: result of ' || u.source_run_id || ' of '
+             || to_char(u.source_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
+      from task_reuse u where u.dag_run_id = $1 and u.task_index = any($2::integer[])) a
 left join worker_session s on s.session_id = a.session_id
-where a.dag_run_id = $1 and a.task_index = any($2::integer[])
 order by a.task_index, a.map_index, a.attempt_number desc;
 
 -- name: moving_rows
@@ -150,10 +157,10 @@ select task_index, attempt_number, queue_time, null, null from task_queue where 
 -- name: output
 -- The newest successful attempt with its output, if it returned one.
 select a.attempt_number, o.content_type, o.body, o.uri, o.size_bytes, o.sha256
-from task_attempt a
+from task_success a
 left join task_output o on o.dag_run_id = a.dag_run_id and o.task_index = a.task_index
      and o.map_index = a.map_index and o.attempt_number = a.attempt_number
-where a.dag_run_id = $1 and a.task_index = $2 and a.map_index = $3 and a.state = 'success'
+where a.dag_run_id = $1 and a.task_index = $2 and a.map_index = $3
 order by a.attempt_number desc limit 1;
 
 -- name: log_chunks

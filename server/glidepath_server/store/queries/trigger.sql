@@ -39,13 +39,15 @@ returning dag_run_id;
 -- name: insert_runs
 -- A board of one zero byte per task: everything is scheduled.
 insert into dag_run (dag_run_id, dag_version_id, admitted, run_type, board, namespace, dag_id, run_key, params,
-                     logical_date, data_interval_start, data_interval_end, create_time, created_by, traceparent)
+                     logical_date, data_interval_start, data_interval_end, create_time, created_by, traceparent,
+                     refresh_cache)
 select r.dag_run_id, r.dag_version_id, r.admitted, 'manual', decode(repeat('00', r.task_count), 'hex'), $1, r.dag_id,
-       r.run_key, r.params, r.logical_date, r.data_interval_start, r.data_interval_end, $2, $3, r.traceparent
+       r.run_key, r.params, r.logical_date, r.data_interval_start, r.data_interval_end, $2, $3, r.traceparent,
+       r.refresh_cache
 from unnest($4::uuid[], $5::bigint[], $6::boolean[], $7::integer[], $8::text[], $9::text[], $10::text[],
-            $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[])
+            $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::boolean[])
      as r (dag_run_id, dag_version_id, admitted, task_count, dag_id, run_key, params, logical_date,
-           data_interval_start, data_interval_end, traceparent);
+           data_interval_start, data_interval_end, traceparent, refresh_cache);
 
 -- name: runs_by_key
 -- Who has these keys. The run's own columns are null when the run is no longer kept.

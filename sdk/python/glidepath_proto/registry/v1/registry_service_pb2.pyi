@@ -247,3 +247,19 @@ class UnpauseDagResponse(_message.Message):
     DAG_FIELD_NUMBER: _ClassVar[int]
     dag: Dag
     def __init__(self, dag: _Optional[_Union[Dag, _Mapping]] = ...) -> None: ...
+
+class ClearDagCacheRequest(_message.Message):
+    __slots__ = ("namespace", "dag_id", "task_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_id: str
+    task_id: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
+class ClearDagCacheResponse(_message.Message):
+    __slots__ = ("results_cleared",)
+    RESULTS_CLEARED_FIELD_NUMBER: _ClassVar[int]
+    results_cleared: int
+    def __init__(self, results_cleared: _Optional[int] = ...) -> None: ...

@@ -79,6 +79,11 @@ class RegistryServiceStub(object):
                 request_serializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.UnpauseDagRequest.SerializeToString,
                 response_deserializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.UnpauseDagResponse.FromString,
                 _registered_method=True)
+        self.ClearDagCache = channel.unary_unary(
+                '/glidepath.registry.v1.RegistryService/ClearDagCache',
+                request_serializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.ClearDagCacheRequest.SerializeToString,
+                response_deserializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.ClearDagCacheResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer(object):
@@ -149,6 +154,14 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClearDagCache(self, request, context):
+        """Forgets the kept results of the DAG's tasks, so that equal calls run anew; what runs now keeps its result when it
+        ends. For operators. NOT_FOUND for a DAG or task that is not there. Repeated, it forgets what was kept since. Audited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +209,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.UnpauseDag,
                     request_deserializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.UnpauseDagRequest.FromString,
                     response_serializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.UnpauseDagResponse.SerializeToString,
+            ),
+            'ClearDagCache': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearDagCache,
+                    request_deserializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.ClearDagCacheRequest.FromString,
+                    response_serializer=glidepath_dot_registry_dot_v1_dot_registry__service__pb2.ClearDagCacheResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -441,6 +459,33 @@ class RegistryService(object):
             '/glidepath.registry.v1.RegistryService/UnpauseDag',
             glidepath_dot_registry_dot_v1_dot_registry__service__pb2.UnpauseDagRequest.SerializeToString,
             glidepath_dot_registry_dot_v1_dot_registry__service__pb2.UnpauseDagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearDagCache(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.registry.v1.RegistryService/ClearDagCache',
+            glidepath_dot_registry_dot_v1_dot_registry__service__pb2.ClearDagCacheRequest.SerializeToString,
+            glidepath_dot_registry_dot_v1_dot_registry__service__pb2.ClearDagCacheResponse.FromString,
             options,
             channel_credentials,
             insecure,

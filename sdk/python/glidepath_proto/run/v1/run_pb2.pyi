@@ -300,6 +300,7 @@ class Explanation(_message.Message):
         WAIT_ORDER: _ClassVar[Explanation.Wait]
         WAIT_QUARANTINED: _ClassVar[Explanation.Wait]
         WAIT_CHILD_RUN: _ClassVar[Explanation.Wait]
+        WAIT_EQUAL_CALL: _ClassVar[Explanation.Wait]
     WAIT_UNSPECIFIED: Explanation.Wait
     WAIT_NONE: Explanation.Wait
     WAIT_UPSTREAM: Explanation.Wait
@@ -311,6 +312,7 @@ class Explanation(_message.Message):
     WAIT_ORDER: Explanation.Wait
     WAIT_QUARANTINED: Explanation.Wait
     WAIT_CHILD_RUN: Explanation.Wait
+    WAIT_EQUAL_CALL: Explanation.Wait
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

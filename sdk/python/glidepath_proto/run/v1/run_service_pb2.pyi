@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DagRunRequest(_message.Message):
-    __slots__ = ("dag_id", "dag_version_number", "alias", "run_key", "params", "logical_date", "data_interval_start", "data_interval_end", "traceparent")
+    __slots__ = ("dag_id", "dag_version_number", "alias", "run_key", "params", "logical_date", "data_interval_start", "data_interval_end", "traceparent", "refresh_cache")
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     DAG_VERSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
     ALIAS_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class DagRunRequest(_message.Message):
     DATA_INTERVAL_START_FIELD_NUMBER: _ClassVar[int]
     DATA_INTERVAL_END_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_CACHE_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     dag_version_number: int
     alias: str
@@ -28,7 +29,8 @@ class DagRunRequest(_message.Message):
     data_interval_start: _timestamp_pb2.Timestamp
     data_interval_end: _timestamp_pb2.Timestamp
     traceparent: str
-    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., run_key: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    refresh_cache: bool
+    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., run_key: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., refresh_cache: bool = ...) -> None: ...
 
 class TriggerDagRunsRequest(_message.Message):
     __slots__ = ("namespace", "request_id", "runs")

@@ -1187,7 +1187,10 @@ type TaskPolicy struct {
 	Limits map[string]int32 `protobuf:"bytes,15,rep,name=limits,proto3" json:"limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Attempts of this task that may be live at once over all runs of the DAG; the latest version says how many. Runs of
 	// versions that set none are not counted. 1 to 1,000,000; unset: no cap.
-	ActiveMax     *int32 `protobuf:"varint,16,opt,name=active_max,json=activeMax,proto3,oneof" json:"active_max,omitempty"`
+	ActiveMax *int32 `protobuf:"varint,16,opt,name=active_max,json=activeMax,proto3,oneof" json:"active_max,omitempty"`
+	// Results of this task are kept, and used again for equal calls. Set on the task alone, never in the DAG's defaults.
+	// Only for tasks with role work and lease mode hold.
+	Cache         *CachePolicy `protobuf:"bytes,18,opt,name=cache,proto3" json:"cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1334,6 +1337,88 @@ func (x *TaskPolicy) GetActiveMax() int32 {
 	return 0
 }
 
+func (x *TaskPolicy) GetCache() *CachePolicy {
+	if x != nil {
+		return x.Cache
+	}
+	return nil
+}
+
+// What makes two calls of a task equal: namespace, handler with its version, `version`, and the inputs with the values
+// that they name, whatever the DAG and the task are called. The first of equal calls runs, the others wait for it and
+// take its result; one that was kept is taken at once, without a worker. What an operator has cleared runs anew.
+type CachePolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long a result may be used, from when it was made. Unset: for ever. More than 0, at most 3,660 d.
+	ExpireAfter *durationpb.Duration `protobuf:"bytes,1,opt,name=expire_after,json=expireAfter,proto3" json:"expire_after,omitempty"`
+	// Inputs that do not count.
+	Ignore []string `protobuf:"bytes,2,rep,name=ignore,proto3" json:"ignore,omitempty"`
+	// Counts instead of the inputs: this template with the values that it names. Empty: the inputs count.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Whatever differs here differs as a call. At most 200 characters.
+	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CachePolicy) Reset() {
+	*x = CachePolicy{}
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CachePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CachePolicy) ProtoMessage() {}
+
+func (x *CachePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CachePolicy.ProtoReflect.Descriptor instead.
+func (*CachePolicy) Descriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CachePolicy) GetExpireAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ExpireAfter
+	}
+	return nil
+}
+
+func (x *CachePolicy) GetIgnore() []string {
+	if x != nil {
+		return x.Ignore
+	}
+	return nil
+}
+
+func (x *CachePolicy) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *CachePolicy) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 type RetryPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Further attempts after a failed one. Default 0.
@@ -1364,7 +1449,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1461,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1474,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{9}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RetryPolicy) GetRetriesMax() int32 {
@@ -1547,7 +1632,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\"?\n" +
 	"\tInputList\x122\n" +
-	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xfc\b\n" +
+	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xb6\t\n" +
 	"\n" +
 	"TaskPolicy\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1d\n" +
@@ -1570,7 +1655,8 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\fwait_timeout\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\x12E\n" +
 	"\x06limits\x18\x0f \x03(\v2-.glidepath.registry.v1.TaskPolicy.LimitsEntryR\x06limits\x12\"\n" +
 	"\n" +
-	"active_max\x18\x10 \x01(\x05H\x04R\tactiveMax\x88\x01\x01\x1a<\n" +
+	"active_max\x18\x10 \x01(\x05H\x04R\tactiveMax\x88\x01\x01\x128\n" +
+	"\x05cache\x18\x12 \x01(\v2\".glidepath.registry.v1.CachePolicyR\x05cache\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1aA\n" +
@@ -1585,7 +1671,12 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\v_pool_slotsB\v\n" +
 	"\t_priorityB\x12\n" +
 	"\x10_memory_limit_mbB\r\n" +
-	"\v_active_max\"\x91\x04\n" +
+	"\v_active_max\"\x8f\x01\n" +
+	"\vCachePolicy\x12<\n" +
+	"\fexpire_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\vexpireAfter\x12\x16\n" +
+	"\x06ignore\x18\x02 \x03(\tR\x06ignore\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\x91\x04\n" +
 	"\vRetryPolicy\x12$\n" +
 	"\vretries_max\x18\x01 \x01(\x05H\x00R\n" +
 	"retriesMax\x88\x01\x01\x12/\n" +
@@ -1659,7 +1750,7 @@ func file_glidepath_registry_v1_dag_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	(MapMode)(0),                // 0: glidepath.registry.v1.MapMode
 	(MapEmpty)(0),               // 1: glidepath.registry.v1.MapEmpty
@@ -1676,55 +1767,58 @@ var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	(*OutputRef)(nil),           // 12: glidepath.registry.v1.OutputRef
 	(*InputList)(nil),           // 13: glidepath.registry.v1.InputList
 	(*TaskPolicy)(nil),          // 14: glidepath.registry.v1.TaskPolicy
-	(*RetryPolicy)(nil),         // 15: glidepath.registry.v1.RetryPolicy
-	nil,                         // 16: glidepath.registry.v1.DagSpec.ParamDefaultsEntry
-	nil,                         // 17: glidepath.registry.v1.TaskSpec.InputsEntry
-	nil,                         // 18: glidepath.registry.v1.TaskSpec.InputSchemasEntry
-	nil,                         // 19: glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	nil,                         // 20: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	nil,                         // 21: glidepath.registry.v1.TaskPolicy.LimitsEntry
-	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
-	(*v1.Payload)(nil),          // 23: glidepath.common.v1.Payload
+	(*CachePolicy)(nil),         // 15: glidepath.registry.v1.CachePolicy
+	(*RetryPolicy)(nil),         // 16: glidepath.registry.v1.RetryPolicy
+	nil,                         // 17: glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	nil,                         // 18: glidepath.registry.v1.TaskSpec.InputsEntry
+	nil,                         // 19: glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	nil,                         // 20: glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	nil,                         // 21: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	nil,                         // 22: glidepath.registry.v1.TaskPolicy.LimitsEntry
+	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
+	(*v1.Payload)(nil),          // 24: glidepath.common.v1.Payload
 }
 var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
 	14, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
 	7,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
-	22, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	22, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
-	16, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	23, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
+	23, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
+	17, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
 	10, // 5: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
 	3,  // 6: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
-	17, // 7: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
+	18, // 7: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
 	14, // 8: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
 	2,  // 9: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
 	8,  // 10: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
-	18, // 11: glidepath.registry.v1.TaskSpec.input_schemas:type_name -> glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	19, // 11: glidepath.registry.v1.TaskSpec.input_schemas:type_name -> glidepath.registry.v1.TaskSpec.InputSchemasEntry
 	9,  // 12: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
 	0,  // 13: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
 	1,  // 14: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
 	11, // 15: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
-	23, // 16: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	24, // 16: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
 	12, // 17: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
 	13, // 18: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
 	11, // 19: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
-	15, // 20: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	22, // 21: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
-	19, // 22: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	20, // 23: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	16, // 20: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
+	23, // 21: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	20, // 22: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	21, // 23: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
 	4,  // 24: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
 	5,  // 25: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	22, // 26: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	22, // 27: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
-	21, // 28: glidepath.registry.v1.TaskPolicy.limits:type_name -> glidepath.registry.v1.TaskPolicy.LimitsEntry
-	22, // 29: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	22, // 30: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	22, // 31: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	11, // 32: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	23, // 26: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	23, // 27: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	22, // 28: glidepath.registry.v1.TaskPolicy.limits:type_name -> glidepath.registry.v1.TaskPolicy.LimitsEntry
+	15, // 29: glidepath.registry.v1.TaskPolicy.cache:type_name -> glidepath.registry.v1.CachePolicy
+	23, // 30: glidepath.registry.v1.CachePolicy.expire_after:type_name -> google.protobuf.Duration
+	23, // 31: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	23, // 32: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	23, // 33: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	11, // 34: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }
@@ -1742,14 +1836,14 @@ func file_glidepath_registry_v1_dag_proto_init() {
 		(*Input_Param)(nil),
 	}
 	file_glidepath_registry_v1_dag_proto_msgTypes[8].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[9].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_dag_proto_rawDesc), len(file_glidepath_registry_v1_dag_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

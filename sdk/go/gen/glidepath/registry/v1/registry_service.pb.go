@@ -1453,6 +1453,111 @@ func (x *UnpauseDagResponse) GetDag() *Dag {
 	return nil
 }
 
+type ClearDagCacheRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagId     string                 `protobuf:"bytes,2,opt,name=dag_id,json=dagId,proto3" json:"dag_id,omitempty"`
+	// Empty: all tasks of the DAG.
+	TaskId        string `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearDagCacheRequest) Reset() {
+	*x = ClearDagCacheRequest{}
+	mi := &file_glidepath_registry_v1_registry_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearDagCacheRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearDagCacheRequest) ProtoMessage() {}
+
+func (x *ClearDagCacheRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_registry_v1_registry_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearDagCacheRequest.ProtoReflect.Descriptor instead.
+func (*ClearDagCacheRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_registry_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ClearDagCacheRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ClearDagCacheRequest) GetDagId() string {
+	if x != nil {
+		return x.DagId
+	}
+	return ""
+}
+
+func (x *ClearDagCacheRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+type ClearDagCacheResponse struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	ResultsCleared int64                  `protobuf:"varint,1,opt,name=results_cleared,json=resultsCleared,proto3" json:"results_cleared,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ClearDagCacheResponse) Reset() {
+	*x = ClearDagCacheResponse{}
+	mi := &file_glidepath_registry_v1_registry_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearDagCacheResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearDagCacheResponse) ProtoMessage() {}
+
+func (x *ClearDagCacheResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_registry_v1_registry_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearDagCacheResponse.ProtoReflect.Descriptor instead.
+func (*ClearDagCacheResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_registry_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ClearDagCacheResponse) GetResultsCleared() int64 {
+	if x != nil {
+		return x.ResultsCleared
+	}
+	return 0
+}
+
 var File_glidepath_registry_v1_registry_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_registry_service_proto_rawDesc = "" +
@@ -1566,7 +1671,13 @@ const file_glidepath_registry_v1_registry_service_proto_rawDesc = "" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
 	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\"B\n" +
 	"\x12UnpauseDagResponse\x12,\n" +
-	"\x03dag\x18\x01 \x01(\v2\x1a.glidepath.registry.v1.DagR\x03dag2\x97\b\n" +
+	"\x03dag\x18\x01 \x01(\v2\x1a.glidepath.registry.v1.DagR\x03dag\"d\n" +
+	"\x14ClearDagCacheRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
+	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12\x17\n" +
+	"\atask_id\x18\x03 \x01(\tR\x06taskId\"@\n" +
+	"\x15ClearDagCacheResponse\x12'\n" +
+	"\x0fresults_cleared\x18\x01 \x01(\x03R\x0eresultsCleared2\x8e\t\n" +
 	"\x0fRegistryService\x12\x81\x01\n" +
 	"\x12RegisterDagVersion\x120.glidepath.registry.v1.RegisterDagVersionRequest\x1a1.glidepath.registry.v1.RegisterDagVersionResponse\"\x06\x8a\xe7\x18\x02\b\x03\x12`\n" +
 	"\x06GetDag\x12$.glidepath.registry.v1.GetDagRequest\x1a%.glidepath.registry.v1.GetDagResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12f\n" +
@@ -1577,7 +1688,8 @@ const file_glidepath_registry_v1_registry_service_proto_rawDesc = "" +
 	"\vSetDagAlias\x12).glidepath.registry.v1.SetDagAliasRequest\x1a*.glidepath.registry.v1.SetDagAliasResponse\"\t\x8a\xe7\x18\x02\b\x03\x90\x02\x02\x12f\n" +
 	"\bPauseDag\x12&.glidepath.registry.v1.PauseDagRequest\x1a'.glidepath.registry.v1.PauseDagResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12l\n" +
 	"\n" +
-	"UnpauseDag\x12(.glidepath.registry.v1.UnpauseDagRequest\x1a).glidepath.registry.v1.UnpauseDagResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02b\x06proto3"
+	"UnpauseDag\x12(.glidepath.registry.v1.UnpauseDagRequest\x1a).glidepath.registry.v1.UnpauseDagResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12u\n" +
+	"\rClearDagCache\x12+.glidepath.registry.v1.ClearDagCacheRequest\x1a,.glidepath.registry.v1.ClearDagCacheResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02b\x06proto3"
 
 var (
 	file_glidepath_registry_v1_registry_service_proto_rawDescOnce sync.Once
@@ -1592,7 +1704,7 @@ func file_glidepath_registry_v1_registry_service_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_registry_v1_registry_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_glidepath_registry_v1_registry_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_glidepath_registry_v1_registry_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_glidepath_registry_v1_registry_service_proto_goTypes = []any{
 	(DagDifference_Change)(0),          // 0: glidepath.registry.v1.DagDifference.Change
 	(*Dag)(nil),                        // 1: glidepath.registry.v1.Dag
@@ -1617,16 +1729,18 @@ var file_glidepath_registry_v1_registry_service_proto_goTypes = []any{
 	(*PauseDagResponse)(nil),           // 20: glidepath.registry.v1.PauseDagResponse
 	(*UnpauseDagRequest)(nil),          // 21: glidepath.registry.v1.UnpauseDagRequest
 	(*UnpauseDagResponse)(nil),         // 22: glidepath.registry.v1.UnpauseDagResponse
-	nil,                                // 23: glidepath.registry.v1.Dag.AliasesEntry
-	(*timestamppb.Timestamp)(nil),      // 24: google.protobuf.Timestamp
-	(*DagSpec)(nil),                    // 25: glidepath.registry.v1.DagSpec
+	(*ClearDagCacheRequest)(nil),       // 23: glidepath.registry.v1.ClearDagCacheRequest
+	(*ClearDagCacheResponse)(nil),      // 24: glidepath.registry.v1.ClearDagCacheResponse
+	nil,                                // 25: glidepath.registry.v1.Dag.AliasesEntry
+	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(*DagSpec)(nil),                    // 27: glidepath.registry.v1.DagSpec
 }
 var file_glidepath_registry_v1_registry_service_proto_depIdxs = []int32{
-	23, // 0: glidepath.registry.v1.Dag.aliases:type_name -> glidepath.registry.v1.Dag.AliasesEntry
-	24, // 1: glidepath.registry.v1.Dag.create_time:type_name -> google.protobuf.Timestamp
-	24, // 2: glidepath.registry.v1.DagVersion.create_time:type_name -> google.protobuf.Timestamp
-	25, // 3: glidepath.registry.v1.DagVersion.spec:type_name -> glidepath.registry.v1.DagSpec
-	25, // 4: glidepath.registry.v1.RegisterDagVersionRequest.spec:type_name -> glidepath.registry.v1.DagSpec
+	25, // 0: glidepath.registry.v1.Dag.aliases:type_name -> glidepath.registry.v1.Dag.AliasesEntry
+	26, // 1: glidepath.registry.v1.Dag.create_time:type_name -> google.protobuf.Timestamp
+	26, // 2: glidepath.registry.v1.DagVersion.create_time:type_name -> google.protobuf.Timestamp
+	27, // 3: glidepath.registry.v1.DagVersion.spec:type_name -> glidepath.registry.v1.DagSpec
+	27, // 4: glidepath.registry.v1.RegisterDagVersionRequest.spec:type_name -> glidepath.registry.v1.DagSpec
 	3,  // 5: glidepath.registry.v1.RegisterDagVersionRequest.sources:type_name -> glidepath.registry.v1.SourceBundle
 	2,  // 6: glidepath.registry.v1.RegisterDagVersionResponse.dag_version:type_name -> glidepath.registry.v1.DagVersion
 	1,  // 7: glidepath.registry.v1.GetDagResponse.dag:type_name -> glidepath.registry.v1.Dag
@@ -1647,17 +1761,19 @@ var file_glidepath_registry_v1_registry_service_proto_depIdxs = []int32{
 	17, // 22: glidepath.registry.v1.RegistryService.SetDagAlias:input_type -> glidepath.registry.v1.SetDagAliasRequest
 	19, // 23: glidepath.registry.v1.RegistryService.PauseDag:input_type -> glidepath.registry.v1.PauseDagRequest
 	21, // 24: glidepath.registry.v1.RegistryService.UnpauseDag:input_type -> glidepath.registry.v1.UnpauseDagRequest
-	5,  // 25: glidepath.registry.v1.RegistryService.RegisterDagVersion:output_type -> glidepath.registry.v1.RegisterDagVersionResponse
-	7,  // 26: glidepath.registry.v1.RegistryService.GetDag:output_type -> glidepath.registry.v1.GetDagResponse
-	9,  // 27: glidepath.registry.v1.RegistryService.ListDags:output_type -> glidepath.registry.v1.ListDagsResponse
-	11, // 28: glidepath.registry.v1.RegistryService.GetDagVersion:output_type -> glidepath.registry.v1.GetDagVersionResponse
-	13, // 29: glidepath.registry.v1.RegistryService.ListDagVersions:output_type -> glidepath.registry.v1.ListDagVersionsResponse
-	16, // 30: glidepath.registry.v1.RegistryService.DiffDagVersions:output_type -> glidepath.registry.v1.DiffDagVersionsResponse
-	18, // 31: glidepath.registry.v1.RegistryService.SetDagAlias:output_type -> glidepath.registry.v1.SetDagAliasResponse
-	20, // 32: glidepath.registry.v1.RegistryService.PauseDag:output_type -> glidepath.registry.v1.PauseDagResponse
-	22, // 33: glidepath.registry.v1.RegistryService.UnpauseDag:output_type -> glidepath.registry.v1.UnpauseDagResponse
-	25, // [25:34] is the sub-list for method output_type
-	16, // [16:25] is the sub-list for method input_type
+	23, // 25: glidepath.registry.v1.RegistryService.ClearDagCache:input_type -> glidepath.registry.v1.ClearDagCacheRequest
+	5,  // 26: glidepath.registry.v1.RegistryService.RegisterDagVersion:output_type -> glidepath.registry.v1.RegisterDagVersionResponse
+	7,  // 27: glidepath.registry.v1.RegistryService.GetDag:output_type -> glidepath.registry.v1.GetDagResponse
+	9,  // 28: glidepath.registry.v1.RegistryService.ListDags:output_type -> glidepath.registry.v1.ListDagsResponse
+	11, // 29: glidepath.registry.v1.RegistryService.GetDagVersion:output_type -> glidepath.registry.v1.GetDagVersionResponse
+	13, // 30: glidepath.registry.v1.RegistryService.ListDagVersions:output_type -> glidepath.registry.v1.ListDagVersionsResponse
+	16, // 31: glidepath.registry.v1.RegistryService.DiffDagVersions:output_type -> glidepath.registry.v1.DiffDagVersionsResponse
+	18, // 32: glidepath.registry.v1.RegistryService.SetDagAlias:output_type -> glidepath.registry.v1.SetDagAliasResponse
+	20, // 33: glidepath.registry.v1.RegistryService.PauseDag:output_type -> glidepath.registry.v1.PauseDagResponse
+	22, // 34: glidepath.registry.v1.RegistryService.UnpauseDag:output_type -> glidepath.registry.v1.UnpauseDagResponse
+	24, // 35: glidepath.registry.v1.RegistryService.ClearDagCache:output_type -> glidepath.registry.v1.ClearDagCacheResponse
+	26, // [26:36] is the sub-list for method output_type
+	16, // [16:26] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
 	16, // [16:16] is the sub-list for extension extendee
 	0,  // [0:16] is the sub-list for field type_name
@@ -1679,7 +1795,7 @@ func file_glidepath_registry_v1_registry_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_registry_service_proto_rawDesc), len(file_glidepath_registry_v1_registry_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	RegistryService_SetDagAlias_FullMethodName        = "/glidepath.registry.v1.RegistryService/SetDagAlias"
 	RegistryService_PauseDag_FullMethodName           = "/glidepath.registry.v1.RegistryService/PauseDag"
 	RegistryService_UnpauseDag_FullMethodName         = "/glidepath.registry.v1.RegistryService/UnpauseDag"
+	RegistryService_ClearDagCache_FullMethodName      = "/glidepath.registry.v1.RegistryService/ClearDagCache"
 )
 
 // RegistryServiceClient is the client API for RegistryService service.
@@ -56,6 +57,9 @@ type RegistryServiceClient interface {
 	PauseDag(ctx context.Context, in *PauseDagRequest, opts ...grpc.CallOption) (*PauseDagResponse, error)
 	// Lets a paused DAG go on. Idempotent. Audited.
 	UnpauseDag(ctx context.Context, in *UnpauseDagRequest, opts ...grpc.CallOption) (*UnpauseDagResponse, error)
+	// Forgets the kept results of the DAG's tasks, so that equal calls run anew; what runs now keeps its result when it
+	// ends. For operators. NOT_FOUND for a DAG or task that is not there. Repeated, it forgets what was kept since. Audited.
+	ClearDagCache(ctx context.Context, in *ClearDagCacheRequest, opts ...grpc.CallOption) (*ClearDagCacheResponse, error)
 }
 
 type registryServiceClient struct {
@@ -156,6 +160,16 @@ func (c *registryServiceClient) UnpauseDag(ctx context.Context, in *UnpauseDagRe
 	return out, nil
 }
 
+func (c *registryServiceClient) ClearDagCache(ctx context.Context, in *ClearDagCacheRequest, opts ...grpc.CallOption) (*ClearDagCacheResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClearDagCacheResponse)
+	err := c.cc.Invoke(ctx, RegistryService_ClearDagCache_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegistryServiceServer is the server API for RegistryService service.
 // All implementations must embed UnimplementedRegistryServiceServer
 // for forward compatibility.
@@ -180,6 +194,9 @@ type RegistryServiceServer interface {
 	PauseDag(context.Context, *PauseDagRequest) (*PauseDagResponse, error)
 	// Lets a paused DAG go on. Idempotent. Audited.
 	UnpauseDag(context.Context, *UnpauseDagRequest) (*UnpauseDagResponse, error)
+	// Forgets the kept results of the DAG's tasks, so that equal calls run anew; what runs now keeps its result when it
+	// ends. For operators. NOT_FOUND for a DAG or task that is not there. Repeated, it forgets what was kept since. Audited.
+	ClearDagCache(context.Context, *ClearDagCacheRequest) (*ClearDagCacheResponse, error)
 	mustEmbedUnimplementedRegistryServiceServer()
 }
 
@@ -216,6 +233,9 @@ func (UnimplementedRegistryServiceServer) PauseDag(context.Context, *PauseDagReq
 }
 func (UnimplementedRegistryServiceServer) UnpauseDag(context.Context, *UnpauseDagRequest) (*UnpauseDagResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UnpauseDag not implemented")
+}
+func (UnimplementedRegistryServiceServer) ClearDagCache(context.Context, *ClearDagCacheRequest) (*ClearDagCacheResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClearDagCache not implemented")
 }
 func (UnimplementedRegistryServiceServer) mustEmbedUnimplementedRegistryServiceServer() {}
 func (UnimplementedRegistryServiceServer) testEmbeddedByValue()                         {}
@@ -400,6 +420,24 @@ func _RegistryService_UnpauseDag_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistryService_ClearDagCache_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClearDagCacheRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).ClearDagCache(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_ClearDagCache_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).ClearDagCache(ctx, req.(*ClearDagCacheRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RegistryService_ServiceDesc is the grpc.ServiceDesc for RegistryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -442,6 +480,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UnpauseDag",
 			Handler:    _RegistryService_UnpauseDag_Handler,
+		},
+		{
+			MethodName: "ClearDagCache",
+			Handler:    _RegistryService_ClearDagCache_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -373,6 +373,8 @@ const (
 	Explanation_WAIT_QUARANTINED Explanation_Wait = 9
 	// A child run has yet to end.
 	Explanation_WAIT_CHILD_RUN Explanation_Wait = 10
+	// For a cached task: the same call is under way elsewhere.
+	Explanation_WAIT_EQUAL_CALL Explanation_Wait = 11
 )
 
 // Enum value maps for Explanation_Wait.
@@ -389,6 +391,7 @@ var (
 		8:  "WAIT_ORDER",
 		9:  "WAIT_QUARANTINED",
 		10: "WAIT_CHILD_RUN",
+		11: "WAIT_EQUAL_CALL",
 	}
 	Explanation_Wait_value = map[string]int32{
 		"WAIT_UNSPECIFIED": 0,
@@ -402,6 +405,7 @@ var (
 		"WAIT_ORDER":       8,
 		"WAIT_QUARANTINED": 9,
 		"WAIT_CHILD_RUN":   10,
+		"WAIT_EQUAL_CALL":  11,
 	}
 )
 
@@ -1701,14 +1705,14 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\vBUDGET_NONE\x10\x01\x12\x10\n" +
 	"\fBUDGET_TRIES\x10\x02\x12\x11\n" +
 	"\rBUDGET_LOSSES\x10\x03\x12\x17\n" +
-	"\x13BUDGET_REDELIVERIES\x10\x04\"\xab\x03\n" +
+	"\x13BUDGET_REDELIVERIES\x10\x04\"\xc0\x03\n" +
 	"\vExplanation\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x121\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1b.glidepath.run.v1.TaskStateR\x05state\x126\n" +
 	"\x04wait\x18\x04 \x01(\x0e2\".glidepath.run.v1.Explanation.WaitR\x04wait\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
-	"\x04hint\x18\x06 \x01(\tR\x04hint\"\xcc\x01\n" +
+	"\x04hint\x18\x06 \x01(\tR\x04hint\"\xe1\x01\n" +
 	"\x04Wait\x12\x14\n" +
 	"\x10WAIT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tWAIT_NONE\x10\x01\x12\x11\n" +
@@ -1724,7 +1728,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"WAIT_ORDER\x10\b\x12\x14\n" +
 	"\x10WAIT_QUARANTINED\x10\t\x12\x12\n" +
 	"\x0eWAIT_CHILD_RUN\x10\n" +
-	"\"\xc2\x01\n" +
+	"\x12\x13\n" +
+	"\x0fWAIT_EQUAL_CALL\x10\v\"\xc2\x01\n" +
 	"\aLogLine\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12%\n" +

@@ -44,7 +44,10 @@ type DagRunRequest struct {
 	DataIntervalStart *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=data_interval_start,json=dataIntervalStart,proto3" json:"data_interval_start,omitempty"`
 	DataIntervalEnd   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=data_interval_end,json=dataIntervalEnd,proto3" json:"data_interval_end,omitempty"`
 	// W3C trace context to continue.
-	Traceparent   string `protobuf:"bytes,9,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Traceparent string `protobuf:"bytes,9,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// Cached tasks of the run take no kept result and wait for no equal call; what they give takes the place of what is
+	// kept. See registry.v1.CachePolicy.
+	RefreshCache  bool `protobuf:"varint,12,opt,name=refresh_cache,json=refreshCache,proto3" json:"refresh_cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +154,13 @@ func (x *DagRunRequest) GetTraceparent() string {
 		return x.Traceparent
 	}
 	return ""
+}
+
+func (x *DagRunRequest) GetRefreshCache() bool {
+	if x != nil {
+		return x.RefreshCache
+	}
+	return false
 }
 
 type isDagRunRequest_Selector interface {
@@ -2272,7 +2282,7 @@ var File_glidepath_run_v1_run_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\n" +
-	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x03\n" +
+	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x03\n" +
 	"\rDagRunRequest\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12.\n" +
 	"\x12dag_version_number\x18\x02 \x01(\x05H\x00R\x10dagVersionNumber\x12\x16\n" +
@@ -2282,7 +2292,8 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\flogical_date\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vlogicalDate\x12J\n" +
 	"\x13data_interval_start\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x11dataIntervalStart\x12F\n" +
 	"\x11data_interval_end\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fdataIntervalEnd\x12 \n" +
-	"\vtraceparent\x18\t \x01(\tR\vtraceparentB\n" +
+	"\vtraceparent\x18\t \x01(\tR\vtraceparent\x12#\n" +
+	"\rrefresh_cache\x18\f \x01(\bR\frefreshCacheB\n" +
 	"\n" +
 	"\bselector\"\x89\x01\n" +
 	"\x15TriggerDagRunsRequest\x12\x1c\n" +
