@@ -22,6 +22,7 @@ TASKS = {
     TaskState.SCHEDULED: "waits for its upstreams",
     TaskState.RELEASED: "admitted: waits for its time, a slot or a worker, or runs",
     TaskState.RESTARTING: "was cleared while it ran; goes back as soon as the attempt has ended",
+    TaskState.WAITING: "admitted, and asks people: waits for an answer, holds no slot",
     TaskState.SUCCESS: "an attempt succeeded",
     TaskState.FAILED: "an attempt failed and none is left, or trying again cannot help",
     TaskState.UPSTREAM_FAILED: "never ran, because of how its upstreams ended",

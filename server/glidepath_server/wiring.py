@@ -23,11 +23,17 @@ from glidepath_proto.admin.v1 import (
     capacity_service_pb2_grpc,
 )
 from glidepath_proto.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
-from glidepath_proto.run.v1 import run_service_pb2, run_service_pb2_grpc
+from glidepath_proto.run.v1 import (
+    approval_service_pb2,
+    approval_service_pb2_grpc,
+    run_service_pb2,
+    run_service_pb2_grpc,
+)
 from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 
 from . import __version__, clock
 from .api.admin_servicer import AdminServicer
+from .api.approval_servicer import ApprovalServicer
 from .api.auth import Authenticator
 from .api.capacity_servicer import CapacityServicer
 from .api.exposure import check_exposure
@@ -38,6 +44,7 @@ from .api.worker_servicer import WorkerServicer
 from .core.errors import InvalidInput, Violation
 from .core.validation import LeaseTerms
 from .loops import timers
+from .loops.approval_timeouts import approval_timeouts
 from .loops.engine import Engine
 from .loops.heartbeats import Heartbeats
 from .loops.lease_reaper import LeaseReaper
@@ -125,7 +132,8 @@ class Server:
         due, late, overdue = timers.due_rows(engine), timers.run_timeouts(engine), timers.execution_timeouts(engine)
         admission, polls, rates = timers.admission(engine), timers.lost_wake_ups(engine), timers.rates(engine)
         calls = timers.call_timeouts(engine)
-        engine.on_timers = lambda: _wake(due, late, overdue, rates)
+        unanswered = approval_timeouts(engine)
+        engine.on_timers = lambda: _wake(due, late, overdue, rates, unanswered)
         calls = timers.equal_call_sweeper(engine)
         engine.on_equal_calls = calls.wake
         engine.on_admission = admission.wake
@@ -139,6 +147,7 @@ class Server:
             late,
             overdue,
             calls,
+            unanswered,
             admission,
             polls,
             rates,
@@ -199,6 +208,11 @@ class Server:
                 run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
                 run_service_pb2_grpc.add_RunServiceServicer_to_server,
                 RunServicer(self.database, self.engine.replica.plans, self.engine),
+            ),
+            Service(
+                approval_service_pb2.DESCRIPTOR.services_by_name["ApprovalService"],
+                approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server,
+                ApprovalServicer(self.database, self.engine.replica.plans, self.engine),
             ),
         ]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 TASK_ARROWS = {
     "scheduled": {
         "release": "released",
+        "ask": "waiting",
         "skip": "skipped",
         "upstream_fail": "upstream_failed",
         "cancel": "cancelled",
@@ -21,6 +22,13 @@ TASK_ARROWS = {
         "cancel": "cancelled",
         "retry": "released",
         "restart": "restarting",
+    },
+    "waiting": {
+        "succeed": "success",
+        "fail": "failed",
+        "skip": "skipped",
+        "cancel": "cancelled",
+        "clear": "scheduled",
     },
     "restarting": {"restart": "restarting", "clear": "scheduled", "release": "released", "cancel": "cancelled"},
     "success": {"clear": "scheduled"},

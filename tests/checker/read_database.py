@@ -47,6 +47,7 @@ TASK_STATES = {
     0: "scheduled",
     1: "released",
     2: "restarting",
+    3: "waiting",
     10: "success",
     11: "failed",
     12: "upstream_failed",

@@ -102,6 +102,11 @@ RUN_RPCS = {
     "CancelTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
     "CancelDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
 }
+APPROVAL_RPCS = {
+    "ListApprovals": Rpc(VIEWER, RUN),
+    # The scene's task asks nothing; what answers may say is in tests/api/test_approvals.py.
+    "AnswerApproval": Rpc(OPERATOR, {**TASK, "answer": "APPROVAL_ANSWER_APPROVE"}, frozenset({Code.INVALID_ARGUMENT})),
+}
 WORKER_RPCS = {
     # Without a hello nothing is begun; what hello may list is in test_task_tokens.py.
     "Work": Rpc(WORKER, {"heartbeat": {}}, frozenset({Code.INVALID_ARGUMENT})),
@@ -121,6 +126,7 @@ RPCS = {
         "admin.v1.CapacityService": CAPACITY_RPCS,
         "registry.v1.RegistryService": REGISTRY_RPCS,
         "run.v1.RunService": RUN_RPCS,
+        "run.v1.ApprovalService": APPROVAL_RPCS,
         "worker.v1.WorkerService": WORKER_RPCS,
     }.items()
     for name, rpc in rpcs.items()

@@ -6,9 +6,10 @@ import pytest
 from bugs import Bug
 from call_guards import CALL_GUARDS
 from guards import GUARDS, Guard
+from operator_guards import OPERATOR_GUARDS
 from planting import PACKAGE, apply, ask
 
-ALL_GUARDS = GUARDS + CALL_GUARDS
+ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS)
 
 
 def _name(guard: Guard) -> str:

@@ -19,7 +19,7 @@ from glidepath_server.operations.step_types import Verdict
 from glidepath_server.store import sessions
 
 Place = tuple[UUID, int]
-_TABLES = ("dag_run", "task_queue", "live_attempt", "limit_holder", "worker_session", "concurrency_limit")
+_TABLES = ("dag_run", "task_queue", "live_attempt", "limit_holder", "worker_session", "concurrency_limit", "approval")
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Seen:
     @classmethod
     async def read(cls, connection: asyncpg.Connection, tasks: int) -> Seen:
         rows = {table: await connection.fetch(f"select * from {table}") for table in _TABLES}
+        rows["task_output"] = await connection.fetch("select * from task_output")
         rows["task_attempt"] = await connection.fetch("select * from task_attempt order by end_time")
         rows["dag_run_event"] = await connection.fetch("select * from dag_run_event order by revision")
         rows["stray"] = await connection.fetch(
@@ -58,6 +59,7 @@ def faults(world: World, seen: Seen, ledger: Ledger) -> list[str]:
     """Every promise that is broken, in words."""
     return [
         *_instances(seen),
+        *_questions(seen),
         *_boards(seen),
         *_attempts(seen),
         *_times(seen),
@@ -82,6 +84,26 @@ def _instances(seen: Seen) -> Iterator[str]:
                 yield f"task {task} is {TaskState(state).name}, but queued {found[0]} and live {found[1]} times"
 
 
+def _questions(seen: Seen) -> Iterator[str]:
+    """A task waits exactly while its newest question is open; a closed one is an attempt, approved with an output."""
+    newest: dict[Place, Any] = {}
+    for row in sorted(seen.rows["approval"], key=lambda row: row["attempt_number"]):
+        newest[place(row)] = row
+        closed = seen.history().get(sessions.key_of(row))
+        expected = {"open": None, "approved": "success", "rejected": "failed", "expired": "timed_out"}
+        if closed != expected.get(row["state"], "cancelled"):
+            yield f"question {row['attempt_number']} is {row['state']}, but its attempt is {closed}"
+        if (sessions.key_of(row) in {sessions.key_of(each) for each in seen.rows["task_output"]}) != (
+            row["state"] == "approved"
+        ):
+            yield f"question {row['attempt_number']} is {row['state']}, but has an output or should have one"
+    for run_id, board in seen.boards.items():
+        for task, state in enumerate(board.states):
+            is_open = (run_id, task) in newest and newest[run_id, task]["state"] == "open"
+            if is_open != (state == TaskState.WAITING):
+                yield f"task {task} is {TaskState(state).name}, but its question is {'open' if is_open else 'closed'}"
+
+
 def _boards(seen: Seen) -> Iterator[str]:
     """The board is what its events add up to, and no revision is missing."""
     for run in seen.rows["dag_run"]:
@@ -101,7 +123,12 @@ def _boards(seen: Seen) -> Iterator[str]:
 def _attempts(seen: Seen) -> Iterator[str]:
     """One after the other: the numbers of a task's attempts rise in the order in which they end, to the present one."""
     numbers: dict[Place, list[int]] = {}
-    for row in [*seen.rows["task_attempt"], *seen.rows["live_attempt"], *seen.rows["task_queue"]]:
+    for row in [
+        *seen.rows["task_attempt"],
+        *seen.rows["live_attempt"],
+        *seen.rows["task_queue"],
+        *(row for row in seen.rows["approval"] if row["state"] == "open"),
+    ]:
         numbers.setdefault(place(row), []).append(row["attempt_number"])
     for (_, task), found in numbers.items():
         if found != sorted(set(found)):

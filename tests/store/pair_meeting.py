@@ -22,7 +22,9 @@ from glidepath_server.operations.step_runs import Step
 from glidepath_server.operations.step_types import Report, RunWork, StepOutcome, Verdict
 from glidepath_server.store.sql import statements
 
-_NAMES = {text: name for aggregate in ("engine", "sessions") for name, text in statements(aggregate).items()}
+_NAMES = {
+    text: name for aggregate in ("engine", "sessions", "approvals") for name, text in statements(aggregate).items()
+}
 _NAMES["select glidepath_now()"] = "now"
 COMMIT = "commit"
 
@@ -98,6 +100,7 @@ class Ledger:
     greetings: list[Greeting] = field(default_factory=list)
     missed: list[dict[UUID, RunWork]] = field(default_factory=list)  # to be stepped again
     quarantined: list[tuple[UUID, str]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # commands that the state did not allow
     queues: set[int] = field(default_factory=set)
 
     def note(self, outcome: StepOutcome) -> None:

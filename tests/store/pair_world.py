@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 from step_room import Seat, ends
 
+from glidepath_server.core.approvals import ApprovalSpec
 from glidepath_server.core.definition import Handler
 from glidepath_server.core.draft import DagDraft, PolicyDraft, TaskDraft
 from glidepath_server.core.events import AttemptKey, RunStarted
@@ -48,6 +49,7 @@ class Task(IntEnum):
     OPEN = 5  # in the queue, without a limit
     PARKED = 6  # parked on the narrow pool
     THEN = 7  # scheduled; its queue is empty, so it can be handed over directly
+    WAITS = 8  # asks people
 
 
 class State(StrEnum):
@@ -76,6 +78,9 @@ _MUTABLE = (
     "limit_holder",
     "concurrency_limit",
     "task_attempt",
+    "task_output",
+    "dead_letter",
+    "approval",
     "worker_session",
 )
 _RESTORE = "".join(
@@ -108,7 +113,9 @@ def _draft() -> DagDraft:
             policy=PolicyDraft(pool_name=_POOLS.get(task), queue_name=_QUEUES.get(task, "default")),
         )
         for task in Task
+        if task is not Task.WAITS
     ]
+    tasks.append(TaskDraft("waits", Handler(""), approval=ApprovalSpec("Go on?", timeout_seconds=TTL_SECONDS)))
     return DagDraft("dag", tasks)
 
 

@@ -22,7 +22,16 @@ from pair_meeting import Actor, Doing, Ledger, Operation, meet
 from pair_world import TTL_SECONDS, State, Task, World, offer, worker
 from step_room import SOON_SECONDS, Seat
 
-from glidepath_server.core.events import AttemptKey, TasksCancelled, TasksCleared, TasksMarked
+from glidepath_server.core.approvals import Answer, Decision
+from glidepath_server.core.errors import StateConflict
+from glidepath_server.core.events import (
+    ApprovalAnswered,
+    ApprovalExpired,
+    AttemptKey,
+    TasksCancelled,
+    TasksCleared,
+    TasksMarked,
+)
 from glidepath_server.core.states import AttemptState, TaskEvent, TaskState
 from glidepath_server.operations import sessions
 from glidepath_server.operations.step_types import Command, Report, RunWork
@@ -32,8 +41,8 @@ from glidepath_server.store.sessions import key_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOCK_WAIT_SECONDS = 1.0
-TAKEN_BACK = (Task.FIRST, Task.LONE, Task.OPEN, Task.PARKED)
-"""Of these a withdrawal finds one live and the others in the queue, one of them parked."""
+TAKEN_BACK = (Task.FIRST, Task.LONE, Task.OPEN, Task.PARKED, Task.WAITS)
+"""Of these a withdrawal finds one live, one that asks people, and the others in the queue, one of them parked."""
 
 
 # ---- the operations
@@ -70,6 +79,20 @@ async def mark(actor: Actor) -> None:
 async def clear(actor: Actor) -> None:
     event = TasksCleared((Task.DONE, *TAKEN_BACK), cancel_running=True)
     await actor.step({actor.run_id: RunWork(command=Command(event))}, credits=1, wait_seconds=LOCK_WAIT_SECONDS)
+
+
+async def answer(actor: Actor) -> None:
+    """Somebody approves what the first question asked, if it is still open."""
+    event = ApprovalAnswered(Task.WAITS, -1, 1, Answer(Decision.APPROVE, "alice"))
+    try:
+        await actor.step({actor.run_id: RunWork(command=Command(event))}, wait_seconds=LOCK_WAIT_SECONDS)
+    except StateConflict as refused:
+        actor.ledger.refused.append(str(refused))
+
+
+async def run_out(actor: Actor) -> None:
+    """The time of the first question is up."""
+    await actor.step({actor.run_id: RunWork(events=[ApprovalExpired(Task.WAITS, -1, 1)])})
 
 
 async def expire(actor: Actor) -> None:
@@ -118,8 +141,8 @@ FREED = JUDGED
 GREETED = "lock_worker lock_sessions_of_worker now"
 LOOKED = "lock_runs_waiting rebind live_of_worker commit"
 TOOK_BACK = (
-    "lock_timeout lock_run_waiting withdraw request_cancel write_step lock_sessions claim lock_limits limit_use unpark "
-    "unpark commit"
+    "lock_timeout lock_run_waiting withdraw request_cancel write_step close_approvals lock_sessions claim lock_limits "
+    "limit_use unpark unpark commit"
 )
 WHILE_OPEN: dict[Doing, str] = {
     claim: f"{SOUGHT} take_limited commit",
@@ -129,7 +152,9 @@ WHILE_OPEN: dict[Doing, str] = {
     withdraw: TOOK_BACK,
     mark: TOOK_BACK,
     clear: "lock_timeout lock_run_waiting attempts_made withdraw request_cancel busy_queues lock_sessions write_step "
-    "lock_sessions claim lock_limits limit_use unpark unpark commit",
+    "close_approvals open_approvals lock_sessions claim lock_limits limit_use unpark unpark commit",
+    answer: "lock_timeout lock_run_waiting write_step close_approvals commit",
+    run_out: "lock_runs write_step write_dead_letters close_approvals commit",
     expire: f"lock_expired expire commit live_of_sessions {JUDGED}",
     hello: f"{GREETED} raise_generation commit {LOOKED} {JUDGED}",
     restart: f"{GREETED} close_sessions open_session commit live_of_worker commit {JUDGED}",
@@ -142,7 +167,7 @@ WHEN_LOST: dict[Doing, str] = {
     restart: f"{GREETED} open_session commit live_of_worker commit {JUDGED}",
 }
 """The same when the session has been lost before, and what it had is not judged yet. Nobody gets work in it."""
-OF_ONE_RUN = (accept, free_slot, withdraw, mark, clear)
+OF_ONE_RUN = (accept, free_slot, withdraw, mark, clear, answer, run_out)
 """What works on the rows of one run meets another such on the same run and on the other one."""
 
 
@@ -288,12 +313,41 @@ async def work_off(world: World) -> Seen:
         assert ends or outcome.assigned, f"waits, but nobody gets it: {seen.rows['task_queue']}"
 
 
+# What becomes of a question: by what was told to its run, whatever came first. A clear makes it ask anew.
+ENDS_OF_A_QUESTION: dict[frozenset[Doing], set[TaskState]] = {
+    frozenset(): {TaskState.WAITING},
+    frozenset({answer}): {TaskState.SUCCESS},
+    frozenset({run_out}): {TaskState.FAILED},
+    frozenset({withdraw}): {TaskState.CANCELLED},
+    frozenset({mark}): {TaskState.SKIPPED},
+    frozenset({clear}): {TaskState.WAITING},
+    frozenset({answer, run_out}): {TaskState.SUCCESS, TaskState.FAILED},
+    frozenset({answer, withdraw}): {TaskState.SUCCESS, TaskState.CANCELLED},
+    frozenset({answer, mark}): {TaskState.SKIPPED},
+    frozenset({answer, clear}): {TaskState.WAITING},
+    frozenset({run_out, withdraw}): {TaskState.FAILED, TaskState.CANCELLED},
+    frozenset({run_out, mark}): {TaskState.SKIPPED},
+    frozenset({run_out, clear}): {TaskState.WAITING},
+    frozenset({withdraw, mark}): {TaskState.CANCELLED, TaskState.SKIPPED},
+    frozenset({withdraw, clear}): {TaskState.CANCELLED, TaskState.WAITING},
+    frozenset({mark, clear}): {TaskState.SKIPPED, TaskState.WAITING},
+}
+
+
+def asked(told: set[Doing]) -> set[TaskState]:
+    return ENDS_OF_A_QUESTION[frozenset(told & {answer, run_out, withdraw, mark, clear})]
+
+
 def unlike_told(seen: Seen, run_id: uuid.UUID, actors: list[Actor]) -> list[str]:
     """How the end of a run differs from what the two have told it."""
     told = {actor.operation.run for actor in actors if actor.run_id == run_id}
     found = []
     for task, state in zip(Task, seen.boards[run_id].states, strict=True):
         allowed = {TaskState.SUCCESS}
+        if task is Task.WAITS:
+            if TaskState(state) not in asked(told):
+                found.append(f"task WAITS ended {TaskState(state).name}")
+            continue
         if withdraw in told and task in TAKEN_BACK:
             # What had ended before stays; what was cleared after goes on.
             allowed = {TaskState.CANCELLED} | ({TaskState.SUCCESS} if task is Task.FIRST or clear in told else set())

@@ -7,7 +7,7 @@ from typing import Any
 
 from .output import enum_name
 
-GOOD = frozenset({"", "running", "success", "skipped", "deferred"})
+GOOD = frozenset({"", "running", "success", "skipped", "deferred", "waiting"})
 
 
 def failure_line(failure: Any) -> str:

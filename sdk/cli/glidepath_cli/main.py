@@ -11,6 +11,7 @@ import click
 
 from . import exits
 from .admin_commands import audit, dead_letters, incidents, namespace, pool, token, workers
+from .approval_commands import approval
 from .capacity_commands import limit
 from .completion import completion
 from .dag_commands import dag
@@ -82,6 +83,7 @@ for _command in (
     dag,
     task,
     run,
+    approval,
     doctor,
     workers,
     pool,

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 
-def split_pairs(pairs: Sequence[str]) -> dict[str, str]:
+def split_pairs(pairs: Sequence[str], option: str = "--param") -> dict[str, str]:
     """NAME=VALUE texts by name; the last of a name counts."""
     found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (name and equals):
-            raise click.UsageError(f"--param {pair!r}: expected NAME=VALUE, such as --param rate=0.1")
+            raise click.UsageError(f"{option} {pair!r}: expected NAME=VALUE, such as {option} rate=0.1")
         found[name] = value
     return found
 

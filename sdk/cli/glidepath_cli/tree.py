@@ -19,6 +19,7 @@ _WORST_FIRST = (
     "cancelled",
     "running",
     "up_for_retry",
+    "waiting",
     "deferred",
     "queued",
     "scheduled",
@@ -37,6 +38,7 @@ SYMBOLS = {
     "scheduled": "·",
     "up_for_retry": "↻",
     "deferred": "⏾",
+    "waiting": "?",
     "removed": "-",
 }
 

@@ -50,6 +50,8 @@ COMMANDS = {
     "SetDagRunPriority": "glidepath run priority RUN_ID PRIORITY",
     "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",
     "ExplainDagRun": "glidepath run explain RUN_ID",
+    "ListApprovals": "glidepath approval list",
+    "AnswerApproval": "glidepath approval answer RUN_ID TASK_ID --approve",
 }
 # Fields of a task as the options of `@task` that fill them; the others have one name in both.
 _OPTIONS = {
@@ -94,6 +96,7 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r" \(send (the metadata )?authorization: Bearer [^)]*\)"), ""),
     (re.compile(r"\. Give a valid token: .*Client\(token=\.\.\.\)"), ""),
     (re.compile(r"\b(?:cancel_running|only_failed)\b"), lambda found: "--" + found[0].replace("_", "-")),
+    (re.compile(r"\bvalues\.(?=\w+: got)"), "--value "),
     (re.compile(r"\bruns\[0\]\.params\.(?=\w)"), "--param "),
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
     (re.compile(r"\bruns\[0\]\.dag_id: "), ""),
@@ -121,7 +124,7 @@ _LISTS = [
 
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
-    r"\bglidepath (?:(?:dag|run|pool|limit|namespace|token) [a-z]+"
+    r"\bglidepath (?:(?:dag|run|approval|pool|limit|namespace|token) [a-z]+"
     r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 

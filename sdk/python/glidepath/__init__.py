@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from glidepath.authoring import (
     Dag,
     Handle,
+    approval,
     call_dag,
     dag,
     dated,
@@ -72,6 +73,7 @@ __all__ = [
     "Unavailable",
     "Violation",
     "WaitTimeout",
+    "approval",
     "call_dag",
     "current",
     "dag",

@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2 as pb
 
+from ..core.approvals import ApprovalSpec, Decision, OnReject
 from ..core.canonical import from_canonical_json
 from ..core.definition import (
     JSON,
@@ -56,6 +57,17 @@ MAP_EMPTY_TO_WIRE: dict[MapEmpty, Any] = {
 }
 _MAP_MODES = {0: MapMode.ZIP, **{number: mode for mode, number in MAP_MODE_TO_WIRE.items()}}
 _MAP_EMPTIES = {0: MapEmpty.SKIP, **{number: empty for empty, number in MAP_EMPTY_TO_WIRE.items()}}
+DECISION_TO_WIRE: dict[Decision | int | None, Any] = {
+    None: dag_pb2.APPROVAL_ANSWER_UNSPECIFIED,
+    Decision.APPROVE: dag_pb2.APPROVAL_ANSWER_APPROVE,
+    Decision.REJECT: dag_pb2.APPROVAL_ANSWER_REJECT,
+}
+DECISIONS: dict[int, Decision | None] = {number: decision for decision, number in DECISION_TO_WIRE.items()}  # type: ignore[misc]
+_ON_REJECT_TO_WIRE: dict[OnReject | int, Any] = {
+    OnReject.FAIL: dag_pb2.APPROVAL_REJECT_FAIL,
+    OnReject.SKIP: dag_pb2.APPROVAL_REJECT_SKIP,
+}
+_ON_REJECT = {0: OnReject.FAIL, **{number: each for each, number in _ON_REJECT_TO_WIRE.items()}}
 Mode = TypeVar("Mode", bound=StrEnum)
 
 
@@ -96,6 +108,18 @@ def _task_in(task: dag_pb2.TaskSpec) -> TaskDraft:
         map=_map_in(task.map) if task.HasField("map") else None,
         input_schemas=dict(task.input_schemas),
         output_schema=task.output_schema,
+        approval=_approval_in(task.approval) if task.HasField("approval") else None,
+    )
+
+
+def _approval_in(spec: dag_pb2.ApprovalSpec) -> ApprovalSpec:
+    return ApprovalSpec(
+        message=spec.message,
+        form=spec.form,
+        timeout_seconds=_seconds(spec, "timeout"),
+        default=DECISIONS.get(spec.default, int(spec.default)),
+        approvers=tuple(spec.approvers),
+        on_reject=_ON_REJECT.get(spec.on_reject, int(spec.on_reject)),
     )
 
 
@@ -260,15 +284,27 @@ def _task_out(task: TaskSpec) -> dag_pb2.TaskSpec:
         task_id=task.task_id,
         description=task.description,
         group_id=task.group_id,
-        handler=handler_to_wire(task),
+        handler=handler_to_wire(task) if task.approval is None else None,
         upstream_task_ids=task.upstream_task_ids,
         trigger_rule=RULE_TO_WIRE[task.trigger_rule],
         inputs=inputs_to_wire(task),
-        policy=_policy_out(task.policy),
+        policy=_policy_out(task.policy) if task.approval is None else dag_pb2.TaskPolicy(owner=task.policy.owner),
         role=ROLE_TO_WIRE[task.role],
         map=_map_out(task.map) if task.map is not None else None,
         input_schemas=task.input_schemas,
         output_schema=task.output_schema,
+        approval=_approval_out(task.approval) if task.approval is not None else None,
+    )
+
+
+def _approval_out(spec: ApprovalSpec) -> dag_pb2.ApprovalSpec:
+    return dag_pb2.ApprovalSpec(
+        message=spec.message,
+        form=spec.form,
+        timeout=_duration(spec.timeout_seconds),
+        default=DECISION_TO_WIRE[spec.default],
+        approvers=spec.approvers,
+        on_reject=_ON_REJECT_TO_WIRE[spec.on_reject],
     )
 
 

@@ -11,8 +11,10 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
+
+from google.protobuf.message import Message
 
 from ..core.errors import InvalidInput, Violation
 
@@ -20,8 +22,11 @@ PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 500
 # Ours are shorter: what is longer is not parsed at all.
 TOKEN_CHARACTERS_MAX = 4096
+# Answers stay below this: gRPC clients accept 4 MiB by default.
+ANSWER_BYTES_MAX = 1024 * 1024
 
 Row = TypeVar("Row")
+Sent = TypeVar("Sent", bound=Message)
 
 
 class Page:
@@ -50,6 +55,18 @@ class Page:
         if len(rows) <= self._size:
             return rows, ""
         return rows[: self._size], page_token(keys(rows[self._size - 1]), self._scope)
+
+
+def fitting(messages: Iterable[Sent]) -> list[Sent]:
+    """As many as fit into one answer, at least one."""
+    found: list[Sent] = []
+    room = ANSWER_BYTES_MAX
+    for message in messages:
+        room -= message.ByteSize()
+        if found and room < 0:
+            break
+        found.append(message)
+    return found
 
 
 def page_size(requested: int, *, default: int = PAGE_SIZE_DEFAULT, most: int = PAGE_SIZE_MAX) -> int:

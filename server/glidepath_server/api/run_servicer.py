@@ -45,15 +45,12 @@ from .convert_run import (
     triggered_out,
 )
 from .handlers import Context
-from .paging import Page, page_token
+from .paging import Page, fitting, page_token
 
-# Answers stay below this: gRPC clients accept 4 MiB by default.
-ANSWER_BYTES_MAX = 1024 * 1024
 TASK_INSTANCES_DEFAULT = 1_000
 TASK_INSTANCES_MAX = 2_000
 _NEWEST = 2**63 - 1
 _OLDEST = datetime(1, 1, 1, tzinfo=UTC)
-Message = TypeVar("Message", run_pb2.TaskInstance, run_pb2.Attempt)
 
 
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
@@ -110,7 +107,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         page = Page(request, scope, int, default=TASK_INSTANCES_DEFAULT, most=TASK_INSTANCES_MAX)
         first = min(max(page.first(0), 0), 2**31 - 1)
         plan, views = await self._reader.task_instances(namespace, run_id, task_id, first, page.limit - 1)
-        found = _fitting(task_instance_out(plan, view) for view in views)
+        found = fitting(task_instance_out(plan, view) for view in views)
         end = first + len(found)
         token = page_token([end], scope) if found and end < (1 if task_id else plan.graph.size) else ""
         shown = [each for each in found if not states or each.state in states]
@@ -125,7 +122,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         after = _attempt_keys(page.keys, request.page_token)
         plan, rows = await self._reader.attempts(namespace, run_id, request.task_id, map_index, after, page.limit)
         shown, token = page.cut(rows, _keys_of)
-        found = _fitting(attempt_out(plan, row) for row in shown)
+        found = fitting(attempt_out(plan, row) for row in shown)
         if len(found) < len(shown):
             token = page_token(_keys_of(rows[len(found) - 1]), scope)
         return pb.ListAttemptsResponse(attempts=found, next_page_token=token)
@@ -257,23 +254,11 @@ def _parent_in(request: pb.ListDagRunsRequest) -> UUID | None:
     return to_uuid("children_of_dag_run_id", request.children_of_dag_run_id)
 
 
-def _fitting(messages: Iterable[Message]) -> list[Message]:
-    """As many as fit into one answer, at least one."""
-    found: list[Message] = []
-    room = ANSWER_BYTES_MAX
-    for message in messages:
-        room -= message.ByteSize()
-        if found and room < 0:
-            break
-        found.append(message)
-    return found
-
-
 def _parts(messages: Sequence[run_pb2.TaskInstance]) -> Iterable[list[run_pb2.TaskInstance]]:
     """All of them, in answers that are small enough."""
     start = 0
     while start < len(messages):
-        part = _fitting(messages[start:])
+        part = fitting(messages[start:])
         yield part
         start += len(part)
 

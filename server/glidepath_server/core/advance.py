@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from .approving import approval_answered, approval_expired
 from .board import FINAL, Board, Tally
 from .effects import DeadLetter, Effects
 from .errors import IllegalTransition, StateConflict
 from .events import (
+    ApprovalAnswered,
+    ApprovalExpired,
     AttemptEnded,
     EqualCallEnded,
     Event,
@@ -31,7 +34,7 @@ from .events import (
     Withdrawn,
 )
 from .graph import Graph
-from .moves import CANCELLED, FAILED, OUT, RELEASED, RESTARTING, SCHEDULED, Moves
+from .moves import CANCELLED, FAILED, IDLE, OUT, RELEASED, RESTARTING, WAITING, Moves
 from .next_attempt import next_attempt
 from .retry import GiveUp
 from .states import (
@@ -138,7 +141,7 @@ class _Step(Moves):
     # ---- commands
     def run_cancelled(self, event: RunCancelled) -> None:
         if self.board.intent is RunIntent.FAIL and self.board.state not in RUN_FINAL:
-            self._no_run_retry(event.reason or "cancelled")  # it fails as it was about to, and that is its end
+            self.no_run_retry(event.reason or "cancelled")  # it fails as it was about to, and that is its end
         self.wind_down(RunIntent.CANCEL, event.reason or "cancelled")
 
     def run_timed_out(self, event: RunTimedOut) -> None:
@@ -147,7 +150,7 @@ class _Step(Moves):
     def tasks_cancelled(self, event: TasksCancelled) -> None:
         if self.board.state is RunState.QUEUED:
             raise StateConflict("the run has not started", hint="cancel the run, or wait until it has started")
-        waiting = [task for task in event.tasks if self.states[task] == SCHEDULED]
+        waiting = [task for task in event.tasks if self.states[task] in IDLE]
         for task in waiting:
             self.move(task, TaskEvent.CANCEL)
         self.spread(waiting)
@@ -172,19 +175,13 @@ class _Step(Moves):
         self.at = self.now + timedelta(seconds=graph.run_retry_delay_seconds) if graph.run_retry_delay_seconds else None
         self.reopen([task for task in event.tasks if self.states[task] in FINAL])
 
-    def _no_run_retry(self, reason: str) -> None:
-        """The run's next end is its last, whatever retries it has left."""
-        if self.board.run_retries < self.graph.run_retries_max:
-            self.board.run_retries = self.graph.run_retries_max
-            self.effects.notes.append(reason or "no retry of the run any more")
-
     def tasks_marked(self, event: TasksMarked) -> None:
         if self.board.state is RunState.QUEUED:
             raise StateConflict("the run has not started", hint="cancel the run, or wait until it has started")
         if self.board.intent is not RunIntent.RUN and self.board.state not in RUN_FINAL:
             raise StateConflict("the run is being cancelled", hint="wait until it has ended, then mark")
         if event.mark is TaskEvent.MARK_FAILED:
-            self._no_run_retry(event.reason)  # who says that it failed wants no other try
+            self.no_run_retry(event.reason)  # who says that it failed wants no other try
         marked = MARKS[event.mark]
         out = [task for task in event.tasks if self.states[task] in OUT]
         rest = [task for task in event.tasks if self.states[task] not in OUT and self.states[task] != marked]
@@ -223,7 +220,8 @@ class _Step(Moves):
         self.board.intent, self.board.reason, self.board.run_retries = RunIntent.RUN, "", 0
         self.move_run(RunEvent.CLEAR, event.reason)
         self.board.anew = tuple(sorted({*self.board.anew, *(self.graph.cached & set(event.tasks))}))
-        final = [task for task in event.tasks if self.states[task] in FINAL]
+        # What asks asks anew, once what comes before it has ended again.
+        again = [task for task in event.tasks if self.states[task] in FINAL or self.states[task] == WAITING]
         out = [task for task in event.tasks if self.states[task] in OUT]
         for task in event.tasks:
             self.board.raise_base(task, event.attempts.get(task, 0))
@@ -231,7 +229,7 @@ class _Step(Moves):
             self.move(task, TaskEvent.RESTART)
             if self.board.marks.pop(task, None):
                 self.board.said.pop(task, None)
-        self.reopen(final)
+        self.reopen(again)
         self.take_back(out, TaskEvent.CLEAR, event.reason or "cleared")
 
     # ---- the run's end
@@ -298,4 +296,6 @@ _HANDLERS = {
     TasksMarked: _Step.tasks_marked,
     RunRetried: _Step.run_retried,
     EqualCallEnded: _Step.equal_call_ended,
+    ApprovalAnswered: approval_answered,
+    ApprovalExpired: approval_expired,
 }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from .approvals import ApprovalSpec, Decision, OnReject
 from .definition import (
     JSON,
     CachePolicy,
@@ -42,6 +43,7 @@ from .trigger_rules import TriggerRule
 _RETRY_TUPLES = ("delays_seconds", "only_on", "never_on")
 _SAID_WHEN_USED = frozenset(
     {
+        "approval",
         "fail_fast",
         "jitter",
         "map",
@@ -88,6 +90,8 @@ def _task_out(task: TaskSpec) -> dict[str, Any]:
     if task.map is not None:
         inputs = [{"name": each.name, "source": _input_out(each.source)} for each in task.map.inputs]
         value["map"] = {**_said(task.map), "inputs": inputs}
+    if task.approval is not None:
+        value["approval"] = _said(task.approval)
     return {
         **value,
         "handler": _said(task.handler),
@@ -166,6 +170,18 @@ def _task_in(value: dict[str, Any]) -> TaskSpec:
             "policy": _policy_in(value["policy"]),
             "role": TaskRole(value.get("role", TaskRole.WORK)),
             "map": _map_in(value["map"]) if "map" in value else None,
+            "approval": _approval_in(value["approval"]) if "approval" in value else None,
+        }
+    )
+
+
+def _approval_in(value: dict[str, Any]) -> ApprovalSpec:
+    return ApprovalSpec(
+        **{
+            **value,
+            "default": Decision(value["default"]) if "default" in value else None,
+            "approvers": tuple(value.get("approvers", ())),
+            "on_reject": OnReject(value["on_reject"]),
         }
     )
 

@@ -42,6 +42,7 @@ def compile_graph(spec: DagSpec) -> Graph:
             for number, task in enumerate(spec.tasks)
             if task.map is not None
         },
+        approvals={number: task.approval for number, task in enumerate(spec.tasks) if task.approval is not None},
     )
     return with_roles(graph, [task.role for task in spec.tasks])
 

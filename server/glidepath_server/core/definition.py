@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .approvals import ApprovalSpec
 from .graph import TaskRole
 from .retry import RetryPolicy
 from .templates import TemplateSyntaxError, output_of, template_names
@@ -18,6 +19,8 @@ from .trigger_rules import TriggerRule
 JSON = "application/json"
 SHELL = "shell"
 """Handler of a command; its input "command" is that command."""
+APPROVAL = "approval"
+"""Handler in the canonical text of a task that asks people: no worker runs it, whatever it offers."""
 PYTHON_PREFIX = "python:"
 """Handlers of Python functions, "python:module:function"; their version is the hash of a source bundle, or empty."""
 
@@ -163,6 +166,7 @@ class TaskSpec:
     # Canonical JSON Schemas: of arguments by name, of the output ("": anything).
     input_schemas: Mapping[str, str] = field(default_factory=dict)
     output_schema: str = ""
+    approval: ApprovalSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from .approvals import ApprovalSpec
 from .definition import (
+    APPROVAL,
     WEIGHT_DEFAULT,
     CachePolicy,
     DagSpec,
@@ -99,6 +101,7 @@ class TaskDraft:
     map: MapDraft | None = None
     input_schemas: Mapping[str, str] = field(default_factory=dict)
     output_schema: str = ""
+    approval: ApprovalSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,9 @@ def mapped_inputs(task: TaskDraft) -> dict[str, Input]:
 
 
 def resolve_policy(task: TaskDraft, draft: DagDraft) -> ResolvedPolicy:
-    """The task's own fields, then the DAG's defaults, then the server's."""
+    """The task's own fields, then the DAG's defaults, then the server's. No worker: only the owner."""
+    if task.approval is not None:
+        return ResolvedPolicy(owner=task.policy.owner or draft.defaults.owner or draft.owner)
     policy = _first_given(task.policy, draft.defaults)
     given = {each.name: value for each in fields(policy) if (value := getattr(policy, each.name)) is not None}
     given["retry"] = _retry(task.policy.retry, draft.defaults.retry)
@@ -176,7 +181,7 @@ def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
     assert isinstance(task.trigger_rule, TriggerRule) and isinstance(task.role, TaskRole)
     return TaskSpec(
         task_id=task.task_id,
-        handler=task.handler,
+        handler=task.handler if task.approval is None else Handler(APPROVAL),
         description=task.description,
         group_id=task.group_id,
         upstream_task_ids=tuple(sorted(upstream_of(task))),
@@ -187,7 +192,15 @@ def _task(task: TaskDraft, draft: DagDraft) -> TaskSpec:
         map=_map(task),
         input_schemas={name: normalised_json(schema) for name, schema in task.input_schemas.items()},
         output_schema=normalised_json(task.output_schema) if task.output_schema else "",
+        approval=_approval(task.approval),
     )
+
+
+def _approval(given: ApprovalSpec | None) -> ApprovalSpec | None:
+    if given is None:
+        return None
+    form = normalised_json(given.form) if given.form else ""
+    return replace(given, form=form, approvers=tuple(sorted(set(given.approvers))))
 
 
 def _map(task: TaskDraft) -> MapSpec | None:

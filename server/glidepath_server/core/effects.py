@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from .approvals import Answer, ApprovalState
 from .retry import Budget
-from .states import RunState, TaskEvent
+from .states import AttemptState, RunState, TaskEvent
 
 
 class Release(NamedTuple):
@@ -42,6 +43,26 @@ class DeadLetter(NamedTuple):
     reason: str
 
 
+class Question(NamedTuple):
+    """Ask people: the task instance waits for an answer."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+
+
+class Closed(NamedTuple):
+    """A question is not open any more: it was answered, or (without an answer) expired or withdrawn."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+    state: ApprovalState
+    outcome: AttemptState
+    reason: str
+    answer: Answer | None = None
+
+
 @dataclass(slots=True)
 class Effects:
     """What the step must write. `changes` are (task, map index, new state), in the order they happened.
@@ -61,5 +82,7 @@ class Effects:
     results: list[tuple[int, int, int]] = field(default_factory=list)
     # Of task instances that waited for an equal call which has ended: each is to be looked at anew.
     equal_calls_ended: list[tuple[int, int, int]] = field(default_factory=list)
+    asked: list[Question] = field(default_factory=list)
+    closed: list[Closed] = field(default_factory=list)
     # These tasks run again, for a retry of the run: see RunRetried.
     run_again: tuple[int, ...] = ()

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from .approvals import Answer
 from .failure import Failure
 from .states import AttemptState, RunState, TaskEvent
 
@@ -151,6 +152,32 @@ class TasksMarked:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ApprovalAnswered:
+    """Somebody answers what a task instance asks.
+
+    Raises StateConflict in the step when it does not ask that any more.
+    """
+
+    task: int
+    map_index: int
+    attempt_number: int
+    answer: Answer
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        return (self.task,)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalExpired:
+    """Nobody has answered in time, if it is still that question that is open."""
+
+    task: int
+    map_index: int
+    attempt_number: int
+
+
 Event = (
     RunStarted
     | AttemptEnded
@@ -163,6 +190,8 @@ Event = (
     | TasksMarked
     | RunRetried
     | EqualCallEnded
+    | ApprovalAnswered
+    | ApprovalExpired
 )
 
 
@@ -179,6 +208,7 @@ _KINDS = {
         TasksCleared,
         TasksMarked,
         EqualCallEnded,
+        ApprovalExpired,
     )
 }
 

@@ -42,6 +42,7 @@ class Wait(StrEnum):
     QUARANTINED = "quarantined"
     CHILD_RUN = "child_run"
     EQUAL_CALL = "equal_call"
+    APPROVAL = "approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,9 @@ def _why(
         return Wait.RUNNING, f"the run is ending: {facts.run.reason or facts.run.intent.value}", ""
     if facts.run.state is RunState.QUEUED:
         return _run_waits(facts.run)
+    if view.state is ViewState.WAITING:
+        answer = f"glidepath approval answer {facts.run.dag_run_id} {shlex.quote(graph.task_ids[view.task])} --approve"
+        return Wait.APPROVAL, view.reason, f"{answer}  # or --reject"
     waiting = rows.waiting.get(view.task)
     if waiting is None:
         return _upstream(graph, states, view.task)

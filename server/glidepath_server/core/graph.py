@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .approvals import ApprovalSpec
 from .retry import RetryPolicy
 from .trigger_rules import TriggerRule
 
@@ -51,6 +52,8 @@ class Graph:
     torn_down: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # Of mapped tasks: how many instances may be released at once, what must succeed, what nothing to map over means.
     maps: Mapping[int, MapPolicy] = field(default_factory=dict)
+    # Tasks that no worker runs: what they ask people.
+    approvals: Mapping[int, ApprovalSpec] = field(default_factory=dict)
     # How long a task may wait in all when it defers, in seconds.
     waits: tuple[float, ...] = ()
     # Retries of a run that fails, and the seconds before each.

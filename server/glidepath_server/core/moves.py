@@ -8,38 +8,57 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .approvals import ApprovalState
 from .board import FINAL, Board, Tally
-from .effects import Effects, Release, Withdraw
+from .effects import Closed, Effects, Question, Release, Withdraw
 from .events import Withdrawn
 from .graph import Graph
-from .states import RUN_FINAL, RunEvent, RunIntent, RunState, TaskEvent, TaskState, next_run_state, next_task_state
+from .states import (
+    RUN_FINAL,
+    AttemptState,
+    RunEvent,
+    RunIntent,
+    RunState,
+    TaskEvent,
+    TaskState,
+    next_run_state,
+    next_task_state,
+)
 from .trigger_rules import admit
 
 # Of the reason why a run does not succeed, how much is noted on the way.
 REASON_CHARACTERS_MAX = 1_500
 
 SCHEDULED, RELEASED, RESTARTING = int(TaskState.SCHEDULED), int(TaskState.RELEASED), int(TaskState.RESTARTING)
+WAITING = int(TaskState.WAITING)
 OUT = frozenset({RELEASED, RESTARTING})
+# Open, and in nobody's hands: an operator's command moves it at once.
+IDLE = frozenset({SCHEDULED, WAITING})
 FAILED, SUCCESS, CANCELLED = int(TaskState.FAILED), int(TaskState.SUCCESS), int(TaskState.CANCELLED)
 
 
 class Moves:
     """The board under change, and the effects so far."""
 
-    __slots__ = ("_left_out", "at", "board", "effects", "graph", "now", "states", "tally")
+    __slots__ = ("_left_out", "at", "board", "closing", "effects", "graph", "now", "states", "tally")
 
     def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime, effects: Effects) -> None:
         self.graph, self.board, self.tally, self.now = graph, board, tally, now
         self.states = board.states
         self.effects = effects
         self.at: datetime | None = None
+        # How the question ends whose task moves next.
+        self.closing: Closed | None = None
         self._left_out: dict[int, frozenset[int]] = {}
 
     def move(self, task: int, event: TaskEvent) -> int:
         """Cross one arrow of the task machine, recorded."""
-        state = int(next_task_state(self.states[task], event))
+        before = self.states[task]
+        state = int(next_task_state(before, event))
         self.states[task] = state
         self.effects.changes.append((task, -1, state))
+        if before == WAITING:
+            self._close_question(task, event)
         return state
 
     def end(self, task: int, event: TaskEvent) -> None:
@@ -99,9 +118,30 @@ class Moves:
         return self._left_out[gate]
 
     def release(self, task: int) -> None:
-        """First attempt of the task's generation."""
+        """First attempt of the task's generation; what no worker runs asks people."""
+        if task in self.graph.approvals:
+            self.move(task, TaskEvent.ASK)
+            self.effects.asked.append(Question(task, -1, self.board.base(task) + 1))
+            return
         self.move(task, TaskEvent.RELEASE)
         self.effects.releases.append(Release(task, -1, self.board.base(task) + 1, at=self.at))
+
+    def _close_question(self, task: int, event: TaskEvent) -> None:
+        """Whatever moves a task that asks closes its question: by the answer at hand, or it is taken back. One of this
+        very step was never put."""
+        closing, self.closing = self.closing, None
+        if closing is not None:
+            self.effects.closed.append(closing)
+            return
+        number = self.board.base(task) + 1
+        fresh = [each for each in self.effects.asked if each.task == task]
+        if fresh:
+            self.effects.asked.remove(fresh[0])
+            return
+        reason = f"not answered: {event.value.replace('_', ' ')}"
+        self.effects.closed.append(Closed(task, -1, number, ApprovalState.WITHDRAWN, AttemptState.CANCELLED, reason))
+        if event is TaskEvent.CLEAR:
+            self.board.raise_base(task, number)
 
     def move_run(self, event: RunEvent, reason: str = "") -> None:
         self.board.state = next_run_state(self.board.state, event)
@@ -148,7 +188,7 @@ class Moves:
         board.marks.clear()
         self.note(reason)
         stays = self._teardowns_to_come() if board.state is RunState.RUNNING else set()
-        waiting = [task for task, state in enumerate(self.states) if state == SCHEDULED and task not in stays]
+        waiting = [task for task, state in enumerate(self.states) if state in IDLE and task not in stays]
         for task in waiting:
             self.move(task, TaskEvent.CANCEL)
         self.spread(waiting)
@@ -168,6 +208,12 @@ class Moves:
         for task in tasks:
             if self.states[task] == RESTARTING:
                 self.move(task, TaskEvent.RELEASE)
+
+    def no_run_retry(self, reason: str) -> None:
+        """The run's next end is its last, whatever retries it has left."""
+        if self.board.run_retries < self.graph.run_retries_max:
+            self.board.run_retries = self.graph.run_retries_max
+            self.effects.notes.append(reason or "no retry of the run any more")
 
     def take_back(self, tasks: list[int], event: TaskEvent, reason: str) -> None:
         """Withdraw released tasks. What this very step released is in no queue yet, so it is taken back right here."""

@@ -64,9 +64,20 @@ class InvalidParams(ValueError):
 
 class ParamsSchema:
     """The params schema of one DAG version, compiled once. Empty text: the DAG takes no params. `defaults` are those
-    computed from a run's dates."""
+    computed from a run's dates.
 
-    def __init__(self, schema_text: str, defaults: Mapping[str, str] | None = None) -> None:
+    The form of an approval is such a schema too; `what` names one of its values, `none` says that it takes none.
+    """
+
+    def __init__(
+        self,
+        schema_text: str,
+        defaults: Mapping[str, str] | None = None,
+        *,
+        what: str = "a param of this DAG",
+        none: str = "no params: this DAG takes none",
+    ) -> None:
+        self._what, self._none = what, none
         self._schema: dict[str, Any] = json.loads(schema_text) if schema_text else {}
         self._defaults = defaults or {}
         # An empty registry: a $ref to somewhere else is an error, never a download.
@@ -106,7 +117,15 @@ class ParamsSchema:
         known = list(self._schema.get("properties", {}))
         for name in params:
             if name not in known:
-                yield Violation(f"{at}.{name}", shown(params[name]), _known_names(name, known))
+                yield Violation(f"{at}.{name}", shown(params[name]), self._known_names(name, known))
+
+    def _known_names(self, name: str, known: list[str]) -> str:
+        if not known:
+            return self._none
+        close = difflib.get_close_matches(name, known, n=1)
+        if close:
+            return f"{self._what}; did you mean {close[0]}?"
+        return f"{self._what}: {', '.join(sorted(known)[:10])}"
 
 
 def canonical(params: Mapping[str, Any]) -> str:
@@ -118,15 +137,6 @@ def shown(value: Any) -> str:
     """A value as JSON, cut to a length that a message can carry."""
     text = json.dumps(value, ensure_ascii=True)
     return text if len(text) <= VALUE_SHOWN_MAX else text[: VALUE_SHOWN_MAX - 3] + "..."
-
-
-def _known_names(name: str, known: list[str]) -> str:
-    if not known:
-        return "no params: this DAG takes none"
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"a param of this DAG; did you mean {close[0]}?"
-    return f"a param of this DAG: {', '.join(sorted(known)[:10])}"
 
 
 def _parse(text: str, at: str) -> dict[str, Any]:

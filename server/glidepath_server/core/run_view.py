@@ -20,12 +20,14 @@ from .states import AttemptState, TaskState
 from .trigger_rules import SKIP_SPREADS
 
 UPSTREAMS_SHOWN_MAX = 3
+MESSAGE_CHARACTERS_SHOWN_MAX = 300
 
 
 class ViewState(StrEnum):
     """State of a task instance for a reader: the board's, with `released` told apart."""
 
     SCHEDULED = "scheduled"
+    WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
     SUCCESS = "success"
@@ -239,6 +241,9 @@ def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
     if code == TaskState.SCHEDULED:
         still_open = waited_for(graph, states, task)
         return f"waits for {names(graph, still_open)}" if still_open else ""
+    if code == TaskState.WAITING:
+        spec = graph.approvals[task]
+        return f"waits for an answer{_within(spec.timeout_seconds)}: {spec.message[:MESSAGE_CHARACTERS_SHOWN_MAX]}"
     if code == TaskState.UPSTREAM_FAILED:
         bad = [i for i in upstream if states[i] in (TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED)]
         told = "; ".join(f"{graph.task_ids[i]}: {_BY_CODE[states[i]]}" for i in bad[:UPSTREAMS_SHOWN_MAX])
@@ -254,6 +259,10 @@ def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
             return f"skipped upstream: {names(graph, skipped)}"
         return f"its trigger rule {graph.rules[task].value} did not hold"
     return ""
+
+
+def _within(seconds: float | None) -> str:
+    return f" within {seconds:g} s" if seconds is not None else ""
 
 
 def waited_for(graph: Graph, states: Sequence[int], task: int) -> list[int]:

@@ -20,6 +20,8 @@ class TaskState(IntEnum):
     RELEASED = 1
     # Released, and to be cleared once its live attempt has ended.
     RESTARTING = 2
+    # Admitted, and asks people: an open row of `approval` exists for it.
+    WAITING = 3
     SUCCESS = 10
     FAILED = 11
     UPSTREAM_FAILED = 12
@@ -29,6 +31,7 @@ class TaskState(IntEnum):
 
 class TaskEvent(StrEnum):
     RELEASE = "release"
+    ASK = "ask"
     RETRY = "retry"
     SUCCEED = "succeed"
     FAIL = "fail"
@@ -48,6 +51,12 @@ TASK_TRANSITIONS: dict[tuple[TaskState, TaskEvent], TaskState] = {
     (_S.SCHEDULED, _E.SKIP): _S.SKIPPED,
     (_S.SCHEDULED, _E.UPSTREAM_FAIL): _S.UPSTREAM_FAILED,
     (_S.SCHEDULED, _E.CANCEL): _S.CANCELLED,
+    (_S.SCHEDULED, _E.ASK): _S.WAITING,
+    (_S.WAITING, _E.SUCCEED): _S.SUCCESS,
+    (_S.WAITING, _E.FAIL): _S.FAILED,
+    (_S.WAITING, _E.SKIP): _S.SKIPPED,
+    (_S.WAITING, _E.CANCEL): _S.CANCELLED,
+    (_S.WAITING, _E.CLEAR): _S.SCHEDULED,
     (_S.RELEASED, _E.SUCCEED): _S.SUCCESS,
     (_S.RELEASED, _E.FAIL): _S.FAILED,
     (_S.RELEASED, _E.SKIP): _S.SKIPPED,

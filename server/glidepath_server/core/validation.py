@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from .approval_checks import check_approval
 from .compile import MAP_WINDOW, find_cycle, topological_order
 from .definition import (
     JSON,
@@ -195,7 +196,10 @@ class _Check:
         yield from check_text(f"{at}.description", task.description, DESCRIPTION_BYTES_MAX)
         if task.group_id:
             yield from check_id(f"{at}.group_id", task.group_id)
-        yield from _handler(f"{at}.handler", task)
+        if task.approval is not None:
+            yield from check_approval(at, task, task.approval, self.param)
+        else:
+            yield from _handler(f"{at}.handler", task)
         yield from check_enum(f"{at}.trigger_rule", task.trigger_rule, TriggerRule)
         if task.trigger_rule in NEED_UPSTREAM and not upstream_of(task):
             rule = TriggerRule(task.trigger_rule).value

@@ -88,20 +88,20 @@ class RunCommander:
 
     async def cancel_run(self, call: CommandCall) -> None:
         """End the run: nothing new starts, what is live is told to end. A cancelled run stays as it is."""
-        if await self._stored(call) is not None:
+        if await self.stored(call) is not None:
             return
-        run, plan = await self._load(call)
+        run, plan = await self.load(call)
         if run.state is RunState.CANCELLED or (run.intent is RunIntent.CANCEL and run.state not in RUN_FINAL):
             return
         if run.state in RUN_FINAL:
             raise StateConflict(f"run {run.dag_run_id} has already ended: {run.state.value}")
-        await self._carry_out(call, plan, RunCancelled(_reason(call)), "dag_run.cancel", {})
+        await self.carry_out(call, plan, RunCancelled(_reason(call)), "dag_run.cancel", {})
 
     async def cancel_tasks(self, call: CommandCall, task_ids: Sequence[str]) -> None:
         """End single task instances; those that are cancelled already stay so."""
-        if await self._stored(call) is not None:
+        if await self.stored(call) is not None:
             return
-        run, plan = await self._load(call)
+        run, plan = await self.load(call)
         tasks = _tasks(plan, task_ids)
         if run.state is RunState.QUEUED:
             raise StateConflict("the run has not started yet", hint="cancel the run, or wait until it has started")
@@ -109,7 +109,7 @@ class RunCommander:
         still_open = tuple(task for task in tasks if states[task] not in FINAL)
         if still_open:
             event = TasksCancelled(still_open, _reason(call))
-            await self._carry_out(call, plan, event, "task_instance.cancel", {})
+            await self.carry_out(call, plan, event, "task_instance.cancel", {})
             return
         ended = [task for task in tasks if states[task] != TaskState.CANCELLED]
         if ended:
@@ -119,30 +119,30 @@ class RunCommander:
 
     async def mark(self, call: CommandCall, task_ids: Sequence[str], mark: TaskEvent) -> None:
         """Say how task instances have ended; those that have that end already stay as they are."""
-        if await self._stored(call) is not None:
+        if await self.stored(call) is not None:
             return
-        run, plan = await self._load(call)
+        run, plan = await self.load(call)
         tasks = _tasks(plan, task_ids)
         states = run.states(plan.graph.size)
         last_try = mark is TaskEvent.MARK_FAILED and run.state is RunState.RUNNING and plan.graph.run_retries_max > 0
         if run.state is RunState.QUEUED or last_try or any(states[task] != MARKS[mark] for task in tasks):
             event = TasksMarked(tuple(tasks), mark, _reason(call))
-            await self._carry_out(call, plan, event, "task_instance.mark", {"state": MARKS[mark].name.lower()})
+            await self.carry_out(call, plan, event, "task_instance.mark", {"state": MARKS[mark].name.lower()})
 
     async def clear(self, call: CommandCall, task_ids: Sequence[str], selection: Selection) -> list[str]:
         """Let task instances run again, and what the selection adds to them. Returns what was cleared."""
-        stored = await self._stored(call)
+        stored = await self.stored(call)
         if stored is not None:
             return _cleared(stored)
-        run, plan = await self._load(call)
+        run, plan = await self.load(call)
         return await self._clear(call, "task_instance.clear", run, plan, set(_tasks(plan, task_ids)), selection)
 
     async def rerun(self, call: CommandCall) -> list[str]:
         """Clear what failed, was cancelled or never ran because of that, and what follows. Returns what was cleared."""
-        stored = await self._stored(call)
+        stored = await self.stored(call)
         if stored is not None:
             return _cleared(stored)
-        run, plan = await self._load(call)
+        run, plan = await self.load(call)
         chosen = {task for task, state in enumerate(run.states(plan.graph.size)) if state in _BAD}
         if not chosen:
             raise StateConflict(
@@ -174,14 +174,14 @@ class RunCommander:
 
         event = TasksCleared(tasks, selection.cancel_running, _reason(call))
         detail = asdict(selection)
-        return _cleared(await self._carry_out(call, plan, event, action, detail, answer))
+        return _cleared(await self.carry_out(call, plan, event, action, detail, answer))
 
     # ---- carrying out
-    async def _load(self, call: CommandCall) -> tuple[runs_read.Run, Plan]:
+    async def load(self, call: CommandCall) -> tuple[runs_read.Run, Plan]:
         async with self.reader.database.api.acquire() as connection:
             return await self.reader.load(connection, call.namespace, call.dag_run_id)
 
-    async def _stored(self, call: CommandCall) -> bytes | None:
+    async def stored(self, call: CommandCall) -> bytes | None:
         """The answer that this request id got before, None when it is new. Raises AlreadyExists for another body."""
         try:
             async with transaction(self.reader.database.api, "request") as connection:
@@ -189,7 +189,7 @@ class RunCommander:
         except _NotYet:
             return None
 
-    async def _carry_out(
+    async def carry_out(
         self,
         call: CommandCall,
         plan: Plan,

@@ -47,7 +47,7 @@ class RunReader:
         async with self.database.api.acquire() as connection:
             found = await store.list_runs(connection, namespace, dag_id, states, first, below, limit)
             if not found and dag_id:
-                await self._check_dag(connection, namespace, dag_id)
+                await self.check_dag(connection, namespace, dag_id)
         return found
 
     async def list_children(
@@ -65,10 +65,10 @@ class RunReader:
         async with self.database.api.acquire() as connection:
             found = await store.dead_letters(connection, namespace, dag_id, below, limit)
             if not found and dag_id:
-                await self._check_dag(connection, namespace, dag_id)
+                await self.check_dag(connection, namespace, dag_id)
         return found
 
-    async def _check_dag(self, connection: Connection, namespace: str, dag_id: str) -> None:
+    async def check_dag(self, connection: Connection, namespace: str, dag_id: str) -> None:
         if not await store.dag_exists(connection, namespace, dag_id):
             raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
 

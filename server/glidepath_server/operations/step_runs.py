@@ -46,6 +46,7 @@ from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
 from .reports import accept_reports, ended_event, read_choice
+from .step_approvals import write_approvals
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
 
 
@@ -343,9 +344,11 @@ class Step:
             raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
         await _write_dead_letters(connection, changed, self.now)
         await tell_callers(connection, changed, self.outcome)
+        await write_approvals(connection, changed, self.now)
         for run in changed:
             self._note_written(run)
-        self.outcome.timers = any(release.at is not None for _, release in queued)
+        asked = any(run.effects.asked for run in changed)
+        self.outcome.timers = asked or any(release.at is not None for _, release in queued)
         self.outcome.queues |= {self._queue_of(run, release) for run, release in queued if release.at is None}
         self.replica.pullers.hope(self.outcome.queues)
 

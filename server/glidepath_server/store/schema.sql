@@ -386,6 +386,33 @@ create table dead_letter (
 create index dead_letter_namespace on dead_letter (namespace, dead_letter_id);
 create index dead_letter_dag on dead_letter (namespace, dag_id, dead_letter_id);
 
+-- A question that a task asks people. state: open -- answer --> approved | rejected; open -- timeout --> approved |
+-- rejected | expired; open -- cancel, clear, mark --> withdrawn. Opened and closed by the step, with the board's byte:
+-- the task is waiting exactly while its newest question is open. A closed one is an attempt in task_attempt, too.
+create table approval (
+    dag_run_id     uuid not null,
+    task_index     integer not null,
+    map_index      integer not null,
+    attempt_number integer not null,
+    approval_id    bigint generated always as identity,
+    namespace      text not null,
+    dag_id         text not null,
+    task_id        text not null,
+    state          text not null default 'open'
+                   check (state in ('open', 'approved', 'rejected', 'expired', 'withdrawn')),
+    open_time      timestamptz not null,
+    timeout_time   timestamptz,
+    close_time     timestamptz,
+    answered_by    text,                             -- null: nobody, its timeout
+    note           text not null default '',
+    answer         text,                             -- values, canonical JSON
+    primary key (dag_run_id, task_index, map_index, attempt_number),
+    check ((close_time is null) = (state = 'open'))
+);
+create index approval_list on approval (namespace, approval_id);
+create index approval_open on approval (namespace, approval_id) where state = 'open';
+create index approval_timeout on approval (timeout_time) where state = 'open' and timeout_time is not null;
+
 create table task_output (
     dag_run_id     uuid not null,
     task_index     integer not null,

@@ -96,7 +96,7 @@ class _Look:
 
     def _tasks(self, run: Run, version: Version) -> Iterator[Break]:
         board = dict(zip((task.task_id for task in version.tasks), run.board, strict=False))
-        if "released" not in run.board and "restarting" not in run.board:
+        if not {"released", "restarting", "waiting"} & set(run.board):
             yield Break.of("a run goes on, and nothing of it is released", run)
         for task in version.tasks:
             state = board[task.task_id]

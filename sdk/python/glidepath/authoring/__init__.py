@@ -1,5 +1,6 @@
 """Writing DAGs. Imports no network library; protobuf only where a DAG becomes a message (`convert`)."""
 
+from glidepath.authoring.approvals import approval
 from glidepath.authoring.bundle import Bundle, bundle_source
 from glidepath.authoring.calls import call_dag, loop
 from glidepath.authoring.dags import Dag, dag
@@ -18,6 +19,7 @@ __all__ = [
     "LoadedDags",
     "ParamRef",
     "Task",
+    "approval",
     "bundle_source",
     "call_dag",
     "dag",

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
+from glidepath.authoring.approvals import Approval
 from glidepath.authoring.bundle import Bundle, bundle_source
 from glidepath.authoring.dags import Dag
 from glidepath.authoring.hints import types_of
@@ -94,6 +95,7 @@ def _task(node: Node, bundle: Bundle | None) -> dag_pb2.TaskSpec:
         role=_enum(dag_pb2.TaskRole, "TASK_ROLE", node.options.get("role")),
         map=_map(node),
         **_types(node),
+        approval=_approval(node.approval) if node.approval is not None else None,
     )
 
 
@@ -131,7 +133,20 @@ def _inputs(node: Node, bundle: Bundle | None) -> dict[str, Source]:
     return {**node.inputs, "until": Constant(name)}
 
 
-def _handler(node: Node, bundle: Bundle | None) -> dag_pb2.Handler:
+def _approval(asks: Approval) -> dag_pb2.ApprovalSpec:
+    return dag_pb2.ApprovalSpec(
+        message=asks.message,
+        form=json.dumps(asks.form) if asks.form else "",
+        timeout=_duration(asks.timeout),
+        default=_enum(dag_pb2.ApprovalAnswer, "APPROVAL_ANSWER", asks.default),
+        approvers=asks.approvers,
+        on_reject=_enum(dag_pb2.ApprovalReject, "APPROVAL_REJECT", asks.on_reject),
+    )
+
+
+def _handler(node: Node, bundle: Bundle | None) -> dag_pb2.Handler | None:
+    if node.approval is not None:
+        return None
     if node.condition is not None:
         return dag_pb2.Handler(name=node.handler, version=bundle.content_hash if bundle is not None else "")
     if node.function is None:

@@ -19,6 +19,7 @@ from glidepath.authoring.values import Constant, Items, Later, Output, Param, So
 from glidepath.errors import AuthoringError, InvalidDag, Violation
 
 if TYPE_CHECKING:
+    from glidepath.authoring.approvals import Approval
     from glidepath.authoring.dags import Dag
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
@@ -40,6 +41,8 @@ class Node:
     # Of a task that calls a DAG which was given as an object; and the condition of a loop that is a function.
     called: Dag | None = None
     condition: Callable[..., Any] | None = None
+    approval: Approval | None = None
+    """What it asks people; no worker runs it then."""
     upstream: dict[str, Node] = field(default_factory=dict)
 
     def add_upstream(self, other: Node) -> None:
@@ -198,6 +201,7 @@ class Builder:
         handler_version: str = "",
         description: str = "",
         over: Map | None = None,
+        approval: Approval | None = None,
     ) -> Handle:
         """Add a node. `name` is the task id unless the options give one; a name that repeats gets "_2", "_3", ...
 
@@ -214,6 +218,7 @@ class Builder:
             handler_version=handler_version,
             description=options.get("description", description),
             map=over,
+            approval=approval,
         )
         self.nodes[node.task_id] = node
         for source in [*inputs.values(), *(over.inputs if over else {}).values()]:
@@ -279,6 +284,9 @@ class Builder:
             yield Violation(f"{at}.cache_key", problem)
         for problem in check_title(node.map, node.options.get("map_name", "")):
             yield Violation(f"{at}.map_name", problem)
+        for name in templates.names(node.approval.message) if node.approval else ():
+            for problem in self._resolve_name(node, name):
+                yield Violation(f"{at}.approval.message", problem)
 
     def _resolve_templates(self, node: Node, source: Source) -> Iterator[str]:
         match source:

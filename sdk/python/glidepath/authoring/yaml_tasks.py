@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from glidepath.authoring.approvals import approval
 from glidepath.authoring.calls import call_dag, loop
 from glidepath.authoring.maps import MapMode, to_map
 from glidepath.authoring.nodes import ID, Builder, Group, Handle, Node, current_builder, find_cycle, group
@@ -19,13 +20,16 @@ from glidepath.authoring.yaml_code import Code
 from glidepath.authoring.yaml_text import Document, Path, path_text
 from glidepath.errors import AuthoringError, Violation
 
-BODIES = {
+BODIES: dict[str, tuple[str, ...]] = {
     "shell": ("env", "output"),
     "python": ("with",),
     "handler": ("version", "with"),
     "call": ("version", "alias", "with", "output", "until", "iterations_max", "iteration", "previous"),
+    "approval": (),
 }
 """What a task runs, and the keys that belong to it."""
+_ONE_OF = f"{', '.join(list(BODIES)[:-1])} and {list(BODIES)[-1]}"
+APPROVAL_KEYS = ("message", "form", "timeout", "default", "approvers", "on_reject")
 _BELONGING = {key for keys in BODIES.values() for key in keys}
 OPTIONS = frozenset(TaskOptions.__annotations__)
 MAPS = ("map", "product")
@@ -104,7 +108,7 @@ class Tasks:
 
     def _enter(self, name: object, path: Path, fields: object) -> None:
         if not isinstance(fields, Mapping):
-            expected = "expected a mapping with shell, python, handler or call"
+            expected = "expected a mapping with shell, python, handler, call or approval"
             self._document.say(path, f"the task is {fields!r:.60}; {expected}")
             fields = {}
         elif isinstance(name, str):
@@ -129,7 +133,7 @@ class Tasks:
         bodies = [each for each in BODIES if each in fields]
         if len(bodies) != 1:
             found = f"the task has {' and '.join(bodies)}" if bodies else "the task has no body"
-            self._document.say(path, f"{found}; expected exactly one of shell, python, handler and call")
+            self._document.say(path, f"{found}; expected exactly one of {_ONE_OF}")
         if all(each in fields for each in MAPS):
             self._document.say((*path, MAPS[1]), f"the task has {' and '.join(MAPS)}; expected one of them")
         for key in fields:
@@ -239,6 +243,21 @@ class Tasks:
             return value
         self._document.say((*entry.path, name), f"{name} is {value!r:.60}; expected text")
         return ""
+
+    def _approval(self, entry: Entry, options: dict[str, Any]) -> Handle:
+        asks = entry.fields["approval"]
+        if isinstance(asks, str):
+            asks = {"message": asks}
+        if not isinstance(asks, Mapping):
+            raise AuthoringError(f"approval is {asks!r:.60}; expected what is asked, as text or as a mapping")
+        if over := next((each for each in MAPS if each in entry.fields), None):
+            self._document.say((*entry.path, over), f"{over} stands beside approval, which asks once")
+        if unknown := next((key for key in asks if key not in APPROVAL_KEYS), None):
+            message = f"unknown key {unknown!r}; {suggestion(unknown, APPROVAL_KEYS, 'keys of an approval')}"
+            self._document.say((*entry.path, "approval", unknown), message)
+        known = {key: value for key, value in asks.items() if key in APPROVAL_KEYS}
+        handle: Handle = approval(entry.name, known.pop("message", ""), **known, **options)
+        return handle
 
     # ---- order
     def _link(self, builder: Builder) -> None:

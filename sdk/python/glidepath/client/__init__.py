@@ -1,5 +1,6 @@
 """Talking to a Glidepath server: `Client`, and `AsyncClient` with the same methods to await."""
 
+from glidepath.client.approvals import message_of
 from glidepath.client.clients import AsyncClient, Client
 from glidepath.client.connection import Connection, ConnectionSettingsError, Tls, find_connection
 from glidepath.client.runs import RunItem, RunOptions
@@ -13,4 +14,5 @@ __all__ = [
     "RunOptions",
     "Tls",
     "find_connection",
+    "message_of",
 ]

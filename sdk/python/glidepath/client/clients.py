@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from glidepath.client.admin import AdminMethods
+from glidepath.client.approvals import ApprovalMethods
 from glidepath.client.calls import AsyncCaller, Caller
 from glidepath.client.capacity import CapacityMethods
 from glidepath.client.connection import Tls, find_connection
@@ -15,7 +16,7 @@ from glidepath.client.runs import RunMethods
 TIMEOUT_SECONDS = 30.0
 
 
-class Client(RegistryMethods, RunMethods, AdminMethods, CapacityMethods, Caller):
+class Client(RegistryMethods, RunMethods, ApprovalMethods, AdminMethods, CapacityMethods, Caller):
     """A blocking client. Threads may share one; `with Client() as client:` closes it.
 
     What is not given is found as `glidepath.client.connection` says. `timeout` is in seconds per call; streams have
@@ -42,7 +43,7 @@ class Client(RegistryMethods, RunMethods, AdminMethods, CapacityMethods, Caller)
         self.close()
 
 
-class AsyncClient(RegistryMethods, RunMethods, AdminMethods, CapacityMethods, AsyncCaller):
+class AsyncClient(RegistryMethods, RunMethods, ApprovalMethods, AdminMethods, CapacityMethods, AsyncCaller):
     """Like `Client`, for asyncio: methods are awaited, lists and streams take `async for`."""
 
     def __init__(

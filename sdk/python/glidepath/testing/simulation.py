@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from glidepath.authoring.nodes import Node
 from glidepath.authoring.options import DurationLike, parse_duration
 from glidepath.authoring.params import dated_params, default_params
 from glidepath.errors import AuthoringError
-from glidepath.payloads import decode
+from glidepath.payloads import decode, encode
+from glidepath.testing.answers import Answer, Answered, answer_of
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
 from glidepath.testing.caching import Cache, Kept, KeptResults
 from glidepath.testing.children import Children, callable_dags
@@ -26,12 +27,12 @@ from glidepath.testing.mapped import (
     NoItems,
     counts_as,
     gather,
-    instance_of,
     is_hopeless,
     make_lanes,
     map_end,
     read_items,
 )
+from glidepath.testing.plan_names import check_indexes, check_names, planned
 from glidepath.testing.planned import FailPlan, planned_failure, raising
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
 from glidepath.testing.rules import Verdict, admit, resume_time, retry_delay
@@ -54,6 +55,7 @@ def run_dag(
     fail: Mapping[str, FailPlan] | None = None,
     replace: Mapping[str, Any] | None = None,
     takes: Mapping[str, DurationLike] | None = None,
+    answers: Mapping[str, Answer] | None = None,
     start_time: datetime | None = None,
     dags: Sequence[Dag] = (),
     cache: Cache | None = None,
@@ -66,6 +68,7 @@ def run_dag(
     that is its output. `takes` says how long attempts of a task last on the virtual clock, 0 unless given; longer
     than the task's timeout is a timed out attempt. Tasks that are due at one instant start in the order of the DAG.
     In all three "train" is the task, and of a mapped one each of its instances, "train[3]" is one of these.
+    `answers` are given to approvals by task id, at once; one that has none is answered by its timeout.
     A DAG that is called by its id must be among `dags`; DAGs that are called as objects need not. A child run goes from
     the instant of its call, with none of `fail`, `replace` and `takes`; `result["train"].child_runs` has its result.
     `cache` is a dict that the caller keeps between calls: with it, tasks with the option `cache` take the results of
@@ -80,11 +83,11 @@ def run_dag(
     facts = RunFacts(
         dag.dag_id, "test-run", run_key, _complete(dag, params or {}, logical, start, end), logical, start, end
     )
-    for name, given in (("fail", fail), ("replace", replace), ("takes", takes)):
-        _check_names(dag, name, given or ())
+    for name, given in (("fail", fail), ("replace", replace), ("takes", takes), ("answers", answers)):
+        check_names(dag, name, given or ())
     durations = {task_id: parse_duration(each, f"takes['{task_id}']") for task_id, each in (takes or {}).items()}
     children = Children(callable_dags(dag, dags), partial(_child_run, cache))
-    return _Simulation(dag, facts, fail or {}, replace or {}, durations, now, children, cache).run()
+    return _Simulation(dag, facts, fail or {}, replace or {}, durations, answers or {}, now, children, cache).run()
 
 
 def _child_run(
@@ -97,7 +100,7 @@ def _child_run(
     children: Children,
 ) -> RunResult:
     facts = RunFacts(dag.dag_id, "test-child", run_key, _complete(dag, params, *dates), *dates)
-    return _Simulation(dag, facts, {}, {}, {}, now, children, cache).run()
+    return _Simulation(dag, facts, {}, {}, {}, {}, now, children, cache).run()
 
 
 class _Simulation:
@@ -108,12 +111,14 @@ class _Simulation:
         fail: Mapping[str, FailPlan],
         replace: Mapping[str, Any],
         takes: Mapping[str, timedelta],
+        answers: Mapping[str, Answer],
         now: datetime,
         children: Children,
         cache: Cache | None,
     ) -> None:
         self._children, self._kept = children, KeptResults(cache)
         self._facts, self._fail, self._replace, self._takes = facts, fail, replace, takes
+        self._answers, self._rejected = answers, False
         self._specs = {spec.task_id: spec for spec in to_spec(dag, None).tasks}
         self._nodes = {node.task_id: node for node in dag.nodes}
         self._options: dict[str, dict[str, Any]] = {
@@ -140,7 +145,7 @@ class _Simulation:
             self._judge(node)
         self._drain()
         for _ in range(self._run_retries):
-            if not any(
+            if self._rejected or not any(
                 result.state == "failed" and not self._steering.is_teardown(each)
                 for each, result in self._results.items()
             ):
@@ -251,7 +256,7 @@ class _Simulation:
             run = self._maps[task_id] = make_lanes(node, items, run.lanes if run else ())
             lane.result.instances = [each.result for each in run.lanes]
             for name, given in (("fail", self._fail), ("replace", self._replace), ("takes", self._takes)):
-                _check_indexes(name, given, task_id, len(items))
+                check_indexes(name, given, task_id, len(items))
         if not run.lanes:
             self._gather(lane, run)
             empty: TaskState = "success" if node.options.get("map_empty") == "succeed" else "skipped"
@@ -295,6 +300,11 @@ class _Simulation:
     # ---- attempts
     def _start(self, lane: Lane) -> None:
         node, result = lane.node, lane.result
+        if node.approval is not None:
+            self._started.append(node.task_id)
+            answered, asked = answer_of(node, self._answers), self._now
+            self._at(asked + answered.after, lane, lambda: self._take_answer(lane, answered, asked))
+            return
         number = len(result.attempts) + 1
         if number == lane.attempts_before + 1 and self._take_kept(lane):
             return
@@ -316,7 +326,7 @@ class _Simulation:
             ),
         )
         started = self._now
-        duration = _planned(self._takes, lane, timedelta(0))
+        duration = planned(self._takes, lane, timedelta(0))
         if ended.call is not None:
             ended, lasted = self._call(lane, ended.call, ended, number, started + duration)
             duration += lasted
@@ -344,6 +354,20 @@ class _Simulation:
         if kept is not None:
             self._succeed(lane, kept.output, f"cached: result of run {kept.run_key} of {kept.time.isoformat()}")
         return kept is not None
+
+    def _take_answer(self, lane: Lane, answered: Answered, asked: datetime) -> None:
+        node, result = lane.node, lane.result
+        number = len(result.attempts) + 1
+        result.attempts.append(AttemptResult(number, answered.state, asked, self._now, reason=answered.reason))
+        if answered.state == "success":
+            self._outputs[node.task_id] = encode(answered.output(self._now))
+            result.output = decode(self._outputs[node.task_id])
+            self._end(node, "success", answered.reason)
+        elif answered.state == "skipped":
+            self._end(node, "skipped", answered.reason)
+        else:
+            self._rejected = self._rejected or answered.by is not None
+            self._give_up(lane, answered.reason)
 
     def _with_choice(self, node: Node, ended: Ended) -> Ended:
         """What became of the attempt once the output of a branch was looked at."""
@@ -445,36 +469,13 @@ class _Simulation:
 
     def _body(self, lane: Lane, attempt_number: int) -> Callable[..., Any] | None:
         """What runs instead of the task's own body, if anything."""
-        error = planned_failure(_planned(self._fail, lane, False), attempt_number)
+        error = planned_failure(planned(self._fail, lane, False), attempt_number)
         if error is not None:
             return raising(error)
-        replacement = _planned(self._replace, lane, _OWN_BODY)
+        replacement = planned(self._replace, lane, _OWN_BODY)
         if replacement is _OWN_BODY:
             return None
         return replacement if callable(replacement) else lambda **arguments: replacement
-
-
-def _planned(plan: Mapping[str, Any], lane: Lane, otherwise: Any) -> Any:
-    """What a plan says of a task, or of an instance of one: by its own name, else by its task's."""
-    return next((plan[name] for name in lane.names if name in plan), otherwise)
-
-
-def _check_names(dag: Dag, plan: str, names: Iterable[str]) -> None:
-    mapped = {node.task_id: node.map is not None for node in dag.nodes}
-    wrong = []
-    for name in names:
-        instance = instance_of(name)
-        if name not in mapped and not (instance and mapped.get(instance[0])):
-            wrong.append(name)
-    if wrong:
-        raise ValueError(f"{plan} names {sorted(wrong)}, not tasks of '{dag.dag_id}': {', '.join(sorted(mapped))}")
-
-
-def _check_indexes(plan: str, names: Iterable[str], task_id: str, length: int) -> None:
-    for name in names:
-        whole, index = instance_of(name) or ("", -1)
-        if whole == task_id and index >= length:
-            raise ValueError(f"{plan} names '{name}', but '{task_id}' was mapped over {length} items")
 
 
 def _complete(

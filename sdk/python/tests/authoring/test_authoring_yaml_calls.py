@@ -89,7 +89,7 @@ def test_they_are_valid_by_the_schema() -> None:
         ("call: train, until: done, map: {day: [1]}", "tasks.t.map: a loop is not mapped"),
         ("call: train, with: {day: 1}, map: {day: [1]}", "param 'day' is mapped, and stands in params, too"),
         ("call: train, env: {A: 1}", "tasks.t.env: env stands beside call; it belongs to shell"),
-        ("call: train, shell: ls", "expected exactly one of shell, python, handler and call"),
+        ("call: train, shell: ls", "expected exactly one of shell, python, handler, call and approval"),
         ("call: train, with: {day: '{{ nope }}'}", "tasks.t.with.day: "),
     ],
 )

@@ -209,7 +209,10 @@ tasks:
         (6, "defaults.retires: DAG 'd': defaults: unknown option 'retires'; did you mean 'retries'?"),
         (8, "params.day: param 'day' is 'string'; expected a JSON Schema, such as {type: string}"),
         (9, "params.n.type: type is 'int'; did you mean 'integer'? known types: array"),
-        (11, "tasks.a: the task has shell and python; expected exactly one of shell, python, handler and call"),
+        (
+            11,
+            "tasks.a: the task has shell and python; expected exactly one of shell, python, handler, call and approval",
+        ),
         (14, "tasks.b.retries: task 'b': retries is 3.5; expected a whole number of at least 0"),
         (15, "tasks.b.retry_delay: task 'b': retry_delay is 'x'; expected seconds"),
         (16, "tasks.b.timeot: unknown key 'timeot'; did you mean 'timeout'? known keys of a task: active_max"),
@@ -226,7 +229,7 @@ tasks:
         (30, "tasks.i.with.a.ky: a reference has output and key only; a mapping that is meant as it stands is written"),
         (30, "tasks.i.with.b.param: param is 5; expected the name of a param"),
         (31, "tasks.j.with.a: task 'j', argument 'a'['b']['c']: a task's output, a param or a template may stand"),
-        (32, "tasks.k: the task is 'just text'; expected a mapping with shell, python, handler or call"),
+        (32, "tasks.k: the task is 'just text'; expected a mapping with shell, python, handler, call or approval"),
         (33, "tasks.l m: task id 'l m': expected 1-200 letters, digits"),
     ]
     assert [

@@ -152,7 +152,9 @@ select task_index, attempt_number, queue_time, start_time, null from live_attemp
 union all
 select task_index, attempt_number, queue_time, start_time, null from child_run where parent_run_id = $1 and waiting
 union all
-select task_index, attempt_number, queue_time, null, null from task_queue where dag_run_id = $1;
+select task_index, attempt_number, queue_time, null, null from task_queue where dag_run_id = $1
+union all
+select task_index, attempt_number, open_time, open_time, null from approval where dag_run_id = $1 and state = 'open';
 
 -- name: output
 -- The newest successful attempt with its output, if it returned one.

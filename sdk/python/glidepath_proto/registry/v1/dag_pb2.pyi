@@ -8,6 +8,18 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ApprovalAnswer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    APPROVAL_ANSWER_UNSPECIFIED: _ClassVar[ApprovalAnswer]
+    APPROVAL_ANSWER_APPROVE: _ClassVar[ApprovalAnswer]
+    APPROVAL_ANSWER_REJECT: _ClassVar[ApprovalAnswer]
+
+class ApprovalReject(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    APPROVAL_REJECT_UNSPECIFIED: _ClassVar[ApprovalReject]
+    APPROVAL_REJECT_FAIL: _ClassVar[ApprovalReject]
+    APPROVAL_REJECT_SKIP: _ClassVar[ApprovalReject]
+
 class MapMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MAP_MODE_UNSPECIFIED: _ClassVar[MapMode]
@@ -55,6 +67,12 @@ class LeaseMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LEASE_MODE_UNSPECIFIED: _ClassVar[LeaseMode]
     LEASE_MODE_HOLD: _ClassVar[LeaseMode]
     LEASE_MODE_EXCLUSIVE: _ClassVar[LeaseMode]
+APPROVAL_ANSWER_UNSPECIFIED: ApprovalAnswer
+APPROVAL_ANSWER_APPROVE: ApprovalAnswer
+APPROVAL_ANSWER_REJECT: ApprovalAnswer
+APPROVAL_REJECT_UNSPECIFIED: ApprovalReject
+APPROVAL_REJECT_FAIL: ApprovalReject
+APPROVAL_REJECT_SKIP: ApprovalReject
 MAP_MODE_UNSPECIFIED: MapMode
 MAP_MODE_ZIP: MapMode
 MAP_MODE_PRODUCT: MapMode
@@ -130,7 +148,7 @@ class DagSpec(_message.Message):
     def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., param_defaults: _Optional[_Mapping[str, str]] = ..., run_tasks_active_max: _Optional[int] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role", "map", "input_schemas", "output_schema")
+    __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role", "map", "input_schemas", "output_schema", "approval")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +175,7 @@ class TaskSpec(_message.Message):
     MAP_FIELD_NUMBER: _ClassVar[int]
     INPUT_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     description: str
     group_id: str
@@ -169,7 +188,24 @@ class TaskSpec(_message.Message):
     map: MapSpec
     input_schemas: _containers.ScalarMap[str, str]
     output_schema: str
-    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ..., role: _Optional[_Union[TaskRole, str]] = ..., map: _Optional[_Union[MapSpec, _Mapping]] = ..., input_schemas: _Optional[_Mapping[str, str]] = ..., output_schema: _Optional[str] = ...) -> None: ...
+    approval: ApprovalSpec
+    def __init__(self, task_id: _Optional[str] = ..., description: _Optional[str] = ..., group_id: _Optional[str] = ..., handler: _Optional[_Union[Handler, _Mapping]] = ..., upstream_task_ids: _Optional[_Iterable[str]] = ..., trigger_rule: _Optional[_Union[TriggerRule, str]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., policy: _Optional[_Union[TaskPolicy, _Mapping]] = ..., role: _Optional[_Union[TaskRole, str]] = ..., map: _Optional[_Union[MapSpec, _Mapping]] = ..., input_schemas: _Optional[_Mapping[str, str]] = ..., output_schema: _Optional[str] = ..., approval: _Optional[_Union[ApprovalSpec, _Mapping]] = ...) -> None: ...
+
+class ApprovalSpec(_message.Message):
+    __slots__ = ("message", "form", "timeout", "default", "approvers", "on_reject")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    APPROVERS_FIELD_NUMBER: _ClassVar[int]
+    ON_REJECT_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    form: str
+    timeout: _duration_pb2.Duration
+    default: ApprovalAnswer
+    approvers: _containers.RepeatedScalarFieldContainer[str]
+    on_reject: ApprovalReject
+    def __init__(self, message: _Optional[str] = ..., form: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., default: _Optional[_Union[ApprovalAnswer, str]] = ..., approvers: _Optional[_Iterable[str]] = ..., on_reject: _Optional[_Union[ApprovalReject, str]] = ...) -> None: ...
 
 class MapSpec(_message.Message):
     __slots__ = ("inputs", "mode", "active_max", "success_ratio_min", "empty", "name")

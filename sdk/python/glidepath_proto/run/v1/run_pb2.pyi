@@ -42,6 +42,7 @@ class TaskState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_STATE_DEFERRED: _ClassVar[TaskState]
     TASK_STATE_CANCELLED: _ClassVar[TaskState]
     TASK_STATE_REMOVED: _ClassVar[TaskState]
+    TASK_STATE_WAITING: _ClassVar[TaskState]
 
 class AttemptState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -80,6 +81,7 @@ TASK_STATE_UP_FOR_RETRY: TaskState
 TASK_STATE_DEFERRED: TaskState
 TASK_STATE_CANCELLED: TaskState
 TASK_STATE_REMOVED: TaskState
+TASK_STATE_WAITING: TaskState
 ATTEMPT_STATE_UNSPECIFIED: AttemptState
 ATTEMPT_STATE_RUNNING: AttemptState
 ATTEMPT_STATE_SUCCESS: AttemptState
@@ -301,6 +303,7 @@ class Explanation(_message.Message):
         WAIT_QUARANTINED: _ClassVar[Explanation.Wait]
         WAIT_CHILD_RUN: _ClassVar[Explanation.Wait]
         WAIT_EQUAL_CALL: _ClassVar[Explanation.Wait]
+        WAIT_APPROVAL: _ClassVar[Explanation.Wait]
     WAIT_UNSPECIFIED: Explanation.Wait
     WAIT_NONE: Explanation.Wait
     WAIT_UPSTREAM: Explanation.Wait
@@ -313,6 +316,7 @@ class Explanation(_message.Message):
     WAIT_QUARANTINED: Explanation.Wait
     WAIT_CHILD_RUN: Explanation.Wait
     WAIT_EQUAL_CALL: Explanation.Wait
+    WAIT_APPROVAL: Explanation.Wait
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

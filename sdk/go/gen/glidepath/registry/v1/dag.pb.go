@@ -26,6 +26,108 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ApprovalAnswer int32
+
+const (
+	ApprovalAnswer_APPROVAL_ANSWER_UNSPECIFIED ApprovalAnswer = 0
+	ApprovalAnswer_APPROVAL_ANSWER_APPROVE     ApprovalAnswer = 1
+	ApprovalAnswer_APPROVAL_ANSWER_REJECT      ApprovalAnswer = 2
+)
+
+// Enum value maps for ApprovalAnswer.
+var (
+	ApprovalAnswer_name = map[int32]string{
+		0: "APPROVAL_ANSWER_UNSPECIFIED",
+		1: "APPROVAL_ANSWER_APPROVE",
+		2: "APPROVAL_ANSWER_REJECT",
+	}
+	ApprovalAnswer_value = map[string]int32{
+		"APPROVAL_ANSWER_UNSPECIFIED": 0,
+		"APPROVAL_ANSWER_APPROVE":     1,
+		"APPROVAL_ANSWER_REJECT":      2,
+	}
+)
+
+func (x ApprovalAnswer) Enum() *ApprovalAnswer {
+	p := new(ApprovalAnswer)
+	*p = x
+	return p
+}
+
+func (x ApprovalAnswer) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ApprovalAnswer) Descriptor() protoreflect.EnumDescriptor {
+	return file_glidepath_registry_v1_dag_proto_enumTypes[0].Descriptor()
+}
+
+func (ApprovalAnswer) Type() protoreflect.EnumType {
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[0]
+}
+
+func (x ApprovalAnswer) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ApprovalAnswer.Descriptor instead.
+func (ApprovalAnswer) EnumDescriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{0}
+}
+
+// What becomes of a task that was rejected.
+type ApprovalReject int32
+
+const (
+	// fail.
+	ApprovalReject_APPROVAL_REJECT_UNSPECIFIED ApprovalReject = 0
+	// The task fails; neither it nor its run is retried for that.
+	ApprovalReject_APPROVAL_REJECT_FAIL ApprovalReject = 1
+	// The task is skipped.
+	ApprovalReject_APPROVAL_REJECT_SKIP ApprovalReject = 2
+)
+
+// Enum value maps for ApprovalReject.
+var (
+	ApprovalReject_name = map[int32]string{
+		0: "APPROVAL_REJECT_UNSPECIFIED",
+		1: "APPROVAL_REJECT_FAIL",
+		2: "APPROVAL_REJECT_SKIP",
+	}
+	ApprovalReject_value = map[string]int32{
+		"APPROVAL_REJECT_UNSPECIFIED": 0,
+		"APPROVAL_REJECT_FAIL":        1,
+		"APPROVAL_REJECT_SKIP":        2,
+	}
+)
+
+func (x ApprovalReject) Enum() *ApprovalReject {
+	p := new(ApprovalReject)
+	*p = x
+	return p
+}
+
+func (x ApprovalReject) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ApprovalReject) Descriptor() protoreflect.EnumDescriptor {
+	return file_glidepath_registry_v1_dag_proto_enumTypes[1].Descriptor()
+}
+
+func (ApprovalReject) Type() protoreflect.EnumType {
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[1]
+}
+
+func (x ApprovalReject) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ApprovalReject.Descriptor instead.
+func (ApprovalReject) EnumDescriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
+}
+
 // How lists become items.
 type MapMode int32
 
@@ -63,11 +165,11 @@ func (x MapMode) String() string {
 }
 
 func (MapMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[0].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[2].Descriptor()
 }
 
 func (MapMode) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[0]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[2]
 }
 
 func (x MapMode) Number() protoreflect.EnumNumber {
@@ -76,7 +178,7 @@ func (x MapMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MapMode.Descriptor instead.
 func (MapMode) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{0}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
 }
 
 // What becomes of a task that is mapped over nothing.
@@ -116,11 +218,11 @@ func (x MapEmpty) String() string {
 }
 
 func (MapEmpty) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[1].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[3].Descriptor()
 }
 
 func (MapEmpty) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[1]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[3]
 }
 
 func (x MapEmpty) Number() protoreflect.EnumNumber {
@@ -129,7 +231,7 @@ func (x MapEmpty) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MapEmpty.Descriptor instead.
 func (MapEmpty) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
 }
 
 // What a task is to the others.
@@ -186,11 +288,11 @@ func (x TaskRole) String() string {
 }
 
 func (TaskRole) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[2].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[4].Descriptor()
 }
 
 func (TaskRole) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[2]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[4]
 }
 
 func (x TaskRole) Number() protoreflect.EnumNumber {
@@ -199,7 +301,7 @@ func (x TaskRole) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TaskRole.Descriptor instead.
 func (TaskRole) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
 }
 
 // How the ends of the upstream tasks admit this one. An upstream ends well (success), badly (failed, upstream_failed,
@@ -277,11 +379,11 @@ func (x TriggerRule) String() string {
 }
 
 func (TriggerRule) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[3].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[5].Descriptor()
 }
 
 func (TriggerRule) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[3]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[5]
 }
 
 func (x TriggerRule) Number() protoreflect.EnumNumber {
@@ -290,7 +392,7 @@ func (x TriggerRule) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TriggerRule.Descriptor instead.
 func (TriggerRule) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
 }
 
 type IsolationMode int32
@@ -329,11 +431,11 @@ func (x IsolationMode) String() string {
 }
 
 func (IsolationMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[4].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[6].Descriptor()
 }
 
 func (IsolationMode) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[4]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[6]
 }
 
 func (x IsolationMode) Number() protoreflect.EnumNumber {
@@ -342,7 +444,7 @@ func (x IsolationMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IsolationMode.Descriptor instead.
 func (IsolationMode) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{6}
 }
 
 type LeaseMode int32
@@ -381,11 +483,11 @@ func (x LeaseMode) String() string {
 }
 
 func (LeaseMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_glidepath_registry_v1_dag_proto_enumTypes[5].Descriptor()
+	return file_glidepath_registry_v1_dag_proto_enumTypes[7].Descriptor()
 }
 
 func (LeaseMode) Type() protoreflect.EnumType {
-	return &file_glidepath_registry_v1_dag_proto_enumTypes[5]
+	return &file_glidepath_registry_v1_dag_proto_enumTypes[7]
 }
 
 func (x LeaseMode) Number() protoreflect.EnumNumber {
@@ -394,7 +496,7 @@ func (x LeaseMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LeaseMode.Descriptor instead.
 func (LeaseMode) EnumDescriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{7}
 }
 
 type DagSpec struct {
@@ -600,7 +702,10 @@ type TaskSpec struct {
 	// goes to is refused. A part of the content: other types make another version.
 	InputSchemas map[string]string `protobuf:"bytes,13,rep,name=input_schemas,json=inputSchemas,proto3" json:"input_schemas,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Type of the output, as above; of one item of it for a mapped task.
-	OutputSchema  string `protobuf:"bytes,14,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
+	OutputSchema string `protobuf:"bytes,14,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
+	// Set: no worker runs the task, it waits for somebody's answer. It has no handler, no inputs, no map, no role, and of
+	// its policy only the owner.
+	Approval      *ApprovalSpec `protobuf:"bytes,11,opt,name=approval,proto3" json:"approval,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -719,6 +824,107 @@ func (x *TaskSpec) GetOutputSchema() string {
 	return ""
 }
 
+func (x *TaskSpec) GetApproval() *ApprovalSpec {
+	if x != nil {
+		return x.Approval
+	}
+	return nil
+}
+
+// A question to people. Once its trigger rule admits the task it waits, and holds no slot, until AnswerApproval answers
+// or its timeout passes. Its output is a JSON object: {"approved": bool, "values": {...}, "by": name or null for the
+// timeout, "note": text, "time": ISO 8601}.
+type ApprovalSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is asked. A template that may name params and dates of the run ("{{ params.model }}", "{{ ds }}"), but no
+	// outputs; the server hands it out as it is, together with the values, and clients put them in. At most 4 KiB.
+	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// JSON Schema (draft 2020-12) of what whoever approves fills in, type "object". Properties may carry defaults. Empty:
+	// nothing is asked for. At most 16 KiB.
+	Form string `protobuf:"bytes,2,opt,name=form,proto3" json:"form,omitempty"`
+	// From the question on. At most 366 d; unset: it waits for ever.
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// What the timeout answers. Unset: the task fails. To approve by default, the form must be complete by its defaults.
+	Default ApprovalAnswer `protobuf:"varint,4,opt,name=default,proto3,enum=glidepath.registry.v1.ApprovalAnswer" json:"default,omitempty"`
+	// Names of the tokens that may answer. Empty: every operator. At most 100.
+	Approvers     []string       `protobuf:"bytes,5,rep,name=approvers,proto3" json:"approvers,omitempty"`
+	OnReject      ApprovalReject `protobuf:"varint,6,opt,name=on_reject,json=onReject,proto3,enum=glidepath.registry.v1.ApprovalReject" json:"on_reject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalSpec) Reset() {
+	*x = ApprovalSpec{}
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalSpec) ProtoMessage() {}
+
+func (x *ApprovalSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalSpec.ProtoReflect.Descriptor instead.
+func (*ApprovalSpec) Descriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ApprovalSpec) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ApprovalSpec) GetForm() string {
+	if x != nil {
+		return x.Form
+	}
+	return ""
+}
+
+func (x *ApprovalSpec) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *ApprovalSpec) GetDefault() ApprovalAnswer {
+	if x != nil {
+		return x.Default
+	}
+	return ApprovalAnswer_APPROVAL_ANSWER_UNSPECIFIED
+}
+
+func (x *ApprovalSpec) GetApprovers() []string {
+	if x != nil {
+		return x.Approvers
+	}
+	return nil
+}
+
+func (x *ApprovalSpec) GetOnReject() ApprovalReject {
+	if x != nil {
+		return x.OnReject
+	}
+	return ApprovalReject_APPROVAL_REJECT_UNSPECIFIED
+}
+
 // Runs a task once for each item of lists that are known when the task is admitted: at most 100,000 instances and 16 MiB
 // of items. A task that is mapped does work: it is no branch, short circuit, setup or teardown. Its output is the list of
 // the outputs of its instances, in their order, null where one has none; a trigger rule sees a mapped upstream as
@@ -745,7 +951,7 @@ type MapSpec struct {
 
 func (x *MapSpec) Reset() {
 	*x = MapSpec{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +963,7 @@ func (x *MapSpec) String() string {
 func (*MapSpec) ProtoMessage() {}
 
 func (x *MapSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +976,7 @@ func (x *MapSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapSpec.ProtoReflect.Descriptor instead.
 func (*MapSpec) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *MapSpec) GetInputs() []*MapInput {
@@ -825,7 +1031,7 @@ type MapInput struct {
 
 func (x *MapInput) Reset() {
 	*x = MapInput{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +1043,7 @@ func (x *MapInput) String() string {
 func (*MapInput) ProtoMessage() {}
 
 func (x *MapInput) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1056,7 @@ func (x *MapInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapInput.ProtoReflect.Descriptor instead.
 func (*MapInput) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *MapInput) GetName() string {
@@ -881,7 +1087,7 @@ type Handler struct {
 
 func (x *Handler) Reset() {
 	*x = Handler{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1099,7 @@ func (x *Handler) String() string {
 func (*Handler) ProtoMessage() {}
 
 func (x *Handler) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1112,7 @@ func (x *Handler) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handler.ProtoReflect.Descriptor instead.
 func (*Handler) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Handler) GetName() string {
@@ -939,7 +1145,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1157,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1170,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Input) GetSource() isInput_Source {
@@ -1069,7 +1275,7 @@ type OutputRef struct {
 
 func (x *OutputRef) Reset() {
 	*x = OutputRef{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1287,7 @@ func (x *OutputRef) String() string {
 func (*OutputRef) ProtoMessage() {}
 
 func (x *OutputRef) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1300,7 @@ func (x *OutputRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRef.ProtoReflect.Descriptor instead.
 func (*OutputRef) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OutputRef) GetTaskId() string {
@@ -1120,7 +1326,7 @@ type InputList struct {
 
 func (x *InputList) Reset() {
 	*x = InputList{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1338,7 @@ func (x *InputList) String() string {
 func (*InputList) ProtoMessage() {}
 
 func (x *InputList) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1351,7 @@ func (x *InputList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InputList.ProtoReflect.Descriptor instead.
 func (*InputList) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *InputList) GetItems() []*Input {
@@ -1197,7 +1403,7 @@ type TaskPolicy struct {
 
 func (x *TaskPolicy) Reset() {
 	*x = TaskPolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1415,7 @@ func (x *TaskPolicy) String() string {
 func (*TaskPolicy) ProtoMessage() {}
 
 func (x *TaskPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1428,7 @@ func (x *TaskPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskPolicy.ProtoReflect.Descriptor instead.
 func (*TaskPolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{8}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TaskPolicy) GetOwner() string {
@@ -1363,7 +1569,7 @@ type CachePolicy struct {
 
 func (x *CachePolicy) Reset() {
 	*x = CachePolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1581,7 @@ func (x *CachePolicy) String() string {
 func (*CachePolicy) ProtoMessage() {}
 
 func (x *CachePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1594,7 @@ func (x *CachePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CachePolicy.ProtoReflect.Descriptor instead.
 func (*CachePolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{9}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CachePolicy) GetExpireAfter() *durationpb.Duration {
@@ -1449,7 +1655,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1667,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1680,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{10}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RetryPolicy) GetRetriesMax() int32 {
@@ -1584,7 +1790,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x10_runs_active_maxB\x13\n" +
 	"\x11_tasks_active_maxB\x17\n" +
 	"\x15_run_tasks_active_maxB\t\n" +
-	"\a_weight\"\x8b\x06\n" +
+	"\a_weight\"\xcc\x06\n" +
 	"\bTaskSpec\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x19\n" +
@@ -1598,13 +1804,21 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x03map\x18\n" +
 	" \x01(\v2\x1e.glidepath.registry.v1.MapSpecR\x03map\x12V\n" +
 	"\rinput_schemas\x18\r \x03(\v21.glidepath.registry.v1.TaskSpec.InputSchemasEntryR\finputSchemas\x12#\n" +
-	"\routput_schema\x18\x0e \x01(\tR\foutputSchema\x1aW\n" +
+	"\routput_schema\x18\x0e \x01(\tR\foutputSchema\x12?\n" +
+	"\bapproval\x18\v \x01(\v2#.glidepath.registry.v1.ApprovalSpecR\bapproval\x1aW\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.registry.v1.InputR\x05value:\x028\x01\x1a?\n" +
 	"\x11InputSchemasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x94\x02\n" +
+	"\fApprovalSpec\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12\x12\n" +
+	"\x04form\x18\x02 \x01(\tR\x04form\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12?\n" +
+	"\adefault\x18\x04 \x01(\x0e2%.glidepath.registry.v1.ApprovalAnswerR\adefault\x12\x1c\n" +
+	"\tapprovers\x18\x05 \x03(\tR\tapprovers\x12B\n" +
+	"\ton_reject\x18\x06 \x01(\x0e2%.glidepath.registry.v1.ApprovalRejectR\bonReject\"\xbb\x02\n" +
 	"\aMapSpec\x127\n" +
 	"\x06inputs\x18\x01 \x03(\v2\x1f.glidepath.registry.v1.MapInputR\x06inputs\x122\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x1e.glidepath.registry.v1.MapModeR\x04mode\x12\"\n" +
@@ -1698,7 +1912,15 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\v_losses_maxB\t\n" +
 	"\a_jitterB\x10\n" +
 	"\x0e_reroute_queueB\x10\n" +
-	"\x0e_reroute_after*K\n" +
+	"\x0e_reroute_after*j\n" +
+	"\x0eApprovalAnswer\x12\x1f\n" +
+	"\x1bAPPROVAL_ANSWER_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17APPROVAL_ANSWER_APPROVE\x10\x01\x12\x1a\n" +
+	"\x16APPROVAL_ANSWER_REJECT\x10\x02*e\n" +
+	"\x0eApprovalReject\x12\x1f\n" +
+	"\x1bAPPROVAL_REJECT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14APPROVAL_REJECT_FAIL\x10\x01\x12\x18\n" +
+	"\x14APPROVAL_REJECT_SKIP\x10\x02*K\n" +
 	"\aMapMode\x12\x18\n" +
 	"\x14MAP_MODE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fMAP_MODE_ZIP\x10\x01\x12\x14\n" +
@@ -1749,76 +1971,83 @@ func file_glidepath_registry_v1_dag_proto_rawDescGZIP() []byte {
 	return file_glidepath_registry_v1_dag_proto_rawDescData
 }
 
-var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_glidepath_registry_v1_dag_proto_goTypes = []any{
-	(MapMode)(0),                // 0: glidepath.registry.v1.MapMode
-	(MapEmpty)(0),               // 1: glidepath.registry.v1.MapEmpty
-	(TaskRole)(0),               // 2: glidepath.registry.v1.TaskRole
-	(TriggerRule)(0),            // 3: glidepath.registry.v1.TriggerRule
-	(IsolationMode)(0),          // 4: glidepath.registry.v1.IsolationMode
-	(LeaseMode)(0),              // 5: glidepath.registry.v1.LeaseMode
-	(*DagSpec)(nil),             // 6: glidepath.registry.v1.DagSpec
-	(*TaskSpec)(nil),            // 7: glidepath.registry.v1.TaskSpec
-	(*MapSpec)(nil),             // 8: glidepath.registry.v1.MapSpec
-	(*MapInput)(nil),            // 9: glidepath.registry.v1.MapInput
-	(*Handler)(nil),             // 10: glidepath.registry.v1.Handler
-	(*Input)(nil),               // 11: glidepath.registry.v1.Input
-	(*OutputRef)(nil),           // 12: glidepath.registry.v1.OutputRef
-	(*InputList)(nil),           // 13: glidepath.registry.v1.InputList
-	(*TaskPolicy)(nil),          // 14: glidepath.registry.v1.TaskPolicy
-	(*CachePolicy)(nil),         // 15: glidepath.registry.v1.CachePolicy
-	(*RetryPolicy)(nil),         // 16: glidepath.registry.v1.RetryPolicy
-	nil,                         // 17: glidepath.registry.v1.DagSpec.ParamDefaultsEntry
-	nil,                         // 18: glidepath.registry.v1.TaskSpec.InputsEntry
-	nil,                         // 19: glidepath.registry.v1.TaskSpec.InputSchemasEntry
-	nil,                         // 20: glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	nil,                         // 21: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	nil,                         // 22: glidepath.registry.v1.TaskPolicy.LimitsEntry
-	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
-	(*v1.Payload)(nil),          // 24: glidepath.common.v1.Payload
+	(ApprovalAnswer)(0),         // 0: glidepath.registry.v1.ApprovalAnswer
+	(ApprovalReject)(0),         // 1: glidepath.registry.v1.ApprovalReject
+	(MapMode)(0),                // 2: glidepath.registry.v1.MapMode
+	(MapEmpty)(0),               // 3: glidepath.registry.v1.MapEmpty
+	(TaskRole)(0),               // 4: glidepath.registry.v1.TaskRole
+	(TriggerRule)(0),            // 5: glidepath.registry.v1.TriggerRule
+	(IsolationMode)(0),          // 6: glidepath.registry.v1.IsolationMode
+	(LeaseMode)(0),              // 7: glidepath.registry.v1.LeaseMode
+	(*DagSpec)(nil),             // 8: glidepath.registry.v1.DagSpec
+	(*TaskSpec)(nil),            // 9: glidepath.registry.v1.TaskSpec
+	(*ApprovalSpec)(nil),        // 10: glidepath.registry.v1.ApprovalSpec
+	(*MapSpec)(nil),             // 11: glidepath.registry.v1.MapSpec
+	(*MapInput)(nil),            // 12: glidepath.registry.v1.MapInput
+	(*Handler)(nil),             // 13: glidepath.registry.v1.Handler
+	(*Input)(nil),               // 14: glidepath.registry.v1.Input
+	(*OutputRef)(nil),           // 15: glidepath.registry.v1.OutputRef
+	(*InputList)(nil),           // 16: glidepath.registry.v1.InputList
+	(*TaskPolicy)(nil),          // 17: glidepath.registry.v1.TaskPolicy
+	(*CachePolicy)(nil),         // 18: glidepath.registry.v1.CachePolicy
+	(*RetryPolicy)(nil),         // 19: glidepath.registry.v1.RetryPolicy
+	nil,                         // 20: glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	nil,                         // 21: glidepath.registry.v1.TaskSpec.InputsEntry
+	nil,                         // 22: glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	nil,                         // 23: glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	nil,                         // 24: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	nil,                         // 25: glidepath.registry.v1.TaskPolicy.LimitsEntry
+	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
+	(*v1.Payload)(nil),          // 27: glidepath.common.v1.Payload
 }
 var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
-	14, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
-	7,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
-	23, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	23, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
-	17, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
-	10, // 5: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
-	3,  // 6: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
-	18, // 7: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
-	14, // 8: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
-	2,  // 9: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
-	8,  // 10: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
-	19, // 11: glidepath.registry.v1.TaskSpec.input_schemas:type_name -> glidepath.registry.v1.TaskSpec.InputSchemasEntry
-	9,  // 12: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
-	0,  // 13: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
-	1,  // 14: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
-	11, // 15: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
-	24, // 16: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
-	12, // 17: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
-	13, // 18: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
-	11, // 19: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
-	16, // 20: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	23, // 21: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
-	20, // 22: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	21, // 23: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	4,  // 24: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	5,  // 25: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	23, // 26: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	23, // 27: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
-	22, // 28: glidepath.registry.v1.TaskPolicy.limits:type_name -> glidepath.registry.v1.TaskPolicy.LimitsEntry
-	15, // 29: glidepath.registry.v1.TaskPolicy.cache:type_name -> glidepath.registry.v1.CachePolicy
-	23, // 30: glidepath.registry.v1.CachePolicy.expire_after:type_name -> google.protobuf.Duration
-	23, // 31: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	23, // 32: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	23, // 33: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	11, // 34: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	17, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
+	9,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
+	26, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
+	26, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
+	20, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	13, // 5: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
+	5,  // 6: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
+	21, // 7: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
+	17, // 8: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
+	4,  // 9: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
+	11, // 10: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
+	22, // 11: glidepath.registry.v1.TaskSpec.input_schemas:type_name -> glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	10, // 12: glidepath.registry.v1.TaskSpec.approval:type_name -> glidepath.registry.v1.ApprovalSpec
+	26, // 13: glidepath.registry.v1.ApprovalSpec.timeout:type_name -> google.protobuf.Duration
+	0,  // 14: glidepath.registry.v1.ApprovalSpec.default:type_name -> glidepath.registry.v1.ApprovalAnswer
+	1,  // 15: glidepath.registry.v1.ApprovalSpec.on_reject:type_name -> glidepath.registry.v1.ApprovalReject
+	12, // 16: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
+	2,  // 17: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
+	3,  // 18: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
+	14, // 19: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
+	27, // 20: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	15, // 21: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
+	16, // 22: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
+	14, // 23: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
+	19, // 24: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
+	26, // 25: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	23, // 26: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	24, // 27: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	6,  // 28: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	7,  // 29: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	26, // 30: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	26, // 31: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	25, // 32: glidepath.registry.v1.TaskPolicy.limits:type_name -> glidepath.registry.v1.TaskPolicy.LimitsEntry
+	18, // 33: glidepath.registry.v1.TaskPolicy.cache:type_name -> glidepath.registry.v1.CachePolicy
+	26, // 34: glidepath.registry.v1.CachePolicy.expire_after:type_name -> google.protobuf.Duration
+	26, // 35: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	26, // 36: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	26, // 37: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	14, // 38: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }
@@ -1827,23 +2056,23 @@ func file_glidepath_registry_v1_dag_proto_init() {
 		return
 	}
 	file_glidepath_registry_v1_dag_proto_msgTypes[0].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[2].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[5].OneofWrappers = []any{
+	file_glidepath_registry_v1_dag_proto_msgTypes[3].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[6].OneofWrappers = []any{
 		(*Input_Literal)(nil),
 		(*Input_Template)(nil),
 		(*Input_Output)(nil),
 		(*Input_List)(nil),
 		(*Input_Param)(nil),
 	}
-	file_glidepath_registry_v1_dag_proto_msgTypes[8].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[10].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[9].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_dag_proto_rawDesc), len(file_glidepath_registry_v1_dag_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   17,
+			NumEnums:      8,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

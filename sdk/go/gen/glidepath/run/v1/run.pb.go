@@ -161,6 +161,8 @@ const (
 	TaskState_TASK_STATE_CANCELLED    TaskState = 10
 	// In an older version of the DAG, not in the one the run was moved to.
 	TaskState_TASK_STATE_REMOVED TaskState = 11
+	// Admitted; waits for somebody's answer (see ListApprovals) and holds no slot.
+	TaskState_TASK_STATE_WAITING TaskState = 12
 )
 
 // Enum value maps for TaskState.
@@ -178,6 +180,7 @@ var (
 		9:  "TASK_STATE_DEFERRED",
 		10: "TASK_STATE_CANCELLED",
 		11: "TASK_STATE_REMOVED",
+		12: "TASK_STATE_WAITING",
 	}
 	TaskState_value = map[string]int32{
 		"TASK_STATE_UNSPECIFIED":     0,
@@ -192,6 +195,7 @@ var (
 		"TASK_STATE_DEFERRED":        9,
 		"TASK_STATE_CANCELLED":       10,
 		"TASK_STATE_REMOVED":         11,
+		"TASK_STATE_WAITING":         12,
 	}
 )
 
@@ -375,6 +379,8 @@ const (
 	Explanation_WAIT_CHILD_RUN Explanation_Wait = 10
 	// For a cached task: the same call is under way elsewhere.
 	Explanation_WAIT_EQUAL_CALL Explanation_Wait = 11
+	// An answer of a person: see ListApprovals.
+	Explanation_WAIT_APPROVAL Explanation_Wait = 12
 )
 
 // Enum value maps for Explanation_Wait.
@@ -392,6 +398,7 @@ var (
 		9:  "WAIT_QUARANTINED",
 		10: "WAIT_CHILD_RUN",
 		11: "WAIT_EQUAL_CALL",
+		12: "WAIT_APPROVAL",
 	}
 	Explanation_Wait_value = map[string]int32{
 		"WAIT_UNSPECIFIED": 0,
@@ -406,6 +413,7 @@ var (
 		"WAIT_QUARANTINED": 9,
 		"WAIT_CHILD_RUN":   10,
 		"WAIT_EQUAL_CALL":  11,
+		"WAIT_APPROVAL":    12,
 	}
 )
 
@@ -1705,14 +1713,14 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\vBUDGET_NONE\x10\x01\x12\x10\n" +
 	"\fBUDGET_TRIES\x10\x02\x12\x11\n" +
 	"\rBUDGET_LOSSES\x10\x03\x12\x17\n" +
-	"\x13BUDGET_REDELIVERIES\x10\x04\"\xc0\x03\n" +
+	"\x13BUDGET_REDELIVERIES\x10\x04\"\xd3\x03\n" +
 	"\vExplanation\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x121\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1b.glidepath.run.v1.TaskStateR\x05state\x126\n" +
 	"\x04wait\x18\x04 \x01(\x0e2\".glidepath.run.v1.Explanation.WaitR\x04wait\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
-	"\x04hint\x18\x06 \x01(\tR\x04hint\"\xe1\x01\n" +
+	"\x04hint\x18\x06 \x01(\tR\x04hint\"\xf4\x01\n" +
 	"\x04Wait\x12\x14\n" +
 	"\x10WAIT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tWAIT_NONE\x10\x01\x12\x11\n" +
@@ -1729,7 +1737,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x10WAIT_QUARANTINED\x10\t\x12\x12\n" +
 	"\x0eWAIT_CHILD_RUN\x10\n" +
 	"\x12\x13\n" +
-	"\x0fWAIT_EQUAL_CALL\x10\v\"\xc2\x01\n" +
+	"\x0fWAIT_EQUAL_CALL\x10\v\x12\x11\n" +
+	"\rWAIT_APPROVAL\x10\f\"\xc2\x01\n" +
 	"\aLogLine\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12%\n" +
@@ -1761,7 +1770,7 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x12RUN_TYPE_SCHEDULED\x10\x02\x12\x15\n" +
 	"\x11RUN_TYPE_BACKFILL\x10\x03\x12\x12\n" +
 	"\x0eRUN_TYPE_ASSET\x10\x04\x12\x12\n" +
-	"\x0eRUN_TYPE_CHILD\x10\x05*\xbf\x02\n" +
+	"\x0eRUN_TYPE_CHILD\x10\x05*\xd7\x02\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TASK_STATE_SCHEDULED\x10\x01\x12\x15\n" +
@@ -1775,7 +1784,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x13TASK_STATE_DEFERRED\x10\t\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\n" +
 	"\x12\x16\n" +
-	"\x12TASK_STATE_REMOVED\x10\v*\xbc\x02\n" +
+	"\x12TASK_STATE_REMOVED\x10\v\x12\x16\n" +
+	"\x12TASK_STATE_WAITING\x10\f*\xbc\x02\n" +
 	"\fAttemptState\x12\x1d\n" +
 	"\x19ATTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ATTEMPT_STATE_RUNNING\x10\x01\x12\x19\n" +
