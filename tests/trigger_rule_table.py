@@ -52,6 +52,7 @@ KINDS = {
     "skipped": "skip",
     "scheduled": "open",
     "released": "open",
+    "waiting": "open",
     "restarting": "open",
 }
 """Every state of a task, and what kind of an upstream it makes."""
