@@ -21,6 +21,7 @@ TASK_ARROWS = {
         "skip": "skipped",
         "cancel": "cancelled",
         "retry": "released",
+        "hold": "scheduled",
         "restart": "restarting",
     },
     "waiting": {

@@ -78,7 +78,7 @@ class History:
         """Revisions at which a task began a new generation."""
         found: dict[str, list[int]] = defaultdict(list)
         for arrow in self.arrows:
-            if arrow.now == "scheduled":
+            if arrow.now == "scheduled" and arrow.was != "released":  # that one is a pause
                 found[arrow.task_id].append(arrow.event.revision)
         return found
 

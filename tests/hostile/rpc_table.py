@@ -102,6 +102,10 @@ RUN_RPCS = {
     "CancelTaskInstances": Rpc(OPERATOR, TASKS, DONE_BEFORE),
     "CancelDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
 }
+RUN_RPCS |= {
+    "PauseDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
+    "ResumeDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
+}
 APPROVAL_RPCS = {
     "ListApprovals": Rpc(VIEWER, RUN),
     # The scene's task asks nothing; what answers may say is in tests/api/test_approvals.py.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guards import PAIR, Guard, code, sql
+from guards import PAIR, STEP, Guard, code, sql
 
 APPROVALS = "tests/api/test_approvals.py::test_"
 
@@ -36,6 +36,32 @@ OPERATOR_GUARDS = (
         "close_approvals: the question is an attempt in the history",
         (sql("close_approvals", "from closed\n), outputs", "from closed where false\n), outputs", of="approvals"),),
         PAIR + "[answer/claim@1-lock_run_waiting]",
+    ),
+    Guard(
+        "hold_back: nothing paused is released, whatever has led to it",
+        (code("core/advance.py", "    hold_back(step)\n"),),
+        "tests/api/test_pauses.py::test_a_retry_that_falls_into_a_pause_keeps_its_count",
+    ),
+    Guard(
+        "pause: takes back what is queued",
+        (code("core/pausing.py", "if moves.states[task] == RELEASED and task not in fresh", "if False"),),
+        "tests/api/test_pauses.py::test_a_paused_run_starts_nothing_and_goes_on_when_it_is_resumed",
+    ),
+    Guard(
+        "pause: what is live goes on",
+        (code(STEP, " if each.event is not TaskEvent.HOLD}", "}"),),
+        PAIR + "[pause/claim@1-lock_run_waiting]",
+    ),
+    Guard(
+        "hold: tries go on where they were",
+        (
+            code(
+                "core/moves.py",
+                "            self.board.held[release.task] = release\n",
+                "            pass\n",
+            ),
+        ),
+        "tests/api/test_pauses.py::test_a_retry_that_falls_into_a_pause_keeps_its_count",
     ),
     Guard(
         "answer: the same again changes nothing",

@@ -22,9 +22,8 @@ from glidepath_server.operations.step_runs import Step
 from glidepath_server.operations.step_types import Report, RunWork, StepOutcome, Verdict
 from glidepath_server.store.sql import statements
 
-_NAMES = {
-    text: name for aggregate in ("engine", "sessions", "approvals") for name, text in statements(aggregate).items()
-}
+_AGGREGATES = ("engine", "sessions", "approvals", "calls", "limits", "named_limits")
+_NAMES = {text: name for aggregate in _AGGREGATES for name, text in statements(aggregate).items()}
 _NAMES["select glidepath_now()"] = "now"
 COMMIT = "commit"
 

@@ -28,6 +28,8 @@ from glidepath_server.core.events import (
     ApprovalAnswered,
     ApprovalExpired,
     AttemptKey,
+    RunPaused,
+    RunResumed,
     TasksCancelled,
     TasksCleared,
     TasksMarked,
@@ -46,6 +48,10 @@ TAKEN_BACK = (Task.FIRST, Task.LONE, Task.OPEN, Task.PARKED, Task.WAITS)
 
 
 # ---- the operations
+PAUSED = (Task.FIRST, Task.LONE, Task.OPEN, Task.PARKED, Task.THEN)
+"""Of these a pause finds one live, one that has not been released, and the others in the queue, one of them parked."""
+
+
 async def claim(actor: Actor) -> None:
     """Credits for a task without a limit and for the one slot of the roomy pool."""
     await actor.step({}, credits=2)
@@ -79,6 +85,13 @@ async def mark(actor: Actor) -> None:
 async def clear(actor: Actor) -> None:
     event = TasksCleared((Task.DONE, *TAKEN_BACK), cancel_running=True)
     await actor.step({actor.run_id: RunWork(command=Command(event))}, credits=1, wait_seconds=LOCK_WAIT_SECONDS)
+
+
+async def pause(actor: Actor) -> None:
+    """What is in the queue waits again; what is live goes on."""
+    await actor.step(
+        {actor.run_id: RunWork(command=Command(RunPaused(PAUSED, "alice")))}, wait_seconds=LOCK_WAIT_SECONDS
+    )
 
 
 async def answer(actor: Actor) -> None:
@@ -153,6 +166,7 @@ WHILE_OPEN: dict[Doing, str] = {
     mark: TOOK_BACK,
     clear: "lock_timeout lock_run_waiting attempts_made withdraw request_cancel busy_queues lock_sessions write_step "
     "close_approvals open_approvals lock_sessions claim lock_limits limit_use unpark unpark commit",
+    pause: "lock_timeout lock_run_waiting withdraw write_step lock_limits limit_use unpark unpark commit",
     answer: "lock_timeout lock_run_waiting write_step close_approvals commit",
     run_out: "lock_runs write_step write_dead_letters close_approvals commit",
     expire: f"lock_expired expire commit live_of_sessions {JUDGED}",
@@ -167,7 +181,7 @@ WHEN_LOST: dict[Doing, str] = {
     restart: f"{GREETED} open_session commit live_of_worker commit {JUDGED}",
 }
 """The same when the session has been lost before, and what it had is not judged yet. Nobody gets work in it."""
-OF_ONE_RUN = (accept, free_slot, withdraw, mark, clear, answer, run_out)
+OF_ONE_RUN = (accept, free_slot, withdraw, mark, clear, pause, answer, run_out)
 """What works on the rows of one run meets another such on the same run and on the other one."""
 
 
@@ -264,6 +278,12 @@ async def check(world: World, ledger: Ledger, actors: list[Actor]) -> None:
     await follow_up(world, ledger, {actor.operation for actor in actors})
     found = faults(world, await Seen.read(world.watcher, len(Task)), ledger)
     assert not found, "\n".join(found)
+    told = {each.operation.run for each in actors}
+    if pause in told:
+        found = started_while_paused(await work_off(world), ledger)
+        assert not found, "\n".join(found)
+        for run_id in world.runs:
+            await world.step({run_id: RunWork(events=[RunResumed((), "alice")])})
     seen = await work_off(world)
     wrong = [fault for run_id in world.runs for fault in unlike_told(seen, run_id, actors)]
     assert not wrong, "\n".join(wrong)
@@ -282,6 +302,20 @@ async def follow_up(world: World, ledger: Ledger, done: set[Operation]) -> None:
             batch.setdefault(run_id, RunWork()).absorb(work)
         ledger.missed = []
         ledger.note(await world.step(batch))
+
+
+def started_while_paused(seen: Seen, ledger: Ledger) -> list[str]:
+    """What of paused tasks has started although the pause is committed, and was not given to a worker before."""
+    told = {each[:2] for each in ledger.assigned}
+    return [
+        f"task {task.name} started while it was paused"
+        for run_id, board in seen.boards.items()
+        for task in Task
+        if board.paused_by(task) is not None
+        and board.states[task] in (TaskState.SUCCESS, TaskState.RELEASED)
+        and (run_id, task) not in told
+        and task is not Task.FIRST
+    ]
 
 
 def by_run(reports: Iterable[Report]) -> dict[uuid.UUID, RunWork]:
@@ -309,7 +343,7 @@ async def work_off(world: World) -> Seen:
             )
             for row in seen.rows["live_attempt"]
         ]
-        outcome = await world.step(by_run(ends), Seat(greeting.session_id, 1, 100, offer()))
+        outcome = await world.step(by_run(ends), Seat(greeting.session_id, greeting.generation, 100, offer()))
         assert ends or outcome.assigned, f"waits, but nobody gets it: {seen.rows['task_queue']}"
 
 

@@ -334,6 +334,7 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
     help="With the params, logical date and data interval of this run of the DAG.",
 )
 @click.option("--no-cache", is_flag=True, help="Cached tasks run anew, and what they give replaces what is kept.")
+@click.option("--pause-at", "pause_at", multiple=True, metavar="TASK", help="Paused at this task; may be repeated.")
 @_VERSION
 @_ALIAS
 @watch.waiting
@@ -346,6 +347,7 @@ def dag_trigger(
     logical_date: str | None,
     like: str,
     no_cache: bool,
+    pause_at: tuple[str, ...],
     number: int | None,
     alias: str,
     wait: bool,
@@ -369,6 +371,8 @@ def dag_trigger(
         options["alias"] = alias
     if no_cache:
         options["refresh_cache"] = True
+    if pause_at:
+        options["pause_at"] = pause_at
     made = session.client.trigger(dag_id, **options)
     if not made.created:
         say(f"run key {made.run_key} exists already: this is its run")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import advice, completion, ends, instances, run_group, run_logs, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
+from . import advice, completion, ends, instances, run_group, run_logs, run_pauses, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
 from .output import (
     Column,
     enum_name,

@@ -50,6 +50,8 @@ COMMANDS = {
     "SetDagRunPriority": "glidepath run priority RUN_ID PRIORITY",
     "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",
     "ExplainDagRun": "glidepath run explain RUN_ID",
+    "PauseDagRun": "glidepath run pause RUN_ID",
+    "ResumeDagRun": "glidepath run resume RUN_ID",
     "ListApprovals": "glidepath approval list",
     "AnswerApproval": "glidepath approval answer RUN_ID TASK_ID --approve",
 }
@@ -99,6 +101,7 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\bvalues\.(?=\w+: got)"), "--value "),
     (re.compile(r"\bruns\[0\]\.params\.(?=\w)"), "--param "),
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
+    (re.compile(r"\bruns\[0\]\.pause_at_task_ids\b"), "--pause-at"),
     (re.compile(r"\bruns\[0\]\.dag_id: "), ""),
     (re.compile(r"\bruns\[0\]\.dag_version_number\b"), "--version"),
     (re.compile(r"\bruns\[0\]\.(\w+)"), lambda found: "--" + found[1].replace("_", "-")),

@@ -65,6 +65,7 @@ def run_request_in(message: run_service_pb2.DagRunRequest, at: str) -> RunReques
         data_interval_end=_time_in(message, at, "data_interval_end"),
         traceparent=message.traceparent,
         refresh_cache=message.refresh_cache,
+        pause_at=tuple(message.pause_at_task_ids),
     )
 
 
@@ -176,6 +177,7 @@ def run_out(run: Run, counts: Mapping[str, int] | None = None) -> run_pb2.DagRun
         traceparent=run.traceparent,
         cancel_requested=run.intent is RunIntent.CANCEL,
         quarantined=run.quarantined,
+        paused_by=run.paused_by,
         caller=_caller(run.caller),
     )
 

@@ -16,6 +16,7 @@ from ..core.run_view import EndedRow
 from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCommander, Selection
 from ..operations.explain_run import explain_run
 from ..operations.follow_runs import LogQuestion, stream_logs, watch_run
+from ..operations.pause_run import pause_run, resume_run
 from ..operations.plans import Plans
 from ..operations.read_runs import RunReader
 from ..operations.run_engine import RunEngine
@@ -215,6 +216,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     ) -> pb.MarkTaskInstancesResponse:
         await self._commander.mark(_call(request, "MarkTaskInstances"), request.task_ids, mark_in(request.state))
         return pb.MarkTaskInstancesResponse(dag_run=await self._run(request))
+
+    async def PauseDagRun(self, request: pb.PauseDagRunRequest, context: Context) -> pb.PauseDagRunResponse:
+        await pause_run(self._commander, _call(request, "PauseDagRun"), request.task_ids)
+        return pb.PauseDagRunResponse(dag_run=await self._run(request))
+
+    async def ResumeDagRun(self, request: pb.ResumeDagRunRequest, context: Context) -> pb.ResumeDagRunResponse:
+        await resume_run(self._commander, _call(request, "ResumeDagRun"), request.task_ids)
+        return pb.ResumeDagRunResponse(dag_run=await self._run(request))
 
     async def RerunDagRun(self, request: pb.RerunDagRunRequest, context: Context) -> pb.RerunDagRunResponse:
         cleared = await self._commander.rerun(_call(request, "RerunDagRun"))

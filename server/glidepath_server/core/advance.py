@@ -25,6 +25,8 @@ from .events import (
     EqualCallEnded,
     Event,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunRetried,
     RunStarted,
     RunTimedOut,
@@ -36,6 +38,7 @@ from .events import (
 from .graph import Graph
 from .moves import CANCELLED, FAILED, IDLE, OUT, RELEASED, RESTARTING, WAITING, Moves
 from .next_attempt import next_attempt
+from .pausing import hold_back, run_paused, run_resumed
 from .retry import GiveUp
 from .states import (
     MARKS,
@@ -71,6 +74,7 @@ def advance(
     step = _Step(graph, board, board.tally, now, so_far or Effects())
     for event in events:
         _HANDLERS[type(event)](step, event)  # type: ignore[operator]
+    hold_back(step)
     step.settle()
     return step.effects
 
@@ -225,6 +229,7 @@ class _Step(Moves):
         out = [task for task in event.tasks if self.states[task] in OUT]
         for task in event.tasks:
             self.board.raise_base(task, event.attempts.get(task, 0))
+            self.board.held.pop(task, None)
         for task in out:
             self.move(task, TaskEvent.RESTART)
             if self.board.marks.pop(task, None):
@@ -296,6 +301,8 @@ _HANDLERS = {
     TasksMarked: _Step.tasks_marked,
     RunRetried: _Step.run_retried,
     EqualCallEnded: _Step.equal_call_ended,
+    RunPaused: run_paused,
+    RunResumed: run_resumed,
     ApprovalAnswered: approval_answered,
     ApprovalExpired: approval_expired,
 }

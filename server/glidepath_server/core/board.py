@@ -18,14 +18,17 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .effects import Release
 from .graph import Graph
 from .states import TASK_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskEvent, TaskState
 
 FINAL = frozenset(int(state) for state in TASK_FINAL)
 BAD = frozenset(int(state) for state in TASK_NOT_SUCCESSFUL)
 _SKIPPED = int(TaskState.SKIPPED)
+# In `pauses`, what stands for all tasks.
+WHOLE_RUN = -1
 # Fields of a board that few runs have.
-_RARE = ("choices", "marks", "said", "run_retries", "anew")
+_RARE = ("choices", "marks", "said", "run_retries", "anew", "pauses")
 
 
 class Tally:
@@ -67,6 +70,8 @@ class Board:
     `said[task]` his reason, as long as the task has the end that he gave it. `reason` is what a run that goes on knows
     already of why it will not succeed; stored beside the packed form. `anew` are tasks of which an operator has cleared
     what may be kept of other calls: they run, whatever is kept. `seed` is what tells the run from others.
+    `pauses` says of tasks (WHOLE_RUN: of all) who has paused them; `held[task]` what the next attempt of a task has to
+    know that a pause has taken back.
     """
 
     states: bytearray
@@ -80,6 +85,8 @@ class Board:
     said: dict[int, str] = field(default_factory=dict)
     run_retries: int = 0
     anew: tuple[int, ...] = ()
+    pauses: dict[int, str] = field(default_factory=dict)
+    held: dict[int, Release] = field(default_factory=dict)
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
@@ -103,11 +110,16 @@ class Board:
         marks = {int(task): TaskEvent(mark) for task, mark in rest.get("marks", {}).items()}
         said = {int(task): why for task, why in rest.get("said", {}).items()}
         retries, anew = rest.get("run_retries", 0), tuple(rest.get("anew", ()))
-        return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, choices, marks, said, retries, anew)
+        pauses = {int(task): by for task, by in rest.get("pauses", {}).items()}
+        held = {int(task): Release.from_json(release) for task, release in rest.get("held", {}).items()}
+        states = bytearray(packed[:size])
+        return Board(states, state, intent, bases, reason, seed, choices, marks, said, retries, anew, pauses, held)
 
     def pack(self) -> bytes:
         """The stored form."""
         rest = {name: value for name in _RARE if (value := getattr(self, name))}
+        if self.held:
+            rest["held"] = {task: release.to_json() for task, release in self.held.items()}
         if self.bases is None and not rest:
             return bytes(self.states)
         bases = self.bases or self._no_bases()
@@ -119,6 +131,10 @@ class Board:
         if chosen is None or self.states[gate] != TaskState.SUCCESS:
             return frozenset()
         return graph.left_out(gate, chosen)
+
+    def paused_by(self, task: int) -> str | None:
+        """Who has paused a task, by itself or with its run; None: nobody."""
+        return self.pauses.get(task) or self.pauses.get(WHOLE_RUN)
 
     def with_surroundings(self, graph: Graph, tasks: Iterable[int]) -> set[int]:
         """`tasks`, and what must run again with them because a teardown has taken it down, or is at it."""

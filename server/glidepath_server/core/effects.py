@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .approvals import Answer, ApprovalState
 from .retry import Budget
@@ -23,6 +23,17 @@ class Release(NamedTuple):
     at: datetime | None = None
     deferrals: int = 0
     waiting_since: datetime | None = None
+
+    def to_json(self) -> list[Any]:
+        """As a board keeps it (core/pausing.py)."""
+        return [each.isoformat() if isinstance(each, datetime) else each for each in self]
+
+    @staticmethod
+    def from_json(value: list[Any]) -> Release:
+        times = {6, 8}
+        return Release._make(
+            datetime.fromisoformat(each) if place in times and each else each for place, each in enumerate(value)
+        )
 
 
 class Withdraw(NamedTuple):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from .approvals import Answer
+from .effects import Release
 from .failure import Failure
 from .states import AttemptState, RunState, TaskEvent
 
@@ -72,7 +73,9 @@ class Withdrawn:
     task: int
     map_index: int
     attempt_number: int
-    event: TaskEvent  # CANCEL, CLEAR or a mark: what it was taken back for
+    event: TaskEvent  # CANCEL, CLEAR, HOLD or a mark: what it was taken back for
+    # What the row said, for HOLD.
+    release: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,22 @@ class TasksMarked:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPaused:
+    """An operator lets nothing of these tasks (none: of the run) start any more. `by` says who, and why."""
+
+    tasks: tuple[int, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """An operator lifts the pauses of these tasks (none: all pauses of the run)."""
+
+    tasks: tuple[int, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalAnswered:
     """Somebody answers what a task instance asks.
 
@@ -190,6 +209,8 @@ Event = (
     | TasksMarked
     | RunRetried
     | EqualCallEnded
+    | RunPaused
+    | RunResumed
     | ApprovalAnswered
     | ApprovalExpired
 )

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from .board import BAD, FINAL
+from .board import BAD, FINAL, WHOLE_RUN
 from .graph import Graph
 from .matching import Offer, TaskClass, mismatch
 from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names, waited_for
@@ -59,6 +59,8 @@ class RunFacts:
     runs_active_max: int | None
     reason: str = ""
     dag_run_id: str = ""
+    # Who has paused which tasks; see core/board.py.
+    pauses: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def _why(
         return Wait.APPROVAL, view.reason, f"{answer}  # or --reject"
     waiting = rows.waiting.get(view.task)
     if waiting is None:
-        return _upstream(graph, states, view.task)
+        return _scheduled(graph, states, view.task, facts.run)
     wait, message, hint = _released(waiting, view, facts)
     before = f"; {view.reason}" if view.reason and wait is not Wait.DELAY else ""
     return wait, f"{message}{before}", hint
@@ -180,8 +182,17 @@ def _paused(dag_id: str) -> _Why:
     return Wait.PAUSED, f"the DAG {dag_id} is paused", f"glidepath dag unpause {dag_id}"
 
 
-def _upstream(graph: Graph, states: Sequence[int], task: int) -> _Why:
+def _scheduled(graph: Graph, states: Sequence[int], task: int, run: RunFacts) -> _Why:
+    """By its upstreams, or by a pause once these have ended."""
     still_open = waited_for(graph, states, task)
+    by = run.pauses.get(task) or run.pauses.get(WHOLE_RUN)
+    if by is None or still_open:
+        return _upstream(graph, task, still_open, f"; paused by {by}" if by is not None else "")
+    at = "" if WHOLE_RUN in run.pauses else f" --at {shlex.quote(graph.task_ids[task])}"
+    return Wait.PAUSED, f"paused by {by}", f"glidepath run resume {run.dag_run_id}{at}"
+
+
+def _upstream(graph: Graph, task: int, still_open: Sequence[int], paused: str) -> _Why:
     rule = graph.rules[task]
     if task in graph.teardowns:
         by_rule = " (teardown)"
@@ -189,7 +200,7 @@ def _upstream(graph: Graph, states: Sequence[int], task: int) -> _Why:
         by_rule = "" if rule is TriggerRule.ALL_SUCCESS else f" (trigger rule {rule.value})"
     before = graph.before.get(task) or len({*graph.upstream[task], *graph.gates.get(task, ())})
     count = f"{len(still_open)} of {before} upstream tasks"
-    return Wait.UPSTREAM, f"waits for {count}: {names(graph, still_open)}{by_rule}", ""
+    return Wait.UPSTREAM, f"waits for {count}: {names(graph, still_open)}{by_rule}{paused}", ""
 
 
 def _released(waiting: WaitingRow, view: TaskInstanceView, facts: Facts) -> _Why:

@@ -57,6 +57,8 @@ class Moves:
         state = int(next_task_state(before, event))
         self.states[task] = state
         self.effects.changes.append((task, -1, state))
+        if before == SCHEDULED and event is not TaskEvent.RELEASE:
+            self.board.held.pop(task, None)  # what it was to go on with
         if before == WAITING:
             self._close_question(task, event)
         return state
@@ -118,13 +120,21 @@ class Moves:
         return self._left_out[gate]
 
     def release(self, task: int) -> None:
-        """First attempt of the task's generation; what no worker runs asks people."""
+        """First attempt of the task's generation, or the one that a pause has held; what no worker runs asks people.
+        What is paused waits."""
+        if self.board.paused_by(task) is not None:
+            return
         if task in self.graph.approvals:
             self.move(task, TaskEvent.ASK)
             self.effects.asked.append(Question(task, -1, self.board.base(task) + 1))
             return
         self.move(task, TaskEvent.RELEASE)
-        self.effects.releases.append(Release(task, -1, self.board.base(task) + 1, at=self.at))
+        held = self.board.held.pop(task, None)
+        if held is None:
+            held = Release(task, -1, self.board.base(task) + 1, at=self.at)
+        elif held.at is not None and held.at <= self.now:
+            held = held._replace(at=None)
+        self.effects.releases.append(held)
 
     def _close_question(self, task: int, event: TaskEvent) -> None:
         """Whatever moves a task that asks closes its question: by the answer at hand, or it is taken back. One of this
@@ -165,7 +175,17 @@ class Moves:
         ):
             self.wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
 
+    def hold(self, release: Release) -> None:
+        """What a pause keeps from starting waits again, and knows what its next attempt has to know."""
+        self.move(release.task, TaskEvent.HOLD)
+        if release[3:] != Release(0, -1, 0)[3:]:
+            self.board.held[release.task] = release
+
     def withdrawn(self, event: Withdrawn) -> None:
+        if event.event is TaskEvent.HOLD:
+            assert event.release is not None
+            self.hold(event.release)
+            return
         self.board.marks.pop(event.task, None)
         if event.event is TaskEvent.CLEAR:
             self.board.raise_base(event.task, event.attempt_number - 1)
@@ -186,6 +206,9 @@ class Moves:
         for task in board.marks:
             board.said.pop(task, None)
         board.marks.clear()
+        # Who ends a run lifts its pauses: its teardowns have to run.
+        paused = bool(board.pauses)
+        board.pauses.clear()
         self.note(reason)
         stays = self._teardowns_to_come() if board.state is RunState.RUNNING else set()
         waiting = [task for task, state in enumerate(self.states) if state in IDLE and task not in stays]
@@ -195,6 +218,11 @@ class Moves:
         teardowns = self.graph.teardowns
         out = [task for task, state in enumerate(self.states) if state in OUT and task not in teardowns]
         self.take_back(out, TaskEvent.CANCEL, reason)
+        for task in sorted(stays) if paused else ():
+            if self.states[task] == SCHEDULED:
+                ended: list[int] = []
+                self.judge(task, ended)
+                self.spread(ended)
 
     def _teardowns_to_come(self) -> set[int]:
         """Teardowns whose setups have succeeded, or may yet."""

@@ -240,7 +240,9 @@ def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
     code = states[task]
     if code == TaskState.SCHEDULED:
         still_open = waited_for(graph, states, task)
-        return f"waits for {names(graph, still_open)}" if still_open else ""
+        paused = board.paused_by(task)
+        parts = [f"waits for {names(graph, still_open)}" if still_open else "", f"paused by {paused}" if paused else ""]
+        return "; ".join(filter(None, parts))
     if code == TaskState.WAITING:
         spec = graph.approvals[task]
         return f"waits for an answer{_within(spec.timeout_seconds)}: {spec.message[:MESSAGE_CHARACTERS_SHOWN_MAX]}"

@@ -33,6 +33,7 @@ class TaskEvent(StrEnum):
     RELEASE = "release"
     ASK = "ask"
     RETRY = "retry"
+    HOLD = "hold"
     SUCCEED = "succeed"
     FAIL = "fail"
     SKIP = "skip"
@@ -62,6 +63,7 @@ TASK_TRANSITIONS: dict[tuple[TaskState, TaskEvent], TaskState] = {
     (_S.RELEASED, _E.SKIP): _S.SKIPPED,
     (_S.RELEASED, _E.CANCEL): _S.CANCELLED,
     (_S.RELEASED, _E.RETRY): _S.RELEASED,
+    (_S.RELEASED, _E.HOLD): _S.SCHEDULED,
     (_S.RELEASED, _E.RESTART): _S.RESTARTING,
     (_S.RESTARTING, _E.RESTART): _S.RESTARTING,
     (_S.RESTARTING, _E.CLEAR): _S.SCHEDULED,

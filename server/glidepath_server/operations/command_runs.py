@@ -102,7 +102,7 @@ class RunCommander:
         if await self.stored(call) is not None:
             return
         run, plan = await self.load(call)
-        tasks = _tasks(plan, task_ids)
+        tasks = named_tasks(plan, task_ids)
         if run.state is RunState.QUEUED:
             raise StateConflict("the run has not started yet", hint="cancel the run, or wait until it has started")
         states = run.states(plan.graph.size)
@@ -122,7 +122,7 @@ class RunCommander:
         if await self.stored(call) is not None:
             return
         run, plan = await self.load(call)
-        tasks = _tasks(plan, task_ids)
+        tasks = named_tasks(plan, task_ids)
         states = run.states(plan.graph.size)
         last_try = mark is TaskEvent.MARK_FAILED and run.state is RunState.RUNNING and plan.graph.run_retries_max > 0
         if run.state is RunState.QUEUED or last_try or any(states[task] != MARKS[mark] for task in tasks):
@@ -135,7 +135,7 @@ class RunCommander:
         if stored is not None:
             return _cleared(stored)
         run, plan = await self.load(call)
-        return await self._clear(call, "task_instance.clear", run, plan, set(_tasks(plan, task_ids)), selection)
+        return await self._clear(call, "task_instance.clear", run, plan, set(named_tasks(plan, task_ids)), selection)
 
     async def rerun(self, call: CommandCall) -> list[str]:
         """Clear what failed, was cancelled or never ran because of that, and what follows. Returns what was cleared."""
@@ -250,7 +250,7 @@ def _reason(call: CommandCall) -> str:
     return f"{call.reason} (by {call.actor})" if call.reason else f"by {call.actor}"
 
 
-def _tasks(plan: Plan, task_ids: Sequence[str]) -> list[int]:
+def named_tasks(plan: Plan, task_ids: Sequence[str]) -> list[int]:
     """Indexes of the tasks that were named. Raises InvalidInput for none or too many, NotFound for an unknown one."""
     if not 1 <= len(task_ids) <= TASK_IDS_MAX:
         violation = Violation("task_ids", f"{len(task_ids)} task ids", f"1 to {TASK_IDS_MAX} task ids")

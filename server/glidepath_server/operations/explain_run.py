@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from uuid import UUID
 
 from ..core.board import FINAL
@@ -29,14 +30,14 @@ async def explain_run(
         else:
             tasks = [task for task, state in enumerate(board.states) if state not in FINAL]
         rows = await store.rows_of(connection, dag_run_id, tasks)
-        facts = await _facts(connection, reader.plans, run, rows)
+        facts = await _facts(connection, reader.plans, run, rows, board.pauses)
         times = await store.attempt_times(connection, dag_run_id, board)
     views = task_instance_views(plan.graph, board, rows, tasks)
     path = critical_path(plan.graph, board.states, times, run.end_time or facts.now)
     return plan, explain(plan.graph, board.states, views, rows, facts), path
 
 
-async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) -> Facts:
+async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows, pauses: Mapping[int, str]) -> Facts:
     paused, active_max, active = await store.run_limits(connection, run.namespace, run.dag_id)
     reason = await store.run_incident(connection, run.dag_run_id) if run.quarantined else run.reason
     waiting = rows.waiting.values()
@@ -52,6 +53,7 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows) 
             active_max,
             reason,
             str(run.dag_run_id),
+            pauses,
         ),
         now=await database_now(connection),
         limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on > 0}),

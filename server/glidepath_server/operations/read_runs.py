@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from ..core.board import WHOLE_RUN
 from ..core.errors import NotFound
 from ..core.graph import Graph
 from ..core.run_view import EndedRow, TaskInstanceView, task_counts, task_instance_views
@@ -28,6 +29,7 @@ class RunReader:
         async with store.snapshot(self.database) as connection:
             run, plan = await self.load(connection, namespace, dag_run_id)
             counts = await store.released_counts(connection, dag_run_id)
+        run = replace(run, paused_by=run.unpacked(plan.graph.size).pauses.get(WHOLE_RUN, ""))
         return run, task_counts(run.states(plan.graph.size), *counts)
 
     async def load(self, connection: Connection, namespace: str, dag_run_id: UUID) -> tuple[Run, Plan]:

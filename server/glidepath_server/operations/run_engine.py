@@ -9,10 +9,18 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from ..core.events import ApprovalAnswered, RunCancelled, TasksCancelled, TasksCleared, TasksMarked
+from ..core.events import (
+    ApprovalAnswered,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    TasksCancelled,
+    TasksCleared,
+    TasksMarked,
+)
 from ..store.database import Connection
 
-Command = RunCancelled | TasksCancelled | TasksCleared | TasksMarked | ApprovalAnswered
+Command = RunCancelled | TasksCancelled | TasksCleared | TasksMarked | ApprovalAnswered | RunPaused | RunResumed
 Within = Callable[[Connection, datetime, Command], Awaitable[None]]
 """Writes what belongs to a command (audit, request row) in the transaction of its step: at the step's time, of the
 event as it was completed under the run's lock."""

@@ -252,11 +252,13 @@ class Step:
         for row in rows:
             withdrawal = wanted.pop((row["dag_run_id"], row["task_index"]))
             back.setdefault(row["dag_run_id"], []).append(
-                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event)
+                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event, _released(row))
             )
             self.claims.freed_by(row)
-        if wanted:
-            await self._cancel_live(connection, wanted)
+        # What a pause finds live goes on.
+        live = {key: each for key, each in wanted.items() if each.event is not TaskEvent.HOLD}
+        if live:
+            await self._cancel_live(connection, live)
         for run_id, events in back.items():
             run = self.runs[run_id]
             advance(run.plan.graph, run.board, events, self.now, run.effects)
@@ -405,6 +407,21 @@ class Step:
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
         return columns
+
+
+def _released(row: store.Row) -> Release:
+    """What a row of the queue says of its attempt."""
+    return Release(
+        row["task_index"],
+        row["map_index"],
+        row["attempt_number"],
+        row["tries"],
+        row["losses"],
+        row["redeliveries"],
+        None if row["due"] else row["available_time"],
+        row["deferrals"],
+        row["waiting_since"],
+    )
 
 
 async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:

@@ -19,6 +19,7 @@ from ..store.database import Connection, Database, database_now, transaction
 from ..store.trigger import NewRun, Resolved, Selector
 from .audit import append_audit
 from .find_version import version_not_found
+from .first_boards import first_board, wrong_names
 from .plans import Plans
 from .requests import once
 from .run_engine import RunEngine
@@ -44,6 +45,8 @@ class RunRequest:
     data_interval_end: datetime | None = None
     traceparent: str = ""
     refresh_cache: bool = False
+    # The run is created paused at these tasks.
+    pause_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,7 @@ class _Trigger:
         for index, (each, run_id) in enumerate(zip(self.call.runs, run_ids, strict=True)):
             at = f"runs[{index}]"
             violations += _violations(each, at)
+            violations += self._wrong_names(each, at)
             try:
                 runs.append(self._new_run(each, run_id, capped, params))
             except InvalidParams as error:
@@ -207,6 +211,12 @@ class _Trigger:
         if violations:
             raise InvalidInput(f"{violations[0]}{_and_more(violations)}", violations=violations)
         return runs
+
+    def _wrong_names(self, request: RunRequest, at: str) -> Iterator[Violation]:
+        version_id = self.versions[request.selector].dag_version_id
+        assert version_id is not None
+        plan = self.operation.plans.versions[version_id]
+        yield from wrong_names(plan, f"{at}.pause_at_task_ids", request.pause_at)
 
     def _new_run(
         self,
@@ -235,6 +245,7 @@ class _Trigger:
             *dates,
             request.traceparent,
             request.refresh_cache,
+            first_board(self.operation.plans.versions[version_id], request.pause_at, self.call.actor),
         )
 
     # ---- keys that existed

@@ -63,6 +63,8 @@ class Run:
     traceparent: str
     board: bytes
     caller: Caller | None = None
+    # Who has paused the run as a whole; read from the board where it is asked for.
+    paused_by: str = ""
 
     def unpacked(self, size: int) -> Board:
         """The board of a graph of `size` tasks."""

@@ -51,6 +51,8 @@ class NewRun:
     data_interval_end: datetime
     traceparent: str
     refresh_cache: bool
+    # None: everything is scheduled.
+    board: bytes | None = None
 
 
 async def resolve(connection: Connection, namespace: str, selectors: Sequence[Selector]) -> list[Resolved]:
@@ -104,10 +106,11 @@ async def insert_runs(
                 r.data_interval_end,
                 r.traceparent,
                 r.refresh_cache,
+                r.board,
             )
             for r in runs
         ],
-        12,
+        13,
     )
     await connection.execute(_SQL["insert_runs"], namespace, now, created_by, *columns)
 

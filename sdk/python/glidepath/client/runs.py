@@ -40,6 +40,8 @@ class RunOptions(TypedDict, total=False):
     """W3C trace context to continue."""
     refresh_cache: bool
     """Cached tasks run anew, and what they give takes the place of what is kept."""
+    pause_at: Sequence[str]
+    """Tasks that the run is created paused at; see `pause_dag_run`."""
 
 
 class RunItem(RunOptions, total=False):
@@ -283,6 +285,36 @@ class RunMethods(Api):
         )
 
     @rpc
+    def pause_dag_run(
+        self, run_id: str, task_ids: Sequence[str] = (), *, reason: str = "", request_id: str = ""
+    ) -> Call[run_pb2.DagRun]:
+        """Nothing of these tasks, or without any of the run, starts any more; what runs goes on."""
+        return _RUNS.call(
+            self,
+            "PauseDagRun",
+            "dag_run",
+            dag_run_id=run_id,
+            task_ids=task_ids,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+
+    @rpc
+    def resume_dag_run(
+        self, run_id: str, task_ids: Sequence[str] = (), *, reason: str = "", request_id: str = ""
+    ) -> Call[run_pb2.DagRun]:
+        """Lift the pauses of these tasks, or without any all those of the run."""
+        return _RUNS.call(
+            self,
+            "ResumeDagRun",
+            "dag_run",
+            dag_run_id=run_id,
+            task_ids=task_ids,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+
+    @rpc
     def get_task_output(self, run_id: str, task_id: str, map_index: int = -1) -> Call[run_pb2.TaskOutput]:
         """The output of a task, or of one instance of a mapped one, as it travels. NotFound when it has none."""
         return _RUNS.call(self, "GetTaskOutput", "task_output", dag_run_id=run_id, task_id=task_id, map_index=map_index)
@@ -322,6 +354,7 @@ def _run_request(dag_id: str, options: RunOptions) -> pb.DagRunRequest:
         data_interval_end=to_timestamp(options.get("data_interval_end"), "data_interval_end"),
         traceparent=options.get("traceparent", ""),
         refresh_cache=options.get("refresh_cache", False),
+        pause_at_task_ids=options.get("pause_at", ()),
     )
 
 

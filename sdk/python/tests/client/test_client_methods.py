@@ -57,6 +57,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "output": ("r", "t"),
     "explain_dag_run": ("r",),
     "list_dead_letters": (),
+    "pause_dag_run": ("r",),
+    "resume_dag_run": ("r", ["t"]),
     "list_approvals": (),
     "answer_approval": ("r", "release", True),
     "get_server_info": (),

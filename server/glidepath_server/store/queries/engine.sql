@@ -95,7 +95,8 @@ group by task_index;
 delete from task_queue q
 using unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
 where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index
-returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on, q.run_limit_id;
+returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on, q.run_limit_id,
+          q.tries, q.losses, q.redeliveries, q.available_time, q.due, q.deferrals, q.waiting_since;
 
 -- name: request_cancel
 -- A later statement than `withdraw`, so that it sees what a claim committed meanwhile. What goes on as a child run is told

@@ -37,17 +37,17 @@ on conflict do nothing
 returning dag_run_id;
 
 -- name: insert_runs
--- A board of one zero byte per task: everything is scheduled.
+-- A board of one zero byte per task: everything is scheduled; but for a run that was asked for with more than that.
 insert into dag_run (dag_run_id, dag_version_id, admitted, run_type, board, namespace, dag_id, run_key, params,
                      logical_date, data_interval_start, data_interval_end, create_time, created_by, traceparent,
                      refresh_cache)
-select r.dag_run_id, r.dag_version_id, r.admitted, 'manual', decode(repeat('00', r.task_count), 'hex'), $1, r.dag_id,
-       r.run_key, r.params, r.logical_date, r.data_interval_start, r.data_interval_end, $2, $3, r.traceparent,
+select r.dag_run_id, r.dag_version_id, r.admitted, 'manual', coalesce(r.board, decode(repeat('00', r.task_count), 'hex')), $1,
+       r.dag_id, r.run_key, r.params, r.logical_date, r.data_interval_start, r.data_interval_end, $2, $3, r.traceparent,
        r.refresh_cache
 from unnest($4::uuid[], $5::bigint[], $6::boolean[], $7::integer[], $8::text[], $9::text[], $10::text[],
-            $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::boolean[])
+            $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::boolean[], $16::bytea[])
      as r (dag_run_id, dag_version_id, admitted, task_count, dag_id, run_key, params, logical_date,
-           data_interval_start, data_interval_end, traceparent, refresh_cache);
+           data_interval_start, data_interval_end, traceparent, refresh_cache, board);
 
 -- name: runs_by_key
 -- Who has these keys. The run's own columns are null when the run is no longer kept.

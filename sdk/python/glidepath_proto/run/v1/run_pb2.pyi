@@ -95,7 +95,7 @@ ATTEMPT_STATE_RETURNED: AttemptState
 ATTEMPT_STATE_CALLED: AttemptState
 
 class DagRun(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "dag_id", "dag_version_number", "run_type", "run_key", "state", "reason", "logical_date", "data_interval_start", "data_interval_end", "params", "revision", "create_time", "start_time", "end_time", "task_counts", "created_by", "traceparent", "cancel_requested", "quarantined", "caller")
+    __slots__ = ("namespace", "dag_run_id", "dag_id", "dag_version_number", "run_type", "run_key", "state", "reason", "logical_date", "data_interval_start", "data_interval_end", "params", "revision", "create_time", "start_time", "end_time", "task_counts", "created_by", "traceparent", "cancel_requested", "quarantined", "paused_by", "caller")
     class TaskCountsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +124,7 @@ class DagRun(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_BY_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
@@ -146,8 +147,9 @@ class DagRun(_message.Message):
     traceparent: str
     cancel_requested: bool
     quarantined: bool
+    paused_by: str
     caller: Caller
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., run_type: _Optional[_Union[RunType, str]] = ..., run_key: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., reason: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., params: _Optional[str] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., task_counts: _Optional[_Mapping[str, int]] = ..., created_by: _Optional[str] = ..., traceparent: _Optional[str] = ..., cancel_requested: bool = ..., quarantined: bool = ..., caller: _Optional[_Union[Caller, _Mapping]] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., run_type: _Optional[_Union[RunType, str]] = ..., run_key: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., reason: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., params: _Optional[str] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., task_counts: _Optional[_Mapping[str, int]] = ..., created_by: _Optional[str] = ..., traceparent: _Optional[str] = ..., cancel_requested: bool = ..., quarantined: bool = ..., paused_by: _Optional[str] = ..., caller: _Optional[_Union[Caller, _Mapping]] = ...) -> None: ...
 
 class Caller(_message.Message):
     __slots__ = ("dag_run_id", "dag_id", "task_id", "map_index", "attempt_number")

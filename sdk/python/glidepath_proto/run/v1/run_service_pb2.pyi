@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DagRunRequest(_message.Message):
-    __slots__ = ("dag_id", "dag_version_number", "alias", "run_key", "params", "logical_date", "data_interval_start", "data_interval_end", "traceparent", "refresh_cache")
+    __slots__ = ("dag_id", "dag_version_number", "alias", "run_key", "params", "logical_date", "data_interval_start", "data_interval_end", "traceparent", "refresh_cache", "pause_at_task_ids")
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     DAG_VERSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
     ALIAS_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class DagRunRequest(_message.Message):
     DATA_INTERVAL_END_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     REFRESH_CACHE_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_AT_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     dag_version_number: int
     alias: str
@@ -30,7 +31,8 @@ class DagRunRequest(_message.Message):
     data_interval_end: _timestamp_pb2.Timestamp
     traceparent: str
     refresh_cache: bool
-    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., run_key: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., refresh_cache: bool = ...) -> None: ...
+    pause_at_task_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., run_key: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., refresh_cache: bool = ..., pause_at_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TriggerDagRunsRequest(_message.Message):
     __slots__ = ("namespace", "request_id", "runs")
@@ -301,6 +303,46 @@ class SetDagRunPriorityResponse(_message.Message):
     dag_run: _run_pb2.DagRun
     moved: int
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., moved: _Optional[int] = ...) -> None: ...
+
+class PauseDagRunRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class PauseDagRunResponse(_message.Message):
+    __slots__ = ("dag_run",)
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
+
+class ResumeDagRunRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ResumeDagRunResponse(_message.Message):
+    __slots__ = ("dag_run",)
+    DAG_RUN_FIELD_NUMBER: _ClassVar[int]
+    dag_run: _run_pb2.DagRun
+    def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
     __slots__ = ("namespace", "dag_id", "page_size", "page_token")

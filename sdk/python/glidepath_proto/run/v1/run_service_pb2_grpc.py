@@ -94,6 +94,16 @@ class RunServiceStub(object):
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.SerializeToString,
                 response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.FromString,
                 _registered_method=True)
+        self.PauseDagRun = channel.unary_unary(
+                '/glidepath.run.v1.RunService/PauseDagRun',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.PauseDagRunRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.PauseDagRunResponse.FromString,
+                _registered_method=True)
+        self.ResumeDagRun = channel.unary_unary(
+                '/glidepath.run.v1.RunService/ResumeDagRun',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ResumeDagRunRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ResumeDagRunResponse.FromString,
+                _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/glidepath.run.v1.RunService/ListDeadLetters',
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListDeadLettersRequest.SerializeToString,
@@ -211,6 +221,23 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseDagRun(self, request, context):
+        """Nothing of these tasks (none named: of the run) starts any more once this is answered; what runs goes on. What is
+        queued waits again. Cancelling the run, its timeout, and a first failure that ends it lift the pause. Repeated, it
+        changes nothing. FAILED_PRECONDITION for a run that has ended or is ending. Audited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeDagRun(self, request, context):
+        """Lifts the pauses of these tasks, or (none named) all of the run's. Repeated, it changes nothing.
+        FAILED_PRECONDITION for tasks of a run that is paused as a whole. Audited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDeadLetters(self, request, context):
         """Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
         off the list.
@@ -302,6 +329,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.SetDagRunPriority,
                     request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.FromString,
                     response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.SerializeToString,
+            ),
+            'PauseDagRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseDagRun,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.PauseDagRunRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.PauseDagRunResponse.SerializeToString,
+            ),
+            'ResumeDagRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeDagRun,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ResumeDagRunRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ResumeDagRunResponse.SerializeToString,
             ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
@@ -648,6 +685,60 @@ class RunService(object):
             '/glidepath.run.v1.RunService/SetDagRunPriority',
             glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.SerializeToString,
             glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseDagRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/PauseDagRun',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.PauseDagRunRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.PauseDagRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeDagRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/ResumeDagRun',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.ResumeDagRunRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.ResumeDagRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -477,6 +477,8 @@ type DagRun struct {
 	CancelRequested bool   `protobuf:"varint,20,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
 	// The run's step keeps raising; an operator must look (see ListIncidents).
 	Quarantined bool `protobuf:"varint,21,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// Who has paused the run as a whole. Left out in lists.
+	PausedBy string `protobuf:"bytes,24,opt,name=paused_by,json=pausedBy,proto3" json:"paused_by,omitempty"`
 	// Of a child run: the attempt that has called it.
 	Caller        *Caller `protobuf:"bytes,22,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -658,6 +660,13 @@ func (x *DagRun) GetQuarantined() bool {
 		return x.Quarantined
 	}
 	return false
+}
+
+func (x *DagRun) GetPausedBy() string {
+	if x != nil {
+		return x.PausedBy
+	}
+	return ""
 }
 
 func (x *DagRun) GetCaller() *Caller {
@@ -1604,7 +1613,7 @@ var File_glidepath_run_v1_run_proto protoreflect.FileDescriptor
 
 const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x1aglidepath/run/v1/run.proto\x12\x10glidepath.run.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\b\n" +
+	"\x1aglidepath/run/v1/run.proto\x12\x10glidepath.run.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\b\n" +
 	"\x06DagRun\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -1632,7 +1641,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"created_by\x18\x12 \x01(\tR\tcreatedBy\x12 \n" +
 	"\vtraceparent\x18\x13 \x01(\tR\vtraceparent\x12)\n" +
 	"\x10cancel_requested\x18\x14 \x01(\bR\x0fcancelRequested\x12 \n" +
-	"\vquarantined\x18\x15 \x01(\bR\vquarantined\x120\n" +
+	"\vquarantined\x18\x15 \x01(\bR\vquarantined\x12\x1b\n" +
+	"\tpaused_by\x18\x18 \x01(\tR\bpausedBy\x120\n" +
 	"\x06caller\x18\x16 \x01(\v2\x18.glidepath.run.v1.CallerR\x06caller\x1a=\n" +
 	"\x0fTaskCountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

@@ -47,9 +47,11 @@ type DagRunRequest struct {
 	Traceparent string `protobuf:"bytes,9,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// Cached tasks of the run take no kept result and wait for no equal call; what they give takes the place of what is
 	// kept. See registry.v1.CachePolicy.
-	RefreshCache  bool `protobuf:"varint,12,opt,name=refresh_cache,json=refreshCache,proto3" json:"refresh_cache,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RefreshCache bool `protobuf:"varint,12,opt,name=refresh_cache,json=refreshCache,proto3" json:"refresh_cache,omitempty"`
+	// The run is created paused at these tasks (see PauseDagRun).
+	PauseAtTaskIds []string `protobuf:"bytes,16,rep,name=pause_at_task_ids,json=pauseAtTaskIds,proto3" json:"pause_at_task_ids,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DagRunRequest) Reset() {
@@ -161,6 +163,13 @@ func (x *DagRunRequest) GetRefreshCache() bool {
 		return x.RefreshCache
 	}
 	return false
+}
+
+func (x *DagRunRequest) GetPauseAtTaskIds() []string {
+	if x != nil {
+		return x.PauseAtTaskIds
+	}
+	return nil
 }
 
 type isDagRunRequest_Selector interface {
@@ -1782,6 +1791,249 @@ func (x *SetDagRunPriorityResponse) GetMoved() int32 {
 	return 0
 }
 
+type PauseDagRunRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	RequestId string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Empty: the run as a whole.
+	TaskIds []string `protobuf:"bytes,4,rep,name=task_ids,json=taskIds,proto3" json:"task_ids,omitempty"`
+	// Shown with what waits.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseDagRunRequest) Reset() {
+	*x = PauseDagRunRequest{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseDagRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseDagRunRequest) ProtoMessage() {}
+
+func (x *PauseDagRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseDagRunRequest.ProtoReflect.Descriptor instead.
+func (*PauseDagRunRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PauseDagRunRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *PauseDagRunRequest) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *PauseDagRunRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *PauseDagRunRequest) GetTaskIds() []string {
+	if x != nil {
+		return x.TaskIds
+	}
+	return nil
+}
+
+func (x *PauseDagRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PauseDagRunResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DagRun        *DagRun                `protobuf:"bytes,1,opt,name=dag_run,json=dagRun,proto3" json:"dag_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseDagRunResponse) Reset() {
+	*x = PauseDagRunResponse{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseDagRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseDagRunResponse) ProtoMessage() {}
+
+func (x *PauseDagRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseDagRunResponse.ProtoReflect.Descriptor instead.
+func (*PauseDagRunResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PauseDagRunResponse) GetDagRun() *DagRun {
+	if x != nil {
+		return x.DagRun
+	}
+	return nil
+}
+
+type ResumeDagRunRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	RequestId string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Empty: all pauses of the run.
+	TaskIds       []string `protobuf:"bytes,4,rep,name=task_ids,json=taskIds,proto3" json:"task_ids,omitempty"`
+	Reason        string   `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeDagRunRequest) Reset() {
+	*x = ResumeDagRunRequest{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeDagRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeDagRunRequest) ProtoMessage() {}
+
+func (x *ResumeDagRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeDagRunRequest.ProtoReflect.Descriptor instead.
+func (*ResumeDagRunRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ResumeDagRunRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ResumeDagRunRequest) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *ResumeDagRunRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ResumeDagRunRequest) GetTaskIds() []string {
+	if x != nil {
+		return x.TaskIds
+	}
+	return nil
+}
+
+func (x *ResumeDagRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ResumeDagRunResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DagRun        *DagRun                `protobuf:"bytes,1,opt,name=dag_run,json=dagRun,proto3" json:"dag_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeDagRunResponse) Reset() {
+	*x = ResumeDagRunResponse{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeDagRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeDagRunResponse) ProtoMessage() {}
+
+func (x *ResumeDagRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeDagRunResponse.ProtoReflect.Descriptor instead.
+func (*ResumeDagRunResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ResumeDagRunResponse) GetDagRun() *DagRun {
+	if x != nil {
+		return x.DagRun
+	}
+	return nil
+}
+
 type ListDeadLettersRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1796,7 +2048,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +2060,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +2073,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListDeadLettersRequest) GetNamespace() string {
@@ -1862,7 +2114,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1874,7 +2126,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1887,7 +2139,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -1917,7 +2169,7 @@ type GetTaskOutputRequest struct {
 
 func (x *GetTaskOutputRequest) Reset() {
 	*x = GetTaskOutputRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2181,7 @@ func (x *GetTaskOutputRequest) String() string {
 func (*GetTaskOutputRequest) ProtoMessage() {}
 
 func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2194,7 @@ func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetTaskOutputRequest) GetNamespace() string {
@@ -1982,7 +2234,7 @@ type GetTaskOutputResponse struct {
 
 func (x *GetTaskOutputResponse) Reset() {
 	*x = GetTaskOutputResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2246,7 @@ func (x *GetTaskOutputResponse) String() string {
 func (*GetTaskOutputResponse) ProtoMessage() {}
 
 func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2259,7 @@ func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetTaskOutputResponse) GetTaskOutput() *TaskOutput {
@@ -2036,7 +2288,7 @@ type StreamLogsRequest struct {
 
 func (x *StreamLogsRequest) Reset() {
 	*x = StreamLogsRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2300,7 @@ func (x *StreamLogsRequest) String() string {
 func (*StreamLogsRequest) ProtoMessage() {}
 
 func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2313,7 @@ func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsRequest.ProtoReflect.Descriptor instead.
 func (*StreamLogsRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{30}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StreamLogsRequest) GetNamespace() string {
@@ -2123,7 +2375,7 @@ type StreamLogsResponse struct {
 
 func (x *StreamLogsResponse) Reset() {
 	*x = StreamLogsResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2135,7 +2387,7 @@ func (x *StreamLogsResponse) String() string {
 func (*StreamLogsResponse) ProtoMessage() {}
 
 func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2148,7 +2400,7 @@ func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsResponse.ProtoReflect.Descriptor instead.
 func (*StreamLogsResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{31}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StreamLogsResponse) GetLines() []*LogLine {
@@ -2177,7 +2429,7 @@ type ExplainDagRunRequest struct {
 
 func (x *ExplainDagRunRequest) Reset() {
 	*x = ExplainDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2441,7 @@ func (x *ExplainDagRunRequest) String() string {
 func (*ExplainDagRunRequest) ProtoMessage() {}
 
 func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2454,7 @@ func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunRequest.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{32}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ExplainDagRunRequest) GetNamespace() string {
@@ -2236,7 +2488,7 @@ type ExplainDagRunResponse struct {
 
 func (x *ExplainDagRunResponse) Reset() {
 	*x = ExplainDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2500,7 @@ func (x *ExplainDagRunResponse) String() string {
 func (*ExplainDagRunResponse) ProtoMessage() {}
 
 func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2513,7 @@ func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunResponse.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{33}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ExplainDagRunResponse) GetExplanations() []*Explanation {
@@ -2282,7 +2534,7 @@ var File_glidepath_run_v1_run_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\n" +
-	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x03\n" +
+	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n" +
 	"\rDagRunRequest\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12.\n" +
 	"\x12dag_version_number\x18\x02 \x01(\x05H\x00R\x10dagVersionNumber\x12\x16\n" +
@@ -2293,7 +2545,8 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x13data_interval_start\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x11dataIntervalStart\x12F\n" +
 	"\x11data_interval_end\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fdataIntervalEnd\x12 \n" +
 	"\vtraceparent\x18\t \x01(\tR\vtraceparent\x12#\n" +
-	"\rrefresh_cache\x18\f \x01(\bR\frefreshCacheB\n" +
+	"\rrefresh_cache\x18\f \x01(\bR\frefreshCache\x12)\n" +
+	"\x11pause_at_task_ids\x18\x10 \x03(\tR\x0epauseAtTaskIdsB\n" +
 	"\n" +
 	"\bselector\"\x89\x01\n" +
 	"\x15TriggerDagRunsRequest\x12\x1c\n" +
@@ -2434,7 +2687,27 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\t_priority\"d\n" +
 	"\x19SetDagRunPriorityResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12\x14\n" +
-	"\x05moved\x18\x02 \x01(\x05R\x05moved\"\x89\x01\n" +
+	"\x05moved\x18\x02 \x01(\x05R\x05moved\"\xa2\x01\n" +
+	"\x12PauseDagRunRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x19\n" +
+	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"H\n" +
+	"\x13PauseDagRunResponse\x121\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xa3\x01\n" +
+	"\x13ResumeDagRunRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x19\n" +
+	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"I\n" +
+	"\x14ResumeDagRunResponse\x121\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\x89\x01\n" +
 	"\x16ListDeadLettersRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
 	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12\x1b\n" +
@@ -2476,7 +2749,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\"\xa3\x01\n" +
 	"\x15ExplainDagRunResponse\x12A\n" +
 	"\fexplanations\x18\x01 \x03(\v2\x1d.glidepath.run.v1.ExplanationR\fexplanations\x12G\n" +
-	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\xf5\r\n" +
+	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\xc6\x0f\n" +
 	"\n" +
 	"RunService\x12k\n" +
 	"\x0eTriggerDagRuns\x12'.glidepath.run.v1.TriggerDagRunsRequest\x1a(.glidepath.run.v1.TriggerDagRunsResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12_\n" +
@@ -2490,7 +2763,9 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x12ClearTaskInstances\x12+.glidepath.run.v1.ClearTaskInstancesRequest\x1a,.glidepath.run.v1.ClearTaskInstancesResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12w\n" +
 	"\x11MarkTaskInstances\x12*.glidepath.run.v1.MarkTaskInstancesRequest\x1a+.glidepath.run.v1.MarkTaskInstancesResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12b\n" +
 	"\vRerunDagRun\x12$.glidepath.run.v1.RerunDagRunRequest\x1a%.glidepath.run.v1.RerunDagRunResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12t\n" +
-	"\x11SetDagRunPriority\x12*.glidepath.run.v1.SetDagRunPriorityRequest\x1a+.glidepath.run.v1.SetDagRunPriorityResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12q\n" +
+	"\x11SetDagRunPriority\x12*.glidepath.run.v1.SetDagRunPriorityRequest\x1a+.glidepath.run.v1.SetDagRunPriorityResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12e\n" +
+	"\vPauseDagRun\x12$.glidepath.run.v1.PauseDagRunRequest\x1a%.glidepath.run.v1.PauseDagRunResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12h\n" +
+	"\fResumeDagRun\x12%.glidepath.run.v1.ResumeDagRunRequest\x1a&.glidepath.run.v1.ResumeDagRunResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12q\n" +
 	"\x0fListDeadLetters\x12(.glidepath.run.v1.ListDeadLettersRequest\x1a).glidepath.run.v1.ListDeadLettersResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12k\n" +
 	"\rGetTaskOutput\x12&.glidepath.run.v1.GetTaskOutputRequest\x1a'.glidepath.run.v1.GetTaskOutputResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12d\n" +
 	"\n" +
@@ -2509,7 +2784,7 @@ func file_glidepath_run_v1_run_service_proto_rawDescGZIP() []byte {
 	return file_glidepath_run_v1_run_service_proto_rawDescData
 }
 
-var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*DagRunRequest)(nil),               // 0: glidepath.run.v1.DagRunRequest
 	(*TriggerDagRunsRequest)(nil),       // 1: glidepath.run.v1.TriggerDagRunsRequest
@@ -2537,89 +2812,99 @@ var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*RerunDagRunResponse)(nil),         // 23: glidepath.run.v1.RerunDagRunResponse
 	(*SetDagRunPriorityRequest)(nil),    // 24: glidepath.run.v1.SetDagRunPriorityRequest
 	(*SetDagRunPriorityResponse)(nil),   // 25: glidepath.run.v1.SetDagRunPriorityResponse
-	(*ListDeadLettersRequest)(nil),      // 26: glidepath.run.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),     // 27: glidepath.run.v1.ListDeadLettersResponse
-	(*GetTaskOutputRequest)(nil),        // 28: glidepath.run.v1.GetTaskOutputRequest
-	(*GetTaskOutputResponse)(nil),       // 29: glidepath.run.v1.GetTaskOutputResponse
-	(*StreamLogsRequest)(nil),           // 30: glidepath.run.v1.StreamLogsRequest
-	(*StreamLogsResponse)(nil),          // 31: glidepath.run.v1.StreamLogsResponse
-	(*ExplainDagRunRequest)(nil),        // 32: glidepath.run.v1.ExplainDagRunRequest
-	(*ExplainDagRunResponse)(nil),       // 33: glidepath.run.v1.ExplainDagRunResponse
-	(*timestamppb.Timestamp)(nil),       // 34: google.protobuf.Timestamp
-	(*DagRun)(nil),                      // 35: glidepath.run.v1.DagRun
-	(RunState)(0),                       // 36: glidepath.run.v1.RunState
-	(TaskState)(0),                      // 37: glidepath.run.v1.TaskState
-	(*TaskInstance)(nil),                // 38: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),                     // 39: glidepath.run.v1.Attempt
-	(*DeadLetter)(nil),                  // 40: glidepath.run.v1.DeadLetter
-	(*TaskOutput)(nil),                  // 41: glidepath.run.v1.TaskOutput
-	(*LogLine)(nil),                     // 42: glidepath.run.v1.LogLine
-	(*Explanation)(nil),                 // 43: glidepath.run.v1.Explanation
-	(*CriticalPathStep)(nil),            // 44: glidepath.run.v1.CriticalPathStep
+	(*PauseDagRunRequest)(nil),          // 26: glidepath.run.v1.PauseDagRunRequest
+	(*PauseDagRunResponse)(nil),         // 27: glidepath.run.v1.PauseDagRunResponse
+	(*ResumeDagRunRequest)(nil),         // 28: glidepath.run.v1.ResumeDagRunRequest
+	(*ResumeDagRunResponse)(nil),        // 29: glidepath.run.v1.ResumeDagRunResponse
+	(*ListDeadLettersRequest)(nil),      // 30: glidepath.run.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),     // 31: glidepath.run.v1.ListDeadLettersResponse
+	(*GetTaskOutputRequest)(nil),        // 32: glidepath.run.v1.GetTaskOutputRequest
+	(*GetTaskOutputResponse)(nil),       // 33: glidepath.run.v1.GetTaskOutputResponse
+	(*StreamLogsRequest)(nil),           // 34: glidepath.run.v1.StreamLogsRequest
+	(*StreamLogsResponse)(nil),          // 35: glidepath.run.v1.StreamLogsResponse
+	(*ExplainDagRunRequest)(nil),        // 36: glidepath.run.v1.ExplainDagRunRequest
+	(*ExplainDagRunResponse)(nil),       // 37: glidepath.run.v1.ExplainDagRunResponse
+	(*timestamppb.Timestamp)(nil),       // 38: google.protobuf.Timestamp
+	(*DagRun)(nil),                      // 39: glidepath.run.v1.DagRun
+	(RunState)(0),                       // 40: glidepath.run.v1.RunState
+	(TaskState)(0),                      // 41: glidepath.run.v1.TaskState
+	(*TaskInstance)(nil),                // 42: glidepath.run.v1.TaskInstance
+	(*Attempt)(nil),                     // 43: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),                  // 44: glidepath.run.v1.DeadLetter
+	(*TaskOutput)(nil),                  // 45: glidepath.run.v1.TaskOutput
+	(*LogLine)(nil),                     // 46: glidepath.run.v1.LogLine
+	(*Explanation)(nil),                 // 47: glidepath.run.v1.Explanation
+	(*CriticalPathStep)(nil),            // 48: glidepath.run.v1.CriticalPathStep
 }
 var file_glidepath_run_v1_run_service_proto_depIdxs = []int32{
-	34, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
-	34, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
-	34, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
+	38, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
+	38, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
+	38, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
 	0,  // 3: glidepath.run.v1.TriggerDagRunsRequest.runs:type_name -> glidepath.run.v1.DagRunRequest
 	2,  // 4: glidepath.run.v1.TriggerDagRunsResponse.runs:type_name -> glidepath.run.v1.TriggeredDagRun
-	35, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	36, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
-	35, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
-	37, // 8: glidepath.run.v1.ListTaskInstancesRequest.states:type_name -> glidepath.run.v1.TaskState
-	38, // 9: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	39, // 10: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
-	35, // 11: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	38, // 12: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	35, // 13: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	35, // 14: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	35, // 15: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	37, // 16: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
-	35, // 17: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	35, // 18: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	35, // 19: glidepath.run.v1.SetDagRunPriorityResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	40, // 20: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
-	41, // 21: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
-	42, // 22: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
-	43, // 23: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
-	44, // 24: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
-	1,  // 25: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
-	4,  // 26: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
-	6,  // 27: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
-	8,  // 28: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
-	10, // 29: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
-	12, // 30: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
-	14, // 31: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
-	16, // 32: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
-	18, // 33: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
-	20, // 34: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
-	22, // 35: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
-	24, // 36: glidepath.run.v1.RunService.SetDagRunPriority:input_type -> glidepath.run.v1.SetDagRunPriorityRequest
-	26, // 37: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
-	28, // 38: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
-	30, // 39: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
-	32, // 40: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
-	3,  // 41: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
-	5,  // 42: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
-	7,  // 43: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
-	9,  // 44: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
-	11, // 45: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
-	13, // 46: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
-	15, // 47: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
-	17, // 48: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
-	19, // 49: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
-	21, // 50: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
-	23, // 51: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
-	25, // 52: glidepath.run.v1.RunService.SetDagRunPriority:output_type -> glidepath.run.v1.SetDagRunPriorityResponse
-	27, // 53: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
-	29, // 54: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
-	31, // 55: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
-	33, // 56: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
-	41, // [41:57] is the sub-list for method output_type
-	25, // [25:41] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	39, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	40, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
+	39, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
+	41, // 8: glidepath.run.v1.ListTaskInstancesRequest.states:type_name -> glidepath.run.v1.TaskState
+	42, // 9: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	43, // 10: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
+	39, // 11: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	42, // 12: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	39, // 13: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	39, // 14: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	39, // 15: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	41, // 16: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
+	39, // 17: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	39, // 18: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	39, // 19: glidepath.run.v1.SetDagRunPriorityResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	39, // 20: glidepath.run.v1.PauseDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	39, // 21: glidepath.run.v1.ResumeDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	44, // 22: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
+	45, // 23: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
+	46, // 24: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
+	47, // 25: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
+	48, // 26: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
+	1,  // 27: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
+	4,  // 28: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
+	6,  // 29: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
+	8,  // 30: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
+	10, // 31: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
+	12, // 32: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
+	14, // 33: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
+	16, // 34: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
+	18, // 35: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
+	20, // 36: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
+	22, // 37: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
+	24, // 38: glidepath.run.v1.RunService.SetDagRunPriority:input_type -> glidepath.run.v1.SetDagRunPriorityRequest
+	26, // 39: glidepath.run.v1.RunService.PauseDagRun:input_type -> glidepath.run.v1.PauseDagRunRequest
+	28, // 40: glidepath.run.v1.RunService.ResumeDagRun:input_type -> glidepath.run.v1.ResumeDagRunRequest
+	30, // 41: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
+	32, // 42: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
+	34, // 43: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
+	36, // 44: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
+	3,  // 45: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
+	5,  // 46: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
+	7,  // 47: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
+	9,  // 48: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
+	11, // 49: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
+	13, // 50: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
+	15, // 51: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
+	17, // 52: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
+	19, // 53: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
+	21, // 54: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
+	23, // 55: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
+	25, // 56: glidepath.run.v1.RunService.SetDagRunPriority:output_type -> glidepath.run.v1.SetDagRunPriorityResponse
+	27, // 57: glidepath.run.v1.RunService.PauseDagRun:output_type -> glidepath.run.v1.PauseDagRunResponse
+	29, // 58: glidepath.run.v1.RunService.ResumeDagRun:output_type -> glidepath.run.v1.ResumeDagRunResponse
+	31, // 59: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
+	33, // 60: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
+	35, // 61: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
+	37, // 62: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
+	45, // [45:63] is the sub-list for method output_type
+	27, // [27:45] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_service_proto_init() }
@@ -2634,15 +2919,15 @@ func file_glidepath_run_v1_run_service_proto_init() {
 	}
 	file_glidepath_run_v1_run_service_proto_msgTypes[10].OneofWrappers = []any{}
 	file_glidepath_run_v1_run_service_proto_msgTypes[24].OneofWrappers = []any{}
-	file_glidepath_run_v1_run_service_proto_msgTypes[28].OneofWrappers = []any{}
-	file_glidepath_run_v1_run_service_proto_msgTypes[30].OneofWrappers = []any{}
+	file_glidepath_run_v1_run_service_proto_msgTypes[32].OneofWrappers = []any{}
+	file_glidepath_run_v1_run_service_proto_msgTypes[34].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_service_proto_rawDesc), len(file_glidepath_run_v1_run_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,8 @@ const (
 	RunService_MarkTaskInstances_FullMethodName   = "/glidepath.run.v1.RunService/MarkTaskInstances"
 	RunService_RerunDagRun_FullMethodName         = "/glidepath.run.v1.RunService/RerunDagRun"
 	RunService_SetDagRunPriority_FullMethodName   = "/glidepath.run.v1.RunService/SetDagRunPriority"
+	RunService_PauseDagRun_FullMethodName         = "/glidepath.run.v1.RunService/PauseDagRun"
+	RunService_ResumeDagRun_FullMethodName        = "/glidepath.run.v1.RunService/ResumeDagRun"
 	RunService_ListDeadLetters_FullMethodName     = "/glidepath.run.v1.RunService/ListDeadLetters"
 	RunService_GetTaskOutput_FullMethodName       = "/glidepath.run.v1.RunService/GetTaskOutput"
 	RunService_StreamLogs_FullMethodName          = "/glidepath.run.v1.RunService/StreamLogs"
@@ -75,6 +77,13 @@ type RunServiceClient interface {
 	// Changes the order in which what waits of a run, or of single tasks of it, is claimed, and what it releases later.
 	// Touches nothing that runs. Audited. A repetition with the same request id has one effect.
 	SetDagRunPriority(ctx context.Context, in *SetDagRunPriorityRequest, opts ...grpc.CallOption) (*SetDagRunPriorityResponse, error)
+	// Nothing of these tasks (none named: of the run) starts any more once this is answered; what runs goes on. What is
+	// queued waits again. Cancelling the run, its timeout, and a first failure that ends it lift the pause. Repeated, it
+	// changes nothing. FAILED_PRECONDITION for a run that has ended or is ending. Audited.
+	PauseDagRun(ctx context.Context, in *PauseDagRunRequest, opts ...grpc.CallOption) (*PauseDagRunResponse, error)
+	// Lifts the pauses of these tasks, or (none named) all of the run's. Repeated, it changes nothing.
+	// FAILED_PRECONDITION for tasks of a run that is paused as a whole. Audited.
+	ResumeDagRun(ctx context.Context, in *ResumeDagRunRequest, opts ...grpc.CallOption) (*ResumeDagRunResponse, error)
 	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
 	// off the list.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
@@ -223,6 +232,26 @@ func (c *runServiceClient) SetDagRunPriority(ctx context.Context, in *SetDagRunP
 	return out, nil
 }
 
+func (c *runServiceClient) PauseDagRun(ctx context.Context, in *PauseDagRunRequest, opts ...grpc.CallOption) (*PauseDagRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PauseDagRunResponse)
+	err := c.cc.Invoke(ctx, RunService_PauseDagRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runServiceClient) ResumeDagRun(ctx context.Context, in *ResumeDagRunRequest, opts ...grpc.CallOption) (*ResumeDagRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeDagRunResponse)
+	err := c.cc.Invoke(ctx, RunService_ResumeDagRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListDeadLettersResponse)
@@ -308,6 +337,13 @@ type RunServiceServer interface {
 	// Changes the order in which what waits of a run, or of single tasks of it, is claimed, and what it releases later.
 	// Touches nothing that runs. Audited. A repetition with the same request id has one effect.
 	SetDagRunPriority(context.Context, *SetDagRunPriorityRequest) (*SetDagRunPriorityResponse, error)
+	// Nothing of these tasks (none named: of the run) starts any more once this is answered; what runs goes on. What is
+	// queued waits again. Cancelling the run, its timeout, and a first failure that ends it lift the pause. Repeated, it
+	// changes nothing. FAILED_PRECONDITION for a run that has ended or is ending. Audited.
+	PauseDagRun(context.Context, *PauseDagRunRequest) (*PauseDagRunResponse, error)
+	// Lifts the pauses of these tasks, or (none named) all of the run's. Repeated, it changes nothing.
+	// FAILED_PRECONDITION for tasks of a run that is paused as a whole. Audited.
+	ResumeDagRun(context.Context, *ResumeDagRunRequest) (*ResumeDagRunResponse, error)
 	// Task instances that were given up and not cleared since, newest first. RerunDagRun or ClearTaskInstances takes them
 	// off the list.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
@@ -362,6 +398,12 @@ func (UnimplementedRunServiceServer) RerunDagRun(context.Context, *RerunDagRunRe
 }
 func (UnimplementedRunServiceServer) SetDagRunPriority(context.Context, *SetDagRunPriorityRequest) (*SetDagRunPriorityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetDagRunPriority not implemented")
+}
+func (UnimplementedRunServiceServer) PauseDagRun(context.Context, *PauseDagRunRequest) (*PauseDagRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseDagRun not implemented")
+}
+func (UnimplementedRunServiceServer) ResumeDagRun(context.Context, *ResumeDagRunRequest) (*ResumeDagRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeDagRun not implemented")
 }
 func (UnimplementedRunServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
@@ -605,6 +647,42 @@ func _RunService_SetDagRunPriority_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_PauseDagRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseDagRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).PauseDagRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_PauseDagRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).PauseDagRun(ctx, req.(*PauseDagRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RunService_ResumeDagRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeDagRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).ResumeDagRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_ResumeDagRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).ResumeDagRun(ctx, req.(*ResumeDagRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListDeadLettersRequest)
 	if err := dec(in); err != nil {
@@ -720,6 +798,14 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetDagRunPriority",
 			Handler:    _RunService_SetDagRunPriority_Handler,
+		},
+		{
+			MethodName: "PauseDagRun",
+			Handler:    _RunService_PauseDagRun_Handler,
+		},
+		{
+			MethodName: "ResumeDagRun",
+			Handler:    _RunService_ResumeDagRun_Handler,
 		},
 		{
 			MethodName: "ListDeadLetters",
