@@ -160,11 +160,17 @@ def assignment_of(
     assignment.dag_version.dag_id = facts.dag_id
     assignment.dag_version.dag_version_number = 1
     for task_id in spec.upstream_task_ids:
-        if task_id in outputs:
+        if task_id in outputs and (mapped is None or _takes(spec, task_id)):
             assignment.upstream_outputs[task_id].CopyFrom(outputs[task_id])
     for name in ("logical_date", "data_interval_start", "data_interval_end"):
         getattr(assignment, name).FromDatetime(getattr(facts, name))
     return assignment
+
+
+def _takes(spec: TaskSpec, task_id: str) -> bool:
+    """Whether the arguments that all instances share need this output: each instance would read all of its list."""
+    sources = [leaf for source in spec.inputs.values() for leaf in (source, *source.list.items)]
+    return any(each.output.task_id == task_id or f"outputs.{task_id}" in each.template for each in sources)
 
 
 def _json(params: Mapping[str, Any]) -> str:

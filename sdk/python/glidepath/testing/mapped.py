@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -67,13 +68,13 @@ class MapRun:
     """The instances of a mapped task: those that wait to be released, and how many are out."""
 
     lanes: list[Lane]
-    waiting: list[Lane] = field(default_factory=list)
+    waiting: deque[Lane] = field(default_factory=deque)
     out: int = 0
 
     def release(self, active_max: int | None) -> list[Lane]:
         """The next instances that may go."""
-        room = min(active_max or ACTIVE_MAX, ACTIVE_MAX) - self.out
-        going, self.waiting = self.waiting[:room], self.waiting[room:]
+        room = min(min(active_max or ACTIVE_MAX, ACTIVE_MAX) - self.out, len(self.waiting))
+        going = [self.waiting.popleft() for _ in range(room)]
         self.out += len(going)
         return going
 
@@ -98,7 +99,7 @@ def make_lanes(node: Node, items: Sequence[Mapping[str, Any]], before: Sequence[
         if index < len(before):
             result.attempts = before[index].result.attempts
         run.lanes.append(Lane(node, result, attempts_before=len(result.attempts)))
-    run.waiting = list(run.lanes)
+    run.waiting.extend(run.lanes)
     return run
 
 

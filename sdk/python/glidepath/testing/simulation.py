@@ -291,7 +291,8 @@ class _Simulation:
         for lane in run.lanes:
             if lane.result.state == "scheduled":
                 lane.result.state, lane.result.reason = "cancelled", _FAILED_FAST
-        run.waiting, run.out = [], 0
+        run.waiting.clear()
+        run.out = 0
 
     def _gather(self, lane: Lane, run: MapRun) -> None:
         self._outputs[lane.node.task_id] = gathered = gather(run.lanes)

@@ -231,3 +231,15 @@ def test_one_instance_of_a_mapped_task_is_verified() -> None:
 def test_what_cannot_be_verified_of_a_map_is_told(name: str, message: str) -> None:
     with pytest.raises(CannotVerify, match=message):
         verify_task(made(lambda: gathered(leaves.map(day=days()))), name, apart=0)
+
+
+@pytest.mark.parametrize("how", ["argument", "in a list", "template"])
+def test_all_instances_may_take_the_output_of_an_upstream(how: str) -> None:
+    def build() -> None:
+        found = days()
+        shared: Any = {"argument": found, "in a list": [found], "template": f"{found}"}[how]
+        note.partial(shared=shared).map(day=["a", "b"])
+
+    shared = {"argument": ["d0", "d1", "d2"], "in a list": [["d0", "d1", "d2"]], "template": '["d0","d1","d2"]'}[how]
+    result = run_dag(made(build)).check()
+    assert [each["shared"] for each in result.outputs["note"]] == [shared, shared]  # type: ignore[attr-defined]
