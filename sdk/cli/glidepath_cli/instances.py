@@ -77,9 +77,14 @@ def counts(instance: Any) -> str:
     return ", ".join([f"{ended(instance)}/{found.total} done", *told])
 
 
+def says_counts(instance: Any) -> bool:
+    """Whether the reason of a mapped task tells no more than its counts do."""
+    return bool(instance.reason.startswith(f"{ended(instance)} of {instance.map_counts.total} instances"))
+
+
 def which_failed(run_id: str, task: Any) -> str:
     """Where to see which instances of a mapped task have failed."""
-    return f"which of {task.task_id}: glidepath run show {run_id} --task {task.task_id} --state failed"
+    return f"which of {task.task_id} failed: glidepath run show {run_id} --task {task.task_id} --state failed"
 
 
 def ended(instance: Any) -> int:

@@ -161,7 +161,7 @@ def note(instance: Any, now: datetime) -> str:
         parts.append(f"{instance.progress_percent:.0f}% {instance.progress_note}".strip())
     if instance.HasField("failure") and state in ("failed", "up_for_retry"):
         parts.append(ends.why(instance))
-    elif instance.reason and (not counts or state in FINAL):  # else it says what the counts say
+    elif instance.reason and not instances.says_counts(instance):
         parts.append(instance.reason)
     return ", ".join(parts)
 

@@ -47,12 +47,12 @@ def test_what_names_no_instance_is_refused(text: str) -> None:
 
 def test_a_mapped_task_is_one_line_with_its_counts() -> None:
     going = whole(
-        total=1000, success=118, failed=2, running=8, queued=2, scheduled=870, reason="120 of 1000 have ended"
+        total=1000, success=118, failed=2, running=8, queued=2, scheduled=870, reason="120 of 1000 instances have ended"
     )
     (row,) = tree.rows([going], NOW)
     assert row.text() == "└─ ▶ train  running  120/1000 done, 2 failed, 8 running, 2 queued"
-    failed = whole("failed", "2 of 1000 instances failed", total=1000, success=990, failed=2, skipped=8)
-    assert tree.note(failed, NOW) == "1000/1000 done, 2 failed, 8 skipped, 2 of 1000 instances failed"
+    failed = whole("failed", "marked by ada", total=1000, success=990, failed=2, skipped=8)
+    assert tree.note(failed, NOW) == "1000/1000 done, 2 failed, 8 skipped, marked by ada"
     assert tree.note(whole("failed", "day is mapped over nothing, expected a list"), NOW).startswith("day is mapped")
     waiting = one(3, "up_for_retry", attempt_number=1, failure=Failure(type="E", message="no"))
     assert tree.note(waiting, NOW) == "E: no"
@@ -120,7 +120,7 @@ def test_a_run_says_where_to_see_which_instances_have_failed(monkeypatch: pytest
     client = FakeClient(get_dag_run=found, list_task_instances=tasks, list_dag_runs=[])
     code, out, err = call(monkeypatch, client, "show", RUN_ID)
     assert code == 0 and "train  success  5/5 done, 1 failed" in out
-    assert err == f"which of train: glidepath run show {RUN_ID} --task train --state failed\n"
+    assert err == f"which of train failed: glidepath run show {RUN_ID} --task train --state failed\n"
 
 
 def test_a_state_without_a_task_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
