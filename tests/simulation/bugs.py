@@ -111,7 +111,7 @@ BUGS = (
     _core(
         "a run that failed ends as a success", "advance", "RunIntent.FAIL or self.tally.bad_total:", "RunIntent.FAIL:"
     ),
-    _core("a cancel leaves what this step released", "moves", "for task in sorted(here):", "for task in ():"),
+    _core("a cancel leaves what this step released", "moves", "for each in fresh:", "for each in ():"),
     _core("a clear leaves the tally as it was", "moves", "        if ends:\n", "        if False:\n"),
     _core(
         "a clear begins at attempt 1 again", "board", "self.bases[task] = max(self.bases[task], attempt_number)", "pass"

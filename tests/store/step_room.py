@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from glidepath_server.core.canonical import canonical_json
-from glidepath_server.core.definition import CachePolicy, DagSpec, Handler, Input, ResolvedPolicy, TaskSpec
+from glidepath_server.core.definition import CachePolicy, DagSpec, Handler, Input, MapSpec, ResolvedPolicy, TaskSpec
 from glidepath_server.core.events import AttemptKey, Event, RunStarted
 from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.matching import Offer
@@ -124,6 +124,7 @@ class StepRoom:
         upstream: Mapping[int, Sequence[int]] | None = None,
         roles: Mapping[int, TaskRole] | None = None,
         cache: CachePolicy | None = None,
+        maps: Mapping[int, MapSpec] | None = None,
         inputs: Mapping[int, Mapping[str, Input]] | None = None,
         **fields: Any,
     ) -> None:
@@ -142,6 +143,7 @@ class StepRoom:
                 policy=policy,
                 upstream_task_ids=tuple(names[each] for each in (upstream or {}).get(number, ())),
                 role=(roles or {}).get(number, TaskRole.WORK),
+                map=(maps or {}).get(number),
                 inputs=(inputs or {}).get(number, {}),
             )
             for number, name in enumerate(names)

@@ -27,7 +27,7 @@ from glidepath_server.core.events import (
     Withdrawn,
 )
 from glidepath_server.core.failure import Failure, FailureKind
-from glidepath_server.core.graph import Graph, TaskRole
+from glidepath_server.core.graph import Graph, MapPolicy, TaskRole
 from glidepath_server.core.next_attempt import REDELIVERIES_MAX
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import MARKS, AttemptState, RunIntent, RunState, TaskEvent, TaskState
@@ -166,7 +166,7 @@ class World:
 
     def _withdrawn(self, effects: Effects, asked: set[int]) -> Iterable[Withdrawn]:
         """Take back what was not asked for before, in this step."""
-        for task, event, _ in list(effects.withdrawals):
+        for task, event, *_ in list(effects.withdrawals):
             if task in asked:
                 continue
             asked.add(task)
@@ -306,6 +306,7 @@ def graph_of(
     waits: Sequence[float] = (),
     fail_fast: bool = False,
     run_retries_max: int = 0,
+    maps: Mapping[int, MapPolicy] | None = None,
 ) -> Graph:
     downstream: list[list[int]] = [[] for _ in upstream]
     for task, before in enumerate(upstream):
@@ -320,6 +321,7 @@ def graph_of(
         waits=tuple(waits),
         fail_fast=fail_fast,
         run_retries_max=run_retries_max,
+        maps=maps or {},
     )
 
 

@@ -87,7 +87,7 @@ def test_a_failure_that_is_marked_a_success_lets_a_rerun_go_on_behind_it() -> No
     assert world.board.state is RunState.FAILED
     effects = world.step(TasksMarked((0,), SUCCESS))
     assert effects.run_state is RunState.FAILED, "what follows it has not run"
-    assert effects.answered == [0], "nobody needs to look any more"
+    assert effects.answered == [(0, -1)], "nobody needs to look any more"
     world.clear([1])
     world.drain()
     assert names(world) == ["success"] * 3 and world.board.state is RunState.SUCCESS

@@ -6,6 +6,7 @@ Upstream outputs that have no room in the message are named, and the worker fetc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from google.protobuf.duration_pb2 import Duration
@@ -13,8 +14,10 @@ from google.protobuf.duration_pb2 import Duration
 from glidepath_proto.common.v1 import payload_pb2
 from glidepath_proto.worker.v1 import task_pb2
 
+from ..core.definition import JSON
 from ..core.errors import LimitExceeded
 from ..core.events import AttemptKey
+from ..core.json_text import to_json
 from ..core.task_token import seal
 from ..operations.plans import Plan
 from ..operations.step_types import Assigned, ChildEnd, Output
@@ -62,6 +65,8 @@ class Assignments:
         message.logical_date.FromDatetime(facts.logical_date)
         message.data_interval_start.FromDatetime(facts.data_interval_start)
         message.data_interval_end.FromDatetime(facts.data_interval_end)
+        if each.item:
+            _add_item(message, each.item)
         if each.checkpoint:
             message.checkpoint = each.checkpoint
         if each.child is not None:
@@ -80,6 +85,14 @@ class Assignments:
                 f"{self._message_bytes_max}",
                 hint="pass large values as outputs or artifacts of an upstream task",
             )
+
+
+def _add_item(message: task_pb2.Assignment, item: str) -> None:
+    """What an instance is given: as arguments like all others, and as a whole."""
+    message.map_item = item
+    for name, value in json.loads(item).items():
+        literal = message.inputs[name].literal
+        literal.content_type, literal.data = JSON, to_json(value).encode()
 
 
 def _add_outputs(message: task_pb2.Assignment, upstream: Mapping[str, Output], room: int) -> None:

@@ -199,11 +199,11 @@ def mark_in(state: run_pb2.TaskState) -> TaskEvent:
 
 
 def task_instance_out(plan: Plan, view: TaskInstanceView) -> run_pb2.TaskInstance:
-    graph = plan.graph
+    graph, spec = plan.graph, plan.task(view.task)
     return run_pb2.TaskInstance(
         task_id=graph.task_ids[view.task],
         map_index=view.map_index,
-        group_id=plan.task(view.task).group_id,
+        group_id=spec.group_id,
         state=_TASK_STATES[view.state],
         attempt_number=view.attempt_number,
         reason=view.reason,
@@ -216,6 +216,9 @@ def task_instance_out(plan: Plan, view: TaskInstanceView) -> run_pb2.TaskInstanc
         upstream_task_ids=[graph.task_ids[index] for index in graph.upstream[view.task]],
         progress_percent=view.progress_percent,
         progress_note=view.progress_note,
+        map_counts=run_pb2.MapCounts(**view.map_counts) if view.map_counts is not None else None,
+        map_name=spec.map.name if spec.map is not None and view.map_index >= 0 else "",
+        map_item=view.map_item,
     )
 
 

@@ -11,7 +11,6 @@ from uuid import UUID
 from glidepath_proto.run.v1 import run_pb2, run_service_pb2_grpc
 from glidepath_proto.run.v1 import run_service_pb2 as pb
 
-from ..core.errors import NotFound
 from ..core.run_view import EndedRow
 from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCommander, Selection
 from ..operations.explain_run import explain_run
@@ -107,10 +106,10 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         scope = ("ListTaskInstances", namespace, str(run_id), task_id, sorted(states))
         page = Page(request, scope, int, default=TASK_INSTANCES_DEFAULT, most=TASK_INSTANCES_MAX)
         first = min(max(page.first(0), 0), 2**31 - 1)
-        plan, views = await self._reader.task_instances(namespace, run_id, task_id, first, page.limit - 1)
+        plan, views, total = await self._reader.task_instances(namespace, run_id, task_id, first, page.limit - 1)
         found = fitting(task_instance_out(plan, view) for view in views)
         end = first + len(found)
-        token = page_token([end], scope) if found and end < (1 if task_id else plan.graph.size) else ""
+        token = page_token([end], scope) if found and end < total else ""
         shown = [each for each in found if not states or each.state in states]
         return pb.ListTaskInstancesResponse(task_instances=shown, next_page_token=token)
 
@@ -201,13 +200,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def ClearTaskInstances(
         self, request: pb.ClearTaskInstancesRequest, context: Context
     ) -> pb.ClearTaskInstancesResponse:
-        if request.map_indexes:
-            names = ", ".join(request.task_ids[:3])
-            raise NotFound(f"there is no instance {request.map_indexes[0]} of {names}", hint="clear the task itself")
         cleared = await self._commander.clear(
             _call(request, "ClearTaskInstances"),
             request.task_ids,
             Selection(request.downstream, request.upstream, request.only_failed, request.cancel_running),
+            request.map_indexes,
         )
         return pb.ClearTaskInstancesResponse(dag_run=await self._run(request), cleared_task_ids=cleared)
 

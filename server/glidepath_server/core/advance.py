@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from . import maps
 from .approving import approval_answered, approval_expired
 from .board import FINAL, Board, Tally
 from .effects import DeadLetter, Effects
@@ -24,6 +25,7 @@ from .events import (
     AttemptEnded,
     EqualCallEnded,
     Event,
+    Mapped,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -70,7 +72,7 @@ def advance(
     Raises IllegalTransition for an event that does not fit, StateConflict for a command the state does not allow.
     """
     if board.tally is None:
-        board.tally = Tally(graph, board.states)
+        board.tally = Tally(graph, board)
     step = _Step(graph, board, board.tally, now, so_far or Effects())
     for event in events:
         _HANDLERS[type(event)](step, event)  # type: ignore[operator]
@@ -97,7 +99,9 @@ class _Step(Moves):
 
     def attempt_ended(self, event: AttemptEnded) -> None:
         task, outcome = event.task, event.outcome
-        if self.states[task] == RESTARTING:
+        if event.map_index >= 0:
+            maps.ended(self, event)
+        elif self.states[task] == RESTARTING:
             self._restarted(event)
         elif task in self.board.marks:
             self.end(task, self.board.marks.pop(task))
@@ -142,6 +146,9 @@ class _Step(Moves):
     def equal_call_ended(self, event: EqualCallEnded) -> None:
         self.effects.equal_calls_ended.append((event.task, event.map_index, event.attempt_number))
 
+    def mapped(self, event: Mapped) -> None:
+        maps.expanded(self, event)
+
     # ---- commands
     def run_cancelled(self, event: RunCancelled) -> None:
         if self.board.intent is RunIntent.FAIL and self.board.state not in RUN_FINAL:
@@ -177,6 +184,7 @@ class _Step(Moves):
         for task in event.tasks:
             board.raise_base(task, event.attempts.get(task, 0))
         self.at = self.now + timedelta(seconds=graph.run_retry_delay_seconds) if graph.run_retry_delay_seconds else None
+        self.parts = {task: part for task, part in event.parts.items() if self.states[task] in FINAL}
         self.reopen([task for task in event.tasks if self.states[task] in FINAL])
 
     def tasks_marked(self, event: TasksMarked) -> None:
@@ -206,12 +214,12 @@ class _Step(Moves):
     def _mark(self, tasks: list[int], mark: TaskEvent) -> None:
         """Give tasks that are not out their new end, and judge what waits for them. An end that was there is undone."""
         ended_before = [task for task in tasks if self.states[task] in FINAL]
-        self.answer([task for task in tasks if self.states[task] == FAILED])
+        self.answer([(task, -1) for task in tasks if self.states[task] == FAILED])
         for task in tasks:
             self.move(task, mark)
             self.board.choices.pop(task, None)
         if ended_before:
-            self.tally = self.board.tally = Tally(self.graph, self.states)
+            self.tally = self.board.tally = Tally(self.graph, self.board)
             self.judge_after(tasks)
         else:
             self.spread(list(tasks))
@@ -226,14 +234,19 @@ class _Step(Moves):
         self.board.anew = tuple(sorted({*self.board.anew, *(self.graph.cached & set(event.tasks))}))
         # What asks asks anew, once what comes before it has ended again.
         again = [task for task in event.tasks if self.states[task] in FINAL or self.states[task] == WAITING]
-        out = [task for task in event.tasks if self.states[task] in OUT]
+        out = [task for task in event.tasks if self.states[task] in OUT and task not in event.parts]
         for task in event.tasks:
-            self.board.raise_base(task, event.attempts.get(task, 0))
+            if task not in event.parts:
+                self.board.raise_base(task, event.attempts.get(task, 0))
             self.board.held.pop(task, None)
         for task in out:
             self.move(task, TaskEvent.RESTART)
             if self.board.marks.pop(task, None):
                 self.board.said.pop(task, None)
+        for task, part in event.parts.items():
+            if self.states[task] in OUT:
+                maps.clear_part(self, task, part, event.reason or "cleared")
+        self.parts = {task: part for task, part in event.parts.items() if self.states[task] in FINAL}
         self.reopen(again)
         self.take_back(out, TaskEvent.CLEAR, event.reason or "cleared")
 
@@ -293,6 +306,7 @@ class _Step(Moves):
 _HANDLERS = {
     RunStarted: _Step.run_started,
     AttemptEnded: _Step.attempt_ended,
+    Mapped: _Step.mapped,
     Withdrawn: _Step.withdrawn,
     RunCancelled: _Step.run_cancelled,
     RunTimedOut: _Step.run_timed_out,

@@ -42,6 +42,8 @@ class Withdraw(NamedTuple):
     task: int
     event: TaskEvent
     reason: str
+    # Of a mapped task: one instance, or -1 for all that are out.
+    map_index: int = -1
 
 
 class DeadLetter(NamedTuple):
@@ -78,7 +80,8 @@ class Closed(NamedTuple):
 class Effects:
     """What the step must write. `changes` are (task, map index, new state), in the order they happened.
 
-    `answered` are tasks whose dead letters of earlier steps are done with: somebody has cleared them.
+    `answered` are (task, map index) whose dead letters of earlier steps are done with: somebody has cleared them; -1
+    are all of a task. `expansions` are mapped tasks whose lists must be read, with when their instances are due.
     """
 
     releases: list[Release] = field(default_factory=list)
@@ -88,7 +91,8 @@ class Effects:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    answered: list[int] = field(default_factory=list)
+    answered: list[tuple[int, int]] = field(default_factory=list)
+    expansions: dict[int, datetime | None] = field(default_factory=dict)
     # (task, map index, attempt number) of results that are worth keeping.
     results: list[tuple[int, int, int]] = field(default_factory=list)
     # Of task instances that waited for an equal call which has ended: each is to be looked at anew.

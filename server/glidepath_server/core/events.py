@@ -67,6 +67,24 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Mapped:
+    """The lists of a mapped task were read: so many instances, due at `at` (None: now); or why there can be none."""
+
+    task: int
+    length: int
+    problem: str = ""
+    at: datetime | None = None
+
+
+class MapPart(NamedTuple):
+    """Instances of a mapped task that run again: those that have ended, with the number of their next attempt and the
+    state that they have (a code of TaskState); and those that are out."""
+
+    again: Mapping[int, tuple[int, int]]
+    out: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Withdrawn:
     """A released, unclaimed row was taken back from the queue under the run's lock."""
 
@@ -128,6 +146,9 @@ class TasksCleared:
     """An operator lets tasks run again. `attempts` gives, per task, the highest attempt number made so far; the step
     fills it in under the run's lock.
 
+    `parts` are mapped tasks among them of which only these instances run again; the step makes them of `instances`
+    (chosen by an operator, by task) or, with `only_failed`, of all that did not succeed.
+
     Raises StateConflict in the step when one of them is live and `cancel_running` is not set.
     """
 
@@ -135,6 +156,9 @@ class TasksCleared:
     cancel_running: bool = False
     reason: str = ""
     attempts: Mapping[int, int] = field(default_factory=dict)
+    instances: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    only_failed: bool = False
+    parts: Mapping[int, MapPart] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +168,7 @@ class RunRetried:
 
     tasks: tuple[int, ...]
     attempts: Mapping[int, int]
+    parts: Mapping[int, MapPart] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +225,7 @@ class ApprovalExpired:
 Event = (
     RunStarted
     | AttemptEnded
+    | Mapped
     | Withdrawn
     | ChildEnded
     | RunCancelled
@@ -245,7 +271,12 @@ def event_to_json(event: Event) -> str:
         fields["waiting_since"] = fields["waiting_since"].isoformat()
     if "child_run_id" in fields:
         fields["child_run_id"] = str(fields["child_run_id"])
-    return json.dumps({"kind": type(event).__name__, **fields}, default=dict)
+    return json.dumps({"kind": type(event).__name__, **fields}, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and sets as JSON has them."""
+    return sorted(value) if isinstance(value, frozenset) else dict(value)
 
 
 def event_from_json(text: str) -> Event:
@@ -271,4 +302,11 @@ def event_from_json(text: str) -> Event:
             fields[name] = tuple(fields[name])
     if "attempts" in fields:
         fields["attempts"] = {int(task): number for task, number in fields["attempts"].items()}
+    if "instances" in fields:
+        fields["instances"] = {int(task): tuple(indexes) for task, indexes in fields["instances"].items()}
+    if "parts" in fields:
+        fields["parts"] = {
+            int(task): MapPart({int(index): tuple(each) for index, each in again.items()}, frozenset(out))
+            for task, (again, out) in fields["parts"].items()
+        }
     return kind(**fields)

@@ -133,7 +133,7 @@ def _why(
         cause = f"; {view.reason}" if view.reason else ""
         hint = _look(graph, states, view.task, facts.run.dag_run_id, causes)
         return Wait.NONE, f"ended: {view.state.value}{cause}", hint
-    if view.state is ViewState.RUNNING:
+    if view.state is ViewState.RUNNING and view.task in rows.live:
         return _running(view, rows, facts)
     if facts.run.quarantined:
         return (
@@ -148,6 +148,10 @@ def _why(
     if view.state is ViewState.WAITING:
         answer = f"glidepath approval answer {facts.run.dag_run_id} {shlex.quote(graph.task_ids[view.task])} --approve"
         return Wait.APPROVAL, view.reason, f"{answer}  # or --reject"
+    if view.task in graph.maps and states[view.task] != TaskState.SCHEDULED:
+        hint = f"glidepath run show {facts.run.dag_run_id} --task {shlex.quote(graph.task_ids[view.task])}"
+        wait = Wait.RUNNING if view.state is ViewState.RUNNING else Wait.ORDER
+        return wait, view.reason or "its lists are being read", hint
     waiting = rows.waiting.get(view.task)
     if waiting is None:
         return _scheduled(graph, states, view.task, facts.run)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from . import maps
 from .approvals import ApprovalState
 from .board import FINAL, Board, Tally
 from .effects import Closed, Effects, Question, Release, Withdraw
-from .events import Withdrawn
+from .events import MapPart, Withdrawn
 from .graph import Graph
 from .states import (
     RUN_FINAL,
@@ -40,7 +41,7 @@ FAILED, SUCCESS, CANCELLED = int(TaskState.FAILED), int(TaskState.SUCCESS), int(
 class Moves:
     """The board under change, and the effects so far."""
 
-    __slots__ = ("_left_out", "at", "board", "closing", "effects", "graph", "now", "states", "tally")
+    __slots__ = ("_left_out", "at", "board", "closing", "effects", "graph", "now", "parts", "states", "tally")
 
     def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime, effects: Effects) -> None:
         self.graph, self.board, self.tally, self.now = graph, board, tally, now
@@ -49,6 +50,8 @@ class Moves:
         self.at: datetime | None = None
         # How the question ends whose task moves next.
         self.closing: Closed | None = None
+        # Mapped tasks of which only some instances run again, by this very event.
+        self.parts: dict[int, MapPart] = {}
         self._left_out: dict[int, frozenset[int]] = {}
 
     def move(self, task: int, event: TaskEvent) -> int:
@@ -72,7 +75,7 @@ class Moves:
         """Count tasks that have just ended into their downstream, and judge that. Iterative: chains are long."""
         while ended:
             task = ended.pop()
-            self.tally.note_end(self.graph, task, self.states[task])
+            self.tally.note_end(self.graph, task, self.board)
             for follower in self.graph.downstream[task]:
                 if self.states[follower] == SCHEDULED:
                     self.judge(follower, ended)
@@ -108,8 +111,7 @@ class Moves:
         if task in graph.teardowns:
             there = all(self.states[setup] == SUCCESS for setup in graph.teardowns[task])
             return None if tally.before[task] else TaskEvent.RELEASE if there else TaskEvent.SKIP
-        good = len(graph.upstream[task]) - still_open - bad - skipped
-        return admit(graph.rules[task], still_open, good, bad, skipped)
+        return admit(graph.rules[task], still_open, tally.good[task], bad, skipped)
 
     def left_out(self, gate: int) -> frozenset[int]:
         """What a branch leaves out, worked out once per step."""
@@ -129,6 +131,12 @@ class Moves:
             self.effects.asked.append(Question(task, -1, self.board.base(task) + 1))
             return
         self.move(task, TaskEvent.RELEASE)
+        if task in self.parts:
+            maps.resume(self, task, self.parts.pop(task))
+            return
+        if task in self.graph.maps:
+            self.effects.expansions[task] = self.at
+            return
         held = self.board.held.pop(task, None)
         if held is None:
             held = Release(task, -1, self.board.base(task) + 1, at=self.at)
@@ -177,6 +185,9 @@ class Moves:
 
     def hold(self, release: Release) -> None:
         """What a pause keeps from starting waits again, and knows what its next attempt has to know."""
+        if release.map_index >= 0:
+            self.board.maps[release.task].held[release.map_index] = release
+            return
         self.move(release.task, TaskEvent.HOLD)
         if release[3:] != Release(0, -1, 0)[3:]:
             self.board.held[release.task] = release
@@ -185,6 +196,9 @@ class Moves:
         if event.event is TaskEvent.HOLD:
             assert event.release is not None
             self.hold(event.release)
+            return
+        if event.map_index >= 0:
+            maps.withdrawn(self, event)
             return
         self.board.marks.pop(event.task, None)
         if event.event is TaskEvent.CLEAR:
@@ -245,12 +259,22 @@ class Moves:
 
     def take_back(self, tasks: list[int], event: TaskEvent, reason: str) -> None:
         """Withdraw released tasks. What this very step released is in no queue yet, so it is taken back right here."""
-        fresh = {release.task: release for release in self.effects.releases}
-        here = fresh.keys() & set(tasks)
-        self.effects.releases = [release for release in self.effects.releases if release.task not in here]
-        self.effects.withdrawals += [Withdraw(task, event, reason) for task in tasks if task not in here]
-        for task in sorted(here):
-            self.withdrawn(Withdrawn(task, fresh[task].map_index, fresh[task].attempt_number, event))
+        wanted, effects = set(tasks), self.effects
+        fresh = sorted(release for release in effects.releases if release.task in wanted)
+        effects.releases = [release for release in effects.releases if release.task not in wanted]
+        # Plain tasks that are here, and mapped ones whose lists were not read yet, have nothing anywhere else.
+        unread = [task for task in sorted(wanted) if task in effects.expansions]
+        here = {release.task for release in fresh if release.map_index < 0} | set(unread)
+        for task in tasks:
+            if task in self.graph.maps and task not in here:
+                maps.stop(self, task, event)
+        effects.withdrawals += [Withdraw(task, event, reason) for task in tasks if task not in here]
+        fresh += [each for task in tasks if task not in here for each in maps.taken_from_hold(self, task)]
+        for task in unread:
+            del effects.expansions[task]
+            self.withdrawn(Withdrawn(task, -1, self.board.base(task) + 1, event))
+        for each in fresh:
+            self.withdrawn(Withdrawn(each.task, each.map_index, each.attempt_number, event))
 
     def judge_after(self, tasks: list[int]) -> None:
         """Judge what waits for these, which the tally has counted already."""
@@ -264,22 +288,30 @@ class Moves:
     def reopen(self, tasks: list[int]) -> None:
         """Back to scheduled, then judged anew, upstream first. Where ends are taken back, the tally is made afresh."""
         ends = any(self.states[task] in FINAL for task in tasks)
-        self.answer([task for task in tasks if self.states[task] == FAILED])
+        self.answer([(task, -1) for task in tasks if self.states[task] == FAILED and task not in self.parts])
         for task in tasks:
             self.move(task, TaskEvent.CLEAR)
+            if task not in self.parts:
+                self.board.maps.pop(task, None)
             for notes in (self.board.choices, self.board.marks, self.board.said):
                 notes.pop(task, None)
             self._left_out.pop(task, None)
         if ends:
-            self.tally = self.board.tally = Tally(self.graph, self.states)
+            self.tally = self.board.tally = Tally(self.graph, self.board)
         for task in sorted(tasks):
             if self.states[task] == SCHEDULED:
                 ended: list[int] = []
                 self.judge(task, ended)
                 self.spread(ended)
+        for task in self.parts:
+            self.board.maps.pop(task, None)  # its trigger rule did not admit it this time
+        self.parts = {}
 
-    def answer(self, tasks: list[int]) -> None:
-        """Tasks that were given up run again: their dead letters are gone, also those of this very step."""
-        cleared = set(tasks)
-        self.effects.dead_letters = [each for each in self.effects.dead_letters if each.task not in cleared]
-        self.effects.answered += tasks
+    def answer(self, instances: list[tuple[int, int]]) -> None:
+        """What was given up, as (task, map index), runs again: its dead letters are gone, also those of this very step;
+        with -1, all of the task."""
+        cleared = set(instances)
+        self.effects.dead_letters = [
+            each for each in self.effects.dead_letters if cleared.isdisjoint({(each.task, -1), each[:2]})
+        ]
+        self.effects.answered += instances

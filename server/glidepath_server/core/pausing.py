@@ -6,6 +6,7 @@ next attempt has to know of those before it (tries, losses, its time) waits with
 
 from __future__ import annotations
 
+from . import maps
 from .board import WHOLE_RUN
 from .effects import Withdraw
 from .errors import StateConflict
@@ -30,7 +31,7 @@ def run_paused(moves: Moves, event: RunPaused) -> None:
     moves.effects.withdrawals += [
         Withdraw(task, TaskEvent.HOLD, "paused")
         for task in (event.tasks or range(moves.graph.size))
-        if moves.states[task] == RELEASED and task not in fresh
+        if moves.states[task] == RELEASED and (task not in fresh or task in moves.graph.maps)
     ]
 
 
@@ -53,6 +54,10 @@ def judge_waiting(moves: Moves) -> None:
             ended: list[int] = []
             moves.judge(task, ended)
             moves.spread(ended)
+    for task in moves.graph.maps:
+        is_out = moves.states[task] == RELEASED and task in moves.board.maps
+        if is_out and moves.board.paused_by(task) is None:
+            maps.resumed(moves, task)
 
 
 def hold_back(moves: Moves) -> None:

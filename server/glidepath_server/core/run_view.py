@@ -7,7 +7,7 @@ for it. Rows and board must come from one snapshot, or a task instance between t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from uuid import UUID
 from .board import FINAL, Board
 from .calls import child_name
 from .graph import Graph, reached
+from .map_view import InstanceFacts, RowCounts, counts_of, instance_code, progress_text
 from .states import AttemptState, TaskState
 from .trigger_rules import SKIP_SPREADS
 
@@ -123,11 +124,15 @@ class EndedRow:
 
 @dataclass(slots=True)
 class RunRows:
-    """All rows of the task instances looked at: one of each kind per task at most; `ended` holds the newest."""
+    """All rows of the task instances looked at: one of each kind per task at most; `ended` holds the newest.
+
+    By task; or, where one mapped task is looked at, by map index. `instances` has the counts of mapped tasks.
+    """
 
     waiting: dict[int, WaitingRow] = field(default_factory=dict)
     live: dict[int, LiveRow] = field(default_factory=dict)
     ended: dict[int, EndedRow] = field(default_factory=dict)
+    instances: dict[int, RowCounts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,10 @@ class TaskInstanceView:
     failure: Mapping[str, Any] | None = None
     progress_percent: float = 0.0
     progress_note: str = ""
+    # Of a mapped task as a whole: its instances per state, and their `total`.
+    map_counts: Mapping[str, int] | None = None
+    # Of an instance: what it is given, a JSON object.
+    map_item: str = ""
 
 
 def task_instance_views(
@@ -167,8 +176,70 @@ def view_state(code: int, waiting: WaitingRow | None, live: LiveRow | None, last
     return ViewState.QUEUED
 
 
+def instance_views(
+    board: Board, task: int, rows: RunRows, indexes: Iterable[int], facts: InstanceFacts
+) -> list[TaskInstanceView]:
+    """Views of these instances of a mapped task, in order; `rows` are theirs, by map index."""
+    found = []
+    for index, item in zip(indexes, facts.items, strict=True):
+        waiting, live, last = rows.waiting.get(index), rows.live.get(index), rows.ended.get(index)
+        if last is not None and last.attempt_number <= board.base(task):
+            last = None  # of an earlier generation
+        is_out = waiting is not None or live is not None
+        code = instance_code(board, task, index, is_out, last.state if last else None, facts.given_up)
+        view = _view_of_rows(task, code, waiting, live, last)
+        if view is None:
+            view = TaskInstanceView(task, _BY_CODE[code], last.attempt_number if last else 0)
+        found.append(replace(view, map_index=index, map_item=item))
+    return found
+
+
+def _map_view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceView:
+    """A mapped task as a whole."""
+    code, found = board.states[task], rows.instances.get(task, RowCounts())
+    counts = counts_of(board.maps.get(task), found, code in FINAL)
+    if code not in _RELEASED:
+        state, reason = _BY_CODE[code], _said(board, task) or _why_without_attempt(graph, board, task)
+    else:
+        at_first = (ViewState.RUNNING, ViewState.QUEUED, ViewState.UP_FOR_RETRY, ViewState.DEFERRED)
+        state, reason = next((each for each in at_first if counts.get(each.value)), ViewState.QUEUED), ""
+    end_time = found.end_time if code in FINAL else None
+    return TaskInstanceView(
+        task,
+        state,
+        reason=reason or progress_text(counts),
+        start_time=found.start_time,
+        end_time=end_time,
+        map_counts=counts,
+    )
+
+
+def _said(board: Board, task: int) -> str:
+    """What an operator said of a task that has the end he gave it."""
+    if task not in board.said or board.states[task] not in FINAL:
+        return ""
+    return f"marked: {board.said[task]}" if board.said[task] else "marked by an operator"
+
+
 def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceView:
-    code, waiting, live, last = board.states[task], rows.waiting.get(task), rows.live.get(task), rows.ended.get(task)
+    if task in graph.maps:
+        return _map_view(graph, board, rows, task)
+    code, last = board.states[task], rows.ended.get(task)
+    if said := _said(board, task):
+        newest = last.attempt_number if last else 0
+        return TaskInstanceView(task, _BY_CODE[code], newest, reason=said, **_times(last))
+    view = _view_of_rows(task, code, rows.waiting.get(task), rows.live.get(task), last)
+    if view is not None:
+        return view
+    state = view_state(code, None, None, last)
+    newest = last.attempt_number if last else 0
+    return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, board, task))
+
+
+def _view_of_rows(
+    task: int, code: int, waiting: WaitingRow | None, live: LiveRow | None, last: EndedRow | None
+) -> TaskInstanceView | None:
+    """What the rows of a task instance tell of it; None: nothing, its state came from elsewhere."""
     state = view_state(code, waiting, live, last)
     newest = last.attempt_number if last else 0
     if state is ViewState.RUNNING and live is not None:
@@ -193,9 +264,6 @@ def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceV
             available_time=None if waiting.due else waiting.available_time,
             failure=last.failure if last and state is ViewState.UP_FOR_RETRY else None,
         )
-    if task in board.said and code in FINAL:
-        why = f"marked: {board.said[task]}" if board.said[task] else "marked by an operator"
-        return TaskInstanceView(task, state, newest, reason=why, **_times(last))
     if last is not None and last.state in _MADE_BY.get(code, ()):
         return TaskInstanceView(
             task,
@@ -205,7 +273,7 @@ def _view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInstanceV
             failure=last.failure,
             **_times(last),
         )
-    return TaskInstanceView(task, state, newest, reason=_why_without_attempt(graph, board, task))
+    return None
 
 
 def _why_not_yet(live: LiveRow) -> str:

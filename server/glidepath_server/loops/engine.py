@@ -22,6 +22,7 @@ from ..clock import monotonic
 from ..core.errors import NotFound, PermissionDenied
 from ..core.events import AttemptKey, Event, RunStarted
 from ..crash_points import reach
+from ..operations.map_tasks import gathered_output
 from ..operations.plans import RunFacts
 from ..operations.pullers import Puller
 from ..operations.quarantine_run import quarantine_run
@@ -204,12 +205,18 @@ class Engine:
             raise PermissionDenied(
                 f"task {task_id!r} is not upstream", hint=f"upstream are: {', '.join(allowed) or 'none'}"
             )
-        async with self.database.worker.acquire() as connection:
-            rows = await store.read_outputs(connection, [key.dag_run_id], [allowed[task_id]])
-        if not rows:
+        output = await self._output_of(key.dag_run_id, allowed[task_id], facts)
+        if output is None:
             raise NotFound(f"task {task_id!r} has no output")
-        row = rows[0]
-        return Output(row["content_type"], row["body"], row["uri"], row["size_bytes"], row["sha256"])
+        return output
+
+    async def _output_of(self, run_id: UUID, task: int, facts: RunFacts) -> Output | None:
+        if task in self.replica.plans.versions[facts.dag_version_id].graph.maps:
+            async with transaction(self.database.worker, "artifact") as connection:
+                return await gathered_output(connection, facts.namespace, run_id, task)
+        async with self.database.worker.acquire() as connection:
+            rows = await store.read_outputs(connection, [run_id], [task])
+        return Output(*(rows[0][name] for name in Output._fields)) if rows else None
 
     async def _facts(self, key: AttemptKey) -> RunFacts:
         async with self.database.worker.acquire() as connection:

@@ -27,6 +27,7 @@ from ..core.matching import TaskClass
 from ..store import calls
 from ..store import engine as store
 from ..store.database import Connection
+from .map_tasks import gathered_outputs, read_items
 from .plans import RunFacts
 from .pullers import Profile, Puller
 from .step_types import Assigned, ChildEnd, LockedRun, Output, Replica, StepOutcome
@@ -346,7 +347,14 @@ class Claims:
             plan = each.plan = self.replica.plans.versions[each.facts.dag_version_id]
             needs.update((each.key.dag_run_id, task) for task in plan.output_needs[each.key.task])
         if needs:
-            outputs = await read_outputs(connection, needs, runs)
+            gathered = {
+                (run_id, task): plan.graph.task_ids[task]
+                for run_id, task in needs
+                if task in (plan := self.replica.plans.versions[facts[run_id].dag_version_id]).graph.maps
+            }
+            outputs = await read_outputs(connection, needs - gathered.keys(), runs)
+            if gathered:
+                outputs |= await gathered_outputs(connection, gathered)
             for each in assigned:
                 run_id = each.key.dag_run_id
                 plan = self.replica.plans.versions[facts[run_id].dag_version_id]
@@ -357,6 +365,8 @@ class Claims:
                 }
         await _read_checkpoints(connection, [each for each in assigned if each.key.attempt_number > 1])
         await _read_child_ends(connection, [each for each in assigned if each.key.attempt_number > 1])
+        if mapped := [each for each in assigned if each.key.map_index >= 0]:
+            await read_items(connection, mapped)
 
 
 async def read_outputs(

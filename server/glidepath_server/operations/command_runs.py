@@ -6,7 +6,7 @@ What is checked here, before the step, makes good messages; the step checks agai
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from ..core.states import MARKS, RUN_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunS
 from ..store import runs_read
 from ..store.database import Connection, transaction
 from .audit import append_audit
+from .map_tasks import check_instances
 from .plans import Plan
 from .read_runs import RunReader, task_indexes
 from .requests import once
@@ -129,13 +130,26 @@ class RunCommander:
             event = TasksMarked(tuple(tasks), mark, _reason(call))
             await self.carry_out(call, plan, event, "task_instance.mark", {"state": MARKS[mark].name.lower()})
 
-    async def clear(self, call: CommandCall, task_ids: Sequence[str], selection: Selection) -> list[str]:
-        """Let task instances run again, and what the selection adds to them. Returns what was cleared."""
+    async def clear(
+        self,
+        call: CommandCall,
+        task_ids: Sequence[str],
+        selection: Selection,
+        map_indexes: Sequence[int] = (),
+    ) -> list[str]:
+        """Let tasks run again, or these instances of the only, mapped one, and what the selection adds to them.
+        Returns what was cleared."""
         stored = await self.stored(call)
         if stored is not None:
             return _cleared(stored)
         run, plan = await self.load(call)
-        return await self._clear(call, "task_instance.clear", run, plan, set(named_tasks(plan, task_ids)), selection)
+        tasks = named_tasks(plan, task_ids)
+        if map_indexes and len(tasks) != 1:
+            violation = Violation("task_ids", f"{len(tasks)} tasks", "one task, whose map_indexes these are")
+            raise InvalidInput(str(violation), violations=[violation])
+        instances = {tasks[0]: tuple(map_indexes)} if map_indexes else {}
+        check_instances(plan.graph, run.unpacked(plan.graph.size), instances)
+        return await self._clear(call, "task_instance.clear", run, plan, set(tasks), selection, instances)
 
     async def rerun(self, call: CommandCall) -> list[str]:
         """Clear what failed, was cancelled or never ran because of that, and what follows. Returns what was cleared."""
@@ -149,7 +163,7 @@ class RunCommander:
                 f"nothing to rerun: no task of the run has failed, the run is {run.state.value}",
                 hint="clear the tasks that should run again",
             )
-        return await self._clear(call, "dag_run.rerun", run, plan, chosen, Selection(downstream=True))
+        return await self._clear(call, "dag_run.rerun", run, plan, chosen, Selection(downstream=True), {}, True)
 
     async def _clear(
         self,
@@ -159,6 +173,8 @@ class RunCommander:
         plan: Plan,
         chosen: set[int],
         selection: Selection,
+        instances: Mapping[int, tuple[int, ...]],
+        keep_successes: bool = False,
     ) -> list[str]:
         board, names = run.unpacked(plan.graph.size), plan.graph.task_ids
         tasks = tuple(sorted(selection.of(plan.graph, board, chosen)))
@@ -172,8 +188,10 @@ class RunCommander:
             cleared = [names[task] for task in event.tasks if board.states[task] != TaskState.SCHEDULED]
             return json.dumps(cleared).encode()
 
-        event = TasksCleared(tasks, selection.cancel_running, _reason(call))
-        detail = asdict(selection)
+        kept = keep_successes or selection.only_failed
+        event = TasksCleared(tasks, selection.cancel_running, _reason(call), {}, instances, kept)
+        named = {plan.graph.task_ids[task]: list(indexes[:AUDITED_TASKS_MAX]) for task, indexes in instances.items()}
+        detail = asdict(selection) | ({"map_indexes": named} if named else {})
         return _cleared(await self.carry_out(call, plan, event, action, detail, answer))
 
     # ---- carrying out

@@ -29,16 +29,19 @@ from uuid import UUID
 from ..core.advance import advance
 from ..core.board import FINAL
 from ..core.caching import Named, OutputFacts, call_key
+from ..core.definition import JSON
 from ..core.effects import Release
 from ..core.events import AttemptEnded, AttemptKey, EqualCallEnded, event_to_json
+from ..core.json_text import to_json
 from ..core.states import AttemptState, TaskState
 from ..store import caching as store
 from ..store import engine as engine_store
 from ..store.caching import Key
 from ..store.database import Connection
 from .claims import read_outputs
+from .map_tasks import gathered_body, items_by_instance
 from .plans import RunFacts
-from .step_types import LockedRun, Replica, StepOutcome
+from .step_types import LockedRun, Output, Replica, StepOutcome
 
 # Of those who wait for one key, so many are woken by the step itself; the sweep wakes the others.
 WOKEN_MAX = 1_000
@@ -96,9 +99,9 @@ class EqualCalls:
         connection: Connection,
         runs: Mapping[UUID, LockedRun],
         now: datetime,
-        run_again: Callable[[Connection], Awaitable[None]],
+        follow: Callable[[Connection], Awaitable[None]],
     ) -> None:
-        """`run_again` begins the retries of runs that have ended by what was answered here."""
+        """`follow` does what the boards ask for after what was answered here."""
         cached = {run_id: run for run_id, run in runs.items() if run.plan.graph.cached}
         if not cached:
             return
@@ -113,7 +116,7 @@ class EqualCalls:
                 break
             self.touched = True
             self._succeed(hits, now)
-            await run_again(connection)
+            await follow(connection)
         else:
             late = await self._calls(connection, cached, found)
             found |= {call.attempt: call for call in late}
@@ -149,7 +152,9 @@ class EqualCalls:
             return []
         facts = await self.replica.plans.read_facts(connection, {run.dag_run_id for run, _ in new})
         needs = {(run.dag_run_id, task) for run, release in new for task in run.plan.key_needs[release.task]}
-        outputs = await read_outputs(connection, needs, runs) if needs else {}
+        outputs = await self._outputs(connection, needs, runs)
+        mapped = {(run.dag_run_id, *release[:2]) for run, release in new if release.map_index >= 0}
+        items = await items_by_instance(connection, mapped)
         calls = []
         for number, (run, release) in enumerate(new, 1):
             if number % KEYS_AT_ONCE == 0:
@@ -161,14 +166,15 @@ class EqualCalls:
                 for task in run.plan.key_needs[release.task]
                 if (each := outputs.get((run.dag_run_id, task))) is not None
             }
-            named = self._named(run_facts, task_ids[release.task], release, upstream)
+            item = items.get((run.dag_run_id, *release[:2]))
+            named = self._named(run_facts, task_ids[release.task], release, upstream, to_json(item) if item else "")
             key = (run.plan.namespace, call_key(run.plan.task(release.task), named))
             anew = run_facts.refresh_cache or release.task in run.board.anew
             calls.append(Call(run, release, key, anew))
         return calls
 
     def _named(
-        self, facts: RunFacts, task_id: str, release: Release, upstream: Mapping[str, list[OutputFacts]]
+        self, facts: RunFacts, task_id: str, release: Release, upstream: Mapping[str, list[OutputFacts]], item: str
     ) -> Named:
         if facts.dag_run_id not in self._params:
             self._params[facts.dag_run_id] = json.loads(facts.params or "{}")
@@ -184,7 +190,20 @@ class EqualCalls:
             facts.data_interval_end,
             self._params[facts.dag_run_id],
             upstream,
+            item,
         )
+
+    async def _outputs(
+        self, connection: Connection, needs: set[tuple[UUID, int]], runs: Mapping[UUID, LockedRun]
+    ) -> dict[tuple[UUID, int], Output]:
+        """What the keys take of upstream tasks; of mapped ones the list of all outputs."""
+        mapped = {(run_id, task) for run_id, task in needs if task in runs[run_id].plan.graph.maps}
+        found = await read_outputs(connection, needs - mapped, runs) if needs - mapped else {}
+        for run_id, task in mapped:
+            body = await gathered_body(connection, run_id, task)
+            if body is not None:
+                found[run_id, task] = Output(JSON, body, None, len(body), "")
+        return found
 
     async def _hits(self, connection: Connection, calls: list[Call], now: datetime) -> list[Call]:
         rows = [(*call.key, *call.attempt, call.seconds) for call in calls]

@@ -29,7 +29,7 @@ async def explain_run(
             tasks = [task_index(plan, task_id)]
         else:
             tasks = [task for task, state in enumerate(board.states) if state not in FINAL]
-        rows = await store.rows_of(connection, dag_run_id, tasks)
+        rows = await store.rows_of(connection, dag_run_id, tasks, plan.graph, board.states)
         facts = await _facts(connection, reader.plans, run, rows, board.pauses)
         times = await store.attempt_times(connection, dag_run_id, board)
     views = task_instance_views(plan.graph, board, rows, tasks)

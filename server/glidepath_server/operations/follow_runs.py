@@ -89,7 +89,7 @@ async def _look(
             seen = _Seen(after_revision, nothing=after_revision == 0)
         moving = await store.moving(connection, dag_run_id)
         tasks = await _changed(connection, run, plan, seen, moving)
-        rows = await store.rows_of(connection, dag_run_id, tasks)
+        rows = await store.rows_of(connection, dag_run_id, tasks, plan.graph, run.states(plan.graph.size))
         counts = await store.released_counts(connection, dag_run_id)
     board = run.unpacked(plan.graph.size)
     views = task_instance_views(plan.graph, board, rows, tasks)

@@ -10,10 +10,12 @@ from uuid import UUID
 from ..core.board import WHOLE_RUN
 from ..core.errors import NotFound
 from ..core.graph import Graph
-from ..core.run_view import EndedRow, TaskInstanceView, task_counts, task_instance_views
+from ..core.map_view import InstanceFacts
+from ..core.run_view import EndedRow, TaskInstanceView, instance_views, task_counts, task_instance_views
 from ..store import runs_read as store
 from ..store.database import Connection, Database
 from ..store.runs_read import ALL_TASKS, AttemptKeys, Output, Run
+from .map_tasks import items_of
 from .plans import Plan, Plans
 
 
@@ -76,14 +78,34 @@ class RunReader:
 
     async def task_instances(
         self, namespace: str, dag_run_id: UUID, task_id: str, first: int, limit: int
-    ) -> tuple[Plan, list[TaskInstanceView]]:
-        """Views of `limit` tasks in topological order, from index `first` on, or of one. Raises NotFound."""
+    ) -> tuple[Plan, list[TaskInstanceView], int]:
+        """Views of `limit` tasks in topological order, from index `first` on, or of one, of a mapped one its instances;
+        and how many there are in all. Raises NotFound."""
         async with store.snapshot(self.database) as connection:
             run, plan = await self.load(connection, namespace, dag_run_id)
+            if task_id and (task := task_index(plan, task_id)) in plan.graph.maps:
+                return plan, *(await self._instances(connection, run, plan, task, first, limit))
             chosen = [task_index(plan, task_id)] if task_id else range(plan.graph.size)
             tasks = chosen[first : first + limit]
-            rows = await store.rows_of(connection, dag_run_id, tasks)
-        return plan, task_instance_views(plan.graph, run.unpacked(plan.graph.size), rows, tasks)
+            board = run.unpacked(plan.graph.size)
+            rows = await store.rows_of(connection, dag_run_id, tasks, plan.graph, board.states)
+        return plan, task_instance_views(plan.graph, board, rows, tasks), len(chosen)
+
+    async def _instances(
+        self, connection: Connection, run: Run, plan: Plan, task: int, first: int, limit: int
+    ) -> tuple[list[TaskInstanceView], int]:
+        """Views of `limit` instances of a mapped task, and how many it has."""
+        board = run.unpacked(plan.graph.size)
+        length = board.maps[task].length if task in board.maps else 0
+        indexes = range(min(first, length), min(first + limit, length))
+        if not indexes:
+            return [], length
+        rows = await store.instance_rows(connection, run.dag_run_id, task, indexes[0], indexes[-1])
+        facts = InstanceFacts(
+            await store.given_up(connection, run.dag_run_id, task, indexes[0], indexes[-1]),
+            await items_of(connection, run.dag_run_id, task, indexes),
+        )
+        return instance_views(board, task, rows, indexes, facts), length
 
     async def attempts(
         self,
@@ -108,8 +130,9 @@ class RunReader:
             found = await store.output(connection, dag_run_id, task, map_index)
             if found is not None:
                 return found
-            rows = await store.rows_of(connection, dag_run_id, [task])
-        view = task_instance_views(plan.graph, run.unpacked(plan.graph.size), rows, [task])[0]
+            board = run.unpacked(plan.graph.size)
+            rows = await store.rows_of(connection, dag_run_id, [task], plan.graph, board.states)
+        view = task_instance_views(plan.graph, board, rows, [task])[0]
         raise NotFound(
             f"task {task_id} has no output: no attempt of it has succeeded, it is {view.state.value}",
             hint="ask again once it has succeeded",

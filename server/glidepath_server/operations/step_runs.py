@@ -20,6 +20,7 @@ holders. See operations/claims.py for the second half.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -45,9 +46,13 @@ from ..store.database import Connection, database_now, is_retryable
 from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
+from .map_tasks import check_instances, expand, parts_to_clear
 from .reports import accept_reports, ended_event, read_choice
 from .step_approvals import write_approvals
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
+
+# By run, task and map index; -1: the task, with all its instances if it is mapped.
+Withdrawals = dict[tuple[UUID, int, int], Withdraw]
 
 
 class Step:
@@ -79,9 +84,8 @@ class Step:
         await self._accept(connection)
         await self._collect(connection)
         await self._advance(connection)
-        await self._withdraw(connection)
-        await self._run_again(connection)
-        await self.equal_calls.run(connection, self.runs, self.now, self._run_again)
+        await self._follow(connection)
+        await self.equal_calls.run(connection, self.runs, self.now, self._follow)
         await self._place(connection)
         return self.outcome
 
@@ -93,7 +97,7 @@ class Step:
             yield "claim"
         if self.equal_calls.touched:
             yield "equal_call"
-        if any(run.effects.withdrawals for run in self.runs.values()):
+        if any(run.asked_back for run in self.runs.values()):
             yield "withdraw"
         if self.outcome.called:
             yield "call"
@@ -158,7 +162,7 @@ class Step:
             note_call(self.runs[run_id], report, self.outcome)
         else:
             self.events[run_id].append(ended_event(report, row))
-        if report.output is not None:
+        if report.output is not None and report.key.map_index < 0:
             self.runs[run_id].outputs[task] = report.output
         self.outcome.ended.append((row["session_id"], row["class_id"]))
         if row["freed"]:
@@ -203,8 +207,14 @@ class Step:
             return event
         run = self.runs[run_id]
         tasks = tuple(sorted(run.board.with_surroundings(run.plan.graph, event.tasks)))
+        check_instances(run.plan.graph, run.board, event.instances)
         attempts = await store.attempts_made(connection, run_id, tasks)
-        return TasksCleared(tasks, event.cancel_running, event.reason, attempts)
+        parts = await parts_to_clear(
+            *(connection, run_id, run.plan.graph, run.board, tasks),
+            instances=event.instances,
+            only_failed=event.only_failed,
+        )
+        return replace(event, tasks=tasks, attempts=attempts, parts=parts)
 
     async def _advance(self, connection: Connection) -> None:
         parked: list[tuple[UUID, str]] = []
@@ -233,50 +243,74 @@ class Step:
         self.outcome.quarantined.append((run.dag_run_id, reason))
         del self.runs[run.dag_run_id]
 
-    # ---- withdraw: from the queue, waiting; what is live instead is told to end
-    async def _withdraw(self, connection: Connection) -> None:
-        """What is taken back may lead to more that is, as when its mark fails a run fast: so until nothing is left."""
-        done: set[tuple[UUID, int]] = set()
-        while wanted := {
-            (run.dag_run_id, withdrawal.task): withdrawal
-            for run in self.runs.values()
-            for withdrawal in run.effects.withdrawals
-            if (run.dag_run_id, withdrawal.task) not in done
-        }:
-            done |= wanted.keys()
-            await self._take_back(connection, wanted)
+    # ---- what advance asks for, until it asks for nothing more
+    async def _follow(self, connection: Connection) -> None:
+        """Each may lead to the others: a mark that fails a run fast, a list that nothing can be mapped over."""
+        while True:
+            if wanted := self._wanted_back():
+                await self._take_back(connection, wanted)
+            elif runs := [run for run in self.runs.values() if run.effects.expansions]:
+                for run in runs:
+                    self._go_on(run, await expand(connection, self.replica.plans, run))
+            elif runs := [run for run in self.runs.values() if run.effects.run_again]:
+                for run in runs:
+                    self._go_on(run, [await self._retried(connection, run)])
+            else:
+                return
 
-    async def _take_back(self, connection: Connection, wanted: dict[tuple[UUID, int], Withdraw]) -> None:
-        rows = await store.withdraw(connection, *_pairs(wanted))
+    def _go_on(self, run: LockedRun, events: Iterable[Event]) -> None:
+        advance(run.plan.graph, run.board, events, self.now, run.effects)
+
+    def _wanted_back(self) -> Withdrawals:
+        """What is to be withdrawn and was not yet: taken out of the effects."""
+        wanted: Withdrawals = {}
+        for run in self.runs.values():
+            for each in run.effects.withdrawals:
+                wanted[run.dag_run_id, each.task, each.map_index] = each
+                run.asked_back = True
+            run.effects.withdrawals = []
+        return wanted
+
+    async def _take_back(self, connection: Connection, wanted: Withdrawals) -> None:
+        """From the queue, waiting; what is live instead is told to end. Of a mapped task there may be both."""
+        rows = await store.withdraw(connection, *_columns_of(wanted))
         back: dict[UUID, list[Event]] = {}
+        live = dict(wanted)
         for row in rows:
-            withdrawal = wanted.pop((row["dag_run_id"], row["task_index"]))
+            key = (row["dag_run_id"], row["task_index"], row["map_index"])
+            whole = (*key[:2], -1)
+            withdrawal = wanted[whole if whole in wanted else key]
+            live.pop(key, None)
             back.setdefault(row["dag_run_id"], []).append(
                 Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event, _released(row))
             )
             self.claims.freed_by(row)
         # What a pause finds live goes on.
-        live = {key: each for key, each in wanted.items() if each.event is not TaskEvent.HOLD}
+        live = {key: each for key, each in live.items() if each.event is not TaskEvent.HOLD}
         if live:
             await self._cancel_live(connection, live)
         for run_id, events in back.items():
-            run = self.runs[run_id]
-            advance(run.plan.graph, run.board, events, self.now, run.effects)
+            self._go_on(self.runs[run_id], events)
 
-    async def _run_again(self, connection: Connection) -> None:
+    async def _retried(self, connection: Connection, run: LockedRun) -> RunRetried:
         """Runs that have failed and are retried never were at an end: their next generation begins in this step."""
-        for run in self.runs.values():
-            if run.effects.run_again:
-                tasks = run.effects.run_again
-                attempts = await store.attempts_made(connection, run.dag_run_id, tasks)
-                advance(run.plan.graph, run.board, [RunRetried(tasks, attempts)], self.now, run.effects)
-
-    async def _cancel_live(self, connection: Connection, wanted: dict[tuple[UUID, int], Withdraw]) -> None:
-        for run_id, withdrawal in ((key[0], each) for key, each in wanted.items()):
-            self._refuse_clear_of_live(run_id, withdrawal)
-        rows = await store.request_cancel(
-            connection, *_pairs(wanted), [each.reason for each in wanted.values()], self.now
+        tasks = run.effects.run_again
+        attempts = await store.attempts_made(connection, run.dag_run_id, tasks)
+        parts = await parts_to_clear(
+            *(connection, run.dag_run_id, run.plan.graph, run.board, tasks),
+            only_failed=True,
+            changes=run.effects.changes,
         )
+        return RunRetried(tasks, attempts, parts)
+
+    async def _cancel_live(self, connection: Connection, wanted: Withdrawals) -> None:
+        rows = await store.request_cancel(
+            connection, *_columns_of(wanted), [each.reason for each in wanted.values()], self.now
+        )
+        for row in rows:
+            whole = wanted.get((row["dag_run_id"], row["task_index"], -1))
+            each = whole or wanted[row["dag_run_id"], row["task_index"], row["map_index"]]
+            self._refuse_clear_of_live(row["dag_run_id"], each)
         calling = [row for row in rows if row["child_run_id"] is not None]
         self.outcome.inboxes |= await cancel_calls(connection, self.runs, calling)
         self.outcome.cancels += [
@@ -426,7 +460,7 @@ def _released(row: store.Row) -> Release:
 
 async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:
     """What the runs gave up joins the list; what was cleared leaves it."""
-    answered = [(run.dag_run_id, task) for run in runs for task in run.effects.answered]
+    answered = [(run.dag_run_id, *each) for run in runs for each in run.effects.answered]
     if answered:
         await store.answer_dead_letters(connection, *zip(*answered, strict=True))
     letters = [
@@ -444,7 +478,7 @@ async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now
 
 def _has_effect(run: LockedRun) -> bool:
     effects = run.effects
-    return bool(effects.changes or effects.run_state or effects.releases or effects.notes or effects.withdrawals)
+    return bool(effects.changes or effects.run_state or effects.releases or effects.notes or run.asked_back)
 
 
 def _board_columns(runs: list[LockedRun]) -> list[list[object]]:
@@ -462,11 +496,16 @@ def _board_columns(runs: list[LockedRun]) -> list[list[object]]:
 
 def _event_columns(runs: list[LockedRun]) -> list[list[object]]:
     return [
-        ["{" + ",".join([str(change[0]) for change in run.effects.changes]) + "}" for run in runs],
+        [_array(change[0] for change in run.effects.changes) for run in runs],
         [bytes([change[2] for change in run.effects.changes]) for run in runs],
+        [_array(change[1] for change in run.effects.changes) if run.plan.graph.maps else None for run in runs],
     ]
 
 
-def _pairs(keys: Iterable[tuple[UUID, int]]) -> tuple[list[UUID], list[int]]:
-    pairs = list(keys)
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+def _array(numbers: Iterable[int]) -> str:
+    """An array as text, of which Postgres takes one per row."""
+    return "{" + ",".join([str(number) for number in numbers]) + "}"
+
+
+def _columns_of(wanted: Withdrawals) -> tuple[list[UUID], list[int], list[int]]:
+    return [key[0] for key in wanted], [key[1] for key in wanted], [key[2] for key in wanted]

@@ -148,6 +148,9 @@ class LockedRun:
     # What an operator has said of its priority.
     priorities: Priorities = UNSAID
     effects: Effects = field(default_factory=Effects)
+    # Something of it was to be taken back: the board may have changed though no state has.
+    asked_back: bool = False
+    # Of tasks that are not mapped.
     outputs: dict[int, Output] = field(default_factory=dict)
 
 
@@ -174,6 +177,8 @@ class Assigned:
     upstream: dict[int, Output] = field(default_factory=dict)
     checkpoint: bytes = b""
     child: ChildEnd | None = None
+    # What an instance of a mapped task is given: a JSON object by argument.
+    item: str = ""
 
 
 class CancelOrder(NamedTuple):

@@ -56,14 +56,22 @@ async def attempts_made(connection: Connection, run_id: UUID, tasks: Sequence[in
     return {row["task_index"]: row["attempt_number"] for row in rows}
 
 
-async def withdraw(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> list[Row]:
-    return await connection.fetch(_SQL["withdraw"], run_ids, tasks)
+async def withdraw(
+    connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int], map_indexes: Sequence[int]
+) -> list[Row]:
+    """Take rows back; of a mapped task all (-1), or those of one instance."""
+    return await connection.fetch(_SQL["withdraw"], run_ids, tasks, map_indexes)
 
 
 async def request_cancel(
-    connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int], reasons: Sequence[str], now: datetime
+    connection: Connection,
+    run_ids: Sequence[UUID],
+    tasks: Sequence[int],
+    map_indexes: Sequence[int],
+    reasons: Sequence[str],
+    now: datetime,
 ) -> list[Row]:
-    return await connection.fetch(_SQL["request_cancel"], run_ids, tasks, reasons, now)
+    return await connection.fetch(_SQL["request_cancel"], run_ids, tasks, reasons, now, map_indexes)
 
 
 async def lock_sessions(
@@ -97,12 +105,15 @@ async def write_step(
     now: datetime,
 ) -> int:
     """Write boards, events, released rows. Returns how many boards were still at the revision that was read."""
-    rows = await connection.fetch(_SQL["write_step"], *boards, now, *events, *released)
+    task_indexes, states, map_indexes = events
+    rows = await connection.fetch(_SQL["write_step"], *boards, now, task_indexes, states, *released, map_indexes)
     return len(rows)
 
 
-async def answer_dead_letters(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> None:
-    await connection.execute(_SQL["answer_dead_letters"], run_ids, tasks)
+async def answer_dead_letters(
+    connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int], map_indexes: Sequence[int]
+) -> None:
+    await connection.execute(_SQL["answer_dead_letters"], run_ids, tasks, map_indexes)
 
 
 async def write_dead_letters(connection: Connection, columns: Sequence[Sequence[Any]], now: datetime) -> None:

@@ -10,9 +10,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ..core.board import Board
+from ..core.board import FINAL, Board
 from ..core.critical_path import AttemptTimes
 from ..core.explain import LimitFacts, SessionFacts
+from ..core.graph import Graph
+from ..core.map_view import RowCounts
 from ..core.matching import TaskClass
 from ..core.run_view import EndedRow, LiveRow, RunRows, WaitingRow
 from ..core.states import AttemptState, RunIntent, RunState
@@ -194,15 +196,40 @@ async def released_counts(connection: Connection, dag_run_id: UUID) -> tuple[int
 
 
 # ---- task instances
-async def rows_of(connection: Connection, dag_run_id: UUID, tasks: Sequence[int]) -> RunRows:
-    """The rows of these tasks, for core/run_view.py. The board must come from the same snapshot."""
+async def rows_of(
+    connection: Connection, dag_run_id: UUID, tasks: Sequence[int], graph: Graph, states: Sequence[int]
+) -> RunRows:
+    """The rows of these tasks, for core/run_view.py; of mapped ones the counts. The board's states must come from the
+    same snapshot."""
+    rows = await _rows(connection, dag_run_id, tasks, -1, -1, "task_index")
+    if mapped := [task for task in tasks if task in graph.maps]:
+        ended = [task for task in mapped if states[task] in FINAL]
+        for row in await connection.fetch(_SQL["instance_counts"], dag_run_id, mapped, ended):
+            rows.instances[row["task_index"]] = RowCounts(*tuple(row)[1:])
+    return rows
+
+
+async def instance_rows(connection: Connection, dag_run_id: UUID, task: int, first: int, last: int) -> RunRows:
+    """The rows of some instances of a mapped task, by map index."""
+    return await _rows(connection, dag_run_id, [task], first, last, "map_index")
+
+
+async def given_up(connection: Connection, dag_run_id: UUID, task: int, first: int, last: int) -> set[int]:
+    """Which of these instances were given up."""
+    rows = await connection.fetch(_SQL["given_up"], dag_run_id, task, first, last)
+    return {row["map_index"] for row in rows}
+
+
+async def _rows(
+    connection: Connection, dag_run_id: UUID, tasks: Sequence[int], first: int, last: int, by: str
+) -> RunRows:
     rows = RunRows()
-    for row in await connection.fetch(_SQL["waiting_rows"], dag_run_id, tasks):
-        rows.waiting[row["task_index"]] = WaitingRow(*row)
-    for row in await connection.fetch(_SQL["live_rows"], dag_run_id, tasks):
-        rows.live[row["task_index"]] = LiveRow(*row)
-    for row in await connection.fetch(_SQL["newest_attempts"], dag_run_id, tasks):
-        rows.ended[row["task_index"]] = _ended(row)
+    for row in await connection.fetch(_SQL["waiting_rows"], dag_run_id, tasks, first, last):
+        rows.waiting[row[by]] = WaitingRow(*row)
+    for row in await connection.fetch(_SQL["live_rows"], dag_run_id, tasks, first, last):
+        rows.live[row[by]] = LiveRow(*row)
+    for row in await connection.fetch(_SQL["newest_attempts"], dag_run_id, tasks, first, last):
+        rows.ended[row[by]] = _ended(row)
     return rows
 
 
@@ -226,8 +253,10 @@ def _ended(row: Any) -> EndedRow:
 
 async def moving(connection: Connection, dag_run_id: UUID) -> dict[int, tuple[Any, ...]]:
     """What no revision tells of, per task: a mark that differs when a reader should look again."""
-    rows = await connection.fetch(_SQL["moving_rows"], dag_run_id)
-    return {row["task_index"]: tuple(row)[1:] for row in rows}
+    found: dict[int, tuple[Any, ...]] = {}
+    for row in await connection.fetch(_SQL["moving_rows"], dag_run_id):
+        found[row["task_index"]] = found.get(row["task_index"], ()) + tuple(row)[1:]
+    return found
 
 
 async def changed_tasks(connection: Connection, dag_run_id: UUID, after_revision: int) -> set[int]:

@@ -439,6 +439,17 @@ create table task_progress (
     primary key (dag_run_id, task_index, map_index)
 );
 
+-- What the instances of mapped tasks are given: chunks of 256 JSON objects (core/map_items.py), written when the task is
+-- admitted. No rows: its lists were not read. How far the instances are is said by the board (counts) and by their rows.
+create table map_items (
+    dag_run_id  uuid not null,
+    task_index  integer not null,
+    chunk_index integer not null,
+    length      integer not null,                    -- of all chunks together
+    items       text not null,
+    primary key (dag_run_id, task_index, chunk_index)
+);
+
 -- Lines as a JSON array of [time, stream, text]. `written` orders readers: only rows below the oldest running
 -- transaction are read, because neither log_id nor time follows the order of commits.
 create table task_log_chunk (

@@ -91,10 +91,11 @@ from (select task_index, attempt_number from task_attempt where dag_run_id = $1 
 group by task_index;
 
 -- name: withdraw
--- Take released rows back. WAITS for a claim that holds one: only a returned row was withdrawn, the rest is live.
+-- Take released rows back, of a mapped task all or one. WAITS for a claim that holds one: only a returned row was
+-- withdrawn, the rest is live.
 delete from task_queue q
-using unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
-where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index
+using unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)
+where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index and w.map_index in (-1, q.map_index)
 returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on, q.run_limit_id,
           q.tries, q.losses, q.redeliveries, q.available_time, q.due, q.deferrals, q.waiting_since;
 
@@ -105,15 +106,16 @@ with live as (
     update live_attempt l
     set cancel_requested_time = coalesce(l.cancel_requested_time, $4), timed_out = false,
         cancel_reason = case when l.timed_out then w.reason else coalesce(l.cancel_reason, w.reason) end
-    from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
-    where l.dag_run_id = w.dag_run_id and l.task_index = w.task_index
+    from unnest($1::uuid[], $2::integer[], $3::text[], $5::integer[]) as w (dag_run_id, task_index, reason, map_index)
+    where l.dag_run_id = w.dag_run_id and l.task_index = w.task_index and w.map_index in (-1, l.map_index)
     returning l.dag_run_id, l.task_index, l.map_index, l.attempt_number, l.session_id, l.cancel_reason
 ), calling as (
     update child_run c
     set cancel_requested_time = coalesce(c.cancel_requested_time, $4), timed_out = false,
         cancel_reason = case when c.timed_out then w.reason else coalesce(c.cancel_reason, w.reason) end
-    from unnest($1::uuid[], $2::integer[], $3::text[]) as w (dag_run_id, task_index, reason)
-    where c.parent_run_id = w.dag_run_id and c.task_index = w.task_index and c.waiting
+    from unnest($1::uuid[], $2::integer[], $3::text[], $5::integer[]) as w (dag_run_id, task_index, reason, map_index)
+    where c.parent_run_id = w.dag_run_id and c.task_index = w.task_index and w.map_index in (-1, c.map_index)
+      and c.waiting
     returning c.parent_run_id, c.task_index, c.map_index, c.attempt_number, c.session_id, c.cancel_reason,
               c.child_run_id
 )
@@ -176,9 +178,11 @@ with boards as (
     returning r.dag_run_id, r.revision, r.state, u.note
 ), events as (
     insert into dag_run_event (dag_run_id, revision, event_time, run_state, task_indexes, map_indexes, states, note)
-    select b.dag_run_id, b.revision, $9::timestamptz, b.state, e.task_indexes::integer[], null, e.states, b.note
+    select b.dag_run_id, b.revision, $9::timestamptz, b.state, e.task_indexes::integer[], e.map_indexes::integer[],
+           e.states, b.note
     from boards b
-    join unnest($1::uuid[], $10::text[], $11::bytea[]) as e (dag_run_id, task_indexes, states) using (dag_run_id)
+    join unnest($1::uuid[], $10::text[], $11::bytea[], $27::text[]) as e (dag_run_id, task_indexes, states, map_indexes)
+         using (dag_run_id)
 ), released as (
     insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
                             losses, redeliveries, queue_time, available_time, timeout_seconds, due, priority,
@@ -196,8 +200,9 @@ with boards as (
 select dag_run_id from boards;
 
 -- name: answer_dead_letters
-delete from dead_letter d using unnest($1::uuid[], $2::integer[]) as c (dag_run_id, task_index)
-where d.dag_run_id = c.dag_run_id and d.task_index = c.task_index;
+-- Of a mapped task of all instances (-1), or of one.
+delete from dead_letter d using unnest($1::uuid[], $2::integer[], $3::integer[]) as c (dag_run_id, task_index, map_index)
+where d.dag_run_id = c.dag_run_id and d.task_index = c.task_index and c.map_index in (-1, d.map_index);
 
 -- name: write_dead_letters
 insert into dead_letter (dag_run_id, task_index, map_index, attempt_number, budget, reason, namespace, dag_id, task_id,

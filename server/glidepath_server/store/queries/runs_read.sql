@@ -49,20 +49,23 @@ order by r.dag_run_id desc limit $5;
 select exists (select from dag where namespace = $1 and dag_id = $2);
 
 -- name: released_counts
--- What tells `released` apart: live attempts, retries and deferrals that are not due.
-select ((select count(*) from live_attempt l where l.dag_run_id = $1)
-        + (select count(*) from child_run c where c.parent_run_id = $1 and c.waiting))::integer as live,
+-- What tells `released` apart: tasks with attempts or child runs under way, retries and deferrals that are not due. A
+-- mapped task is one.
+select (select count(distinct u.task_index)
+        from (select l.task_index from live_attempt l where l.dag_run_id = $1
+              union all
+              select c.task_index from child_run c where c.parent_run_id = $1 and c.waiting) u)::integer as live,
        count(*) filter (where a.state is distinct from 'deferred' and a.state is not null)::integer as up_for_retry,
        count(*) filter (where a.state = 'deferred')::integer as deferred
 from task_queue q
 left join lateral (select t.state from task_attempt t
                    where t.dag_run_id = q.dag_run_id and t.task_index = q.task_index and t.map_index = q.map_index
                    order by t.attempt_number desc limit 1) a on true
-where q.dag_run_id = $1 and not q.due;
+where q.dag_run_id = $1 and not q.due and q.map_index < 0;
 
 -- name: waiting_rows
 select task_index, map_index, attempt_number, class_id, queue_id, order_key, queue_time, available_time, due, parked_on
-from task_queue where dag_run_id = $1 and task_index = any($2::integer[]);
+from task_queue where dag_run_id = $1 and task_index = any($2::integer[]) and map_index between $3 and $4;
 
 -- name: live_rows
 select l.task_index, l.map_index, l.attempt_number, coalesce(s.worker_identity, '') as worker_identity, l.queue_time,
@@ -72,11 +75,12 @@ from live_attempt l
 left join worker_session s on s.session_id = l.session_id
 left join task_progress p on p.dag_run_id = l.dag_run_id and p.task_index = l.task_index
      and p.map_index = l.map_index and p.attempt_number = l.attempt_number
-where l.dag_run_id = $1 and l.task_index = any($2::integer[])
+where l.dag_run_id = $1 and l.task_index = any($2::integer[]) and l.map_index between $3 and $4
 union all
 select c.task_index, c.map_index, c.attempt_number, '', c.queue_time, c.start_time, c.cancel_requested_time, 0, '',
        c.child_run_id, c.child_dag_id
-from child_run c where c.parent_run_id = $1 and c.task_index = any($2::integer[]) and c.waiting;
+from child_run c
+where c.parent_run_id = $1 and c.task_index = any($2::integer[]) and c.map_index between $3 and $4 and c.waiting;
 
 -- name: newest_attempts
 -- The newest ended attempt of each task, or the result of another run that it has instead. Stack traces and causes are
@@ -87,14 +91,49 @@ select distinct on (a.task_index, a.map_index)
        false as has_output, null::uuid as child_run_id
 from (select a.task_index, a.map_index, a.attempt_number, a.state, a.session_id, a.queue_time, a.start_time, a.end_time,
              a.failure, a.reason
-      from task_attempt a where a.dag_run_id = $1 and a.task_index = any($2::integer[])
+      from task_attempt a
+      where a.dag_run_id = $1 and a.task_index = any($2::integer[]) and a.map_index between $3 and $4
       union all
       select u.task_index, u.map_index, u.attempt_number, 'success', null, u.reuse_time, u.reuse_time, u.reuse_time, null,
              'cached: result of ' || u.source_run_id || ' of '
              || to_char(u.source_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
-      from task_reuse u where u.dag_run_id = $1 and u.task_index = any($2::integer[])) a
+      from task_reuse u
+      where u.dag_run_id = $1 and u.task_index = any($2::integer[]) and u.map_index between $3 and $4) a
 left join worker_session s on s.session_id = a.session_id
 order by a.task_index, a.map_index, a.attempt_number desc;
+
+-- name: instance_counts
+-- What of mapped tasks ($2) the board does not say: which of the released instances are queued, which run; and when the
+-- first began. The end is looked for of tasks ($3) that have ended: it means a look at each attempt.
+select t.task_index, w.queued, w.up_for_retry, w.deferred, l.running,
+       (select min(a.start_time) from (select start_time from task_attempt where dag_run_id = $1
+                                       and task_index = t.task_index and map_index = 0
+                                       union all select start_time from live_attempt where dag_run_id = $1
+                                       and task_index = t.task_index and map_index = 0) a) as start_time,
+       case when t.task_index = any($3::integer[])
+            then (select max(a.end_time) from task_attempt a where a.dag_run_id = $1 and a.task_index = t.task_index
+                  and a.map_index >= 0) end as end_time
+from unnest($2::integer[]) as t (task_index)
+cross join lateral (
+    select count(*) filter (where q.due or a.state is null)::integer as queued,
+           count(*) filter (where not q.due and a.state <> 'deferred')::integer as up_for_retry,
+           count(*) filter (where not q.due and a.state = 'deferred')::integer as deferred
+    from task_queue q
+    left join lateral (select e.state from task_attempt e
+                       where not q.due and e.dag_run_id = q.dag_run_id and e.task_index = q.task_index
+                         and e.map_index = q.map_index
+                       order by e.attempt_number desc limit 1) a on true
+    where q.dag_run_id = $1 and q.task_index = t.task_index and q.map_index >= 0) w
+cross join lateral (
+    select ((select count(*) from live_attempt v
+             where v.dag_run_id = $1 and v.task_index = t.task_index and v.map_index >= 0)
+            + (select count(*) from child_run c where c.parent_run_id = $1 and c.task_index = t.task_index
+               and c.map_index >= 0 and c.waiting))::integer as running) l;
+
+-- name: given_up
+-- Instances of a mapped task that were given up and not cleared since.
+select map_index from dead_letter
+where dag_run_id = $1 and task_index = $2 and map_index between $3 and $4;
 
 -- name: moving_rows
 -- What a watcher holds against its last look, because no revision tells of it: live attempts with their progress, those
@@ -103,12 +142,22 @@ select l.task_index, l.attempt_number, true as live, p.update_time as mark
 from live_attempt l
 left join task_progress p on p.dag_run_id = l.dag_run_id and p.task_index = l.task_index
      and p.map_index = l.map_index and p.attempt_number = l.attempt_number
-where l.dag_run_id = $1
+where l.dag_run_id = $1 and l.map_index < 0
 union all
 select c.task_index, c.attempt_number, false, c.cancel_requested_time from child_run c
-where c.parent_run_id = $1 and c.waiting
+where c.parent_run_id = $1 and c.waiting and c.map_index < 0
 union all
-select q.task_index, q.attempt_number, false, q.available_time from task_queue q where q.dag_run_id = $1 and not q.due;
+select q.task_index, q.attempt_number, false, q.available_time from task_queue q
+where q.dag_run_id = $1 and not q.due and q.map_index < 0
+union all
+select l.task_index, count(*)::integer, true, max(l.start_time)
+from (select task_index, start_time from live_attempt where dag_run_id = $1 and map_index >= 0
+      union all
+      select task_index, start_time from child_run where parent_run_id = $1 and map_index >= 0 and waiting) l
+group by l.task_index
+union all
+select q.task_index, count(*)::integer, false, null from task_queue q
+where q.dag_run_id = $1 and not q.due and q.map_index >= 0 group by q.task_index;
 
 -- name: changed_tasks
 -- Tasks that got a new state in a step after the revision $2.
@@ -145,16 +194,30 @@ select * from (
 order by start_time, task_index, map_index, attempt_number limit $8;
 
 -- name: attempt_times
--- For the critical path: all attempts, and what waits now.
-select task_index, attempt_number, queue_time, start_time, end_time from task_attempt where dag_run_id = $1
+-- For the critical path: all attempts, and what waits now. Of a mapped task the instances count together.
+select task_index, attempt_number, queue_time, start_time, end_time from task_attempt
+where dag_run_id = $1 and map_index < 0
 union all
-select task_index, attempt_number, queue_time, start_time, null from live_attempt where dag_run_id = $1
+select task_index, attempt_number, queue_time, start_time, null from live_attempt where dag_run_id = $1 and map_index < 0
 union all
-select task_index, attempt_number, queue_time, start_time, null from child_run where parent_run_id = $1 and waiting
+select task_index, attempt_number, queue_time, start_time, null from child_run
+where parent_run_id = $1 and map_index < 0 and waiting
 union all
-select task_index, attempt_number, queue_time, null, null from task_queue where dag_run_id = $1
+select task_index, attempt_number, queue_time, null, null from task_queue where dag_run_id = $1 and map_index < 0
 union all
-select task_index, attempt_number, open_time, open_time, null from approval where dag_run_id = $1 and state = 'open';
+select task_index, attempt_number, open_time, open_time, null from approval where dag_run_id = $1 and state = 'open'
+union all
+select task_index, max(attempt_number), min(queue_time), min(start_time),
+       case when bool_and(end_time is not null) then max(end_time) end
+from (select task_index, attempt_number, queue_time, start_time, end_time from task_attempt
+      where dag_run_id = $1 and map_index >= 0
+      union all
+      select task_index, attempt_number, queue_time, start_time, null from live_attempt
+      where dag_run_id = $1 and map_index >= 0
+      union all
+      select task_index, attempt_number, queue_time, start_time, null from child_run
+      where parent_run_id = $1 and map_index >= 0 and waiting) m
+group by task_index;
 
 -- name: output
 -- The newest successful attempt with its output, if it returned one.

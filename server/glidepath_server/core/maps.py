@@ -1,0 +1,228 @@
+"""Mapped tasks: one task of the graph, and its instances (map_index from 0), each with attempts of its own.
+
+The board keeps counts only: how many instances there are, how many were released, how those that have ended did. Which
+instance is where is said by its rows, as for every task instance: queue, live attempt, history. So a map of 100,000
+costs the board a few numbers, and a result of one of them rewrites no list.
+
+The life of a mapped task on the board:
+- Its trigger rule admits it: it is `released`, and `Effects.expansions` asks the step for its lists.
+- The step has read them: `Mapped`. Instances are released in ascending order, at most a window of them at once.
+- Instances end; each that has ended lets the next one go. What they have come to, when all have ended, is the end of
+  the task (`verdict`); cancel, mark and clear of the task wait until nothing of it is out any more.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from .board import MapCounts
+from .effects import DeadLetter, Release, Withdraw
+from .errors import StateConflict
+from .events import AttemptEnded, MapPart, Mapped, Withdrawn
+from .graph import MapPolicy
+from .next_attempt import next_attempt
+from .retry import Budget, GiveUp
+from .states import AttemptState, RunIntent, TaskEvent, TaskState
+
+if TYPE_CHECKING:
+    from .moves import Moves
+
+INSTANCES_MAX = 100_000
+_RELEASED, _RESTARTING = int(TaskState.RELEASED), int(TaskState.RESTARTING)
+# Of shares that are worked out in floating point.
+_EPSILON = 1e-9
+
+
+def expanded(step: Moves, event: Mapped) -> None:
+    """The lists were read: release the first window, or end what has nothing to run or cannot."""
+    task, policy = event.task, step.graph.maps[event.task]
+    if event.problem:
+        step.note(f"{step.graph.task_ids[task]}: {event.problem}")
+        number = step.board.base(task) + 1
+        step.effects.dead_letters.append(DeadLetter(task, -1, number, Budget.NONE, event.problem))
+        step.end(task, TaskEvent.FAIL)
+        step.fail_fast([task])
+    elif not event.length:
+        step.end(task, TaskEvent.SKIP if policy.empty_skips else TaskEvent.SUCCEED)
+    else:
+        step.board.maps[task] = MapCounts(event.length)
+        _refill(step, task, event.at)
+
+
+def ended(step: Moves, event: AttemptEnded) -> None:
+    """An attempt of an instance has ended: another one follows, or the instance has ended with it."""
+    task, counts = event.task, step.board.maps[event.task]
+    if step.states[task] == _RESTARTING:
+        _count(step, task, event.map_index, TaskState.CANCELLED)
+    elif event.map_index in counts.restarting:
+        counts.restarting.discard(event.map_index)
+        _release(step, task, event.map_index, event.attempt_number + 1)
+        return
+    elif event.outcome is AttemptState.SUCCESS:
+        if task in step.graph.cached and not event.cached:
+            step.effects.results.append((task, event.map_index, event.attempt_number))
+        _count(step, task, event.map_index, TaskState.SUCCESS)
+    elif event.outcome is AttemptState.SKIPPED:
+        _count(step, task, event.map_index, TaskState.SKIPPED)
+    elif event.outcome is AttemptState.CANCELLED or event.cancel_requested or _is_stopping(step, task):
+        _count(step, task, event.map_index, TaskState.CANCELLED)
+    elif not _unsuccessful(step, event):
+        return
+    moved(step, task)
+
+
+def withdrawn(step: Moves, event: Withdrawn) -> None:
+    """An instance was taken back from the queue."""
+    task, counts = event.task, step.board.maps[event.task]
+    if event.event is TaskEvent.CLEAR and event.map_index in counts.restarting:
+        counts.restarting.discard(event.map_index)
+        _release(step, task, event.map_index, event.attempt_number)
+        return
+    _count(step, task, event.map_index, TaskState.CANCELLED)
+    moved(step, task)
+
+
+def moved(step: Moves, task: int) -> None:
+    """Let the next instances go; when nothing is out any more, end the task."""
+    if not _is_stopping(step, task):
+        _refill(step, task)
+    if not step.board.maps[task].out:
+        _finish(step, task)
+
+
+def stop(step: Moves, task: int, event: TaskEvent) -> None:
+    """What is out of the task is being taken back: nothing more of it is released, nor run again by itself."""
+    counts = step.board.maps[task]
+    counts.stopped = counts.stopped or event is TaskEvent.CANCEL
+    if event is not TaskEvent.CLEAR:
+        counts.restarting.clear()
+
+
+def taken_from_hold(step: Moves, task: int) -> list[Release]:
+    """What a pause held of a mapped task: it is taken back with what is queued."""
+    counts = step.board.maps.get(task)
+    if counts is None:
+        return []
+    held, counts.held = counts.held, {}
+    return [release for _, release in sorted(held.items())]
+
+
+def resumed(step: Moves, task: int) -> None:
+    """A pause of the task is over: what it held goes on, and the next instances with it."""
+    for release in taken_from_hold(step, task):
+        due = release.at is None or release.at <= step.now
+        step.effects.releases.append(release._replace(at=None) if due else release)
+    moved(step, task)
+
+
+def clear_part(step: Moves, task: int, part: MapPart, reason: str) -> None:
+    """Some instances of a task that is under way run again: at once, or when their attempt has ended."""
+    if _is_stopping(step, task):
+        name = step.graph.task_ids[task]
+        raise StateConflict(f"task {name} is being ended as a whole", hint="wait until it has ended, then clear")
+    _release_again(step, task, part)
+    counts = step.board.maps[task]
+    out = sorted(part.out - counts.held.keys())
+    for index in part.out & counts.held.keys():
+        counts.held[index] = Release(task, index, counts.held[index].attempt_number)
+    counts.restarting |= set(out)
+    step.effects.withdrawals += [Withdraw(task, TaskEvent.CLEAR, reason, index) for index in out]
+
+
+def resume(step: Moves, task: int, part: MapPart) -> None:
+    """A task that had ended is released again for the sake of some of its instances; the others stay as they are."""
+    step.board.maps[task].stopped = False
+    _release_again(step, task, part)
+    moved(step, task)
+
+
+def verdict(counts: MapCounts, policy: MapPolicy) -> TaskEvent:
+    """What the ends of all instances make of the task."""
+    if counts.skipped == counts.length:
+        return TaskEvent.SKIP
+    if not _is_hopeless(counts, policy):
+        return TaskEvent.SUCCEED
+    return TaskEvent.FAIL if counts.failed else TaskEvent.CANCEL
+
+
+def _is_hopeless(counts: MapCounts, policy: MapPolicy) -> bool:
+    """Whether too many have failed already, whatever becomes of the rest."""
+    tried = counts.length - counts.skipped
+    return tried - counts.failed - counts.cancelled < policy.success_ratio_min * tried - _EPSILON
+
+
+def _is_stopping(step: Moves, task: int) -> bool:
+    return (
+        step.board.maps[task].stopped
+        or task in step.board.marks
+        or step.states[task] == _RESTARTING
+        or step.is_winding_down(task)
+    )
+
+
+def _refill(step: Moves, task: int, at: datetime | None = None) -> None:
+    if step.board.paused_by(task) is not None:
+        return
+    counts = step.board.maps[task]
+    room = min(step.graph.maps[task].window - counts.out, counts.length - counts.released)
+    number = step.board.base(task) + 1
+    for index in range(counts.released, counts.released + room):
+        _release(step, task, index, number, at)
+    counts.released += max(room, 0)
+
+
+def _release(step: Moves, task: int, index: int, number: int, at: datetime | None = None) -> None:
+    step.effects.changes.append((task, index, _RELEASED))
+    step.effects.releases.append(Release(task, index, number, at=at))
+
+
+def _release_again(step: Moves, task: int, part: MapPart) -> None:
+    counts = step.board.maps[task]
+    for index, (number, state) in sorted(part.again.items()):
+        counts.count(TaskState(state), -1)
+        _release(step, task, index, number)
+    step.answer([(task, index) for index in part.again])
+
+
+def _count(step: Moves, task: int, index: int, state: TaskState) -> None:
+    step.board.maps[task].count(state, 1)
+    step.effects.changes.append((task, index, int(state)))
+
+
+def _unsuccessful(step: Moves, event: AttemptEnded) -> bool:
+    """The door of all causes of failure, for instances. Returns whether the instance has ended by it."""
+    task, index = event.task, event.map_index
+    counts, policy = step.board.maps[task], step.graph.maps[task]
+    again = next_attempt(step.graph, event, step.now, step.board.seed)
+    if not isinstance(again, GiveUp):
+        step.effects.releases.append(again)
+        return False
+    if not counts.failed:
+        step.note(f"{step.graph.task_ids[task]}[{index}]: {again.reason}")
+    letter = DeadLetter(task, index, event.attempt_number, again.budget, again.reason)
+    step.effects.dead_letters.append(letter)
+    _count(step, task, index, TaskState.FAILED)
+    if step.graph.fail_fast and _is_hopeless(counts, policy):
+        step.wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
+    return True
+
+
+def _finish(step: Moves, task: int) -> None:
+    """Nothing of the task is out any more."""
+    counts, policy = step.board.maps[task], step.graph.maps[task]
+    if step.states[task] == _RESTARTING and not step.is_winding_down(task):
+        step.reopen([task])
+        return
+    mark = step.board.marks.pop(task, None)
+    if mark is not None:
+        step.end(task, mark)
+    elif counts.stopped or step.is_winding_down(task):
+        failed = step.graph.fail_fast and counts.failed and _is_hopeless(counts, policy)
+        step.end(task, TaskEvent.FAIL if failed and step.states[task] == _RELEASED else TaskEvent.CANCEL)
+    else:
+        event = verdict(counts, policy)
+        if event is TaskEvent.FAIL:
+            step.note(f"{step.graph.task_ids[task]}: {counts.failed} of {counts.length} instances failed")
+        step.end(task, event)
+    step.fail_fast([task])

@@ -1,0 +1,53 @@
+"""Mapped tasks: thin typed functions over queries/maps.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from .database import Connection
+from .sql import statements
+
+_SQL = statements("maps")
+Row = Any
+
+
+async def drop_items(connection: Connection, run_id: UUID, task: int) -> None:
+    await connection.execute(_SQL["drop_items"], run_id, task)
+
+
+async def put_items(connection: Connection, run_id: UUID, task: int, length: int, chunks: Sequence[str]) -> None:
+    await connection.execute(_SQL["put_items"], run_id, task, length, chunks)
+
+
+async def read_items(
+    connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int], chunks: Sequence[int]
+) -> dict[tuple[UUID, int, int], str]:
+    """Chunks of items, as JSON, by run, task and chunk."""
+    rows = await connection.fetch(_SQL["read_items"], run_ids, tasks, chunks)
+    return {(row["dag_run_id"], row["task_index"], row["chunk_index"]): row["items"] for row in rows}
+
+
+async def lengths(connection: Connection, run_ids: Sequence[UUID], tasks: Sequence[int]) -> dict[tuple[UUID, int], int]:
+    """How many instances mapped tasks have, of those whose lists were read."""
+    rows = await connection.fetch(_SQL["lengths"], run_ids, tasks)
+    return {(row["dag_run_id"], row["task_index"]): row["length"] for row in rows}
+
+
+async def gathered(
+    connection: Connection, run_id: UUID, task: int, length: int, first: int = 0, rows_max: int | None = None
+) -> list[Row]:
+    """Outputs of the instances that have succeeded, by map index, from `first` on."""
+    return await connection.fetch(_SQL["gathered"], run_id, task, length, first, rows_max)
+
+
+async def instance_states(connection: Connection, run_id: UUID, task: int) -> dict[int, int]:
+    """The state (a code of TaskState) of each instance, of every length that the task has had in this run."""
+    return {row["map_index"]: row["state"] for row in await connection.fetch(_SQL["instance_states"], run_id, task)}
+
+
+async def instance_attempts(connection: Connection, run_id: UUID, task: int, indexes: Sequence[int]) -> dict[int, int]:
+    """The highest attempt number of these instances, of those that had an attempt."""
+    rows = await connection.fetch(_SQL["instance_attempts"], run_id, task, indexes)
+    return {row["map_index"]: row["attempt_number"] for row in rows}
