@@ -91,8 +91,8 @@ BUGS = (
             Edit("operations/claims.py", "        await store.lock_limits(connection, locked)\n", ""),
             Edit(
                 ENGINE_SQL,
-                "as used\nfrom concurrency_limit c\nwhere c.limit_id = any($1::bigint[]);",
-                "as used\nfrom concurrency_limit c\nwhere c.limit_id = any($1::bigint[]) order by c.limit_id\n"
+                "as started\nfrom concurrency_limit c\nwhere c.limit_id = any($1::bigint[]);",
+                "as started\nfrom concurrency_limit c\nwhere c.limit_id = any($1::bigint[]) order by c.limit_id\n"
                 "for no key update;",
             ),
         ),

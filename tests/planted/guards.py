@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bugs import Edit
 from planting import PACKAGE
 
+MAPS = "tests/store/test_mapped_runs.py::test_"
 FENCES = "tests/store/test_fences.py::test_"
 MEETINGS = "tests/store/test_interleavings.py::test_"
 HAND_OVER = "tests/store/test_hand_over.py::test_"
@@ -46,11 +47,12 @@ def code(file: str, old: str, new: str = "") -> Edit:
 _JUDGED_GENERATION = """
       and (r.generation is null or exists (select from worker_session w where w.session_id = l.session_id
                                            and w.generation = r.generation))"""
-_WITHDRAWN = """using unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
-where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index"""
+_WITHDRAWN = """using unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)
+where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index and w.map_index in (-1, q.map_index)"""
 _WITHDRAWN_OR_STEPPED_OVER = """where q.ctid = any(array(
     select t.ctid from task_queue t
-    join unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index) using (dag_run_id, task_index)
+    join unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)
+      on t.dag_run_id = w.dag_run_id and t.task_index = w.task_index and w.map_index in (-1, t.map_index)
     for update of t skip locked))"""
 _NOT_HELD = """
   and not exists (select from limit_holder h where h.limit_id = $1 and h.dag_run_id = l.dag_run_id
@@ -113,26 +115,36 @@ GUARDS = (
     ),
     Guard(
         "withdraw: what is live instead is told to end",
-        (code(STEP, "        if wanted:\n            await self._cancel_live(connection, wanted)\n"),),
+        (code(STEP, "        if live:\n            await self._cancel_live(connection, live)\n"),),
         MEETINGS + "what_is_claimed_before_a_cancel_is_told_to_end",
     ),
     Guard(
         "withdraw: a row that was let in leaves its place",
-        (code(STEP, '            self.claims.freed_by_class(row["class_id"], row["parked_on"])\n'),),
+        (code(STEP, "            self.claims.freed_by(row)\n"),),
         PAIR + "[withdraw/claim@8-limit_use]",
     ),
     Guard(
         "clear: not what is live",
-        (code(STEP, "            self._refuse_clear_of_live(run_id, withdrawal)", "            pass"),),
+        (code(STEP, '            self._refuse_clear_of_live(row["dag_run_id"], each)\n'),),
         MEETINGS + "a_clear_that_meets_a_claim_is_refused",
+    ),
+    Guard(
+        "clear: a part of a map, not what is upstream again too",
+        (code("operations/map_tasks.py", " or not set(graph.upstream[task]).isdisjoint(tasks)"),),
+        MAPS + "a_whole_clear_reads_the_lists_anew",
+    ),
+    Guard(
+        "clear: only the instances that were chosen",
+        (sql("withdraw", " and w.map_index in (-1, q.map_index)"),),
+        MAPS + "an_instance_that_is_live_runs_again_when_it_has_ended_if_that_is_asked_for",
     ),
     Guard(
         "clear: goes on from the highest attempt number",
         (
             code(
                 STEP,
-                "attempts = await store.attempts_made(connection, run_id, tasks)",
-                "attempts: dict[int, int] = {}",
+                "        attempts = await store.attempts_made(connection, run_id, tasks)\n",
+                "        attempts: dict[int, int] = {}\n",
             ),
         ),
         PAIR + "[claim/clear@0-now]",

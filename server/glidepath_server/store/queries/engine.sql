@@ -181,7 +181,7 @@ with boards as (
     select b.dag_run_id, b.revision, $9::timestamptz, b.state, e.task_indexes::integer[], e.map_indexes::integer[],
            e.states, b.note
     from boards b
-    join unnest($1::uuid[], $10::text[], $11::bytea[], $27::text[]) as e (dag_run_id, task_indexes, states, map_indexes)
+    join unnest($1::uuid[], $10::text[], $11::bytea[], $28::text[]) as e (dag_run_id, task_indexes, states, map_indexes)
          using (dag_run_id)
 ), released as (
     insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
