@@ -17,12 +17,8 @@ NINETY_PERCENT_LINES_MAX = 40
 
 # "path" or "path::function" -> a sentence that says why splitting it would make it harder to read.
 EXCEPTIONS: dict[str, str] = {
-<<<<<<< HEAD
     "server/glidepath_server/store/schema.sql": "It is read as a whole, and compared as a whole with the migrations.",
-=======
-    "server/glidepath_server/store/schema.sql": "The whole current schema stands in one place, to be read as one.",
     "tests/planted/guards.py": "It is one table of data with a guard to an entry.",
->>>>>>> 5531812 (The schema and the table of planted guards may be long)
 }
 
 

@@ -17,6 +17,7 @@ from glidepath_server.core.effects import Effects, Release, Withdraw
 from glidepath_server.core.events import AttemptEnded, Event, MapPart, Mapped, RunRetried, RunStarted, Withdrawn
 from glidepath_server.core.graph import Graph, MapPolicy
 from glidepath_server.core.retry import RetryPolicy
+from glidepath_server.core.states import TaskEvent
 from glidepath_server.core.trigger_rules import TriggerRule
 
 BEFORE, MAPPED, AFTER = range(3)
@@ -78,6 +79,7 @@ class MapWorld:
             assert not stopped, "released after its task was told to end"
             key = (release.task, release.map_index)
             assert key not in self.queue and key not in self.live, f"{key} is released twice"
+            assert self.board.paused_by(release.task) is None, f"{key} is released though it is paused"
             assert release.attempt_number > self.made.get(key, 0), f"{key} repeats attempt {release.attempt_number}"
             self.queue[key] = release
         self._check()
@@ -93,8 +95,10 @@ class MapWorld:
 
     def _taken_back(self, each: Withdraw) -> list[Withdrawn]:
         keys = [key for key in self.queue if key[0] == each.task and each.map_index in (-1, key[1])]
-        self.told |= {key for key in self.live if key[0] == each.task and each.map_index in (-1, key[1])}
-        return [Withdrawn(*key, self.queue.pop(key).attempt_number, each.event) for key in keys]
+        if each.event is not TaskEvent.HOLD:
+            self.told |= {key for key in self.live if key[0] == each.task and each.map_index in (-1, key[1])}
+        rows = [self.queue.pop(key) for key in keys]
+        return [Withdrawn(*row[:3], each.event, row) for row in rows]
 
     def _check(self) -> None:
         """The board's counts are what the rows say; stored, they come back."""
@@ -108,12 +112,14 @@ class MapWorld:
             assert not out
             return
         ended = [state for state in self.states.values() if state in FINAL]
+        assert not out & counts.held.keys()
+        out |= counts.held.keys()
         assert counts.released == len(self.states) and counts.out == len(out)
         assert (counts.success, counts.failed) == (ended.count(S.SUCCESS), ended.count(S.FAILED))
         assert (counts.skipped, counts.cancelled) == (ended.count(S.SKIPPED), ended.count(S.CANCELLED))
         if self.board.states[MAPPED] in FINAL:
             assert not out
-        elif self.board.states[MAPPED] == S.RELEASED:
+        elif self.board.states[MAPPED] == S.RELEASED and not self.board.pauses:
             assert out, "a mapped task that is under way has something out"
         self.most_out = max(self.most_out, len(out))
 

@@ -15,6 +15,8 @@ from glidepath_server.core.board import FINAL
 from glidepath_server.core.definition import MapMode
 from glidepath_server.core.events import (
     RunCancelled,
+    RunPaused,
+    RunResumed,
     TasksCancelled,
     TasksCleared,
     TasksMarked,
@@ -80,7 +82,7 @@ def test_a_rule_sees_a_map_that_failed_as_its_instances(rule: TriggerRule, ends:
     assert world.board.states[AFTER] == said
 
 
-COMMANDS = ("cancel_run", "cancel", "clear", "clear_all", "rerun", "part", *MARKS)
+COMMANDS = ("pause", "resume", "cancel_run", "cancel", "clear", "clear_all", "rerun", "part", *MARKS)
 
 
 @given(st.integers(1, 9), SCRIPTS, st.lists(st.tuples(st.integers(0, 12), st.sampled_from(COMMANDS)), max_size=5))
@@ -97,6 +99,8 @@ def test_whatever_operators_do_no_instance_is_lost_or_doubled(
             world.happen()
         tell(world, what)
     world.finish()
+    tell(world, "resume")
+    world.finish()
     assert all(state in FINAL for state in world.board.states)
     assert world.board.state in (RunState.SUCCESS, RunState.FAILED, RunState.CANCELLED)
     for _ in range(4):  # no script is longer
@@ -109,7 +113,12 @@ def tell(world: MapWorld, what: str | TaskEvent) -> None:
     """An operator's command, where the run's state allows it."""
     ended, winding_down = world.board.state in (RunState.SUCCESS, RunState.FAILED, RunState.CANCELLED), False
     winding_down = world.board.intent != "run" and not ended
-    if what == "cancel_run":
+    if what == "pause":
+        if not ended and not winding_down:
+            world.step(RunPaused((MAPPED,), "ann"))
+    elif what == "resume":
+        world.step(RunResumed((), "ann"))
+    elif what == "cancel_run":
         world.step(RunCancelled("enough"))
     elif what == "cancel":
         world.step(TasksCancelled((MAPPED,)))
