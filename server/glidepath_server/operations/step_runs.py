@@ -49,6 +49,7 @@ from .equal_calls import EqualCalls
 from .map_tasks import check_instances, expand, parts_to_clear
 from .reports import accept_reports, ended_event, read_choice
 from .step_approvals import write_approvals
+from .step_rows import board_columns, event_columns, release_of
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
 
 # By run, task and map index; -1: the task, with all its instances if it is mapped.
@@ -282,7 +283,7 @@ class Step:
             withdrawal = wanted[whole if whole in wanted else key]
             live.pop(key, None)
             back.setdefault(row["dag_run_id"], []).append(
-                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event, _released(row))
+                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event, release_of(row))
             )
             self.claims.freed_by(row)
         # What a pause finds live goes on.
@@ -372,7 +373,7 @@ class Step:
         changed = [run for run in self.runs.values() if _has_effect(run)]
         if not changed:
             return
-        boards, events = _board_columns(changed), _event_columns(changed)
+        boards, events = board_columns(changed), event_columns(changed)
         run_limits = await self._run_limits(connection, queued)
         released = self._queue_columns(queued, run_limits)
         written = await store.write_step(connection, boards, events, released, self.now)
@@ -443,21 +444,6 @@ class Step:
         return columns
 
 
-def _released(row: store.Row) -> Release:
-    """What a row of the queue says of its attempt."""
-    return Release(
-        row["task_index"],
-        row["map_index"],
-        row["attempt_number"],
-        row["tries"],
-        row["losses"],
-        row["redeliveries"],
-        None if row["due"] else row["available_time"],
-        row["deferrals"],
-        row["waiting_since"],
-    )
-
-
 async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:
     """What the runs gave up joins the list; what was cleared leaves it."""
     answered = [(run.dag_run_id, *each) for run in runs for each in run.effects.answered]
@@ -479,32 +465,6 @@ async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now
 def _has_effect(run: LockedRun) -> bool:
     effects = run.effects
     return bool(effects.changes or effects.run_state or effects.releases or effects.notes or run.asked_back)
-
-
-def _board_columns(runs: list[LockedRun]) -> list[list[object]]:
-    return [
-        [run.dag_run_id for run in runs],
-        [run.revision for run in runs],
-        [run.board.pack() for run in runs],
-        [run.board.state.value for run in runs],
-        [run.board.intent.value for run in runs],
-        [run.board.reason[:2000] for run in runs],
-        [run.plan.spec.run_timeout_seconds for run in runs],
-        ["; ".join(run.effects.notes)[:4000] for run in runs],
-    ]
-
-
-def _event_columns(runs: list[LockedRun]) -> list[list[object]]:
-    return [
-        [_array(change[0] for change in run.effects.changes) for run in runs],
-        [bytes([change[2] for change in run.effects.changes]) for run in runs],
-        [_array(change[1] for change in run.effects.changes) if run.plan.graph.maps else None for run in runs],
-    ]
-
-
-def _array(numbers: Iterable[int]) -> str:
-    """An array as text, of which Postgres takes one per row."""
-    return "{" + ",".join([str(number) for number in numbers]) + "}"
 
 
 def _columns_of(wanted: Withdrawals) -> tuple[list[UUID], list[int], list[int]]:
