@@ -241,6 +241,20 @@ WRONG_CALLS = (
         "states: got 17, expected one of queued, running, success, failed, cancelled",
     ),
     WrongCall(
+        "child runs of an unknown run",
+        "ListDagRuns",
+        {"children_of_dag_run_id": NOWHERE},
+        Code.NOT_FOUND,
+        f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
+    ),
+    WrongCall(
+        "child runs of a run, of one DAG",
+        "ListDagRuns",
+        {"children_of_dag_run_id": NOWHERE, "dag_id": "churn"},
+        Code.INVALID_ARGUMENT,
+        "dag_id: got 'churn', expected nothing beside children_of_dag_run_id",
+    ),
+    WrongCall(
         "a page too large",
         "ListDagRuns",
         {"page_size": 501},

@@ -145,6 +145,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """An attempt that went on as a child run: while it is `waiting`, it has not ended."""
+
+    key: AttemptKey
+    child_id: str
+    waiting: bool
+    resume: bool = False
+    state: str | None = None
+    """How the child run ended, as the caller was told."""
+    cancel_requested_time: datetime | None = None
+
+    def __str__(self) -> str:
+        how = "waits for" if self.waiting else f"was told {self.state} of"
+        return f"attempt {self.key} {how} run {self.child_id[-8:]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
     """A released task instance that nobody has claimed. `parked_on`: the limit it waits for, 0 none, -1 quarantine,
     -2 an equal call."""
@@ -386,6 +403,10 @@ class Facts:
     @cached_property
     def version_by_id(self) -> dict[int, Version]:
         return {version.version_id: version for version in self.versions}
+
+    @cached_property
+    def call_of_child(self) -> dict[str, Call]:
+        return {call.child_id: call for call in self.last.calls} if self.last else {}
 
     @cached_property
     def all_attempts(self) -> tuple[Attempt, ...]:

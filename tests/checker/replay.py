@@ -14,6 +14,7 @@ from tests.checker.steering import BRANCHING, left_out_by, task_says
 
 NAMED_MAX = 100
 RUN_RETRY = "run retry "
+BY_ITS_CALLER = "ended by its caller"
 Clear = tuple[int, tuple[str, ...]]
 """The revision of a clear, and the tasks that it names."""
 
@@ -120,7 +121,8 @@ def _replay(history: History, told: set[int], choices: Mapping[tuple[str, int], 
     left_out: dict[str, frozenset[str]] = {}
     still_open, bad = len(board), 0
     for event in history.events:
-        if event.transaction in told or "timeout" in event.note or _fails_fast(version, event):
+        by_itself = "timeout" in event.note or BY_ITS_CALLER in event.note or _fails_fast(version, event)
+        if event.transaction in told or by_itself:
             history.out_before[event.revision] = frozenset(
                 t for t, s in board.items() if s in ("released", "restarting")
             )
@@ -177,6 +179,9 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
         ends = _fails_fast(history.version, event) and not retries_run(history.version, event)
         if (timed and "run timeout" in event.note) or ends:
             found += _cancels(history, event, frozenset(), cleared, event)
+        call = facts.call_of_child.get(event.run_id)
+        if call is not None and BY_ITS_CALLER in event.note:
+            found += _cancels(history, event, frozenset(), cleared, call)
     return found
 
 

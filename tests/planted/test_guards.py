@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from bugs import Bug
 from call_guards import CALL_GUARDS
+from child_run_guards import CHILD_RUN_GUARDS
 from guards import GUARDS, Guard
 from operator_guards import OPERATOR_GUARDS
 from planting import PACKAGE, apply, ask
 
-ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS)
+ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS, *CHILD_RUN_GUARDS)
 
 
 def _name(guard: Guard) -> str:

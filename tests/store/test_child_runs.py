@@ -6,10 +6,10 @@ import uuid
 
 import pytest
 from calling_room import BROKEN, DAG, family, value
-from step_room import StepRoom
+from step_room import StepRoom, command
 
 from glidepath_server.core.calls import Call
-from glidepath_server.core.events import AttemptKey, TasksCleared
+from glidepath_server.core.events import AttemptKey, TasksCancelled, TasksCleared
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations.step_types import Output, Report, RunWork, Verdict
 
@@ -245,6 +245,63 @@ async def test_a_child_run_that_is_run_again_by_hand_changes_its_caller_no_more(
         {"task0": 1},
         ("success", ["success"]),
     )
+
+
+async def test_a_child_run_that_is_run_again_before_its_caller_was_told_has_given_what_it_gave_first(
+    room: StepRoom,
+) -> None:
+    home = await family(room)
+    child = await home.calls(home.newest().key)
+    async with room.side() as elsewhere:
+        for number, given in enumerate((1, 2), 1):
+            key = child._replace(attempt_number=number)
+            report = Report(key, AttemptState.SUCCESS, output=value(given))
+            await elsewhere.step_and_commit({child.dag_run_id: RunWork(reports=[report])})
+            if number == 1:
+                await home.operator(TasksCleared((0,)), child.dag_run_id)
+    await home.poll()
+    assert (await home.attempts(), await home.output()) == (["success"], {"task0": 1})
+
+
+async def test_a_second_end_that_is_told_while_the_first_is_being_taken_changes_nothing(room: StepRoom) -> None:
+    home = await family(room)
+    child = await home.calls(home.newest().key)
+    async with room.side() as caller, room.side() as elsewhere:
+        await elsewhere.step_and_commit({child.dag_run_id: RunWork(reports=[Report(child, AttemptState.SUCCESS)])})
+        await elsewhere.step_and_commit(command(child.dag_run_id, TasksCleared((0,))))
+        await room.claim_one(await room.session("other"))
+        await caller.step({home.run_id: RunWork(inbox=True)})
+        again = Report(child._replace(attempt_number=2), AttemptState.FAILED, failure=BROKEN)
+        await elsewhere.step_and_commit({child.dag_run_id: RunWork(reports=[again])})
+        await caller.commit()
+    assert await room.watcher.fetchval("select count(*) from run_inbox") == 1
+    await home.poll()
+    assert await room.watcher.fetchval("select count(*) from incident") == 0
+    assert (await home.attempts(), await home.states()) == (["success"], ("success", ["success"]))
+
+
+async def test_a_cancel_spares_a_child_run_of_an_earlier_attempt_that_somebody_has_begun_again(room: StepRoom) -> None:
+    home = await family(room, retries=1)
+    child = await home.calls(home.newest().key)
+    for _ in range(2):
+        await home.say(home.newest(child.dag_run_id).key, AttemptState.FAILED, failure=BROKEN)
+    second = home.newest(home.run_id).key
+    assert second.attempt_number == 2
+    await home.operator(TasksCleared((0,)), child.dag_run_id)
+    await home.operator(TasksCancelled((0,)))
+    intent = await room.watcher.fetchval("select intent from dag_run where dag_run_id = $1", child.dag_run_id)
+    assert intent == "run"
+
+
+async def test_a_task_that_was_cleared_is_not_told_of_child_runs_from_before(room: StepRoom) -> None:
+    home = await family(room)
+    child = await home.calls(home.newest().key, Call("dag", resume=True))
+    await home.say(child)
+    await home.say(home.newest(home.run_id).key)
+    await home.operator(TasksCleared((0,)))
+    await home.say(home.newest(home.run_id).key, AttemptState.LOST)
+    anew = home.newest(home.run_id)
+    assert (anew.key.attempt_number, anew.child) == (4, None)
 
 
 # ---- set aside

@@ -120,4 +120,4 @@ def child_name(dag_run_id: UUID, dag_id: str) -> str:
 
 def passed_on(reason: str, caller: UUID, dag_id: str) -> str:
     """What a child run is told of why it ends: the caller is named, and what it was told itself."""
-    return f"ended with run {caller} of DAG {dag_id}, which has called it: {reason}"[:REASON_CHARACTERS_MAX]
+    return f"ended by its caller, run {caller} of DAG {dag_id}: {reason}"[:REASON_CHARACTERS_MAX]

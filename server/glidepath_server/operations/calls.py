@@ -330,8 +330,9 @@ async def cancel_calls(
 async def cancel_overdue(connection: Connection, rows_max: int) -> list[UUID]:
     """Tell child runs to end whose callers' timeouts have passed. Returns the runs that were told."""
     rows = await store.overdue(connection, rows_max)
-    told = [
-        (row["child_run_id"], f"the timeout of the task of run {row['parent_run_id']} that called it") for row in rows
-    ]
-    await engine_store.put_inbox(connection, [(run_id, event_to_json(RunCancelled(why))) for run_id, why in told])
-    return [run_id for run_id, _ in told]
+    facts = []
+    for row in rows:
+        why = passed_on(row["cancel_reason"], row["parent_run_id"], row["parent_dag_id"])
+        facts.append((row["child_run_id"], event_to_json(RunCancelled(why))))
+    await engine_store.put_inbox(connection, facts)
+    return [run_id for run_id, _ in facts]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from tests.checker.facts import Attempt, Facts, LedgerEntry
+from tests.checker.judges.calls import outliving
 from tests.checker.replay import Cancel, History, cancels, histories
 from tests.checker.report import Break, Verdict, judged
 
@@ -27,7 +28,7 @@ def judge_cancels(facts: Facts) -> Verdict:
             tried += bool(cancel.out)
             covered = [each for each in attempts[run_id] if _must_end(history, cancel, each)]
             breaks += [*_started(facts, history, cancel, covered), *_ran_on(facts, history, cancel, covered)]
-    breaks += _over_time(facts)
+    breaks += [*_over_time(facts), *outliving(facts)]
     return judged("I19", "cancels and timeouts of runs with released tasks", tried, breaks)
 
 
@@ -69,8 +70,12 @@ def _answered(facts: Facts, history: History, cancel: Cancel) -> float | None:
 
 
 def _ran_on(facts: Facts, history: History, cancel: Cancel, attempts: list[Attempt]) -> Iterator[Break]:
-    """What was live has ended in time, its body included; what kept its worker from hearing of it begins it anew."""
-    for attempt in attempts:
+    """What was live has ended in time, its body included; what kept its worker from hearing of it begins it anew.
+
+    An attempt that goes on as a child run has the time of what runs there, which is judged itself.
+    """
+    called = {call.key for call in facts.call_of_child.values()}
+    for attempt in (each for each in attempts if each.key not in called):
         released = history.release_of(attempt)
         if released is None or released >= cancel.event.revision or not _outlived(history, cancel, attempt):
             continue

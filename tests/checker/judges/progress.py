@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 
-from tests.checker.facts import Attempt, Facts, Moment, Queued, Run, Task, Version
+from tests.checker.facts import Attempt, Call, Facts, Moment, Queued, Run, Task, Version
+from tests.checker.judges.calls import broken_calls
 from tests.checker.judges.limits import limit_of, needs_of
 from tests.checker.judges.reuses import WAITS_FOR_A_CALL, waits_for_nothing
 from tests.checker.machines import RUN_FINAL, TASK_FINAL
@@ -28,6 +29,7 @@ def judge_progress(facts: Facts) -> Verdict:
             waiting += run.state not in RUN_FINAL
             breaks += look.judge(run)
         breaks += [*look.rows(), *look.events()]
+    breaks += broken_calls(facts)
     return judged("I12", "runs seen that had not ended", waiting, breaks)
 
 
@@ -52,6 +54,10 @@ class _Look:
             self.queued[row.key.run_id][row.key.task_id] = row
         for attempt in moment.live:
             self.live[attempt.key.run_id][attempt.key.task_id] = attempt
+        self.calling: dict[str, dict[str, Call]] = defaultdict(dict)
+        for call in moment.calls:
+            if call.waiting:
+                self.calling[call.key.run_id][call.key.task_id] = call
         self.active = Counter((r.namespace, r.dag_id) for r in moment.runs if r.admitted and r.state not in RUN_FINAL)
 
     @cached_property
@@ -74,7 +80,8 @@ class _Look:
             yield from self._tasks(run, version)
 
     def _left_behind(self, run: Run) -> Iterator[Break]:
-        for row in [*self.queued[run.run_id].values(), *self.live[run.run_id].values()]:
+        places = self.queued, self.live, self.calling
+        for row in [row for place in places for row in place[run.run_id].values()]:
             yield Break.of("a run has ended, and this is left of it", run, row)
 
     def _not_started(self, run: Run) -> Iterator[Break]:
@@ -101,16 +108,18 @@ class _Look:
         for task in version.tasks:
             state = board[task.task_id]
             row, live = self.queued[run.run_id].get(task.task_id), self.live[run.run_id].get(task.task_id)
-            rows = [each for each in (row, live) if each is not None]
+            call = self.calling[run.run_id].get(task.task_id)
+            rows = [each for each in (row, live, call) if each is not None]
+            told = next((each.cancel_requested_time for each in (live, call) if each is not None), None)
             if state in ("released", "restarting"):
                 if not rows:
-                    yield Break.of(f"{task.task_id} is {state}, and neither queued nor live", run)
+                    yield Break.of(f"{task.task_id} is {state}, and neither queued nor live nor a child run", run)
                 elif len(rows) > 1:
-                    yield Break.of(f"{task.task_id} is queued and live at once", run, *rows)
-                elif state == "restarting" and (live is None or live.cancel_requested_time is None):
+                    yield Break.of(f"{task.task_id} is in two places at once", run, *rows)
+                elif state == "restarting" and told is None:
                     yield Break.of(f"{task.task_id} is to restart, and its attempt was not told to end", run, *rows)
             elif rows:
-                yield Break.of(f"{task.task_id} is {state}, and yet queued or live", run, *rows)
+                yield Break.of(f"{task.task_id} is {state}, and yet queued, live or a child run", run, *rows)
             elif state == "scheduled" and self._decided(version, task, board):
                 yield Break.of(f"{task.task_id} waits, though its trigger rule has decided", run)
 

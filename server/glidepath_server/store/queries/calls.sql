@@ -100,7 +100,7 @@ set cancel_requested_time = glidepath_now(), cancel_reason = 'execution timeout'
 where c.ctid = any(array(select o.ctid from child_run o
                          where o.waiting and o.timeout_time <= glidepath_now() and o.cancel_requested_time is null
                          order by o.timeout_time limit $1 for update skip locked))
-returning c.parent_run_id, c.child_run_id, c.cancel_reason;
+returning c.parent_run_id, c.parent_dag_id, c.child_run_id, c.cancel_reason;
 
 -- name: next_overdue
 select extract(epoch from min(timeout_time) - glidepath_now())::double precision
