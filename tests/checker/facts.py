@@ -145,7 +145,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ChildCall:
     """An attempt that went on as a child run: while it is `waiting`, it has not ended."""
 
     key: AttemptKey
@@ -294,6 +294,7 @@ class Moment:
     waiting_events: tuple[tuple[str, datetime], ...] = ()
     """(run id, since when) of events that wait for a run's next step."""
     calls: tuple[Call, ...] = ()
+    child_calls: tuple[ChildCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,8 +406,8 @@ class Facts:
         return {version.version_id: version for version in self.versions}
 
     @cached_property
-    def call_of_child(self) -> dict[str, Call]:
-        return {call.child_id: call for call in self.last.calls} if self.last else {}
+    def call_of_child(self) -> dict[str, ChildCall]:
+        return {call.child_id: call for call in self.last.child_calls} if self.last else {}
 
     @cached_property
     def all_attempts(self) -> tuple[Attempt, ...]:

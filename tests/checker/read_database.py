@@ -26,6 +26,7 @@ from tests.checker.facts import (
     AttemptKey,
     Audit,
     Call,
+    ChildCall,
     Facts,
     Holder,
     Limit,
@@ -79,7 +80,7 @@ _OPEN = """r.state in ('queued', 'running')
  or r.dag_run_id in (select dag_run_id from task_queue union all select dag_run_id from live_attempt
                      union all select dag_run_id from limit_holder
                      union all select parent_run_id from child_run where waiting)"""
-_CALLS = "select c.parent_run_id as dag_run_id, c.* from child_run c order by c.child_run_id"
+_CHILD_CALLS = "select c.parent_run_id as dag_run_id, c.* from child_run c order by c.child_run_id"
 _LIVE = f"select a.*, {_HAS_OUTPUT} from live_attempt a order by a.start_time"
 
 
@@ -201,12 +202,12 @@ class _Reader:
             holders=tuple(self._holder(row) for row in await self._fetch("select * from limit_holder")),
             calls=tuple(self._call(row) for row in await self._fetch("select * from cached_call order by call_id")),
             waiting_events=tuple((str(row["dag_run_id"]), row["create_time"]) for row in waiting),
-            calls=tuple(self._call(row) for row in await self._fetch(_CALLS)),
+            child_calls=tuple(self._child_call(row) for row in await self._fetch(_CHILD_CALLS)),
         )
 
-    def _call(self, row: Any) -> Call:
+    def _child_call(self, row: Any) -> ChildCall:
         how = row["waiting"], row["resume"], row["child_state"], row["cancel_requested_time"]
-        return Call(self._key(row), str(row["child_run_id"]), *how)
+        return ChildCall(self._key(row), str(row["child_run_id"]), *how)
 
     def _run(self, row: Any) -> Run:
         size = len(self.tasks.get(row["dag_run_id"], ()))

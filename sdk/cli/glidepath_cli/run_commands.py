@@ -122,8 +122,7 @@ def run_show(
         if len(children) > CHILDREN_SHOWN_MAX:
             say(f"these are the newest; see all: glidepath run list --children-of {run_id}")
     if found.HasField("caller"):
-        called_by = f"task {found.caller.task_id} of run {found.caller.dag_run_id} of DAG {found.caller.dag_id}"
-        say(f"called by {called_by}; see: glidepath run show {found.caller.dag_run_id}")
+        say(f"a task of another run waits for its end: glidepath run show {found.caller.dag_run_id}")
     if found.quarantined:
         say(f"quarantined: its step keeps failing. Look at glidepath incidents, then: glidepath run release {run_id}")
     elif view.waits:

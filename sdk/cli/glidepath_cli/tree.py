@@ -174,6 +174,8 @@ def headline(run: Any, tasks: Iterable[Any], now: datetime) -> Row:
         parts.insert(0, "cancelling")
     if run.reason and counts["failed"] <= 1:  # of several that failed, each says why in its own line
         parts.append(run.reason)
+    if run.HasField("caller"):
+        parts.append(f"called by {run.caller.task_id} of run {run.caller.dag_run_id} of {run.caller.dag_id}")
     return Row(
         "",
         f"{run.dag_id} v{run.dag_version_number} {run.dag_run_id}",

@@ -15,7 +15,7 @@ from cli_world import COMMAND, Folder, environment
 
 NOWHERE = "00000000"
 DAG_FILE = """
-from glidepath import dag, shell, task
+from glidepath import call_dag, dag, shell, task
 
 
 @task(retries=1)
@@ -42,6 +42,16 @@ def causes(rows: int = 1, note: str = "") -> None:
 @dag
 def alone() -> None:
     shell("stay", "true", queue="nobody")
+
+
+@dag
+def inner(rows: int = 1) -> None:
+    load(rows)
+
+
+@dag
+def outer(rows: int = 1) -> None:
+    call_dag(inner, {"rows": rows}, task_id="call", retries=0)
 
 
 @dag
@@ -195,6 +205,22 @@ def test_a_run_is_named_by_its_beginning_or_as_the_last_one(home: Folder, waitin
     for odd in ("", waiting[:5], "newest", waiting + "0"):
         wrong = home.call("run", "show", odd)
         assert wrong.code == 2 and "or last" in wrong.err
+
+
+def test_a_caller_and_its_child_run_name_each_other(home: Folder) -> None:
+    done = home.call("dag", "trigger", "outer", "--wait", "-o", "json")
+    assert done.code == 0, done.err
+    parent = done.json["dagRunId"]
+    (child,) = home.call("run", "list", "--children-of", parent, "-o", "json").json
+    shown = home.call("run", "show", parent).out
+    assert "CHILD RUN" in shown and child["dagRunId"] in shown
+    of_child = home.call("run", "show", child["dagRunId"])
+    assert f"called by call of run {parent} of outer" in of_child.out
+    assert f"glidepath run show {parent}" in of_child.err
+    both = home.call("run", "show", parent, "-o", "json").json
+    assert both["childRuns"][0]["caller"]["taskId"] == "call"
+    none = home.call("run", "list", "--children-of", child["dagRunId"])
+    assert f"no child runs of {child['dagRunId']}" in none.out + none.err
 
 
 def test_the_list_has_a_column_of_keys_only_where_there_are_some(home: Folder, failed: str) -> None:

@@ -147,7 +147,7 @@ def _unspoken_ends(facts: Facts, said: dict[AttemptKey, list[WorkerEntry]]) -> I
 
 def _stray_outputs(facts: Facts) -> Iterator[Break]:
     # What a child run gives its caller is stored before that is told, and may have been told to end meanwhile.
-    called = {call.key for call in facts.last.calls} if facts.last else set()
+    called = {call.key for call in facts.last.child_calls} if facts.last else set()
     for attempt in facts.all_attempts:
         if attempt.has_output and attempt.state != "success" and attempt.key not in called:
             yield Break.of("an output is stored for an attempt that did not succeed", attempt)

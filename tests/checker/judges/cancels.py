@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from tests.checker.facts import Attempt, Facts, LedgerEntry
-from tests.checker.judges.calls import outliving
+from tests.checker.judges.child_runs import outliving
 from tests.checker.replay import Cancel, History, cancels, histories
 from tests.checker.report import Break, Verdict, judged
 

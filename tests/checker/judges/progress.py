@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 
-from tests.checker.facts import Attempt, Call, Facts, Moment, Queued, Run, Task, Version
-from tests.checker.judges.calls import broken_calls
+from tests.checker.facts import Attempt, ChildCall, Facts, Moment, Queued, Run, Task, Version
+from tests.checker.judges.child_runs import broken_calls
 from tests.checker.judges.limits import limit_of, needs_of
 from tests.checker.judges.reuses import WAITS_FOR_A_CALL, waits_for_nothing
 from tests.checker.machines import RUN_FINAL, TASK_FINAL
@@ -54,8 +54,8 @@ class _Look:
             self.queued[row.key.run_id][row.key.task_id] = row
         for attempt in moment.live:
             self.live[attempt.key.run_id][attempt.key.task_id] = attempt
-        self.calling: dict[str, dict[str, Call]] = defaultdict(dict)
-        for call in moment.calls:
+        self.calling: dict[str, dict[str, ChildCall]] = defaultdict(dict)
+        for call in moment.child_calls:
             if call.waiting:
                 self.calling[call.key.run_id][call.key.task_id] = call
         self.active = Counter((r.namespace, r.dag_id) for r in moment.runs if r.admitted and r.state not in RUN_FINAL)

@@ -204,6 +204,8 @@ class _Verifier:
                 time.sleep(max(0.0, started + wait.total_seconds() - time.monotonic()))
         if any(each.end == "deferred" for each in attempts):
             notes.append(f"'{task_id}' deferred: what it does when it is called again was not run")
+        if any(each.end == "called" for each in attempts):
+            notes.append(f"'{task_id}' calls a DAG: no run of that was made")
         unique = tuple(dict.fromkeys(notes))
         name = task_id if mapped is None else f"{task_id}[{map_index}]"
         return Verification(self._dag.dag_id, name, tuple(attempts), tuple(differences), tuple(upstreams), unique)
@@ -222,7 +224,11 @@ class _Verifier:
     def _run_upstream(self, task_id: str) -> None:
         done = self._run(_node(self._dag, task_id), 1)
         if done.end not in ("success", "skipped"):
-            why = "it deferred, and nothing waits here" if done.end == "deferred" else done.reason
+            unheard = {
+                "deferred": "it deferred, and nothing waits here",
+                "called": "it calls a DAG, which is not run here",
+            }
+            why = unheard.get(done.end, done.reason)
             raise UpstreamFailed(task_id, f"upstream task '{task_id}' gave no output: {why}", done.log)
         if done.output is not None:
             self._outputs[task_id] = done.output

@@ -15,7 +15,7 @@ import pytest
 from glidepath import Dag, dag, external, shell, task
 from glidepath.testing import CannotVerify, NotIdempotent, UpstreamFailed, Verification, verify_task
 from glidepath.testing import scratch as scratch_room
-from glidepath.worker import Defer, Skip, current
+from glidepath.worker import Call, Defer, Skip, current
 
 DAY = datetime(2026, 3, 5, 6, tzinfo=UTC)
 
@@ -426,3 +426,12 @@ def test_a_dag_that_a_fresh_interpreter_does_not_find_is_a_failure_that_says_why
 
     found = verify(pure, fresh=True)
     assert found.verdict == "failed" and "could not be loaded anew" in found.attempts[0].reason
+
+
+def test_a_task_that_calls_a_dag_is_said_to_have_no_run_made() -> None:
+    def calling() -> Call:
+        return Call("train", {"day": "today"})
+
+    found = verify(calling)
+    assert [each.end for each in found.attempts] == ["called", "called"]
+    assert found.notes == ("'body' calls a DAG: no run of that was made",)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.checker.facts import Attempt, AttemptKey, Audit, Call, Facts, Moment, Run, RunEvent, Task, Version
-from tests.checker.judges.calls import broken_calls, outliving
+from tests.checker.facts import Attempt, AttemptKey, Audit, ChildCall, Facts, Moment, Run, RunEvent, Task, Version
+from tests.checker.judges.child_runs import broken_calls, outliving
 from tests.checker.judges.progress import judge_progress
 from tests.checker.judges.states import judge_rules
 from tests.checker.report import FAIL
@@ -29,8 +29,8 @@ def event(run_id: str, run_state: str, state: str, note: str = "", transaction: 
     return RunEvent(run_id, 1, START, transaction, run_state, (("call", state),), note)
 
 
-def facts(call: Call, parent: Run, child: Run, *ended: Attempt, **fields: Any) -> Facts:
-    moment = Moment(LATER, (parent, child), calls=(call,), waiting_events=fields.pop("waiting_events", ()))
+def facts(call: ChildCall, parent: Run, child: Run, *ended: Attempt, **fields: Any) -> Facts:
+    moment = Moment(LATER, (parent, child), child_calls=(call,), waiting_events=fields.pop("waiting_events", ()))
     events = fields.pop("events", (event(CHILD, child.state, child.board[0]),))
     return Facts(versions=(VERSION,), events=events, attempts=ended, moments=(moment,), **fields)
 
@@ -39,8 +39,8 @@ def ended(state: str) -> Attempt:
     return Attempt(KEY, state, "s", START, START, START, transaction=2)
 
 
-CALL = Call(KEY, CHILD, waiting=False, state="success")
-WAITS = Call(KEY, CHILD, waiting=True)
+CALL = ChildCall(KEY, CHILD, waiting=False, state="success")
+WAITS = ChildCall(KEY, CHILD, waiting=True)
 GOING, DONE = run(PARENT, "running", "released"), run(PARENT, "success", "success")
 CHILD_GOING, CHILD_DONE = run(CHILD, "running", "released"), run(CHILD, "success", "success")
 
@@ -59,7 +59,7 @@ def said(found: Facts) -> list[str]:
         (replace(CALL, resume=True), "called"),
     ],
 )
-def test_an_end_that_follows_from_that_of_the_child_run_is_right(call: Call, state: str) -> None:
+def test_an_end_that_follows_from_that_of_the_child_run_is_right(call: ChildCall, state: str) -> None:
     assert said(facts(call, DONE, CHILD_DONE, ended(state))) == []
 
 
@@ -73,7 +73,7 @@ def test_an_end_that_follows_from_that_of_the_child_run_is_right(call: Call, sta
         (CALL, "called"),
     ],
 )
-def test_an_end_that_does_not_follow_is_seen(call: Call, state: str) -> None:
+def test_an_end_that_does_not_follow_is_seen(call: ChildCall, state: str) -> None:
     assert said(facts(call, DONE, CHILD_DONE, ended(state))) == [
         "an attempt has an end that is not that of its child run"
     ]
@@ -124,7 +124,7 @@ def test_a_task_that_waits_for_a_child_run_is_where_it_should_be_and_in_no_secon
     waits = facts(WAITS, GOING, CHILD_DONE, waiting_events=((PARENT, LATER),))
     moment = waits.moments[0]
     assert seen(waits) == ""
-    nowhere = replace(waits, moments=(replace(moment, calls=()),))
+    nowhere = replace(waits, moments=(replace(moment, child_calls=()),))
     assert seen(nowhere) == "call is released, and neither queued nor live nor a child run"
     live = Attempt(KEY, "running", "s", LATER, LATER)
     assert seen(replace(waits, moments=(replace(moment, live=(live,)),))) == "call is in two places at once"

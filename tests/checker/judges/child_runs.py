@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from tests.checker.facts import Attempt, Call, Facts, Moment
+from tests.checker.facts import Attempt, ChildCall, Facts, Moment
 from tests.checker.machines import CLEARS, RUN_FINAL
 from tests.checker.report import Break
 
@@ -25,7 +25,7 @@ def broken_calls(facts: Facts) -> Iterator[Break]:
     if facts.last is None:
         return
     ended = {attempt.key: attempt for attempt in facts.attempts}
-    for call in facts.last.calls:
+    for call in facts.last.child_calls:
         if call.child_id not in facts.runs or call.key.run_id not in facts.runs:
             yield Break.of("a call of which one run is not there", call)
         elif call.waiting:
@@ -36,14 +36,14 @@ def broken_calls(facts: Facts) -> Iterator[Break]:
             yield from _end(call, ended.get(call.key))
 
 
-def _end(call: Call, attempt: Attempt | None) -> Iterator[Break]:
+def _end(call: ChildCall, attempt: Attempt | None) -> Iterator[Break]:
     if attempt is None:
         yield Break.of("a child run has ended, and its caller's attempt has no end", call)
     elif attempt.state not in (RESUMED if call.resume else ENDS_AFTER.get(call.state or "", set())):
         yield Break.of("an attempt has an end that is not that of its child run", call, attempt)
 
 
-def _untold(facts: Facts, call: Call) -> Iterator[Break]:
+def _untold(facts: Facts, call: ChildCall) -> Iterator[Break]:
     """A child run has ended long ago, and no event waits for its caller, which nobody has set aside."""
     assert facts.last is not None
     run, caller = facts.runs[call.child_id], facts.runs[call.key.run_id]
@@ -62,7 +62,7 @@ def outliving(facts: Facts) -> Iterator[Break]:
     """For I19: what was told to end has told its child run, and has ended only when that had."""
     if facts.last is None:
         return
-    for call in facts.last.calls:
+    for call in facts.last.child_calls:
         run = facts.runs.get(call.child_id)
         if run is None or run.state in RUN_FINAL or run.quarantined or _began_again(facts, call.child_id):
             continue
@@ -72,7 +72,7 @@ def outliving(facts: Facts) -> Iterator[Break]:
             yield Break.of("a caller was told to end, and its child run was not", call, run)
 
 
-def _told_long_ago(moment: Moment, call: Call) -> bool:
+def _told_long_ago(moment: Moment, call: ChildCall) -> bool:
     return call.cancel_requested_time is not None and call.cancel_requested_time <= moment.now - GRACE
 
 
