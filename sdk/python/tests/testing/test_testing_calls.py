@@ -180,6 +180,16 @@ def test_a_body_may_be_called_again_with_how_its_child_run_ended() -> None:
     assert run_dag(calling, dags=[doubling]).check()["ask"].output == ["success", 6, "asked"]
 
 
+def test_a_call_is_mapped_over_lists_of_params() -> None:
+    @dag
+    def calling() -> None:
+        show(call_dag(doubling, map={"number": [1, 2, 3]}, output="double", task_id="each"))
+
+    result = run_dag(calling).check()
+    assert result["show"].output == [2, 4, 6]
+    assert [len(each.child_runs) for each in result["each"].instances] == [1, 1, 1]
+
+
 def test_a_dag_that_calls_itself_goes_no_deeper_than_it_may() -> None:
     @dag
     def endless() -> None:
