@@ -420,6 +420,17 @@ async def test_a_result_that_a_retried_run_takes_is_not_made_younger(room: StepR
     assert await room.watcher.fetchval("select store_time from cached_result") == made
 
 
+async def test_the_calls_of_all_instances_end_with_their_task(room: StepRoom) -> None:
+    """A list that is read anew may be shorter: what was the last instance has no end of its own."""
+    await store_one(room)
+    first = await started(room)
+    second = await started(room)
+    await room.watcher.execute("update cached_call set map_index = 5 where not waits")
+    await step(room, command(first, RunCancelled()))
+    await follow(room)
+    assert await calls(room) == [(second, False)]
+
+
 # ---- bounds
 async def test_of_a_very_large_crowd_the_sweep_wakes_the_rest(room: StepRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glidepath_server.operations.equal_calls.WOKEN_MAX", 2)

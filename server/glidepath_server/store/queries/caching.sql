@@ -36,10 +36,11 @@ order by u.namespace, u.cache_key
 on conflict (namespace, cache_key) do update set dag_id = cached_result.dag_id where false;
 
 -- name: end_calls
--- Calls that have ended, whoever ended them. Only the step of a run touches the rows of its calls.
+-- Calls that have ended, whoever ended them; with the map index -1 all of a task's. Only the step of a run touches the
+-- rows of its calls.
 delete from cached_call k
 using unnest($1::uuid[], $2::integer[], $3::integer[]) as u (dag_run_id, task_index, map_index)
-where k.dag_run_id = u.dag_run_id and k.task_index = u.task_index and k.map_index = u.map_index
+where k.dag_run_id = u.dag_run_id and k.task_index = u.task_index and (u.map_index = -1 or k.map_index = u.map_index)
 returning k.namespace, k.cache_key, k.dag_run_id, k.task_index, k.map_index, k.waits;
 
 -- name: keep_results
