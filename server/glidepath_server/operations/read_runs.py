@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from ..core.board import WHOLE_RUN
-from ..core.errors import NotFound
+from ..core.board import FINAL, WHOLE_RUN
+from ..core.definition import JSON
+from ..core.errors import LimitExceeded, NotFound
 from ..core.graph import Graph
 from ..core.map_view import InstanceFacts
 from ..core.run_view import EndedRow, TaskInstanceView, instance_views, task_counts, task_instance_views
+from ..store import maps
 from ..store import runs_read as store
 from ..store.database import Connection, Database
 from ..store.runs_read import ALL_TASKS, AttemptKeys, Output, Run
-from .map_tasks import items_of
+from .map_tasks import gather, items_of
 from .plans import Plan, Plans
+
+# Of a list that is gathered for a reader. Clients of gRPC accept messages of 4 MiB.
+ANSWERED_BYTES_MAX = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +129,40 @@ class RunReader:
             return plan, await store.attempts(connection, dag_run_id, task, map_index, after, limit)
 
     async def output(self, namespace: str, dag_run_id: UUID, task_id: str, map_index: int) -> Output:
-        """The output of the newest successful attempt. Raises NotFound when none has succeeded."""
+        """The output of the newest successful attempt, of a mapped task as a whole the list that its instances make.
+
+        Raises NotFound when there is none, LimitExceeded for a list that no answer can carry.
+        """
         async with store.snapshot(self.database) as connection:
             run, plan = await self.load(connection, namespace, dag_run_id)
             task = task_index(plan, task_id)
-            found = await store.output(connection, dag_run_id, task, map_index)
+            board = run.unpacked(plan.graph.size)
+            if task in plan.graph.maps and map_index < 0:
+                found = await _gathered(connection, dag_run_id, task) if board.states[task] in FINAL else None
+            else:
+                found = await store.output(connection, dag_run_id, task, map_index)
             if found is not None:
                 return found
-            board = run.unpacked(plan.graph.size)
             rows = await store.rows_of(connection, dag_run_id, [task], plan.graph, board.states)
         view = task_instance_views(plan.graph, board, rows, [task])[0]
         raise NotFound(
             f"task {task_id} has no output: no attempt of it has succeeded, it is {view.state.value}",
             hint="ask again once it has succeeded",
         )
+
+
+async def _gathered(connection: Connection, dag_run_id: UUID, task: int) -> Output | None:
+    """What the instances of a mapped task have made; None when its lists were never read."""
+    length = (await maps.lengths(connection, [dag_run_id], [task])).get((dag_run_id, task))
+    if length is None:
+        return None
+    body = await gather(connection, dag_run_id, task, length)
+    if len(body) > ANSWERED_BYTES_MAX:
+        raise LimitExceeded(
+            f"the list has {len(body)} bytes, and an answer at most {ANSWERED_BYTES_MAX}",
+            hint="ask for the outputs of its instances one by one",
+        )
+    return Output(0, JSON, body, None, len(body), hashlib.sha256(body).hexdigest())
 
 
 def task_index(plan: Plan, task_id: str) -> int:
