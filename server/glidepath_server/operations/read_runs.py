@@ -145,6 +145,8 @@ class RunReader:
                 return found
             rows = await store.rows_of(connection, dag_run_id, [task], plan.graph, board.states)
         view = task_instance_views(plan.graph, board, rows, [task])[0]
+        if task in plan.graph.maps and map_index < 0:
+            raise NotFound(f"task {task_id} has no output yet: it is {view.state.value}", hint="ask for one instance")
         raise NotFound(
             f"task {task_id} has no output: no attempt of it has succeeded, it is {view.state.value}",
             hint="ask again once it has succeeded",
