@@ -149,9 +149,7 @@ def _why(
         answer = f"glidepath approval answer {facts.run.dag_run_id} {shlex.quote(graph.task_ids[view.task])} --approve"
         return Wait.APPROVAL, view.reason, f"{answer}  # or --reject"
     if view.task in graph.maps and states[view.task] != TaskState.SCHEDULED:
-        hint = f"glidepath run show {facts.run.dag_run_id} --task {shlex.quote(graph.task_ids[view.task])}"
-        wait = Wait.RUNNING if view.state is ViewState.RUNNING else Wait.ORDER
-        return wait, view.reason or "its lists are being read", hint
+        return _mapped(graph, view, rows.waiting.get(view.task), facts)
     waiting = rows.waiting.get(view.task)
     if waiting is None:
         return _scheduled(graph, states, view.task, facts.run)
@@ -186,14 +184,33 @@ def _paused(dag_id: str) -> _Why:
     return Wait.PAUSED, f"the DAG {dag_id} is paused", f"glidepath dag unpause {dag_id}"
 
 
+def _mapped(graph: Graph, view: TaskInstanceView, waiting: WaitingRow | None, facts: Facts) -> _Why:
+    """A mapped task that is under way: how far it is, and what the first of its instances in the queue waits for."""
+    if paused := _paused_by(graph, view.task, facts.run):
+        wait, message, hint = paused
+        return wait, f"{message}; {view.reason}" if view.reason else message, hint
+    if view.state is ViewState.RUNNING or waiting is None:
+        hint = f"glidepath run show {facts.run.dag_run_id} --task {shlex.quote(graph.task_ids[view.task])}"
+        return Wait.RUNNING, view.reason, hint
+    wait, message, hint = _released(waiting, replace(view, reason=""), facts)
+    return wait, f"{view.reason}; instance {waiting.map_index}: {message}", hint
+
+
+def _paused_by(graph: Graph, task: int, run: RunFacts) -> _Why | None:
+    by = run.pauses.get(task) or run.pauses.get(WHOLE_RUN)
+    if by is None:
+        return None
+    at = "" if WHOLE_RUN in run.pauses else f" --at {shlex.quote(graph.task_ids[task])}"
+    return Wait.PAUSED, f"paused by {by}", f"glidepath run resume {run.dag_run_id}{at}"
+
+
 def _scheduled(graph: Graph, states: Sequence[int], task: int, run: RunFacts) -> _Why:
     """By its upstreams, or by a pause once these have ended."""
     still_open = waited_for(graph, states, task)
-    by = run.pauses.get(task) or run.pauses.get(WHOLE_RUN)
-    if by is None or still_open:
-        return _upstream(graph, task, still_open, f"; paused by {by}" if by is not None else "")
-    at = "" if WHOLE_RUN in run.pauses else f" --at {shlex.quote(graph.task_ids[task])}"
-    return Wait.PAUSED, f"paused by {by}", f"glidepath run resume {run.dag_run_id}{at}"
+    paused = _paused_by(graph, task, run)
+    if paused is None or still_open:
+        return _upstream(graph, task, still_open, f"; {paused[1]}" if paused is not None else "")
+    return paused
 
 
 def _upstream(graph: Graph, task: int, still_open: Sequence[int], paused: str) -> _Why:

@@ -126,7 +126,8 @@ class EndedRow:
 class RunRows:
     """All rows of the task instances looked at: one of each kind per task at most; `ended` holds the newest.
 
-    By task; or, where one mapped task is looked at, by map index. `instances` has the counts of mapped tasks.
+    By task; or, where one mapped task is looked at, by map index. Of mapped tasks `instances` has the counts, and
+    `waiting` the instance that is first in the queue.
     """
 
     waiting: dict[int, WaitingRow] = field(default_factory=dict)

@@ -199,13 +199,15 @@ async def released_counts(connection: Connection, dag_run_id: UUID) -> tuple[int
 async def rows_of(
     connection: Connection, dag_run_id: UUID, tasks: Sequence[int], graph: Graph, states: Sequence[int]
 ) -> RunRows:
-    """The rows of these tasks, for core/run_view.py; of mapped ones the counts. The board's states must come from the
-    same snapshot."""
+    """The rows of these tasks, for core/run_view.py; of mapped ones the counts, and who waits first. The board's
+    states must come from the same snapshot."""
     rows = await _rows(connection, dag_run_id, tasks, -1, -1, "task_index")
     if mapped := [task for task in tasks if task in graph.maps]:
         ended = [task for task in mapped if states[task] in FINAL]
         for row in await connection.fetch(_SQL["instance_counts"], dag_run_id, mapped, ended):
             rows.instances[row["task_index"]] = RowCounts(*tuple(row)[1:])
+        for row in await connection.fetch(_SQL["first_waiting_instances"], dag_run_id, mapped):
+            rows.waiting[row["task_index"]] = WaitingRow(*row)
     return rows
 
 

@@ -130,6 +130,13 @@ cross join lateral (
             + (select count(*) from child_run c where c.parent_run_id = $1 and c.task_index = t.task_index
                and c.map_index >= 0 and c.waiting))::integer as running) l;
 
+-- name: first_waiting_instances
+-- Of each of these mapped tasks the instance that is first in its queue, or will be.
+select distinct on (task_index)
+       task_index, map_index, attempt_number, class_id, queue_id, order_key, queue_time, available_time, due, parked_on
+from task_queue where dag_run_id = $1 and task_index = any($2::integer[]) and map_index >= 0
+order by task_index, due desc, parked_on <> 0, order_key, map_index;
+
 -- name: given_up
 -- Instances of a mapped task that were given up and not cleared since.
 select map_index from dead_letter
