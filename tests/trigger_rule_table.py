@@ -46,6 +46,8 @@ good bad skip open  fail         fail                         skip          run
 """
 KINDS = {
     "success": "good",
+    # Nothing is downstream of it.
+    "removed": "good",
     "failed": "bad",
     "upstream_failed": "bad",
     "cancelled": "bad",

@@ -207,7 +207,7 @@ class Server:
             Service(
                 run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
                 run_service_pb2_grpc.add_RunServiceServicer_to_server,
-                RunServicer(self.database, self.engine.replica.plans, self.engine),
+                RunServicer(self.database, self.engine.replica.plans, self.engine, self._definitions_changed),
             ),
             Service(
                 approval_service_pb2.DESCRIPTOR.services_by_name["ApprovalService"],

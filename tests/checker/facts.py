@@ -392,6 +392,8 @@ class Facts:
     client_entries: tuple[ClientEntry, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
     faults: tuple[Fault, ...] = ()
+    moves: tuple[tuple[str, datetime, int, int], ...] = ()
+    """Runs that an operator moved: (run id, when, from which version id, to which), in that order."""
 
     @property
     def last(self) -> Moment | None:
@@ -439,6 +441,14 @@ class Facts:
             if audit.target.startswith("dag_run/"):
                 found.setdefault(audit.target.removeprefix("dag_run/"), []).append(audit)
         return found
+
+    def pinned_at(self, run_id: str, time: datetime | None) -> Version | None:
+        """The version that a run was pinned to at a time; None: at its creation."""
+        moves = [move for move in self.moves if move[0] == run_id]
+        if not moves:
+            return self.version_of(run_id)
+        before = [to for _, moved, _, to in moves if time is not None and moved <= time]
+        return self.version_by_id.get(before[-1] if before else moves[0][2])
 
     def version_of(self, run_id: str) -> Version | None:
         """The version that a run is pinned to; None for a run that is not there."""

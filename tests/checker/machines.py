@@ -37,13 +37,17 @@ TASK_ARROWS = {
     "upstream_failed": {"clear": "scheduled"},
     "skipped": {"clear": "scheduled"},
     "cancelled": {"clear": "scheduled"},
+    "removed": {"clear": "scheduled"},
 }
+# A run that moves to another version leaves behind what that does not have.
+for _was in ("scheduled", "success", "failed", "upstream_failed", "skipped", "cancelled"):
+    TASK_ARROWS[_was]["remove"] = "removed"
 # An operator's word, from wherever a task is but where an attempt has to end for a clear.
 MARKS = {"mark_success": "success", "mark_failed": "failed", "mark_skipped": "skipped"}
 for _was, _arrows in TASK_ARROWS.items():
-    if _was != "restarting":
+    if _was not in ("restarting", "removed"):
         _arrows |= {mark: state for mark, state in MARKS.items() if state != _was}
-TASK_FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
+TASK_FINAL = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled", "removed"})
 TASK_BAD = frozenset({"failed", "upstream_failed", "cancelled"})
 
 ATTEMPT_ENDS = frozenset(
@@ -98,7 +102,7 @@ def rule_says(rule: str, upstream: Iterable[str]) -> str:
     wait."""
     states = list(upstream)
     waits = any(state not in TASK_FINAL for state in states)
-    good, skipped = "success" in states, "skipped" in states
+    good, skipped = bool({"success", "removed"} & set(states)), "skipped" in states
     bad = any(state in TASK_BAD for state in states)
     # What decides at once; then what is said when all have ended.
     says = {

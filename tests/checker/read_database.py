@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,7 @@ TASK_STATES = {
     12: "upstream_failed",
     13: "skipped",
     14: "cancelled",
+    15: "removed",
 }
 
 _EVENTS = """
@@ -280,6 +282,10 @@ class _Reader:
             "reuses": tuple(self._reuse(row) for row in await self._fetch(_REUSES)),
             "audits": tuple(_audit(row) for row in await self._fetch(_written_once("audit_event", "audit_event_id"))),
             "requests": tuple(_request(row) for row in await self._fetch(_written_once("request", "create_time"))),
+            "moves": tuple(
+                (str(row["dag_run_id"]), row["move_time"], row["from_version_id"], row["to_version_id"])
+                for row in await self._fetch("select * from dag_run_move order by dag_run_id, revision")
+            ),
             "sessions": tuple(_session(row) for row in await self._fetch("select * from worker_session")),
             "run_keys": tuple(
                 (str(row["dag_run_id"]), row["transaction"])
@@ -323,6 +329,10 @@ def _spec(text: str) -> tuple[tuple[Task, ...], float | None, bool, int, int | N
 
 def _version(row: Any) -> Version:
     tasks, run_timeout_seconds, fail_fast, run_retries_max, run_tasks_active_max, spec_hash = _spec(row["spec"])
+    if row["layout"]:
+        by_id = {task.task_id: task for task in tasks}
+        gone = replace(tasks[0], upstream=(), rule="all_success", role="work")
+        tasks = tuple(by_id.get(name) or replace(gone, task_id=name) for name in json.loads(row["layout"]))
     return Version(
         version_id=row["dag_version_id"],
         namespace=row["namespace"],

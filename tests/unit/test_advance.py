@@ -318,4 +318,4 @@ def test_a_long_chain_fails_without_recursion() -> None:
 
 
 def test_every_final_state_is_an_end_of_the_model() -> None:
-    assert {S.SUCCESS, S.SKIPPED} | BAD == TASK_FINAL
+    assert {S.SUCCESS, S.SKIPPED, S.REMOVED} | BAD == TASK_FINAL

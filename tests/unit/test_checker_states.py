@@ -116,7 +116,13 @@ TASK_STATES = sorted(machines.TASK_ARROWS)
     ("was", "now"), [pair for pair in product(TASK_STATES, TASK_STATES) if not machines.task_may_go(*pair)]
 )
 def test_an_arrow_of_a_task_that_is_not_published(was: str, now: str) -> None:
-    ways = {"scheduled": [], "upstream_failed": ["upstream_failed"], "released": ["released"], "waiting": ["waiting"]}
+    ways = {
+        "scheduled": [],
+        "upstream_failed": ["upstream_failed"],
+        "released": ["released"],
+        "waiting": ["waiting"],
+        "removed": ["removed"],
+    }
     story = Story(Task("a"))
     story.step("running", *(f"a {state}" for state in [*ways.get(was, ["released", was]), now]))
     assert smallest(judge_arrows(story.facts())) == f"no arrow leads a from {was} to {now}"

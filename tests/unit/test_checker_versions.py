@@ -71,3 +71,15 @@ def test_a_version_whose_content_was_altered() -> None:
     story = superseded()
     story.versions[0] = replace(story.version, content_hash="1", spec_hash="2")
     assert smallest(judge_versions(story.facts())).startswith("version 1 of d does not have the content")
+
+
+def test_a_run_that_an_operator_moved_is_judged_by_what_it_was_pinned_to_then() -> None:
+    story = superseded()
+    story.body("start", story.key("a", 1), code=1)
+    facts = story.facts()
+    moved = START + timedelta(days=1)
+    later = replace(facts, moves=((RUN, moved, 1, 2),))
+    assert judge_versions(later).outcome == PASS, "it moved after the attempt"
+    before = replace(facts, moves=((RUN, START - timedelta(days=1), 1, 2),))
+    assert judge_versions(before).breaks == 2
+    assert "given out as version 1, the run is pinned to 2" in smallest(judge_versions(before))

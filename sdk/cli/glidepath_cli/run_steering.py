@@ -14,6 +14,9 @@ from .session import Session
 if TYPE_CHECKING:
     from glidepath.client.runs import Mark
 
+_TO_VERSION = click.option(
+    "--version", default="", metavar="N", help="Move the run to this version of its DAG: latest, original or a number."
+)
 _REASON = click.option("--reason", default="", help="Kept in the audit trail and shown to the tasks.")
 
 
@@ -82,6 +85,7 @@ def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: Ma
 @click.option("--upstream", is_flag=True, help="Also everything that they follow from.")
 @click.option("--only-failed", is_flag=True, help="Of all these only what failed, was cancelled or never ran for that.")
 @click.option("--cancel-running", is_flag=True, help="Tell live attempts to end first.")
+@_TO_VERSION
 @_REASON
 @watch.waiting
 def run_clear(
@@ -92,11 +96,12 @@ def run_clear(
     upstream: bool,
     only_failed: bool,
     cancel_running: bool,
+    version: str,
     reason: str,
     wait: bool,
     timeout: float | None,
 ) -> None:
-    """Let tasks run again, with the version the run has; the attempts they made stay in the history.
+    """Let tasks run again, with the version the run has, or another; the attempts they made stay in the history.
 
     TASK[3] is one instance of a mapped task. What lies between a setup and a teardown that has begun runs again
     together with both.
@@ -110,20 +115,23 @@ def run_clear(
         upstream=upstream,
         only_failed=only_failed,
         cancel_running=cancel_running,
+        version=version,
         reason=reason,
     )
     _go_on(session, answer, wait, timeout)
 
 
-@run_command("rerun", example="glidepath run rerun RUN_ID --wait")
+@run_command("rerun", example="glidepath run rerun RUN_ID --wait\nglidepath run rerun RUN_ID --version latest")
+@_TO_VERSION
 @_REASON
 @watch.waiting
-def run_rerun(session: Session, run_id: str, reason: str, wait: bool, timeout: float | None) -> None:
+def run_rerun(session: Session, run_id: str, version: str, reason: str, wait: bool, timeout: float | None) -> None:
     """Clear what failed, was cancelled or never ran because of that, and let the run go on.
 
-    It goes on with the version it has; for code that was registered since: glidepath dag trigger.
+    It goes on with the version it has; with --version on another one, as soon as nothing of it is queued or runs: tasks
+    of the same name keep how they have ended, those that are gone are shown as removed, new ones are scheduled.
     """
-    _go_on(session, session.client.rerun_dag_run(run_id, reason=reason), wait, timeout)
+    _go_on(session, session.client.rerun_dag_run(run_id, version=version, reason=reason), wait, timeout)
 
 
 @run_command("priority", example="glidepath run priority RUN_ID 50\nglidepath run priority RUN_ID -- -10 --task train")

@@ -101,6 +101,7 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\bvalues\.(?=\w+: got)"), "--value "),
     (re.compile(r"\bruns\[0\]\.params\.(?=\w)"), "--param "),
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
+    (re.compile(r"\bdag_version: got\b"), "--version: got"),
     (re.compile(r"\bruns\[0\]\.pause_at_task_ids\b"), "--pause-at"),
     (re.compile(r"\bruns\[0\]\.dag_id: "), ""),
     (re.compile(r"\bruns\[0\]\.dag_version_number\b"), "--version"),

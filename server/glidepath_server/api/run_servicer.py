@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from ..core.run_view import EndedRow
 from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCommander, Selection
 from ..operations.explain_run import explain_run
 from ..operations.follow_runs import LogQuestion, stream_logs, watch_run
+from ..operations.move_run import RunMover
 from ..operations.pause_run import pause_run, resume_run
 from ..operations.plans import Plans
 from ..operations.read_runs import RunReader
@@ -56,11 +57,18 @@ _OLDEST = datetime(1, 1, 1, tzinfo=UTC)
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     """Thin: checks the wire, asks an operation, converts the answer."""
 
-    def __init__(self, database: Database, plans: Plans, engine: RunEngine) -> None:
+    def __init__(
+        self,
+        database: Database,
+        plans: Plans,
+        engine: RunEngine,
+        on_changed: Callable[[set[int]], Awaitable[None]],
+    ) -> None:
+        """`on_changed` is awaited after a commit that made task classes."""
         self._engine = engine
         self._reader = RunReader(database, plans)
         self._trigger = TriggerDagRuns(database, plans, engine)
-        self._commander = RunCommander(self._reader, engine)
+        self._commander = RunCommander(self._reader, engine, RunMover(database, plans, on_changed))
         self._set_priority = SetPriority(self._reader)
 
     # ---- creating
@@ -205,6 +213,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             request.task_ids,
             Selection(request.downstream, request.upstream, request.only_failed, request.cancel_running),
             request.map_indexes,
+            text_in("dag_version", request.dag_version),
         )
         return pb.ClearTaskInstancesResponse(dag_run=await self._run(request), cleared_task_ids=cleared)
 
@@ -223,7 +232,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return pb.ResumeDagRunResponse(dag_run=await self._run(request))
 
     async def RerunDagRun(self, request: pb.RerunDagRunRequest, context: Context) -> pb.RerunDagRunResponse:
-        cleared = await self._commander.rerun(_call(request, "RerunDagRun"))
+        cleared = await self._commander.rerun(
+            _call(request, "RerunDagRun"), text_in("dag_version", request.dag_version)
+        )
         return pb.RerunDagRunResponse(dag_run=await self._run(request), cleared_task_ids=cleared)
 
     async def SetDagRunPriority(

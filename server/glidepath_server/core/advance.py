@@ -27,6 +27,7 @@ from .events import (
     Event,
     Mapped,
     RunCancelled,
+    RunMoved,
     RunPaused,
     RunResumed,
     RunRetried,
@@ -38,9 +39,9 @@ from .events import (
     Withdrawn,
 )
 from .graph import Graph
-from .moves import CANCELLED, FAILED, IDLE, OUT, RELEASED, RESTARTING, WAITING, Moves
+from .moves import CANCELLED, FAILED, IDLE, OUT, RELEASED, RESTARTING, SCHEDULED, WAITING, Moves
 from .next_attempt import next_attempt
-from .pausing import hold_back, run_paused, run_resumed
+from .pausing import hold_back, judge_waiting, run_paused, run_resumed
 from .retry import GiveUp
 from .states import (
     MARKS,
@@ -93,7 +94,8 @@ class _Step(Moves):
         self.move_run(RunEvent.START)
         ended: list[int] = []
         for task in range(self.graph.size):
-            if not self.graph.upstream[task] or self.graph.rules[task] is TriggerRule.ALWAYS:
+            first = not self.graph.upstream[task] or self.graph.rules[task] is TriggerRule.ALWAYS
+            if first and self.states[task] == SCHEDULED:
                 self.judge(task, ended)
         self.spread(ended)
 
@@ -250,6 +252,24 @@ class _Step(Moves):
         self.reopen(again)
         self.take_back(out, TaskEvent.CLEAR, event.reason or "cleared")
 
+    def run_moved(self, event: RunMoved) -> None:
+        """The graph and the board are those of the other version already: what has ended stays so."""
+        if self.board.intent is not RunIntent.RUN and self.board.state not in RUN_FINAL:
+            raise StateConflict("the run is being cancelled", hint="wait until it has ended, then move it")
+        self.effects.notes.append(f"moved to version {event.dag_version_number}")
+        self.answer([(task, -1) for task in event.removed if self.states[task] == FAILED])
+        for task in event.removed:
+            self.move(task, TaskEvent.REMOVE)
+            for notes in (self.board.choices, self.board.said, self.board.pauses, self.board.maps):
+                notes.pop(task, None)
+        for task in event.restored:
+            self.board.raise_base(task, event.attempts.get(task, 0))
+            self.move(task, TaskEvent.CLEAR)
+        self.tally = self.board.tally = Tally(self.graph, self.board)
+        self.tasks_cleared(TasksCleared(event.tasks, reason=event.reason, attempts=event.attempts))
+        if self.board.state is RunState.RUNNING:
+            judge_waiting(self)
+
     # ---- the run's end
     def settle(self) -> None:
         """A run ends when all its tasks have: its state is a function of theirs, and of what it was told."""
@@ -315,6 +335,7 @@ _HANDLERS = {
     TasksMarked: _Step.tasks_marked,
     RunRetried: _Step.run_retried,
     EqualCallEnded: _Step.equal_call_ended,
+    RunMoved: _Step.run_moved,
     RunPaused: run_paused,
     RunResumed: run_resumed,
     ApprovalAnswered: approval_answered,

@@ -197,6 +197,23 @@ class RunResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunMoved:
+    """An operator moves the run to another version of its DAG, and lets tasks run again on it. The step has given the
+    board its new size, and fills in what is removed, what is there again, and `attempts` as of TasksCleared.
+
+    Raises StateConflict in the step while something of the run is released or asks.
+    """
+
+    tasks: tuple[int, ...]
+    dag_version_id: int
+    dag_version_number: int
+    reason: str = ""
+    attempts: Mapping[int, int] = field(default_factory=dict)
+    removed: tuple[int, ...] = ()
+    restored: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalAnswered:
     """Somebody answers what a task instance asks.
 
@@ -235,6 +252,7 @@ Event = (
     | TasksMarked
     | RunRetried
     | EqualCallEnded
+    | RunMoved
     | RunPaused
     | RunResumed
     | ApprovalAnswered

@@ -52,6 +52,8 @@ class Graph:
     torn_down: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # Of mapped tasks: how many instances may be released at once, what must succeed, what nothing to map over means.
     maps: Mapping[int, MapPolicy] = field(default_factory=dict)
+    # Of a layout (core/layouts.py): tasks that the version does not have.
+    removed: frozenset[int] = frozenset()
     # Tasks that no worker runs: what they ask people.
     approvals: Mapping[int, ApprovalSpec] = field(default_factory=dict)
     # How long a task may wait in all when it defers, in seconds.

@@ -38,6 +38,7 @@ class ViewState(StrEnum):
     UP_FOR_RETRY = "up_for_retry"
     DEFERRED = "deferred"
     CANCELLED = "cancelled"
+    REMOVED = "removed"
 
 
 _BY_CODE = {int(state): ViewState(state.name.lower()) for state in TaskState if state.name.lower() in set(ViewState)}
@@ -312,6 +313,8 @@ def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
         paused = board.paused_by(task)
         parts = [f"waits for {names(graph, still_open)}" if still_open else "", f"paused by {paused}" if paused else ""]
         return "; ".join(filter(None, parts))
+    if code == TaskState.REMOVED:
+        return "not in the version that the run was moved to"
     if code == TaskState.WAITING:
         spec = graph.approvals[task]
         return f"waits for an answer{_within(spec.timeout_seconds)}: {spec.message[:MESSAGE_CHARACTERS_SHOWN_MAX]}"

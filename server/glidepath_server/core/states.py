@@ -27,6 +27,8 @@ class TaskState(IntEnum):
     UPSTREAM_FAILED = 12
     SKIPPED = 13
     CANCELLED = 14
+    # Not in the version that the run was moved to.
+    REMOVED = 15
 
 
 class TaskEvent(StrEnum):
@@ -34,6 +36,7 @@ class TaskEvent(StrEnum):
     ASK = "ask"
     RETRY = "retry"
     HOLD = "hold"
+    REMOVE = "remove"
     SUCCEED = "succeed"
     FAIL = "fail"
     SKIP = "skip"
@@ -75,12 +78,21 @@ TASK_TRANSITIONS: dict[tuple[TaskState, TaskEvent], TaskState] = {
     (_S.SKIPPED, _E.CLEAR): _S.SCHEDULED,
     (_S.CANCELLED, _E.CLEAR): _S.SCHEDULED,
 }
+# A run is moved to another version only while nothing of it is out.
+TASK_TRANSITIONS |= {
+    (state, _E.REMOVE): _S.REMOVED
+    for state in (_S.SCHEDULED, _S.SUCCESS, _S.FAILED, _S.UPSTREAM_FAILED, _S.SKIPPED, _S.CANCELLED)
+}
+TASK_TRANSITIONS[_S.REMOVED, _E.CLEAR] = _S.SCHEDULED
 # What an operator marks has the state that he says, wherever it was; what is live is ended first.
 MARKS = {_E.MARK_SUCCESS: _S.SUCCESS, _E.MARK_FAILED: _S.FAILED, _E.MARK_SKIPPED: _S.SKIPPED}
 TASK_TRANSITIONS |= {
-    (state, event): marked for event, marked in MARKS.items() for state in _S if state not in (marked, _S.RESTARTING)
+    (state, event): marked
+    for event, marked in MARKS.items()
+    for state in _S
+    if state not in (marked, _S.RESTARTING, _S.REMOVED)
 }
-TASK_FINAL = frozenset({_S.SUCCESS, _S.FAILED, _S.UPSTREAM_FAILED, _S.SKIPPED, _S.CANCELLED})
+TASK_FINAL = frozenset({_S.SUCCESS, _S.FAILED, _S.UPSTREAM_FAILED, _S.SKIPPED, _S.CANCELLED, _S.REMOVED})
 # End states that count as a failure of an upstream.
 TASK_NOT_SUCCESSFUL = frozenset({_S.FAILED, _S.UPSTREAM_FAILED, _S.CANCELLED})
 

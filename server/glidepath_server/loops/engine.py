@@ -220,6 +220,8 @@ class Engine:
 
     async def _facts(self, key: AttemptKey) -> RunFacts:
         async with self.database.worker.acquire() as connection:
+            # Its version may have changed since it was read.
+            self.replica.plans.forget_facts([key.dag_run_id])
             found = await self.replica.plans.load_facts(connection, [key.dag_run_id])
         if key.dag_run_id not in found:
             raise NotFound("the run is not there any more")

@@ -63,7 +63,8 @@ class Approvals:
 
     def _question(self, approval: Approval) -> Question:
         graph = self.reader.plans.versions[approval.dag_version_id].graph
-        return Question(approval, graph.approvals[approval.task_index])
+        # A task that was removed since, or is none any more, has no words.
+        return Question(approval, graph.approvals.get(approval.task_index, ApprovalSpec()))
 
     async def answer(self, call: CommandCall, given: Given) -> Question:
         """Answer what a task instance asks; the same again changes nothing.

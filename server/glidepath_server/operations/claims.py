@@ -341,6 +341,16 @@ class Claims:
             return
         facts = await self.replica.plans.read_facts(connection, {each.key.dag_run_id for each in assigned})
         await self._load_versions(connection, facts)
+        versions = self.replica.plans.versions
+        moved = {
+            each.key.dag_run_id
+            for each in assigned
+            if not versions[facts[each.key.dag_run_id].dag_version_id].has_class(each.class_id)
+        }
+        if moved:
+            self.replica.plans.forget_facts(moved)
+            facts |= await self.replica.plans.read_facts(connection, moved)
+            await self._load_versions(connection, facts)
         needs: set[tuple[UUID, int]] = set()
         for each in assigned:
             each.facts = facts[each.key.dag_run_id]

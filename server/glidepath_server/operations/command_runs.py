@@ -13,14 +13,15 @@ from typing import Any
 from uuid import UUID
 
 from ..core.board import FINAL, Board
-from ..core.errors import InvalidInput, StateConflict, Violation
-from ..core.events import RunCancelled, TasksCancelled, TasksCleared, TasksMarked
+from ..core.errors import InvalidInput, NotFound, StateConflict, Violation
+from ..core.events import RunCancelled, RunMoved, TasksCancelled, TasksCleared, TasksMarked
 from ..core.graph import Graph, reached
 from ..core.states import MARKS, RUN_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskEvent, TaskState
 from ..store import runs_read
 from ..store.database import Connection, transaction
 from .audit import append_audit
 from .map_tasks import check_instances
+from .move_run import RunMover
 from .plans import Plan
 from .read_runs import RunReader, task_indexes
 from .requests import once
@@ -86,6 +87,8 @@ class RunCommander:
 
     reader: RunReader
     engine: RunEngine
+    # Needed for commands that name a version.
+    mover: RunMover | None = None
 
     async def cancel_run(self, call: CommandCall) -> None:
         """End the run: nothing new starts, what is live is told to end. A cancelled run stays as it is."""
@@ -136,13 +139,21 @@ class RunCommander:
         task_ids: Sequence[str],
         selection: Selection,
         map_indexes: Sequence[int] = (),
+        version: str = "",
     ) -> list[str]:
         """Let tasks run again, or these instances of the only, mapped one, and what the selection adds to them.
-        Returns what was cleared."""
+        On another version of the DAG, if one is named. Returns what was cleared."""
         stored = await self.stored(call)
         if stored is not None:
             return _cleared(stored)
         run, plan = await self.load(call)
+        if version and map_indexes:
+            violation = Violation("map_indexes", f"{len(map_indexes)} of them", "none, on another version")
+            raise InvalidInput(str(violation), violations=[violation])
+        if version:
+            target = await self._target(run, plan, version)
+            chosen = set(named_tasks(target, task_ids))
+            return await self._move(call, "task_instance.clear", run, target, chosen, selection)
         tasks = named_tasks(plan, task_ids)
         if map_indexes and len(tasks) != 1:
             violation = Violation("task_ids", f"{len(tasks)} tasks", "one task, whose map_indexes these are")
@@ -151,12 +162,18 @@ class RunCommander:
         check_instances(plan.graph, run.unpacked(plan.graph.size), instances)
         return await self._clear(call, "task_instance.clear", run, plan, set(tasks), selection, instances)
 
-    async def rerun(self, call: CommandCall) -> list[str]:
-        """Clear what failed, was cancelled or never ran because of that, and what follows. Returns what was cleared."""
+    async def rerun(self, call: CommandCall, version: str = "") -> list[str]:
+        """Clear what failed, was cancelled or never ran because of that, and what follows, on this version of the DAG
+        ("": the run's own). Returns what was cleared."""
         stored = await self.stored(call)
         if stored is not None:
             return _cleared(stored)
         run, plan = await self.load(call)
+        if version:
+            target = await self._target(run, plan, version)
+            states = run.states(plan.graph.size)
+            bad = {task for task, state in enumerate(states) if state in _BAD and task not in target.graph.removed}
+            return await self._move(call, "dag_run.rerun", run, target, bad, Selection(downstream=True))
         chosen = {task for task, state in enumerate(run.states(plan.graph.size)) if state in _BAD}
         if not chosen:
             raise StateConflict(
@@ -193,6 +210,31 @@ class RunCommander:
         named = {plan.graph.task_ids[task]: list(indexes[:AUDITED_TASKS_MAX]) for task, indexes in instances.items()}
         detail = asdict(selection) | ({"map_indexes": named} if named else {})
         return _cleared(await self.carry_out(call, plan, event, action, detail, answer))
+
+    async def _target(self, run: runs_read.Run, plan: Plan, version: str) -> Plan:
+        assert self.mover is not None
+        return await self.mover.target(run.dag_run_id, plan, version)
+
+    async def _move(
+        self, call: CommandCall, action: str, run: runs_read.Run, target: Plan, chosen: set[int], selection: Selection
+    ) -> list[str]:
+        """Clear on another version; indexes are those of the run, laid out for it."""
+        graph = target.graph
+        board = Board(bytearray(run.states(graph.size)) + bytes(graph.size - len(run.states(graph.size))))
+        tasks = tuple(sorted(selection.of(graph, board, chosen) - graph.removed))
+
+        def answer(event: Command) -> bytes:
+            assert isinstance(event, RunMoved)
+            cleared = [graph.task_ids[task] for task in event.tasks if board.states[task] != TaskState.SCHEDULED]
+            return json.dumps(cleared).encode()
+
+        event = RunMoved(tasks, target.dag_version_id, target.dag_version_number, _reason(call))
+        detail = {
+            **asdict(selection),
+            "from_version": run.dag_version_number,
+            "to_version": target.dag_version_number,
+        }
+        return _cleared(await self.carry_out(call, target, event, action, detail, answer))
 
     # ---- carrying out
     async def load(self, call: CommandCall) -> tuple[runs_read.Run, Plan]:
@@ -273,7 +315,14 @@ def named_tasks(plan: Plan, task_ids: Sequence[str]) -> list[int]:
     if not 1 <= len(task_ids) <= TASK_IDS_MAX:
         violation = Violation("task_ids", f"{len(task_ids)} task ids", f"1 to {TASK_IDS_MAX} task ids")
         raise InvalidInput(str(violation), violations=[violation])
-    return sorted(set(task_indexes(plan, task_ids)))
+    tasks = sorted(set(task_indexes(plan, task_ids)))
+    for task in tasks:
+        if task in plan.graph.removed:
+            raise NotFound(
+                f"DAG {plan.dag_id} version {plan.dag_version_number} has task {plan.graph.task_ids[task]!r} no more",
+                hint="the run was moved to this version; move it to one that has the task",
+            )
+    return tasks
 
 
 def _ids(plan: Plan, tasks: Iterable[int]) -> list[str]:

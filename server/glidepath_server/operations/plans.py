@@ -6,9 +6,10 @@ are many and kept in a bounded, least-recently-used map.
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from ..core.compile import compile_graph
 from ..core.definition import DagSpec, TaskSpec, output_sources
 from ..core.effects import Release
 from ..core.graph import Graph
+from ..core.layouts import REMOVED_HANDLER, laid_out
 from ..core.params import ParamsSchema
 from ..store import engine, registry
 from ..store.database import Connection
@@ -54,13 +56,17 @@ class Plan:
             return self.reroutes[task]
         return self.class_ids[task]
 
+    def has_class(self, class_id: int) -> bool:
+        """Whether attempts of the version have this class: layouts of it have others."""
+        return class_id in self.class_ids or class_id in self.reroutes.values()
+
     def task(self, index: int) -> TaskSpec:
         return self.spec.tasks[index]
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What of a run never changes."""
+    """What of a run never changes, but for its version, when it is moved: then its tasks have other classes."""
 
     dag_run_id: UUID
     dag_version_id: int
@@ -102,6 +108,11 @@ class Plans:
         await self.load(connection, (facts.dag_version_id for facts in found.values()))
         return found
 
+    def forget_facts(self, run_ids: Iterable[UUID]) -> None:
+        """What is kept of these runs is old: they were moved to another version."""
+        for run_id in run_ids:
+            self.facts.pop(run_id, None)
+
     async def read_facts(self, connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, RunFacts]:
         """Facts of these runs. A run that is gone is left out."""
         wanted = {*run_ids}
@@ -115,9 +126,13 @@ class Plans:
         return found
 
 
+def _removed(spec: DagSpec) -> frozenset[int]:
+    return frozenset(index for index, task in enumerate(spec.tasks) if task.handler.name == REMOVED_HANDLER)
+
+
 def plan_of(version: registry.StoredVersion) -> Plan:
     """Compile a stored version."""
-    spec = version.spec
+    spec = laid_out(version.spec, json.loads(version.layout)) if version.layout else version.spec
     index = {task.task_id: number for number, task in enumerate(spec.tasks)}
     return Plan(
         dag_version_id=version.dag_version_id,
@@ -125,7 +140,7 @@ def plan_of(version: registry.StoredVersion) -> Plan:
         dag_id=version.dag_id,
         dag_version_number=version.dag_version_number,
         spec=spec,
-        graph=compile_graph(spec),
+        graph=replace(compile_graph(spec), removed=_removed(spec)),
         class_ids=tuple(version.class_ids),
         reroutes={task: class_id for task, class_id in enumerate(version.reroute_class_ids) if class_id},
         timeouts=tuple(task.policy.execution_timeout_seconds for task in spec.tasks),

@@ -12,6 +12,7 @@ from uuid import UUID
 from ..core.events import (
     ApprovalAnswered,
     RunCancelled,
+    RunMoved,
     RunPaused,
     RunResumed,
     TasksCancelled,
@@ -20,7 +21,9 @@ from ..core.events import (
 )
 from ..store.database import Connection
 
-Command = RunCancelled | TasksCancelled | TasksCleared | TasksMarked | ApprovalAnswered | RunPaused | RunResumed
+Command = (
+    RunCancelled | TasksCancelled | TasksCleared | TasksMarked | ApprovalAnswered | RunMoved | RunPaused | RunResumed
+)
 Within = Callable[[Connection, datetime, Command], Awaitable[None]]
 """Writes what belongs to a command (audit, request row) in the transaction of its step: at the step's time, of the
 event as it was completed under the run's lock."""

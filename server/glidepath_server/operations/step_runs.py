@@ -32,6 +32,7 @@ from ..core.events import (
     AttemptKey,
     ChildEnded,
     Event,
+    RunMoved,
     RunRetried,
     RunTimedOut,
     TasksCleared,
@@ -39,10 +40,13 @@ from ..core.events import (
     event_from_json,
     event_to_json,
 )
+from ..core.layouts import move
+from ..core.moves import OUT, WAITING
 from ..core.priorities import from_text as priorities_from_text
 from ..core.states import RUN_FINAL, AttemptState, RunIntent, RunState, TaskEvent
 from ..store import engine as store
 from ..store.database import Connection, database_now, is_retryable
+from ..store.layouts import move_run
 from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
@@ -185,6 +189,8 @@ class Step:
                 self.events[run_id] = [each for each in self.events[run_id] if not isinstance(each, RunTimedOut)]
             if work.command is not None:
                 event = await self._completed(connection, run_id, work.command.event)
+                if isinstance(event, RunMoved):
+                    event = await self._moved(connection, self.runs[run_id], event)
                 self.events[run_id].append(event)
                 if work.command.within is not None:
                     await work.command.within(connection, self.now, event)
@@ -202,6 +208,28 @@ class Step:
             found.append((report.key.dag_run_id, ended_event(report, row)))
         await write_ends(connection, ended, self.now)
         return found + [(run_id, event) for run_id, event in events if not isinstance(event, ChildEnded)]
+
+    async def _moved(self, connection: Connection, run: LockedRun, event: RunMoved) -> RunMoved:
+        """Put the other version under the run. Nothing of it may be out: its rows would be of the old one."""
+        await self.replica.plans.load(connection, [event.dag_version_id])
+        plan, names = self.replica.plans.versions[event.dag_version_id], run.plan.graph.task_ids
+        if plan.graph.task_ids[: len(names)] != names:
+            raise StateConflict("the run was moved meanwhile", hint="ask again")
+        out = [names[task] for task, state in enumerate(run.board.states) if state in OUT or state == WAITING]
+        if out:
+            raise StateConflict(
+                f"{len(out)} tasks are queued, run or wait for an answer, {out[0]} is one of them",
+                hint="wait until they have ended, or cancel them; a pause of the run lets it come to rest",
+            )
+        await move_run(
+            connection, run.dag_run_id, plan.dag_version_id, run.revision + 1, run.plan.dag_version_id, self.now
+        )
+        run.plan = plan
+        self.replica.plans.forget_facts([run.dag_run_id])
+        moved = move(run.board, plan.graph, event)
+        tasks = tuple(sorted(run.board.with_surroundings(plan.graph, moved.tasks) - plan.graph.removed))
+        attempts = await store.attempts_made(connection, run.dag_run_id, (*tasks, *moved.restored))
+        return replace(moved, tasks=tasks, attempts=attempts)
 
     async def _completed(self, connection: Connection, run_id: UUID, event: Event) -> Event:
         if not isinstance(event, TasksCleared):

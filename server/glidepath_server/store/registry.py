@@ -33,6 +33,8 @@ class StoredVersion:
     spec: DagSpec
     class_ids: Sequence[int]
     reroute_class_ids: Sequence[int] = ()
+    # Task ids by index, JSON, for runs that were moved to it; empty: the order of the spec.
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True)

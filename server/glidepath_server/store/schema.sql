@@ -133,8 +133,10 @@ create table dag_version (
     create_time        timestamptz not null,
     created_by         text not null,
     reroute_class_ids  bigint[] not null default '{}', -- per task, 0: none; empty: of no task
-    unique (namespace, dag_id, dag_version_number),
-    unique (namespace, dag_id, content_hash)
+    layout             text not null default '',     -- JSON: task ids by index, for moved runs (core/layouts.py)
+    layout_hash        bytea not null default '',    -- empty: the version as it was registered
+    unique (namespace, dag_id, dag_version_number, layout_hash),
+    unique (namespace, dag_id, content_hash, layout_hash)
 );
 
 create table dag_alias (
@@ -217,6 +219,16 @@ create index dag_run_admission on dag_run (namespace, dag_id, admitted) where st
 create index dag_run_timeout on dag_run (timeout_time) where timeout_time is not null and state = 'running';
 create index dag_run_list on dag_run (namespace, dag_id, dag_run_id);
 create index dag_run_namespace on dag_run (namespace, dag_run_id);
+
+-- An operator moved the run to another version, with this revision. Its tasks kept their indexes.
+create table dag_run_move (
+    dag_run_id      uuid not null,
+    revision        bigint not null,
+    from_version_id bigint not null,
+    to_version_id   bigint not null,
+    move_time       timestamptz not null,
+    primary key (dag_run_id, revision)
+);
 
 -- What keeps run keys unique; never purged.
 create table dag_run_key (

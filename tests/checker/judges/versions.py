@@ -1,4 +1,4 @@
-"""I15: a run executes the version that it was pinned to, and registering another one changes no existing run."""
+"""I15: a run executes the version that it was pinned to, and nothing but an operator's move pins it to another one."""
 
 from __future__ import annotations
 
@@ -36,9 +36,15 @@ def _superseded(facts: Facts, versions: dict[tuple[str, str], list[Version]], at
     return any(each.number > mine.number and each.create_time < since for each in versions[mine.namespace, mine.dag_id])
 
 
+def _pinned(facts: Facts, key: AttemptKey) -> Version | None:
+    """The version that an attempt was released with."""
+    attempt = facts.attempt_by_key.get(key)
+    return facts.pinned_at(key.run_id, attempt.queue_time) if attempt else facts.version_of(key.run_id)
+
+
 def _assigned(facts: Facts) -> Iterator[Break]:
     for entry in facts.worker_entries:
-        version = facts.version_of(entry.key.run_id) if entry.kind == "assigned" and entry.key else None
+        version = _pinned(facts, entry.key) if entry.kind == "assigned" and entry.key else None
         if version is None or entry.key is None:
             continue
         if entry.dag_version_number and entry.dag_version_number != version.number:
@@ -53,7 +59,7 @@ def _assigned(facts: Facts) -> Iterator[Break]:
 def _executed(facts: Facts) -> Iterator[Break]:
     seen: set[AttemptKey] = set()
     for entry in facts.ledger:
-        version = facts.version_of(entry.key.run_id)
+        version = _pinned(facts, entry.key)
         if version is None or not entry.code or entry.key in seen:
             continue
         if entry.code != version.number:
@@ -69,7 +75,7 @@ def _answered(facts: Facts) -> Iterator[Break]:
             continue
         numbers = [word[1:] for word in entry.answer.split() if word.startswith("v")]
         for name, number in zip(entry.names, numbers, strict=False):
-            version = facts.version_of(name)
+            version = facts.pinned_at(name, None)
             if version is not None and str(version.number) != number:
                 yield Break.of(
                     f"created with version {number}, and pinned to {version.number}", entry, facts.runs[name]

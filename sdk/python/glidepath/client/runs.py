@@ -236,6 +236,7 @@ class RunMethods(Api):
         upstream: bool = False,
         only_failed: bool = False,
         cancel_running: bool = False,
+        version: int | str = "",
         reason: str = "",
         request_id: str = "",
     ) -> Call[pb.ClearTaskInstancesResponse]:
@@ -243,7 +244,7 @@ class RunMethods(Api):
         all these what has failed if `only_failed`; their history stays. With `map_indexes`, only these instances of
         the one task that is named, which is mapped.
 
-        StateConflict while one of them runs, unless `cancel_running`.
+        StateConflict while one of them runs, unless `cancel_running`. `version`: see `rerun_dag_run`.
         """
         return _RUNS.call(
             self,
@@ -255,15 +256,27 @@ class RunMethods(Api):
             upstream=upstream,
             only_failed=only_failed,
             cancel_running=cancel_running,
+            dag_version=str(version),
             reason=reason,
             request_id=request_id or new_request_id(),
         )
 
     @rpc
-    def rerun_dag_run(self, run_id: str, *, reason: str = "", request_id: str = "") -> Call[pb.RerunDagRunResponse]:
-        """Clear what failed, was cancelled or never ran because of that, and let the run go on."""
+    def rerun_dag_run(
+        self, run_id: str, *, version: int | str = "", reason: str = "", request_id: str = ""
+    ) -> Call[pb.RerunDagRunResponse]:
+        """Clear what failed, was cancelled or never ran because of that, and let the run go on.
+
+        `version` moves the run to another version of its DAG: "latest", "original" or a number. Tasks of the same id
+        keep how they have ended; StateConflict while something of the run is queued or runs.
+        """
         return _RUNS.call(
-            self, "RerunDagRun", dag_run_id=run_id, reason=reason, request_id=request_id or new_request_id()
+            self,
+            "RerunDagRun",
+            dag_run_id=run_id,
+            dag_version=str(version),
+            reason=reason,
+            request_id=request_id or new_request_id(),
         )
 
     @rpc

@@ -1,7 +1,7 @@
 -- DAGs, their immutable versions, and what versions need: limits, queues, task classes, source.
 
 -- name: load_version
-select dag_version_id, namespace, dag_id, dag_version_number, spec, class_ids, reroute_class_ids
+select dag_version_id, namespace, dag_id, dag_version_number, spec, class_ids, reroute_class_ids, layout
 from dag_version where dag_version_id = $1;
 
 -- name: create_limits
@@ -113,7 +113,7 @@ select d.namespace, d.dag_id, d.latest_version_number, d.paused, d.create_time,
         from dag_alias a where a.namespace = d.namespace and a.dag_id = d.dag_id) as aliases
 from dag d
 join dag_version v on v.namespace = d.namespace and v.dag_id = d.dag_id
-     and v.dag_version_number = d.latest_version_number
+     and v.dag_version_number = d.latest_version_number and v.layout = ''
 where d.namespace = $1 and d.dag_id = $2;
 
 -- name: list_dags
@@ -124,36 +124,36 @@ select d.namespace, d.dag_id, d.latest_version_number, d.paused, d.create_time,
         from dag_alias a where a.namespace = d.namespace and a.dag_id = d.dag_id) as aliases
 from dag d
 join dag_version v on v.namespace = d.namespace and v.dag_id = d.dag_id
-     and v.dag_version_number = d.latest_version_number
+     and v.dag_version_number = d.latest_version_number and v.layout = ''
 where d.namespace = $1 and d.dag_id > $2
   and ($3 = '' or ((split_part(v.spec, ',"tasks":[', 1) || '}')::jsonb -> 'tags') ? $3)
 order by d.dag_id limit $4;
 
 -- name: version_by_number
 select dag_id, dag_version_number, content_hash, create_time, created_by, cardinality(class_ids) as task_count, spec
-from dag_version where namespace = $1 and dag_id = $2 and dag_version_number = $3;
+from dag_version where namespace = $1 and dag_id = $2 and dag_version_number = $3 and layout = '';
 
 -- name: version_by_hash
 select dag_id, dag_version_number, content_hash, create_time, created_by, cardinality(class_ids) as task_count, spec
-from dag_version where namespace = $1 and dag_id = $2 and content_hash = $3;
+from dag_version where namespace = $1 and dag_id = $2 and content_hash = $3 and layout = '';
 
 -- name: version_by_alias
 select v.dag_id, v.dag_version_number, v.content_hash, v.create_time, v.created_by,
        cardinality(v.class_ids) as task_count, v.spec
 from dag_alias a join dag_version v using (namespace, dag_id, dag_version_number)
-where a.namespace = $1 and a.dag_id = $2 and a.alias = $3;
+where a.namespace = $1 and a.dag_id = $2 and a.alias = $3 and v.layout = '';
 
 -- name: latest_version
 select v.dag_id, v.dag_version_number, v.content_hash, v.create_time, v.created_by,
        cardinality(v.class_ids) as task_count, v.spec
 from dag d
 join dag_version v on v.namespace = d.namespace and v.dag_id = d.dag_id
-     and v.dag_version_number = d.latest_version_number
+     and v.dag_version_number = d.latest_version_number and v.layout = ''
 where d.namespace = $1 and d.dag_id = $2;
 
 -- name: list_versions
 -- Newest first, below the number $3; without their content.
 select dag_id, dag_version_number, content_hash, create_time, created_by, cardinality(class_ids) as task_count,
        '' as spec
-from dag_version where namespace = $1 and dag_id = $2 and dag_version_number < $3
+from dag_version where namespace = $1 and dag_id = $2 and dag_version_number < $3 and layout = ''
 order by dag_version_number desc limit $4;

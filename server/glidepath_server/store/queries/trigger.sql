@@ -8,7 +8,7 @@ select w.ord::integer as ord, d.dag_id is not null as dag_exists, v.dag_version_
 from unnest($2::text[], $3::integer[], $4::text[]) with ordinality as w (dag_id, number, alias, ord)
 left join dag d on d.namespace = $1 and d.dag_id = w.dag_id
 left join dag_alias a on a.namespace = $1 and a.dag_id = w.dag_id and a.alias = w.alias
-left join dag_version v on v.namespace = $1 and v.dag_id = w.dag_id
+left join dag_version v on v.namespace = $1 and v.dag_id = w.dag_id and v.layout = ''
      and v.dag_version_number = case when w.number is not null then w.number
                                      when w.alias is not null then a.dag_version_number
                                      else d.latest_version_number end

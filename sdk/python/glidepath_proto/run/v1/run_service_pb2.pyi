@@ -207,7 +207,7 @@ class CancelTaskInstancesResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class ClearTaskInstancesRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason", "upstream", "only_failed", "map_indexes")
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "downstream", "cancel_running", "reason", "upstream", "only_failed", "dag_version", "map_indexes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +217,7 @@ class ClearTaskInstancesRequest(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_FIELD_NUMBER: _ClassVar[int]
     ONLY_FAILED_FIELD_NUMBER: _ClassVar[int]
+    DAG_VERSION_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEXES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
@@ -227,8 +228,9 @@ class ClearTaskInstancesRequest(_message.Message):
     reason: str
     upstream: bool
     only_failed: bool
+    dag_version: str
     map_indexes: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ..., upstream: bool = ..., only_failed: bool = ..., map_indexes: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., downstream: bool = ..., cancel_running: bool = ..., reason: _Optional[str] = ..., upstream: bool = ..., only_failed: bool = ..., dag_version: _Optional[str] = ..., map_indexes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ClearTaskInstancesResponse(_message.Message):
     __slots__ = ("dag_run", "cleared_task_ids")
@@ -261,16 +263,18 @@ class MarkTaskInstancesResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class RerunDagRunRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "request_id", "reason")
+    __slots__ = ("namespace", "dag_run_id", "request_id", "reason", "dag_version")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    DAG_VERSION_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     request_id: str
     reason: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    dag_version: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., dag_version: _Optional[str] = ...) -> None: ...
 
 class RerunDagRunResponse(_message.Message):
     __slots__ = ("dag_run", "cleared_task_ids")

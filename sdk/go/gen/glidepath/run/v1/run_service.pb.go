@@ -1244,6 +1244,10 @@ type ClearTaskInstancesRequest struct {
 	Upstream bool `protobuf:"varint,8,opt,name=upstream,proto3" json:"upstream,omitempty"`
 	// Of all these only what has failed, was cancelled or never ran because of that.
 	OnlyFailed bool `protobuf:"varint,9,opt,name=only_failed,json=onlyFailed,proto3" json:"only_failed,omitempty"`
+	// Moves the run to this version of its DAG: "latest", "original" (that of its creation) or a number. Tasks of the same
+	// id keep how they have ended, those that the version does not have stay in the run as removed, new ones are scheduled.
+	// FAILED_PRECONDITION while something of the run is queued, runs or waits for an answer. Empty: the version it has.
+	DagVersion string `protobuf:"bytes,12,opt,name=dag_version,json=dagVersion,proto3" json:"dag_version,omitempty"`
 	// Only these instances of the one task that is named, which is mapped: at most 10,000. What follows from it follows from
 	// each of them. NOT_FOUND for an instance that it does not have.
 	MapIndexes    []int32 `protobuf:"varint,10,rep,packed,name=map_indexes,json=mapIndexes,proto3" json:"map_indexes,omitempty"`
@@ -1342,6 +1346,13 @@ func (x *ClearTaskInstancesRequest) GetOnlyFailed() bool {
 		return x.OnlyFailed
 	}
 	return false
+}
+
+func (x *ClearTaskInstancesRequest) GetDagVersion() string {
+	if x != nil {
+		return x.DagVersion
+	}
+	return ""
 }
 
 func (x *ClearTaskInstancesRequest) GetMapIndexes() []int32 {
@@ -1533,11 +1544,13 @@ func (x *MarkTaskInstancesResponse) GetDagRun() *DagRun {
 }
 
 type RerunDagRunRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	DagRunId      string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
-	RequestId     string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	RequestId string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Reason    string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As in ClearTaskInstancesRequest.
+	DagVersion    string `protobuf:"bytes,12,opt,name=dag_version,json=dagVersion,proto3" json:"dag_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1596,6 +1609,13 @@ func (x *RerunDagRunRequest) GetRequestId() string {
 func (x *RerunDagRunRequest) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *RerunDagRunRequest) GetDagVersion() string {
+	if x != nil {
+		return x.DagVersion
 	}
 	return ""
 }
@@ -2632,7 +2652,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"P\n" +
 	"\x1bCancelTaskInstancesResponse\x121\n" +
-	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xce\x02\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xef\x02\n" +
 	"\x19ClearTaskInstancesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -2648,6 +2668,8 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\bupstream\x18\b \x01(\bR\bupstream\x12\x1f\n" +
 	"\vonly_failed\x18\t \x01(\bR\n" +
 	"onlyFailed\x12\x1f\n" +
+	"\vdag_version\x18\f \x01(\tR\n" +
+	"dagVersion\x12\x1f\n" +
 	"\vmap_indexes\x18\n" +
 	" \x03(\x05R\n" +
 	"mapIndexes\"y\n" +
@@ -2664,14 +2686,16 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x05state\x18\x05 \x01(\x0e2\x1b.glidepath.run.v1.TaskStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\"N\n" +
 	"\x19MarkTaskInstancesResponse\x121\n" +
-	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\x87\x01\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xa8\x01\n" +
 	"\x12RerunDagRunRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
 	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"r\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vdag_version\x18\f \x01(\tR\n" +
+	"dagVersion\"r\n" +
 	"\x13RerunDagRunResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12(\n" +
 	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\xd6\x01\n" +

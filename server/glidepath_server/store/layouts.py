@@ -1,0 +1,55 @@
+"""Versions laid out for moved runs: thin typed functions over queries/layouts.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from ..core.canonical import from_canonical_json
+from .database import Connection
+from .sql import statements
+
+_SQL = statements("layouts")
+
+
+async def version_id(connection: Connection, namespace: str, dag_id: str, number: int) -> int | None:
+    """A version as it was registered, by its number; 0: the latest."""
+    found: int | None = await connection.fetchval(_SQL["version_id"], namespace, dag_id, number)
+    return found
+
+
+async def first_number(connection: Connection, dag_run_id: UUID) -> int | None:
+    found: int | None = await connection.fetchval(_SQL["first_number"], dag_run_id)
+    return found
+
+
+async def ensure_layout(
+    connection: Connection, base_id: int, text: str, key: bytes, layout: Sequence[str]
+) -> tuple[int, bool]:
+    """The version of this layout, and whether it was made now."""
+    found: int | None = await connection.fetchval(_SQL["layout_id"], base_id, key)
+    if found is not None:
+        return found, False
+    await connection.execute(_SQL["copy_classes"], base_id, key)
+    rows = await connection.fetch(_SQL["copied_classes"], base_id, key)
+    copies = {row["class_id"]: row["copy_id"] for row in rows}
+    base = await connection.fetchrow(_SQL["base_classes"], base_id)
+    assert base is not None
+    place = {task.task_id: number for number, task in enumerate(from_canonical_json(base["spec"]).tasks)}
+
+    def moved(class_ids: Sequence[int]) -> list[int]:
+        """By the layout's indexes; 0 for what was removed."""
+        return [copies.get(class_ids[place[task_id]], 0) if task_id in place else 0 for task_id in layout]
+
+    reroutes = moved(base["reroute_class_ids"]) if base["reroute_class_ids"] else []
+    await connection.execute(_SQL["insert_layout"], base_id, moved(base["class_ids"]), reroutes, text, key)
+    made: int = await connection.fetchval(_SQL["layout_id"], base_id, key)
+    return made, True
+
+
+async def move_run(
+    connection: Connection, dag_run_id: UUID, to_version_id: int, revision: int, from_version_id: int, now: datetime
+) -> None:
+    """Give a run its other version, under its lock."""
+    await connection.execute(_SQL["move_run"], dag_run_id, to_version_id, revision, from_version_id, now)
