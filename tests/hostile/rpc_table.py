@@ -103,6 +103,8 @@ RUN_RPCS = {
     "CancelDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
 }
 RUN_RPCS |= {
+    "AddNote": Rpc(OPERATOR, {**RUN, "text": "looked at it"}),
+    "ListNotes": Rpc(VIEWER, RUN),
     "PauseDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
     "ResumeDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import advice, completion, ends, instances, run_group, run_logs, run_pauses, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
+from . import advice, completion, ends, instances, run_group, run_logs, run_notes, run_pauses, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
 from .output import (
     Column,
     enum_name,
@@ -99,8 +99,10 @@ def run_show(
     attempts = list(session.client.list_attempts(run_id)) if with_attempts else []
     pages = session.client.list_dag_runs(children_of=run_id, page_size=CHILDREN_SHOWN_MAX + 1)
     children = [each for _, each in zip(range(CHILDREN_SHOWN_MAX + 1), pages, strict=False)]
+    notes = list(session.client.list_notes(run_id))
     if session.json:
         shown = {"dagRun": proto_json(found), "taskInstances": [proto_json(each) for each in tasks]}
+        shown |= {"notes": [proto_json(each) for each in notes]} if notes else {}
         shown |= {"childRuns": [proto_json(each) for each in children[:CHILDREN_SHOWN_MAX]]} if children else {}
         print_json(shown | ({"attempts": [proto_json(each) for each in attempts]} if with_attempts else {}))
         return
@@ -121,6 +123,7 @@ def run_show(
         print_table(["CHILD " + name if name == "RUN" else name for name, _ in columns], rows)
         if len(children) > CHILDREN_SHOWN_MAX:
             say(f"these are the newest; see all: glidepath run list --children-of {run_id}")
+    run_notes.print_notes(notes)
     if found.HasField("caller"):
         say(f"a task of another run waits for its end: glidepath run show {found.caller.dag_run_id}")
     if found.quarantined:

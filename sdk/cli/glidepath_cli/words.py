@@ -50,6 +50,8 @@ COMMANDS = {
     "SetDagRunPriority": "glidepath run priority RUN_ID PRIORITY",
     "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",
     "ExplainDagRun": "glidepath run explain RUN_ID",
+    "AddNote": "glidepath run note RUN_ID TEXT",
+    "ListNotes": "glidepath run show RUN_ID",
     "PauseDagRun": "glidepath run pause RUN_ID",
     "ResumeDagRun": "glidepath run resume RUN_ID",
     "ListApprovals": "glidepath approval list",

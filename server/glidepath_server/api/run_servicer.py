@@ -16,6 +16,7 @@ from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCom
 from ..operations.explain_run import explain_run
 from ..operations.follow_runs import LogQuestion, stream_logs, watch_run
 from ..operations.move_run import RunMover
+from ..operations.notes import add_note, list_notes
 from ..operations.pause_run import pause_run, resume_run
 from ..operations.plans import Plans
 from ..operations.read_runs import RunReader
@@ -25,6 +26,7 @@ from ..operations.trigger_dag_runs import RUNS_PER_CALL_MAX, TriggerCall, Trigge
 from ..store.database import Database
 from .auth import current_identity, namespace_for
 from .convert_common import body_of, invalid, to_uuid
+from .convert_note import added_out, index_in, note_out
 from .convert_run import (
     attempt_out,
     cursor_out,
@@ -223,6 +225,20 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         await self._commander.mark(_call(request, "MarkTaskInstances"), request.task_ids, mark_in(request.state))
         return pb.MarkTaskInstancesResponse(dag_run=await self._run(request))
 
+    async def AddNote(self, request: pb.AddNoteRequest, context: Context) -> pb.AddNoteResponse:
+        text, task_id = text_in("text", request.text), text_in("task_id", request.task_id)
+        call = _command(request, "AddNote")
+        stored = await add_note(self._reader, call, task_id, index_in(request), text, added_out)
+        return pb.AddNoteResponse.FromString(stored)
+
+    async def ListNotes(self, request: pb.ListNotesRequest, context: Context) -> pb.ListNotesResponse:
+        namespace = namespace_for(request, current_identity())
+        run_id = to_uuid("dag_run_id", request.dag_run_id)
+        page = Page(request, ("ListNotes", namespace, str(run_id)), int)
+        found = await list_notes(self._reader, namespace, run_id, page.first(0), page.limit)
+        notes, token = page.cut(found, lambda note: [note.note_id])
+        return pb.ListNotesResponse(notes=map(note_out, notes), next_page_token=token)
+
     async def PauseDagRun(self, request: pb.PauseDagRunRequest, context: Context) -> pb.PauseDagRunResponse:
         await pause_run(self._commander, _call(request, "PauseDagRun"), request.task_ids)
         return pb.PauseDagRunResponse(dag_run=await self._run(request))
@@ -247,10 +263,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
 def _call(request: Any, method: str) -> CommandCall:
     """A command's request, checked as far as the wire goes. Raises InvalidInput."""
-    caller = current_identity()
     reason = text_in("reason", request.reason)
     if len(reason) > REASON_CHARACTERS_MAX:
         raise invalid("reason", f"{len(reason)} characters", f"at most {REASON_CHARACTERS_MAX} characters")
+    return _command(request, method, reason)
+
+
+def _command(request: Any, method: str, reason: str = "") -> CommandCall:
+    caller = current_identity()
     return CommandCall(
         method,
         namespace_for(request, caller),

@@ -298,6 +298,27 @@ class RunMethods(Api):
         )
 
     @rpc
+    def add_note(
+        self, run_id: str, text: str, task_id: str = "", *, map_index: int = -1, request_id: str = ""
+    ) -> Call[pb.Note]:
+        """Note something on a run, or on a task of it, for whoever looks at it next; up to 4,000 characters."""
+        return _RUNS.call(
+            self,
+            "AddNote",
+            "note",
+            dag_run_id=run_id,
+            task_id=task_id,
+            map_index=map_index,
+            text=text,
+            request_id=request_id or new_request_id(),
+        )
+
+    @iterated
+    def list_notes(self, run_id: str, *, page_size: int = 0) -> Pages[pb.Note]:
+        """What people noted of a run and its tasks, oldest first."""
+        return _RUNS.pages(self, "ListNotes", "notes", dag_run_id=run_id, page_size=page_size)
+
+    @rpc
     def pause_dag_run(
         self, run_id: str, task_ids: Sequence[str] = (), *, reason: str = "", request_id: str = ""
     ) -> Call[run_pb2.DagRun]:

@@ -57,6 +57,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "output": ("r", "t"),
     "explain_dag_run": ("r",),
     "list_dead_letters": (),
+    "add_note": ("r", "late"),
+    "list_notes": ("r",),
     "pause_dag_run": ("r",),
     "resume_dag_run": ("r", ["t"]),
     "list_approvals": (),

@@ -308,6 +308,64 @@ class SetDagRunPriorityResponse(_message.Message):
     moved: int
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., moved: _Optional[int] = ...) -> None: ...
 
+class Note(_message.Message):
+    __slots__ = ("note_id", "task_id", "map_index", "author", "time", "text")
+    NOTE_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    note_id: int
+    task_id: str
+    map_index: int
+    author: str
+    time: _timestamp_pb2.Timestamp
+    text: str
+    def __init__(self, note_id: _Optional[int] = ..., task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., author: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
+
+class AddNoteRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_id", "map_index", "text")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    request_id: str
+    task_id: str
+    map_index: int
+    text: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class AddNoteResponse(_message.Message):
+    __slots__ = ("note",)
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    note: Note
+    def __init__(self, note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
+
+class ListNotesRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "page_size", "page_token")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListNotesResponse(_message.Message):
+    __slots__ = ("notes", "next_page_token")
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    notes: _containers.RepeatedCompositeFieldContainer[Note]
+    next_page_token: str
+    def __init__(self, notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class PauseDagRunRequest(_message.Message):
     __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "reason")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]

@@ -94,6 +94,16 @@ class RunServiceStub(object):
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.SerializeToString,
                 response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.FromString,
                 _registered_method=True)
+        self.AddNote = channel.unary_unary(
+                '/glidepath.run.v1.RunService/AddNote',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.AddNoteRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.AddNoteResponse.FromString,
+                _registered_method=True)
+        self.ListNotes = channel.unary_unary(
+                '/glidepath.run.v1.RunService/ListNotes',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListNotesRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListNotesResponse.FromString,
+                _registered_method=True)
         self.PauseDagRun = channel.unary_unary(
                 '/glidepath.run.v1.RunService/PauseDagRun',
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.PauseDagRunRequest.SerializeToString,
@@ -221,6 +231,21 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddNote(self, request, context):
+        """Notes something on a run or a task instance, for whoever looks at it next; at most 1,000 notes per run
+        (RESOURCE_EXHAUSTED). Idempotent by `request_id`. Audited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNotes(self, request, context):
+        """Notes of a run and its task instances, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PauseDagRun(self, request, context):
         """Nothing of these tasks (none named: of the run) starts any more once this is answered; what runs goes on. What is
         queued waits again. Cancelling the run, its timeout, and a first failure that ends it lift the pause. Repeated, it
@@ -329,6 +354,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.SetDagRunPriority,
                     request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.FromString,
                     response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.SerializeToString,
+            ),
+            'AddNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddNote,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.AddNoteRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.AddNoteResponse.SerializeToString,
+            ),
+            'ListNotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNotes,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListNotesRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ListNotesResponse.SerializeToString,
             ),
             'PauseDagRun': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseDagRun,
@@ -685,6 +720,60 @@ class RunService(object):
             '/glidepath.run.v1.RunService/SetDagRunPriority',
             glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityRequest.SerializeToString,
             glidepath_dot_run_dot_v1_dot_run__service__pb2.SetDagRunPriorityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/AddNote',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.AddNoteRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.AddNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/ListNotes',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.ListNotesRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.ListNotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

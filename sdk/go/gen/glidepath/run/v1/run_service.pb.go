@@ -1811,6 +1811,344 @@ func (x *SetDagRunPriorityResponse) GetMoved() int32 {
 	return 0
 }
 
+type Note struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	NoteId int64                  `protobuf:"varint,1,opt,name=note_id,json=noteId,proto3" json:"note_id,omitempty"`
+	// Empty: of the run.
+	TaskId string `protobuf:"bytes,2,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// -1 for a task that is not mapped, or the task as a whole.
+	MapIndex      int32                  `protobuf:"varint,3,opt,name=map_index,json=mapIndex,proto3" json:"map_index,omitempty"`
+	Author        string                 `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	Text          string                 `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Note) Reset() {
+	*x = Note{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Note) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Note) ProtoMessage() {}
+
+func (x *Note) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Note.ProtoReflect.Descriptor instead.
+func (*Note) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Note) GetNoteId() int64 {
+	if x != nil {
+		return x.NoteId
+	}
+	return 0
+}
+
+func (x *Note) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *Note) GetMapIndex() int32 {
+	if x != nil {
+		return x.MapIndex
+	}
+	return 0
+}
+
+func (x *Note) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Note) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Note) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type AddNoteRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	RequestId string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Empty: on the run.
+	TaskId string `protobuf:"bytes,4,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Unset: on the task.
+	MapIndex *int32 `protobuf:"varint,5,opt,name=map_index,json=mapIndex,proto3,oneof" json:"map_index,omitempty"`
+	// 1 to 4,000 characters.
+	Text          string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddNoteRequest) Reset() {
+	*x = AddNoteRequest{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddNoteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddNoteRequest) ProtoMessage() {}
+
+func (x *AddNoteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddNoteRequest.ProtoReflect.Descriptor instead.
+func (*AddNoteRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *AddNoteRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *AddNoteRequest) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *AddNoteRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AddNoteRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *AddNoteRequest) GetMapIndex() int32 {
+	if x != nil && x.MapIndex != nil {
+		return *x.MapIndex
+	}
+	return 0
+}
+
+func (x *AddNoteRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type AddNoteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Note          *Note                  `protobuf:"bytes,1,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddNoteResponse) Reset() {
+	*x = AddNoteResponse{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddNoteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddNoteResponse) ProtoMessage() {}
+
+func (x *AddNoteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddNoteResponse.ProtoReflect.Descriptor instead.
+func (*AddNoteResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *AddNoteResponse) GetNote() *Note {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
+type ListNotesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	// 1-500, default 100.
+	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNotesRequest) Reset() {
+	*x = ListNotesRequest{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNotesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNotesRequest) ProtoMessage() {}
+
+func (x *ListNotesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNotesRequest.ProtoReflect.Descriptor instead.
+func (*ListNotesRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListNotesRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ListNotesRequest) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *ListNotesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListNotesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListNotesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Notes         []*Note                `protobuf:"bytes,1,rep,name=notes,proto3" json:"notes,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNotesResponse) Reset() {
+	*x = ListNotesResponse{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNotesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNotesResponse) ProtoMessage() {}
+
+func (x *ListNotesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNotesResponse.ProtoReflect.Descriptor instead.
+func (*ListNotesResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListNotesResponse) GetNotes() []*Note {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+func (x *ListNotesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type PauseDagRunRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1826,7 +2164,7 @@ type PauseDagRunRequest struct {
 
 func (x *PauseDagRunRequest) Reset() {
 	*x = PauseDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2176,7 @@ func (x *PauseDagRunRequest) String() string {
 func (*PauseDagRunRequest) ProtoMessage() {}
 
 func (x *PauseDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[26]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2189,7 @@ func (x *PauseDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDagRunRequest.ProtoReflect.Descriptor instead.
 func (*PauseDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PauseDagRunRequest) GetNamespace() string {
@@ -1898,7 +2236,7 @@ type PauseDagRunResponse struct {
 
 func (x *PauseDagRunResponse) Reset() {
 	*x = PauseDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2248,7 @@ func (x *PauseDagRunResponse) String() string {
 func (*PauseDagRunResponse) ProtoMessage() {}
 
 func (x *PauseDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[27]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2261,7 @@ func (x *PauseDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDagRunResponse.ProtoReflect.Descriptor instead.
 func (*PauseDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PauseDagRunResponse) GetDagRun() *DagRun {
@@ -1947,7 +2285,7 @@ type ResumeDagRunRequest struct {
 
 func (x *ResumeDagRunRequest) Reset() {
 	*x = ResumeDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2297,7 @@ func (x *ResumeDagRunRequest) String() string {
 func (*ResumeDagRunRequest) ProtoMessage() {}
 
 func (x *ResumeDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[28]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2310,7 @@ func (x *ResumeDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDagRunRequest.ProtoReflect.Descriptor instead.
 func (*ResumeDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ResumeDagRunRequest) GetNamespace() string {
@@ -2019,7 +2357,7 @@ type ResumeDagRunResponse struct {
 
 func (x *ResumeDagRunResponse) Reset() {
 	*x = ResumeDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2369,7 @@ func (x *ResumeDagRunResponse) String() string {
 func (*ResumeDagRunResponse) ProtoMessage() {}
 
 func (x *ResumeDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[29]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2382,7 @@ func (x *ResumeDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDagRunResponse.ProtoReflect.Descriptor instead.
 func (*ResumeDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{29}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ResumeDagRunResponse) GetDagRun() *DagRun {
@@ -2068,7 +2406,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2418,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[30]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2431,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{30}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListDeadLettersRequest) GetNamespace() string {
@@ -2134,7 +2472,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2484,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[31]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2497,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{31}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -2189,7 +2527,7 @@ type GetTaskOutputRequest struct {
 
 func (x *GetTaskOutputRequest) Reset() {
 	*x = GetTaskOutputRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2201,7 +2539,7 @@ func (x *GetTaskOutputRequest) String() string {
 func (*GetTaskOutputRequest) ProtoMessage() {}
 
 func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[32]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2214,7 +2552,7 @@ func (x *GetTaskOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{32}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetTaskOutputRequest) GetNamespace() string {
@@ -2254,7 +2592,7 @@ type GetTaskOutputResponse struct {
 
 func (x *GetTaskOutputResponse) Reset() {
 	*x = GetTaskOutputResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2604,7 @@ func (x *GetTaskOutputResponse) String() string {
 func (*GetTaskOutputResponse) ProtoMessage() {}
 
 func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[33]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2617,7 @@ func (x *GetTaskOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskOutputResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{33}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetTaskOutputResponse) GetTaskOutput() *TaskOutput {
@@ -2308,7 +2646,7 @@ type StreamLogsRequest struct {
 
 func (x *StreamLogsRequest) Reset() {
 	*x = StreamLogsRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[34]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2320,7 +2658,7 @@ func (x *StreamLogsRequest) String() string {
 func (*StreamLogsRequest) ProtoMessage() {}
 
 func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[34]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2333,7 +2671,7 @@ func (x *StreamLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsRequest.ProtoReflect.Descriptor instead.
 func (*StreamLogsRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{34}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *StreamLogsRequest) GetNamespace() string {
@@ -2395,7 +2733,7 @@ type StreamLogsResponse struct {
 
 func (x *StreamLogsResponse) Reset() {
 	*x = StreamLogsResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[35]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2407,7 +2745,7 @@ func (x *StreamLogsResponse) String() string {
 func (*StreamLogsResponse) ProtoMessage() {}
 
 func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[35]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2420,7 +2758,7 @@ func (x *StreamLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamLogsResponse.ProtoReflect.Descriptor instead.
 func (*StreamLogsResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{35}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *StreamLogsResponse) GetLines() []*LogLine {
@@ -2449,7 +2787,7 @@ type ExplainDagRunRequest struct {
 
 func (x *ExplainDagRunRequest) Reset() {
 	*x = ExplainDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[36]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2799,7 @@ func (x *ExplainDagRunRequest) String() string {
 func (*ExplainDagRunRequest) ProtoMessage() {}
 
 func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[36]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2812,7 @@ func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunRequest.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{36}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExplainDagRunRequest) GetNamespace() string {
@@ -2508,7 +2846,7 @@ type ExplainDagRunResponse struct {
 
 func (x *ExplainDagRunResponse) Reset() {
 	*x = ExplainDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[37]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +2858,7 @@ func (x *ExplainDagRunResponse) String() string {
 func (*ExplainDagRunResponse) ProtoMessage() {}
 
 func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[37]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +2871,7 @@ func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunResponse.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{37}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ExplainDagRunResponse) GetExplanations() []*Explanation {
@@ -2711,7 +3049,37 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\t_priority\"d\n" +
 	"\x19SetDagRunPriorityResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12\x14\n" +
-	"\x05moved\x18\x02 \x01(\x05R\x05moved\"\xa2\x01\n" +
+	"\x05moved\x18\x02 \x01(\x05R\x05moved\"\xb1\x01\n" +
+	"\x04Note\x12\x17\n" +
+	"\anote_id\x18\x01 \x01(\x03R\x06noteId\x12\x17\n" +
+	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x1b\n" +
+	"\tmap_index\x18\x03 \x01(\x05R\bmapIndex\x12\x16\n" +
+	"\x06author\x18\x04 \x01(\tR\x06author\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\"\xc8\x01\n" +
+	"\x0eAddNoteRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x17\n" +
+	"\atask_id\x18\x04 \x01(\tR\x06taskId\x12 \n" +
+	"\tmap_index\x18\x05 \x01(\x05H\x00R\bmapIndex\x88\x01\x01\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04textB\f\n" +
+	"\n" +
+	"_map_index\"=\n" +
+	"\x0fAddNoteResponse\x12*\n" +
+	"\x04note\x18\x01 \x01(\v2\x16.glidepath.run.v1.NoteR\x04note\"\x8a\x01\n" +
+	"\x10ListNotesRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"i\n" +
+	"\x11ListNotesResponse\x12,\n" +
+	"\x05notes\x18\x01 \x03(\v2\x16.glidepath.run.v1.NoteR\x05notes\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa2\x01\n" +
 	"\x12PauseDagRunRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -2773,7 +3141,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\"\xa3\x01\n" +
 	"\x15ExplainDagRunResponse\x12A\n" +
 	"\fexplanations\x18\x01 \x03(\v2\x1d.glidepath.run.v1.ExplanationR\fexplanations\x12G\n" +
-	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\xc6\x0f\n" +
+	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\x82\x11\n" +
 	"\n" +
 	"RunService\x12k\n" +
 	"\x0eTriggerDagRuns\x12'.glidepath.run.v1.TriggerDagRunsRequest\x1a(.glidepath.run.v1.TriggerDagRunsResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12_\n" +
@@ -2787,7 +3155,9 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x12ClearTaskInstances\x12+.glidepath.run.v1.ClearTaskInstancesRequest\x1a,.glidepath.run.v1.ClearTaskInstancesResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12w\n" +
 	"\x11MarkTaskInstances\x12*.glidepath.run.v1.MarkTaskInstancesRequest\x1a+.glidepath.run.v1.MarkTaskInstancesResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12b\n" +
 	"\vRerunDagRun\x12$.glidepath.run.v1.RerunDagRunRequest\x1a%.glidepath.run.v1.RerunDagRunResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12t\n" +
-	"\x11SetDagRunPriority\x12*.glidepath.run.v1.SetDagRunPriorityRequest\x1a+.glidepath.run.v1.SetDagRunPriorityResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12e\n" +
+	"\x11SetDagRunPriority\x12*.glidepath.run.v1.SetDagRunPriorityRequest\x1a+.glidepath.run.v1.SetDagRunPriorityResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12Y\n" +
+	"\aAddNote\x12 .glidepath.run.v1.AddNoteRequest\x1a!.glidepath.run.v1.AddNoteResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12_\n" +
+	"\tListNotes\x12\".glidepath.run.v1.ListNotesRequest\x1a#.glidepath.run.v1.ListNotesResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12e\n" +
 	"\vPauseDagRun\x12$.glidepath.run.v1.PauseDagRunRequest\x1a%.glidepath.run.v1.PauseDagRunResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12h\n" +
 	"\fResumeDagRun\x12%.glidepath.run.v1.ResumeDagRunRequest\x1a&.glidepath.run.v1.ResumeDagRunResponse\"\t\x8a\xe7\x18\x02\b\x02\x90\x02\x02\x12q\n" +
 	"\x0fListDeadLetters\x12(.glidepath.run.v1.ListDeadLettersRequest\x1a).glidepath.run.v1.ListDeadLettersResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12k\n" +
@@ -2808,7 +3178,7 @@ func file_glidepath_run_v1_run_service_proto_rawDescGZIP() []byte {
 	return file_glidepath_run_v1_run_service_proto_rawDescData
 }
 
-var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*DagRunRequest)(nil),               // 0: glidepath.run.v1.DagRunRequest
 	(*TriggerDagRunsRequest)(nil),       // 1: glidepath.run.v1.TriggerDagRunsRequest
@@ -2836,99 +3206,111 @@ var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*RerunDagRunResponse)(nil),         // 23: glidepath.run.v1.RerunDagRunResponse
 	(*SetDagRunPriorityRequest)(nil),    // 24: glidepath.run.v1.SetDagRunPriorityRequest
 	(*SetDagRunPriorityResponse)(nil),   // 25: glidepath.run.v1.SetDagRunPriorityResponse
-	(*PauseDagRunRequest)(nil),          // 26: glidepath.run.v1.PauseDagRunRequest
-	(*PauseDagRunResponse)(nil),         // 27: glidepath.run.v1.PauseDagRunResponse
-	(*ResumeDagRunRequest)(nil),         // 28: glidepath.run.v1.ResumeDagRunRequest
-	(*ResumeDagRunResponse)(nil),        // 29: glidepath.run.v1.ResumeDagRunResponse
-	(*ListDeadLettersRequest)(nil),      // 30: glidepath.run.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),     // 31: glidepath.run.v1.ListDeadLettersResponse
-	(*GetTaskOutputRequest)(nil),        // 32: glidepath.run.v1.GetTaskOutputRequest
-	(*GetTaskOutputResponse)(nil),       // 33: glidepath.run.v1.GetTaskOutputResponse
-	(*StreamLogsRequest)(nil),           // 34: glidepath.run.v1.StreamLogsRequest
-	(*StreamLogsResponse)(nil),          // 35: glidepath.run.v1.StreamLogsResponse
-	(*ExplainDagRunRequest)(nil),        // 36: glidepath.run.v1.ExplainDagRunRequest
-	(*ExplainDagRunResponse)(nil),       // 37: glidepath.run.v1.ExplainDagRunResponse
-	(*timestamppb.Timestamp)(nil),       // 38: google.protobuf.Timestamp
-	(*DagRun)(nil),                      // 39: glidepath.run.v1.DagRun
-	(RunState)(0),                       // 40: glidepath.run.v1.RunState
-	(TaskState)(0),                      // 41: glidepath.run.v1.TaskState
-	(*TaskInstance)(nil),                // 42: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),                     // 43: glidepath.run.v1.Attempt
-	(*DeadLetter)(nil),                  // 44: glidepath.run.v1.DeadLetter
-	(*TaskOutput)(nil),                  // 45: glidepath.run.v1.TaskOutput
-	(*LogLine)(nil),                     // 46: glidepath.run.v1.LogLine
-	(*Explanation)(nil),                 // 47: glidepath.run.v1.Explanation
-	(*CriticalPathStep)(nil),            // 48: glidepath.run.v1.CriticalPathStep
+	(*Note)(nil),                        // 26: glidepath.run.v1.Note
+	(*AddNoteRequest)(nil),              // 27: glidepath.run.v1.AddNoteRequest
+	(*AddNoteResponse)(nil),             // 28: glidepath.run.v1.AddNoteResponse
+	(*ListNotesRequest)(nil),            // 29: glidepath.run.v1.ListNotesRequest
+	(*ListNotesResponse)(nil),           // 30: glidepath.run.v1.ListNotesResponse
+	(*PauseDagRunRequest)(nil),          // 31: glidepath.run.v1.PauseDagRunRequest
+	(*PauseDagRunResponse)(nil),         // 32: glidepath.run.v1.PauseDagRunResponse
+	(*ResumeDagRunRequest)(nil),         // 33: glidepath.run.v1.ResumeDagRunRequest
+	(*ResumeDagRunResponse)(nil),        // 34: glidepath.run.v1.ResumeDagRunResponse
+	(*ListDeadLettersRequest)(nil),      // 35: glidepath.run.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),     // 36: glidepath.run.v1.ListDeadLettersResponse
+	(*GetTaskOutputRequest)(nil),        // 37: glidepath.run.v1.GetTaskOutputRequest
+	(*GetTaskOutputResponse)(nil),       // 38: glidepath.run.v1.GetTaskOutputResponse
+	(*StreamLogsRequest)(nil),           // 39: glidepath.run.v1.StreamLogsRequest
+	(*StreamLogsResponse)(nil),          // 40: glidepath.run.v1.StreamLogsResponse
+	(*ExplainDagRunRequest)(nil),        // 41: glidepath.run.v1.ExplainDagRunRequest
+	(*ExplainDagRunResponse)(nil),       // 42: glidepath.run.v1.ExplainDagRunResponse
+	(*timestamppb.Timestamp)(nil),       // 43: google.protobuf.Timestamp
+	(*DagRun)(nil),                      // 44: glidepath.run.v1.DagRun
+	(RunState)(0),                       // 45: glidepath.run.v1.RunState
+	(TaskState)(0),                      // 46: glidepath.run.v1.TaskState
+	(*TaskInstance)(nil),                // 47: glidepath.run.v1.TaskInstance
+	(*Attempt)(nil),                     // 48: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),                  // 49: glidepath.run.v1.DeadLetter
+	(*TaskOutput)(nil),                  // 50: glidepath.run.v1.TaskOutput
+	(*LogLine)(nil),                     // 51: glidepath.run.v1.LogLine
+	(*Explanation)(nil),                 // 52: glidepath.run.v1.Explanation
+	(*CriticalPathStep)(nil),            // 53: glidepath.run.v1.CriticalPathStep
 }
 var file_glidepath_run_v1_run_service_proto_depIdxs = []int32{
-	38, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
-	38, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
-	38, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
+	43, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
+	43, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
+	43, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
 	0,  // 3: glidepath.run.v1.TriggerDagRunsRequest.runs:type_name -> glidepath.run.v1.DagRunRequest
 	2,  // 4: glidepath.run.v1.TriggerDagRunsResponse.runs:type_name -> glidepath.run.v1.TriggeredDagRun
-	39, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	40, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
-	39, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
-	41, // 8: glidepath.run.v1.ListTaskInstancesRequest.states:type_name -> glidepath.run.v1.TaskState
-	42, // 9: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	43, // 10: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
-	39, // 11: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	42, // 12: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	39, // 13: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	39, // 14: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	39, // 15: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	41, // 16: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
-	39, // 17: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	39, // 18: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	39, // 19: glidepath.run.v1.SetDagRunPriorityResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	39, // 20: glidepath.run.v1.PauseDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	39, // 21: glidepath.run.v1.ResumeDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	44, // 22: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
-	45, // 23: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
-	46, // 24: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
-	47, // 25: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
-	48, // 26: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
-	1,  // 27: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
-	4,  // 28: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
-	6,  // 29: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
-	8,  // 30: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
-	10, // 31: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
-	12, // 32: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
-	14, // 33: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
-	16, // 34: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
-	18, // 35: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
-	20, // 36: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
-	22, // 37: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
-	24, // 38: glidepath.run.v1.RunService.SetDagRunPriority:input_type -> glidepath.run.v1.SetDagRunPriorityRequest
-	26, // 39: glidepath.run.v1.RunService.PauseDagRun:input_type -> glidepath.run.v1.PauseDagRunRequest
-	28, // 40: glidepath.run.v1.RunService.ResumeDagRun:input_type -> glidepath.run.v1.ResumeDagRunRequest
-	30, // 41: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
-	32, // 42: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
-	34, // 43: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
-	36, // 44: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
-	3,  // 45: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
-	5,  // 46: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
-	7,  // 47: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
-	9,  // 48: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
-	11, // 49: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
-	13, // 50: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
-	15, // 51: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
-	17, // 52: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
-	19, // 53: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
-	21, // 54: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
-	23, // 55: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
-	25, // 56: glidepath.run.v1.RunService.SetDagRunPriority:output_type -> glidepath.run.v1.SetDagRunPriorityResponse
-	27, // 57: glidepath.run.v1.RunService.PauseDagRun:output_type -> glidepath.run.v1.PauseDagRunResponse
-	29, // 58: glidepath.run.v1.RunService.ResumeDagRun:output_type -> glidepath.run.v1.ResumeDagRunResponse
-	31, // 59: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
-	33, // 60: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
-	35, // 61: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
-	37, // 62: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
-	45, // [45:63] is the sub-list for method output_type
-	27, // [27:45] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	44, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	45, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
+	44, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
+	46, // 8: glidepath.run.v1.ListTaskInstancesRequest.states:type_name -> glidepath.run.v1.TaskState
+	47, // 9: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	48, // 10: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
+	44, // 11: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	47, // 12: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	44, // 13: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	44, // 14: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	44, // 15: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	46, // 16: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
+	44, // 17: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	44, // 18: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	44, // 19: glidepath.run.v1.SetDagRunPriorityResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	43, // 20: glidepath.run.v1.Note.time:type_name -> google.protobuf.Timestamp
+	26, // 21: glidepath.run.v1.AddNoteResponse.note:type_name -> glidepath.run.v1.Note
+	26, // 22: glidepath.run.v1.ListNotesResponse.notes:type_name -> glidepath.run.v1.Note
+	44, // 23: glidepath.run.v1.PauseDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	44, // 24: glidepath.run.v1.ResumeDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	49, // 25: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
+	50, // 26: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
+	51, // 27: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
+	52, // 28: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
+	53, // 29: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
+	1,  // 30: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
+	4,  // 31: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
+	6,  // 32: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
+	8,  // 33: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
+	10, // 34: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
+	12, // 35: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
+	14, // 36: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
+	16, // 37: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
+	18, // 38: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
+	20, // 39: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
+	22, // 40: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
+	24, // 41: glidepath.run.v1.RunService.SetDagRunPriority:input_type -> glidepath.run.v1.SetDagRunPriorityRequest
+	27, // 42: glidepath.run.v1.RunService.AddNote:input_type -> glidepath.run.v1.AddNoteRequest
+	29, // 43: glidepath.run.v1.RunService.ListNotes:input_type -> glidepath.run.v1.ListNotesRequest
+	31, // 44: glidepath.run.v1.RunService.PauseDagRun:input_type -> glidepath.run.v1.PauseDagRunRequest
+	33, // 45: glidepath.run.v1.RunService.ResumeDagRun:input_type -> glidepath.run.v1.ResumeDagRunRequest
+	35, // 46: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
+	37, // 47: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
+	39, // 48: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
+	41, // 49: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
+	3,  // 50: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
+	5,  // 51: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
+	7,  // 52: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
+	9,  // 53: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
+	11, // 54: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
+	13, // 55: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
+	15, // 56: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
+	17, // 57: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
+	19, // 58: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
+	21, // 59: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
+	23, // 60: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
+	25, // 61: glidepath.run.v1.RunService.SetDagRunPriority:output_type -> glidepath.run.v1.SetDagRunPriorityResponse
+	28, // 62: glidepath.run.v1.RunService.AddNote:output_type -> glidepath.run.v1.AddNoteResponse
+	30, // 63: glidepath.run.v1.RunService.ListNotes:output_type -> glidepath.run.v1.ListNotesResponse
+	32, // 64: glidepath.run.v1.RunService.PauseDagRun:output_type -> glidepath.run.v1.PauseDagRunResponse
+	34, // 65: glidepath.run.v1.RunService.ResumeDagRun:output_type -> glidepath.run.v1.ResumeDagRunResponse
+	36, // 66: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
+	38, // 67: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
+	40, // 68: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
+	42, // 69: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
+	50, // [50:70] is the sub-list for method output_type
+	30, // [30:50] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_service_proto_init() }
@@ -2943,15 +3325,16 @@ func file_glidepath_run_v1_run_service_proto_init() {
 	}
 	file_glidepath_run_v1_run_service_proto_msgTypes[10].OneofWrappers = []any{}
 	file_glidepath_run_v1_run_service_proto_msgTypes[24].OneofWrappers = []any{}
-	file_glidepath_run_v1_run_service_proto_msgTypes[32].OneofWrappers = []any{}
-	file_glidepath_run_v1_run_service_proto_msgTypes[34].OneofWrappers = []any{}
+	file_glidepath_run_v1_run_service_proto_msgTypes[27].OneofWrappers = []any{}
+	file_glidepath_run_v1_run_service_proto_msgTypes[37].OneofWrappers = []any{}
+	file_glidepath_run_v1_run_service_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_service_proto_rawDesc), len(file_glidepath_run_v1_run_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,8 @@ const (
 	RunService_MarkTaskInstances_FullMethodName   = "/glidepath.run.v1.RunService/MarkTaskInstances"
 	RunService_RerunDagRun_FullMethodName         = "/glidepath.run.v1.RunService/RerunDagRun"
 	RunService_SetDagRunPriority_FullMethodName   = "/glidepath.run.v1.RunService/SetDagRunPriority"
+	RunService_AddNote_FullMethodName             = "/glidepath.run.v1.RunService/AddNote"
+	RunService_ListNotes_FullMethodName           = "/glidepath.run.v1.RunService/ListNotes"
 	RunService_PauseDagRun_FullMethodName         = "/glidepath.run.v1.RunService/PauseDagRun"
 	RunService_ResumeDagRun_FullMethodName        = "/glidepath.run.v1.RunService/ResumeDagRun"
 	RunService_ListDeadLetters_FullMethodName     = "/glidepath.run.v1.RunService/ListDeadLetters"
@@ -77,6 +79,11 @@ type RunServiceClient interface {
 	// Changes the order in which what waits of a run, or of single tasks of it, is claimed, and what it releases later.
 	// Touches nothing that runs. Audited. A repetition with the same request id has one effect.
 	SetDagRunPriority(ctx context.Context, in *SetDagRunPriorityRequest, opts ...grpc.CallOption) (*SetDagRunPriorityResponse, error)
+	// Notes something on a run or a task instance, for whoever looks at it next; at most 1,000 notes per run
+	// (RESOURCE_EXHAUSTED). Idempotent by `request_id`. Audited.
+	AddNote(ctx context.Context, in *AddNoteRequest, opts ...grpc.CallOption) (*AddNoteResponse, error)
+	// Notes of a run and its task instances, oldest first.
+	ListNotes(ctx context.Context, in *ListNotesRequest, opts ...grpc.CallOption) (*ListNotesResponse, error)
 	// Nothing of these tasks (none named: of the run) starts any more once this is answered; what runs goes on. What is
 	// queued waits again. Cancelling the run, its timeout, and a first failure that ends it lift the pause. Repeated, it
 	// changes nothing. FAILED_PRECONDITION for a run that has ended or is ending. Audited.
@@ -232,6 +239,26 @@ func (c *runServiceClient) SetDagRunPriority(ctx context.Context, in *SetDagRunP
 	return out, nil
 }
 
+func (c *runServiceClient) AddNote(ctx context.Context, in *AddNoteRequest, opts ...grpc.CallOption) (*AddNoteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddNoteResponse)
+	err := c.cc.Invoke(ctx, RunService_AddNote_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runServiceClient) ListNotes(ctx context.Context, in *ListNotesRequest, opts ...grpc.CallOption) (*ListNotesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListNotesResponse)
+	err := c.cc.Invoke(ctx, RunService_ListNotes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) PauseDagRun(ctx context.Context, in *PauseDagRunRequest, opts ...grpc.CallOption) (*PauseDagRunResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PauseDagRunResponse)
@@ -337,6 +364,11 @@ type RunServiceServer interface {
 	// Changes the order in which what waits of a run, or of single tasks of it, is claimed, and what it releases later.
 	// Touches nothing that runs. Audited. A repetition with the same request id has one effect.
 	SetDagRunPriority(context.Context, *SetDagRunPriorityRequest) (*SetDagRunPriorityResponse, error)
+	// Notes something on a run or a task instance, for whoever looks at it next; at most 1,000 notes per run
+	// (RESOURCE_EXHAUSTED). Idempotent by `request_id`. Audited.
+	AddNote(context.Context, *AddNoteRequest) (*AddNoteResponse, error)
+	// Notes of a run and its task instances, oldest first.
+	ListNotes(context.Context, *ListNotesRequest) (*ListNotesResponse, error)
 	// Nothing of these tasks (none named: of the run) starts any more once this is answered; what runs goes on. What is
 	// queued waits again. Cancelling the run, its timeout, and a first failure that ends it lift the pause. Repeated, it
 	// changes nothing. FAILED_PRECONDITION for a run that has ended or is ending. Audited.
@@ -398,6 +430,12 @@ func (UnimplementedRunServiceServer) RerunDagRun(context.Context, *RerunDagRunRe
 }
 func (UnimplementedRunServiceServer) SetDagRunPriority(context.Context, *SetDagRunPriorityRequest) (*SetDagRunPriorityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetDagRunPriority not implemented")
+}
+func (UnimplementedRunServiceServer) AddNote(context.Context, *AddNoteRequest) (*AddNoteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddNote not implemented")
+}
+func (UnimplementedRunServiceServer) ListNotes(context.Context, *ListNotesRequest) (*ListNotesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListNotes not implemented")
 }
 func (UnimplementedRunServiceServer) PauseDagRun(context.Context, *PauseDagRunRequest) (*PauseDagRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PauseDagRun not implemented")
@@ -647,6 +685,42 @@ func _RunService_SetDagRunPriority_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_AddNote_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddNoteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).AddNote(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_AddNote_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).AddNote(ctx, req.(*AddNoteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RunService_ListNotes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListNotesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).ListNotes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_ListNotes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).ListNotes(ctx, req.(*ListNotesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_PauseDagRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PauseDagRunRequest)
 	if err := dec(in); err != nil {
@@ -798,6 +872,14 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetDagRunPriority",
 			Handler:    _RunService_SetDagRunPriority_Handler,
+		},
+		{
+			MethodName: "AddNote",
+			Handler:    _RunService_AddNote_Handler,
+		},
+		{
+			MethodName: "ListNotes",
+			Handler:    _RunService_ListNotes_Handler,
 		},
 		{
 			MethodName: "PauseDagRun",
