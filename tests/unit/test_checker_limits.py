@@ -59,17 +59,17 @@ def test_a_run_that_has_ended_tests_nothing() -> None:
 def test_every_moment_is_judged() -> None:
     story = pooled()
     story.moments.append(replace(story.look(), live=()))
-    assert smallest(judge_progress(story.facts())) == "a is released, and neither queued nor live"
+    assert smallest(judge_progress(story.facts())) == "a is released, and neither queued nor live nor a child run"
 
 
 def test_a_released_task_that_is_nowhere() -> None:
-    assert smallest(judge_progress(seen(pooled(), live=()))) == "a is released, and neither queued nor live"
+    assert smallest(judge_progress(seen(pooled(), live=()))) == "a is released, and neither queued nor live nor a child run"
 
 
 def test_a_released_task_that_is_in_both_places() -> None:
     story = pooled()
     story.waiting["a"] = replace(story.waiting["b"], key=story.key("a", 2), parked_on=0)
-    assert smallest(judge_progress(story.facts())) == "a is queued and live at once"
+    assert smallest(judge_progress(story.facts())) == "a is in two places at once"
 
 
 def test_a_task_that_waits_though_its_rule_has_decided() -> None:
@@ -96,7 +96,7 @@ def test_a_run_of_which_nothing_is_released() -> None:
 def test_a_task_that_has_ended_and_is_still_queued() -> None:
     story = pooled()
     story.board["b"] = "success"
-    assert smallest(judge_progress(story.facts())) == "b is success, and yet queued or live"
+    assert smallest(judge_progress(story.facts())) == "b is success, and yet queued, live or a child run"
 
 
 def test_a_run_that_has_ended_and_left_something_behind() -> None:
