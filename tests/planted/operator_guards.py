@@ -8,12 +8,10 @@ APPROVALS = "tests/api/test_approvals.py::test_"
 
 OPERATOR_GUARDS = (
     Guard(
-        "approval_answered: of the question that is open",
+        "approval_answered, close_approvals: of the question that is open",
         (
-            code(
-                "core/approving.py",
-                " and moves.board.base(event.task) + 1 == event.attempt_number",
-            ),
+            code("core/approving.py", " and moves.board.base(event.task) + 1 == event.attempt_number"),
+            sql("close_approvals", " and a.state = 'open'", of="approvals"),
         ),
         PAIR + "[clear/answer@8-close_approvals]",
     ),
