@@ -42,12 +42,18 @@ OPERATOR_GUARDS = (
     ),
     Guard(
         "pause: takes back what is queued",
-        (code("core/pausing.py", "if moves.states[task] == RELEASED and task not in fresh", "if False"),),
+        (code("core/pausing.py", "if moves.states[task] == RELEASED and (task", "if False and (task"),),
         "tests/api/test_pauses.py::test_a_paused_run_starts_nothing_and_goes_on_when_it_is_resumed",
     ),
     Guard(
         "pause: what is live goes on",
-        (code(STEP, " if each.event is not TaskEvent.HOLD}", "}"),),
+        (
+            code(
+                STEP,
+                "each for key, each in live.items() if each.event is not TaskEvent.HOLD}",
+                "each for key, each in live.items()}",
+            ),
+        ),
         PAIR + "[pause/claim@1-lock_run_waiting]",
     ),
     Guard(
