@@ -63,7 +63,8 @@ def test_every_moment_is_judged() -> None:
 
 
 def test_a_released_task_that_is_nowhere() -> None:
-    assert smallest(judge_progress(seen(pooled(), live=()))) == "a is released, and neither queued nor live nor a child run"
+    says = "a is released, and neither queued nor live nor a child run"
+    assert smallest(judge_progress(seen(pooled(), live=()))) == says
 
 
 def test_a_released_task_that_is_in_both_places() -> None:
