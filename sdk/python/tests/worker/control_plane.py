@@ -87,6 +87,7 @@ class ControlPlane(WorkerServiceServicer):
         self.artifacts_available = True
         self.outputs: dict[str, Payload] = {}
         self.sources: dict[str, bytes] = {}
+        self.asked_sources: list[tuple[str, str]] = []
         self.refuse_with: tuple[grpc.StatusCode, str] | None = None
         self._lease_ttl = lease_ttl
         self._interval = heartbeat_interval
@@ -296,6 +297,7 @@ class ControlPlane(WorkerServiceServicer):
         return GetOutputResponse(output=self.outputs[request.task_id])
 
     def GetSource(self, request: Any, context: grpc.ServicerContext) -> Iterator[GetSourceResponse]:
+        self.asked_sources.append((request.namespace, request.content_hash))
         content = self.sources.get(request.content_hash)
         if content is None:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no source {request.content_hash}")

@@ -84,6 +84,17 @@ def test_hello_says_what_the_worker_is(plane: ControlPlane, start_worker: StartW
     assert not hello.held_task_tokens and not hello.finished_task_tokens
 
 
+def test_a_shared_worker_says_whom_it_serves_and_asks_for_source_where_the_task_is(
+    plane: ControlPlane, start_worker: StartWorker
+) -> None:
+    start_worker("--other-namespace", "blue", "--other-namespace", "red")
+    hello = plane.session().hello
+    assert (hello.namespace, list(hello.other_namespaces)) == ("default", ["blue", "red"])
+    version = plane.add_source({"jobs.py": "from glidepath import task\n@task\ndef ok():\n    return 1\n"})
+    result = plane.result(plane.assign("python:jobs:ok", version=version, namespace="red"))
+    assert result.HasField("success") and plane.asked_sources == [("red", version)]
+
+
 @pytest.mark.parametrize(
     ("code", "why"),
     [
