@@ -16,7 +16,7 @@ from glidepath import load_dags
 from glidepath.client import Client
 from glidepath.errors import RpcError, StateConflict
 from tests.chaos.plan import Work
-from tests.chaos.shapes import POOL, POOL_SLOTS, SHAPES
+from tests.chaos.shapes import LIMIT, LIMIT_RATE, LIMIT_SLOTS, POOL, POOL_SLOTS, SHAPES
 from tests.chaos.system import System
 from tests.checker.journal_client import UNKNOWN
 
@@ -41,8 +41,9 @@ class Crowd:
         self._folders = itertools.count(1)
 
     def prepare(self) -> None:
-        """The pool, and the first version of each DAG that is not there yet."""
+        """The pool, the limit, and the first version of each DAG that is not there yet."""
         self._persist(lambda client: client.set_pool(POOL, POOL_SLOTS))
+        self._persist(lambda client: client.set_limit(LIMIT, LIMIT_SLOTS, rate=LIMIT_RATE))
         for name in SHAPES:
             if name not in self.system.versions:
                 self._register(name)

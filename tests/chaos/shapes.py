@@ -11,6 +11,7 @@ from glidepath_proto.registry.v1 import dag_pb2
 from tests.checker.tests.scenes import dag, task
 
 POOL, POOL_SLOTS = "narrow", 3
+LIMIT, LIMIT_SLOTS, LIMIT_RATE = "scarce", 4, (12, 2.0)
 GRACE_SECONDS = 0.2
 FOREVER = 300.0
 
@@ -25,6 +26,7 @@ class Shape:
     follow: str = ""
     runs_active_max: int | None = None
     tasks_active_max: int | None = None
+    run_tasks_active_max: int | None = None
     run_timeout_seconds: float | None = None
     poison: bool = False
     fail_fast: bool = False
@@ -34,7 +36,7 @@ class Shape:
         """The DAG whose handlers have this version. Only for what journalling workers run."""
         assert self.make is not None
         spec = dag(dag_id, self.make(version), fail_fast=self.fail_fast, run_retries_max=self.run_retries_max)
-        for name in ("runs_active_max", "tasks_active_max"):
+        for name in ("runs_active_max", "tasks_active_max", "run_tasks_active_max"):
             if getattr(self, name) is not None:
                 setattr(spec, name, getattr(self, name))
         if self.run_timeout_seconds is not None:
@@ -90,11 +92,15 @@ def _clearable(version: str) -> list[dag_pb2.TaskSpec]:
 
 
 def _pooled(version: str) -> list[dag_pb2.TaskSpec]:
-    return [task(f"p{n}", seconds=0.2, version=version, pool_name=POOL, pool_slots=1 + n % 2) for n in range(4)]
+    """Each takes slots of a pool and of a limit that has a rate, too."""
+    pool = {"pool_name": POOL, "limits": {LIMIT: 1}}
+    return [task(f"p{n}", seconds=0.2, version=version, pool_slots=1 + n % 2, **pool) for n in range(4)]
 
 
 def _capped(version: str) -> list[dag_pb2.TaskSpec]:
-    return [task(f"c{n}", seconds=0.15, version=version) for n in range(4)]
+    """The first is live once over all runs."""
+    first = task("c0", seconds=0.15, version=version, active_max=1)
+    return [first, *(task(f"c{n}", seconds=0.15, version=version) for n in range(1, 4))]
 
 
 def _steered(version: str) -> list[dag_pb2.TaskSpec]:
@@ -154,7 +160,7 @@ SHAPES = {
     "cleared": Shape(4, 3, _clearable, "clear"),
     "rerun": Shape(4, 2, _clearable, "rerun"),
     "pooled": Shape(4, 3, _pooled),
-    "capped": Shape(4, 2, _capped, runs_active_max=2, tasks_active_max=3),
+    "capped": Shape(4, 2, _capped, runs_active_max=2, tasks_active_max=3, run_tasks_active_max=2),
     "steered": Shape(9, 2, _steered, "rerun"),
     "clustered": Shape(3, 2, _clustered, "cancel run"),
     "fast": Shape(4, 1, _fast, fail_fast=True),
