@@ -188,8 +188,8 @@ BUGS = (
         (
             Edit(
                 STEP,
-                "for row in await store.take_inbox(connection, curious)]",
-                "for row in (await store.take_inbox(connection, curious))[1:]]",
+                "for row in reversed(await store.take_inbox(connection, curious)):",
+                "for row in reversed((await store.take_inbox(connection, curious))[1:]):",
             ),
         ),
         ("tests/store/test_blame.py", "tests/store/test_patient_lane.py"),

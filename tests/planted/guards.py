@@ -16,7 +16,6 @@ FENCES = "tests/store/test_fences.py::test_"
 MEETINGS = "tests/store/test_interleavings.py::test_"
 HAND_OVER = "tests/store/test_hand_over.py::test_"
 OLD_STREAMS = "tests/store/test_old_streams.py::test_"
-NAMED = "tests/store/test_named_limits.py::test_"
 PAIR = "tests/store/test_every_pair.py::test_every_pair"
 STEERED = "tests/store/test_steered_runs.py::test_"
 STEP, REPORTS = "operations/step_runs.py", "operations/reports.py"
@@ -268,9 +267,9 @@ GUARDS = (
             code(CLAIMS, "locked = (self.freed | named) - uncapped", "locked = named - uncapped"),
             code(
                 CLAIMS,
-                "        use |= {limit_id: LimitUse(None) for limit_id in uncapped}\n",
-                "        use |= {limit_id: LimitUse(None) for limit_id in uncapped}\n"
-                "        use |= (await store.limit_use(connection, self.freed))[0]\n",
+                "        use |= dict.fromkeys(uncapped, (None, 0))\n",
+                "        use |= dict.fromkeys(uncapped, (None, 0))\n"
+                "        use |= await store.limit_use(connection, self.freed)\n",
             ),
         ),
         MEETINGS + "a_slot_that_is_freed_reaches_the_row_that_is_being_parked",
@@ -282,7 +281,7 @@ GUARDS = (
     ),
     Guard(
         "take_limited: holders",
-        (code(CLAIMS, "_holder_columns(held), now)", "[[] for _ in range(5)], now)"),),
+        (code(CLAIMS, "_holder_columns(taken, use), now)", "[[] for _ in range(5)], now)"),),
         MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
     ),
     Guard(
@@ -297,49 +296,18 @@ GUARDS = (
     ),
     Guard(
         "unpark: where a slot was freed",
-        (code(CLAIMS, "self.freed | self._other_limits(parked)", "self._other_limits(parked)"),),
+        (code(CLAIMS, "self.freed | _other_limits(parked)", "_other_limits(parked)"),),
         MEETINGS + "a_slot_that_is_freed_reaches_the_row_that_is_being_parked",
     ),
     Guard(
         "unpark: where a parked row does not wait",
-        (code(CLAIMS, "self.freed | self._other_limits(parked)", "self.freed"),),
+        (code(CLAIMS, "self.freed | _other_limits(parked)", "self.freed"),),
         PAIR + "[park/park@11-commit]",
     ),
     Guard(
         "unpark: steps over what is being withdrawn",
         (sql("unpark", " for update skip locked"),),
         PAIR + "[withdraw/free_slot-other_run@3-request_cancel]",
-    ),
-    # ---- rates, limits of runs, priority
-    Guard(
-        "note_starts: what starts is counted",
-        (code(CLAIMS, "await store.note_starts(connection, starts, now)", "pass"),),
-        NAMED + "two_claims_never_start_more_than_a_rate_allows",
-    ),
-    Guard(
-        "note_starts: at a time of under the lock",
-        (code(CLAIMS, "max(now, counted or now)", "now"),),
-        NAMED + "a_start_is_counted_from_when_the_limit_was_held_and_not_from_before_the_wait",
-    ),
-    Guard(
-        "limit_use: only starts of the window",
-        (sql("limit_use", " and s.start_time > glidepath_now() - make_interval(secs => c.rate_seconds)"),),
-        NAMED + "an_end_gives_back_the_slot_of_a_limit_and_not_a_start_of_its_rate",
-    ),
-    Guard(
-        "lock_ended_runs: not what is being cleared",
-        (sql("lock_ended_runs", "\nfor no key update skip locked", of="limits"),),
-        NAMED + "the_limit_of_a_run_that_is_being_cleared_stays",
-    ),
-    Guard(
-        "set_priority: of what a step is releasing, too",
-        (sql("lock_run", " for no key update", of="priorities"),),
-        NAMED + "a_word_on_priority_reaches_what_a_step_is_releasing",
-    ),
-    Guard(
-        "shared workers: no namespace is gone by",
-        (code(CLAIMS, "fits and not (placed[2].offer.others and busy & self._lines(placed[2]))", "fits"),),
-        "tests/store/test_fair_shares.py::test_a_chain_that_is_handed_on_goes_by_no_other_namespace",
     ),
     # ---- sessions
     Guard(
