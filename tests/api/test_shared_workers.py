@@ -89,7 +89,8 @@ async def test_workers_of_a_namespace_are_those_that_serve_it_and_explain_knows_
     async with open_workers(room) as workers, workers.stream(other_namespaces=["blue"]):
         for namespace, count in (("default", 1), ("blue", 1), ("red", 0)):
             request = admin_service_pb2.ListWorkersRequest(namespace=namespace)
-            assert len((await admin.ListWorkers(request, metadata=room.metadata)).workers) == count
+            found = (await admin.ListWorkers(request, metadata=room.metadata)).workers
+            assert [list(each.other_namespaces) for each in found] == [["blue"]] * count
         run_id = await start(room, "blue")
 
         async def told() -> bool:

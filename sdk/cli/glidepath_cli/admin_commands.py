@@ -189,6 +189,7 @@ def workers(session: Session, include_gone: bool) -> None:
         ("STATE", lambda each: each.state),
         ("LIVE", lambda each: each.attempts_live),
         ("QUEUES", lambda each: list(each.queue_names)),
+        ("NAMESPACES", lambda each: [each.namespace, *each.other_namespaces]),
         ("LABELS", lambda each: [f"{name}={value}" for name, value in sorted(each.labels.items())]),
         ("HOST", lambda each: each.host_name),
         ("SDK", lambda each: f"{each.sdk_name} {each.sdk_version}".strip()),

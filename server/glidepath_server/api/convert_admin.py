@@ -60,6 +60,7 @@ def worker_out(worker: Worker) -> pb.Worker:
         sdk_name=worker.sdk_name,
         sdk_version=worker.sdk_version,
         host_name=worker.host_name,
+        other_namespaces=worker.other_namespaces,
     )
 
 

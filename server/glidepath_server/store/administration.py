@@ -44,6 +44,7 @@ class Worker:
     sdk_name: str
     sdk_version: str
     host_name: str
+    other_namespaces: Sequence[str]
     attempts_live: int
 
 

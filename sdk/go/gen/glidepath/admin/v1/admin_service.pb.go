@@ -1152,6 +1152,8 @@ type Worker struct {
 	SdkName         string                 `protobuf:"bytes,11,opt,name=sdk_name,json=sdkName,proto3" json:"sdk_name,omitempty"`
 	SdkVersion      string                 `protobuf:"bytes,12,opt,name=sdk_version,json=sdkVersion,proto3" json:"sdk_version,omitempty"`
 	HostName        string                 `protobuf:"bytes,13,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
+	// That it serves beside its own.
+	OtherNamespaces []string `protobuf:"bytes,14,rep,name=other_namespaces,json=otherNamespaces,proto3" json:"other_namespaces,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1275,6 +1277,13 @@ func (x *Worker) GetHostName() string {
 		return x.HostName
 	}
 	return ""
+}
+
+func (x *Worker) GetOtherNamespaces() []string {
+	if x != nil {
+		return x.OtherNamespaces
+	}
+	return nil
 }
 
 type ListWorkersRequest struct {
@@ -1974,7 +1983,7 @@ const file_glidepath_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x12RevokeTokenRequest\x12\x19\n" +
 	"\btoken_id\x18\x01 \x01(\tR\atokenId\"F\n" +
 	"\x13RevokeTokenResponse\x12/\n" +
-	"\x05token\x18\x01 \x01(\v2\x19.glidepath.admin.v1.TokenR\x05token\"\xc7\x04\n" +
+	"\x05token\x18\x01 \x01(\v2\x19.glidepath.admin.v1.TokenR\x05token\"\xf2\x04\n" +
 	"\x06Worker\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1c\n" +
@@ -1992,7 +2001,8 @@ const file_glidepath_admin_v1_admin_service_proto_rawDesc = "" +
 	"\bsdk_name\x18\v \x01(\tR\asdkName\x12\x1f\n" +
 	"\vsdk_version\x18\f \x01(\tR\n" +
 	"sdkVersion\x12\x1b\n" +
-	"\thost_name\x18\r \x01(\tR\bhostName\x1a9\n" +
+	"\thost_name\x18\r \x01(\tR\bhostName\x12)\n" +
+	"\x10other_namespaces\x18\x0e \x03(\tR\x0fotherNamespaces\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x01\n" +
