@@ -12,7 +12,6 @@ _CALLS_UNLESS_TOLD = """        if row["cancel_requested"] or row["timed_out"]:
             begun.append((report, row))"""
 _OF_ITS_GENERATION = """
   and c.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals"""
-_OF_WAITING = "c.parent_run_id = w.dag_run_id and c.task_index = w.task_index and c.waiting"
 
 CHILD_RUN_GUARDS = (
     Guard(
@@ -42,7 +41,7 @@ CHILD_RUN_GUARDS = (
     ),
     Guard(
         "calls: only what waits is told to end",
-        (sql("request_cancel", _OF_WAITING, _OF_WAITING.removesuffix(" and c.waiting")),),
+        (sql("request_cancel", "\n      and c.waiting"),),
         CHILDREN + "a_cancel_spares_a_child_run_of_an_earlier_attempt_that_somebody_has_begun_again",
     ),
     Guard(
