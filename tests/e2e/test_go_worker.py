@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import go_dag
 import pytest
+from real_house import House
 
-from glidepath.client import Client
 from glidepath_proto.run.v1.run_pb2 import (
     RUN_STATE_CANCELLED,
     RUN_STATE_FAILED,
     RUN_STATE_SUCCESS,
     TASK_STATE_RUNNING,
-    DagRun,
 )
-from tools.children import Child
 from tools.programs import find_go
 
 SDK = Path(__file__).parents[2] / "sdk" / "go"
 BUILD_SECONDS_MAX, RUN_SECONDS_MAX, LEAVE_SECONDS_MAX = 100, 40, 15
-
-
-def environment(**settings: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("GLIDEPATH_")} | settings
 
 
 @pytest.fixture(scope="session")
@@ -44,41 +35,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-class House:
-    """A server, and the workers that a test asks for; everything is stopped at the end."""
-
-    def __init__(self, parts: ExitStack, database_url: str, folder: Path) -> None:
-        self._parts, self._folder = parts, folder
-        tokens = [f"--bootstrap-token-file={folder / 'admin'}", f"--bootstrap-worker-token-file={folder / 'work'}"]
-        environ = environment(GLIDEPATH_DATABASE_URL=database_url, GLIDEPATH_LOG_FORMAT="json")
-        arguments = ["--address", "127.0.0.1:0", "--auto-upgrade", *tokens]
-        self.server = Child("server", "glidepath_server", arguments, environ=environ, logs=folder)
-        parts.callback(self.server.stop)
-        self.address = self.server.wait_until("said where it listens", self._listens_at)
-        self.client = parts.enter_context(Client(self.address, token=(folder / "admin").read_text().strip()))
-
-    def python_worker(self) -> None:
-        arguments = ["--address", self.address, "--slots", "2", "--state-dir", str(self._folder / "python")]
-        environ = environment(GLIDEPATH_TOKEN_FILE=str(self._folder / "work"))
-        worker = Child("python", "glidepath.worker", arguments, environ=environ, logs=self._folder)
-        self._parts.callback(worker.stop)
-
-    def go_worker(self, program: Path) -> subprocess.Popen[bytes]:
-        environ = environment(GLIDEPATH_ADDRESS=self.address, GLIDEPATH_TOKEN_FILE=str(self._folder / "work"))
-        worker = subprocess.Popen([program], env=environ)
-        self._parts.callback(worker.wait)
-        self._parts.callback(worker.kill)
-        return worker
-
-    def wait(self, run_id: str) -> DagRun:
-        return self.client.wait(run_id, timeout=RUN_SECONDS_MAX)
-
-    def output(self, run_id: str, task_id: str) -> Any:
-        return json.loads(self.client.get_task_output(run_id, task_id).output.data)
-
-    def _listens_at(self) -> str | None:
-        started = (line for line in self.server.lines() if '"server_started"' in line and line.endswith("}"))
-        return next((json.loads(line)["address"] for line in started), None)
+def start_go_worker(house: House, program: Path) -> subprocess.Popen[bytes]:
+    worker = subprocess.Popen([program], env=house.worker_environment())
+    house.parts.callback(worker.wait)
+    house.parts.callback(worker.kill)
+    return worker
 
 
 @pytest.fixture
@@ -90,7 +51,7 @@ def house(database_url: str, tmp_path: Path) -> Iterator[House]:
 
 
 def test_go_greets_whom_python_names_and_leaves_when_asked(house: House, program: Path) -> None:
-    worker = house.go_worker(program)
+    worker = start_go_worker(house, program)
     house.python_worker()
     run_id = house.client.trigger("greeting", params={"who": "ada"}).dag_run_id
     assert house.wait(run_id).state == RUN_STATE_SUCCESS
@@ -103,7 +64,7 @@ def test_go_greets_whom_python_names_and_leaves_when_asked(house: House, program
 
 
 def test_a_worker_that_is_asked_to_leave_finishes_what_it_runs(house: House, program: Path) -> None:
-    worker = house.go_worker(program)
+    worker = start_go_worker(house, program)
     house.python_worker()
     run_id = house.client.trigger("greeting", params={"who": "ada", "seconds": 1.0}).dag_run_id
     wait_until_greeting(house, run_id)
@@ -114,7 +75,7 @@ def test_a_worker_that_is_asked_to_leave_finishes_what_it_runs(house: House, pro
 
 
 def test_go_ends_what_is_cancelled(house: House, program: Path) -> None:
-    house.go_worker(program)
+    start_go_worker(house, program)
     house.python_worker()
     run_id = house.client.trigger("greeting", params={"who": "ada", "seconds": 1000.0}).dag_run_id
     wait_until_greeting(house, run_id)
@@ -123,7 +84,7 @@ def test_go_ends_what_is_cancelled(house: House, program: Path) -> None:
 
 
 def test_a_bad_input_fails_with_its_name(house: House, program: Path) -> None:
-    house.go_worker(program)
+    start_go_worker(house, program)
     house.client.register(go_dag.templated)
     run = house.wait(house.client.trigger("templated").dag_run_id)
     assert run.state == RUN_STATE_FAILED
