@@ -28,6 +28,8 @@ from glidepath_proto.run.v1 import (
     approval_service_pb2_grpc,
     run_service_pb2,
     run_service_pb2_grpc,
+    value_service_pb2,
+    value_service_pb2_grpc,
 )
 from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 
@@ -40,6 +42,7 @@ from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
 from .api.registry_servicer import RegistryServicer
 from .api.run_servicer import RunServicer
+from .api.value_servicer import ValueServicer
 from .api.worker_servicer import WorkerServicer
 from .core.errors import InvalidInput, Violation
 from .core.validation import LeaseTerms
@@ -213,6 +216,11 @@ class Server:
                 approval_service_pb2.DESCRIPTOR.services_by_name["ApprovalService"],
                 approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server,
                 ApprovalServicer(self.database, self.engine.replica.plans, self.engine),
+            ),
+            Service(
+                value_service_pb2.DESCRIPTOR.services_by_name["ValueService"],
+                value_service_pb2_grpc.add_ValueServiceServicer_to_server,
+                ValueServicer(self.database, self.engine.replica.plans),
             ),
         ]
 

@@ -53,7 +53,7 @@ class Room:
 
     def __init__(self, api: Any, channel: grpc.aio.Channel, token: str) -> None:
         self.api, self.server, self.database = api, api.server, api.database
-        self.metadata = bearer(token)
+        self.metadata, self.api_channel = bearer(token), channel
         self.stub: Any = run_service_pb2_grpc.RunServiceStub(channel)
         self.registry: Any = registry_service_pb2_grpc.RegistryServiceStub(channel)
 

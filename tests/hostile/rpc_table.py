@@ -113,6 +113,13 @@ APPROVAL_RPCS = {
     # The scene's task asks nothing; what answers may say is in tests/api/test_approvals.py.
     "AnswerApproval": Rpc(OPERATOR, {**TASK, "answer": "APPROVAL_ANSWER_APPROVE"}, frozenset({Code.INVALID_ARGUMENT})),
 }
+VALUE_RPCS = {
+    "ListXComs": Rpc(VIEWER, RUN),
+    "ListArtifactUses": Rpc(VIEWER, RUN),
+    # Nobody of the scene has used an artifact: what is one's own is not told from what is not there.
+    "GetArtifactLineage": Rpc(VIEWER, {"artifact": "artifact:{artifact}"}, frozenset({Code.NOT_FOUND})),
+    "ListMetrics": Rpc(VIEWER, DAG),
+}
 WORKER_RPCS = {
     # Without a hello nothing is begun; what hello may list is in test_task_tokens.py.
     "Work": Rpc(WORKER, {"heartbeat": {}}, frozenset({Code.INVALID_ARGUMENT})),
@@ -121,6 +128,7 @@ WORKER_RPCS = {
     # Task tokens speak for themselves, in test_task_tokens.py; the session is named for its memory alone.
     "Report": Rpc(WORKER, SESSION, strange=Code.OK),
     "GetOutput": Rpc(WORKER, {**TOKEN, "task_id": "load"}, strange=Code.ABORTED),
+    "GetXCom": Rpc(WORKER, {**TOKEN, "task_id": "load", "key": "rows"}, frozenset({Code.NOT_FOUND}), Code.ABORTED),
     "PutArtifact": Rpc(WORKER, {**TOKEN, "chunk": "YQ=="}, strange=Code.ABORTED),
     "GetArtifact": Rpc(WORKER, {**TOKEN, "uri": "artifact:{artifact}"}, strange=Code.ABORTED),
     "GetSource": Rpc(WORKER, {"content_hash": "{source}"}),
@@ -133,6 +141,7 @@ RPCS = {
         "registry.v1.RegistryService": REGISTRY_RPCS,
         "run.v1.RunService": RUN_RPCS,
         "run.v1.ApprovalService": APPROVAL_RPCS,
+        "run.v1.ValueService": VALUE_RPCS,
         "worker.v1.WorkerService": WORKER_RPCS,
     }.items()
     for name, rpc in rpcs.items()

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from glidepath_proto.admin.v1 import admin_service_pb2
 from glidepath_proto.common.v1 import authorization_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2
-from glidepath_proto.run.v1 import run_service_pb2
+from glidepath_proto.run.v1 import run_service_pb2, value_service_pb2
 from glidepath_proto.worker.v1 import worker_service_pb2
 from glidepath_server.api.auth import Authenticator
 from glidepath_server.api.grpc_server import Listeners, Service
@@ -19,7 +19,7 @@ from tests.api.probe import FORGOTTEN, PROBE
 from tests.api.serving import settings_for
 from tests.hostile.rpc_table import RPCS
 
-FILES = (admin_service_pb2, registry_service_pb2, run_service_pb2, worker_service_pb2)
+FILES = (admin_service_pb2, registry_service_pb2, run_service_pb2, value_service_pb2, worker_service_pb2)
 # The worker's own session says what these are about; a token in them is looked up, never a right to more.
 BY_SESSION = {"Work", "Claim", "Heartbeat"}
 

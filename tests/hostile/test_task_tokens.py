@@ -17,6 +17,7 @@ DEAD = (Code.ABORTED, "the attempt is not live any more (end its processes)")
 FENCED = pb.VERDICT_FENCED
 READS: dict[str, dict[str, Any]] = {
     "GetOutput": {"task_id": "load"},
+    "GetXCom": {"task_id": "load", "key": "rows"},
     "PutArtifact": {"chunk": "YQ=="},
     "GetArtifact": {"uri": "artifact:0"},
 }

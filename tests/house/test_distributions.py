@@ -25,7 +25,8 @@ def canonical(requirement: str) -> str:
 def test_the_sdk_needs_grpcio_and_protobuf_only() -> None:
     assert sorted(map(canonical, project("sdk/python")["dependencies"])) == ["grpcio", "protobuf"]
     optional = project("sdk/python")["optional-dependencies"]
-    assert {name: list(map(canonical, asked)) for name, asked in optional.items()} == {"yaml": ["pyyaml"]}
+    extras = {name: list(map(canonical, asked)) for name, asked in optional.items()}
+    assert extras == {"yaml": ["pyyaml"], "s3": ["obstore"]}
 
 
 def test_all_distributions_have_one_version_and_ask_for_it() -> None:
@@ -49,7 +50,8 @@ def test_every_requirement_is_pinned() -> None:
     asked = {canonical(requirement) for group in ("dev", "demo") for requirement in groups[group]}
     for room in ROOMS:
         asked |= {canonical(requirement) for requirement in project(room)["dependencies"]}
-    asked |= {canonical(each) for each in project("sdk/python")["optional-dependencies"]["yaml"]}
+    for extra in project("sdk/python")["optional-dependencies"].values():
+        asked |= set(map(canonical, extra))
     assert not {name for name in asked if not name.startswith("glidepath")} - pinned
     assert not [requirement for requirement in groups["codegen"] if "==" not in requirement]
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from glidepath_server.core.caching import CachePolicy
 from glidepath_server.core.canonical import canonical_json, content_hash, from_canonical_json
 from glidepath_server.core.definition import Handler, Input, InputList, Literal, OutputRef, Param, Template
-from glidepath_server.core.draft import DagDraft, MapDraft, TaskDraft, resolve
+from glidepath_server.core.draft import DagDraft, MapDraft, PolicyDraft, TaskDraft, resolve
 from glidepath_server.core.typed_edges import value_violations
 from glidepath_server.core.validation import check_dag
 
@@ -122,3 +123,20 @@ def test_a_mapped_task_takes_lists_and_gives_the_list_of_its_outputs() -> None:
     ]
     total = replace(total, input_schemas={"rows": json.dumps({"type": "array", "items": INTEGER})})
     assert said(LOAD, COUNT, mapped(Literal(b"[1, 2]")), total) == []
+
+
+def test_an_xcom_is_of_a_task_that_is_not_mapped_and_whose_results_are_not_kept() -> None:
+    ref = OutputRef("load", xcom_key="rows")
+    train = task("train", {"rows": ref}, rows=INTEGER)
+    assert said(LOAD, train) == [], "what is pushed may be anything"
+    assert (
+        "expected a task that is not mapped; load is"
+        in said(replace(LOAD, map=MapDraft([("x", Param("day"))])), train)[0]
+    )
+    kept = PolicyDraft(cache=CachePolicy())
+    assert "results of load are kept" in said(replace(LOAD, policy=kept), train)[0]
+    assert "results of train are kept" in said(LOAD, replace(train, policy=kept))[0]
+    assert "expected nothing beside xcom_key" in said(LOAD, task("train", {"rows": OutputRef("load", "k", "rows")}))[0]
+    assert "1 to 200 of" in said(LOAD, task("train", {"rows": OutputRef("load", xcom_key="a b")}))[0]
+    over = replace(task("train"), map=MapDraft([("rows", ref)]))
+    assert "expected an output, a param or a constant to map over" in said(LOAD, over)[0]

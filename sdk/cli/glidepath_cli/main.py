@@ -21,6 +21,7 @@ from .run_commands import run
 from .server_verbs import db, server, up, worker
 from .session import Session
 from .task_commands import task
+from .value_commands import artifact
 from .words import ours
 
 _ENVIRONMENT = """\
@@ -84,6 +85,7 @@ for _command in (
     task,
     run,
     approval,
+    artifact,
     doctor,
     workers,
     pool,

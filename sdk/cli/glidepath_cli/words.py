@@ -56,6 +56,10 @@ COMMANDS = {
     "ResumeDagRun": "glidepath run resume RUN_ID",
     "ListApprovals": "glidepath approval list",
     "AnswerApproval": "glidepath approval answer RUN_ID TASK_ID --approve",
+    "ListXComs": "glidepath run xcoms RUN_ID",
+    "ListArtifactUses": "glidepath run artifacts RUN_ID",
+    "GetArtifactLineage": "glidepath artifact lineage URI",
+    "ListMetrics": "glidepath dag metrics DAG_ID",
 }
 # Fields of a task as the options of `@task` that fill them; the others have one name in both.
 _OPTIONS = {
@@ -130,7 +134,7 @@ _LISTS = [
 
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
-    r"\bglidepath (?:(?:dag|run|approval|pool|limit|namespace|token) [a-z]+"
+    r"\bglidepath (?:(?:dag|run|approval|artifact|pool|limit|namespace|token) [a-z]+"
     r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 

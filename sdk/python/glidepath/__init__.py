@@ -44,24 +44,30 @@ from glidepath.errors import (
 )
 
 if TYPE_CHECKING:
+    from glidepath.artifacts import Artifact, Dataset, File, Metrics, Model
     from glidepath.client import AsyncClient, Client
     from glidepath.worker import Call, Defer, Fail, Retry, Skip, current
 
 __all__ = [
     "AlreadyExists",
+    "Artifact",
     "AsyncClient",
     "AuthoringError",
     "Call",
     "Client",
     "Dag",
+    "Dataset",
     "Defer",
     "Fail",
+    "File",
     "GlidepathError",
     "Handle",
     "InputError",
     "InvalidDag",
     "InvalidRequest",
     "LimitExceeded",
+    "Metrics",
+    "Model",
     "NotFound",
     "PermissionDenied",
     "Retry",
@@ -89,6 +95,7 @@ __all__ = [
 
 
 _LATER = {
+    **dict.fromkeys(("Artifact", "Dataset", "File", "Metrics", "Model"), "glidepath.artifacts"),
     "AsyncClient": "glidepath.client",
     "Call": "glidepath.worker",
     "Client": "glidepath.client",

@@ -63,6 +63,7 @@ class _Resolver:
         outputs = {task_id: decode(payload, fetch) for task_id, payload in assignment.upstream_outputs.items()}
         self._context = template_context(assignment, outputs)
         self._outputs: Mapping[str, object] = outputs
+        self._xcoms = {(each.task_id, each.key): each for each in assignment.xcoms}
 
     def value(self, name: str, source: Input) -> object:
         try:
@@ -86,7 +87,18 @@ class _Resolver:
             case _:
                 raise InputError("has no source; this SDK may be older than the one that registered the DAG")
 
+    def _xcom(self, reference: OutputRef) -> object:
+        """None of a task that has not succeeded; what a success did not push is a mistake in either task."""
+        found = self._xcoms.get((reference.task_id, reference.xcom_key))
+        if found is None:
+            return None
+        if not found.HasField("value"):
+            raise InputError(f"'{reference.task_id}' pushed no '{reference.xcom_key}'")
+        return decode(found.value, self._fetch)
+
     def _output(self, reference: OutputRef) -> object:
+        if reference.xcom_key:
+            return self._xcom(reference)
         value = self._outputs.get(reference.task_id)
         if value is None or not reference.key:
             return value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from glidepath.artifacts import Artifact
 from glidepath.errors import InputError
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
@@ -84,6 +85,8 @@ def _to_json(value: object) -> object:
     """What JSON does not know but people return: dataclasses, dates, sets, mappings, gathered lists, arrays."""
     from glidepath.lists import LazyList
 
+    if isinstance(value, Artifact):
+        return value.to_json()
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, date):

@@ -22,6 +22,7 @@ from ..core.task_token import seal
 from ..operations.plans import Plan
 from ..operations.step_types import Assigned, ChildEnd, Output
 from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
+from .convert_values import add_xcoms
 
 MIB = 1024 * 1024
 FRAME_BYTES_MAX = MIB
@@ -74,6 +75,8 @@ class Assignments:
         if each.upstream:
             upstream = {plan.graph.task_ids[task]: output for task, output in each.upstream.items()}
             _add_outputs(message, upstream, min(room, self._outputs_bytes))
+        if each.xcoms:
+            add_xcoms(message, plan, each, min(room, self._outputs_bytes))
         self._check_size(message)
         return message
 

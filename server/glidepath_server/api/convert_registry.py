@@ -142,7 +142,7 @@ def _input_in(source: dag_pb2.Input) -> Input | None:
         case "template":
             return Template(source.template)
         case "output":
-            return OutputRef(source.output.task_id, source.output.key)
+            return OutputRef(source.output.task_id, source.output.key, source.output.xcom_key)
         case "param":
             return Param(source.param)
         case "list":

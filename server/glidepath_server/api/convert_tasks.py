@@ -32,8 +32,8 @@ def input_to_wire(value: Input) -> dag_pb2.Input:
             return dag_pb2.Input(literal=_literal(value))
         case Template(text):
             return dag_pb2.Input(template=text)
-        case OutputRef(task_id, key):
-            return dag_pb2.Input(output=dag_pb2.OutputRef(task_id=task_id, key=key))
+        case OutputRef(task_id, key, xcom_key):
+            return dag_pb2.Input(output=dag_pb2.OutputRef(task_id=task_id, key=key, xcom_key=xcom_key))
         case Param(name):
             return dag_pb2.Input(param=name)
         case InputList(items):

@@ -20,9 +20,11 @@ from ..core.failure import BASE_TYPES_MAX, CAUSES_MAX, Failure, FailureKind
 from ..core.matching import Offer
 from ..core.retry import RETRY_AFTER_SECONDS_MAX
 from ..core.states import AttemptState
+from ..core.values import InvalidValues
 from ..operations.step_types import Output, Report, Verdict
 from ..store.sessions import WorkerFacts
 from .convert_common import invalid
+from .convert_values import values_in
 
 PROTOCOL_VERSION_MIN = 1
 PROTOCOL_VERSION_MAX = 1
@@ -127,6 +129,11 @@ def report_in(
                         f"the output has {len(report.output.body)} bytes inline, at most "
                         f"{limits.output_inline_bytes_max} are taken: store it as an artifact",
                     )
+            if message.success.xcoms or message.success.artifacts:
+                try:
+                    report.values = values_in(message.success)
+                except InvalidValues as error:
+                    return _refused(report, str(error))
         case "failed":
             report.outcome, report.failure = AttemptState.FAILED, failure_in(message.failed)
         case "timed_out":

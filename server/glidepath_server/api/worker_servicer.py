@@ -45,11 +45,13 @@ from .convert_worker import (
     PROTOCOL_VERSION_MAX,
     PROTOCOL_VERSION_MIN,
     ResultLimits,
+    clean,
     report_in,
     session_id_in,
     worker_in,
 )
 from .handlers import Context
+from .message_bounds import check_size
 from .worker_artifacts import Artifacts
 from .worker_calls import register_called
 from .worker_feed import Feed
@@ -62,12 +64,6 @@ CLAIM_MAX = 1000
 ENGINE_TURN_SECONDS = 0.25
 REPORT_SECONDS_MAX = 30.0
 UNKNOWN_TOKEN = "no attempt of this namespace has the token"
-# Of each list in a message of the worker, and of log lines in all its chunks together.
-ITEMS_PER_MESSAGE_MAX = 10_000
-LINES_PER_MESSAGE_MAX = 100_000
-_LISTS = frozenset(
-    {"credits", "accepted_task_tokens", "started_task_tokens", "held_task_tokens", "progress", "results", "log_chunks"}
-)
 
 
 class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
@@ -96,7 +92,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         first = await anext(aiter(request_iterator), None)
         if first is None or not first.HasField("hello"):
             raise invalid("hello", "not set", "in the first message of the stream")
-        _check_size(first)
+        check_size(first)
         session, welcome, reports = await self._hello(first.hello, Session)
         await context.write(pb.WorkResponse(welcome=welcome))
         feed = self._feed(_realm(session), session.outgoing.acknowledge_log)
@@ -146,7 +142,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         draining = False
         async for request in requests:
             draining = draining or request.draining
-            _check_size(request)
+            check_size(request)
             await self._hear(session, feed, request)
             await session.calm()
         if draining and not session.held:
@@ -321,7 +317,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             self._engine.detach(session)
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
-        _check_size(request)
+        check_size(request)
         response = pb.ReportResponse()
         collector = Collector(self._unary.get(session_id_in(request.session.session_id)))
         namespace = current_identity().namespace
@@ -356,7 +352,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             await feed.close()
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
-        _check_size(request)
+        check_size(request)
         session = await self._find(request.session)
         await self._renew(session)
         held = {token: unseal(token, self._secret) for token in request.held_task_tokens}
@@ -433,6 +429,12 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         output = await self._engine.upstream_output(key, request.task_id)
         return pb.GetOutputResponse(output=payload_of(output))
 
+    async def GetXCom(self, request: pb.GetXComRequest, context: Context) -> pb.GetXComResponse:
+        key = await self._live(request.task_token)
+        map_index = max(-1, request.map_index) if request.HasField("map_index") else -1
+        task_id, xcom_key = clean(request.task_id), clean(request.key)
+        return pb.GetXComResponse(value=await self._engine.upstream_xcom(key, task_id, map_index, xcom_key))
+
     async def PutArtifact(
         self, request_iterator: AsyncIterator[pb.PutArtifactRequest], context: Context
     ) -> pb.PutArtifactResponse:
@@ -484,12 +486,3 @@ def _report_seconds(context: Context) -> float:
     """How long a report may wait for its commit: a part of the caller's deadline, so that the caller gets an answer."""
     remaining = context.time_remaining()
     return REPORT_SECONDS_MAX if remaining is None else min(REPORT_SECONDS_MAX, 0.8 * remaining)
-
-
-def _check_size(message: pb.WorkRequest | pb.ReportRequest | pb.HeartbeatRequest) -> None:
-    """Raises InvalidInput for a message whose handling would take much more memory than the message."""
-    for field, value in message.ListFields():
-        if field.name in _LISTS and len(value) > ITEMS_PER_MESSAGE_MAX:
-            raise invalid(field.name, f"{len(value)} items", f"at most {ITEMS_PER_MESSAGE_MAX} in one message")
-        if field.name == "log_chunks" and (lines := sum(len(each.entries) for each in value)) > LINES_PER_MESSAGE_MAX:
-            raise invalid("log_chunks", f"{lines} lines", f"at most {LINES_PER_MESSAGE_MAX} in one message")

@@ -77,10 +77,11 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class OutputRef:
-    """The output of an upstream task; key "" is the whole value."""
+    """The output of an upstream task; key "" is the whole value. With an XCom key, what it pushed by that instead."""
 
     task_id: str
     key: str = ""
+    xcom_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,9 @@ def input_sources(inputs: Mapping[str, Input]) -> set[str]:
 
 def output_sources(task: TaskSpec) -> tuple[str, ...]:
     """Sorted ids of the upstream tasks whose outputs an attempt of the task needs, in inputs or templates."""
-    return tuple(sorted(input_sources(task.inputs) | outputs_named(task.inputs, frozenset(task.upstream_task_ids))))
+    found = outputs_named(task.inputs, frozenset(task.upstream_task_ids))
+    refs = (leaf for leaf in _leaves_of(task) if isinstance(leaf, OutputRef) and not leaf.xcom_key)
+    return tuple(sorted({*found, *(leaf.task_id for leaf in refs)}))
 
 
 def outputs_named(inputs: Mapping[str, Input], upstream: frozenset[str]) -> set[str]:
@@ -220,6 +223,17 @@ def outputs_named(inputs: Mapping[str, Input], upstream: frozenset[str]) -> set[
             if isinstance(leaf, Template):
                 found |= _named_in(leaf.text, upstream)
     return found
+
+
+def xcom_sources(task: TaskSpec) -> tuple[tuple[str, str], ...]:
+    """Sorted (task, key) of the XComs that an attempt of the task needs."""
+    refs = {leaf for leaf in _leaves_of(task) if isinstance(leaf, OutputRef) and leaf.xcom_key}
+    return tuple(sorted((each.task_id, each.xcom_key) for each in refs))
+
+
+def _leaves_of(task: TaskSpec) -> Iterator[Input]:
+    for each in task.inputs.values():
+        yield from leaves(each)
 
 
 def _named_in(text: str, upstream: frozenset[str]) -> set[str]:

@@ -4,20 +4,20 @@ takes. An edge is an output, one key of it, a param, a constant or a template th
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from .definition import JSON, Input, InputList, Literal, OutputRef, Param, Template
-from .draft import DagDraft, TaskDraft, mapped_inputs
+from .definition import JSON, Input, InputList, Literal, OutputRef, Param, Template, leaves
+from .draft import DagDraft, TaskDraft, given_inputs, mapped_inputs, resolve_policy
 from .errors import Violation
 from .json_text import from_json, normalised_json
 from .param_defaults import check_defaults
 from .params_schema import check_params_schema, deeper_than
-from .value_checks import check_name, shown
+from .value_checks import check_id, check_name, shown
 from .value_types import ANY, TEXT, Comparer, Schema, at_key, keys_of, list_of, words
 
 SCHEMA_BYTES_MAX = 16 * 1024
@@ -31,6 +31,7 @@ def value_violations(draft: DagDraft) -> Iterator[Violation]:
     params_wrong = draft.params_schema and any(True for _ in check_params_schema(draft.params_schema))
     if draft.param_defaults and not params_wrong:
         yield from check_defaults(draft.param_defaults, draft.params_schema)
+    yield from _xcoms(draft)
     wrong = False
     for task in draft.tasks:
         for violation in _schemas(task):
@@ -81,7 +82,7 @@ class _Edges:
     def keys(self, at: str, source: Input) -> Iterator[Violation]:
         """Keys that an output does not have."""
         match source:
-            case OutputRef(task_id, key) if key and task_id in self.tasks:
+            case OutputRef(task_id, key, "") if key and task_id in self.tasks:
                 whole = self.output(task_id)
                 if at_key(whole, key) is None:
                     names = keys_of(whole)
@@ -96,7 +97,7 @@ class _Edges:
     def gives(self, source: Input | None) -> Schema:
         """The type of what an edge brings."""
         match source:
-            case OutputRef(task_id, key):
+            case OutputRef(task_id, key, ""):
                 whole = self.output(task_id)
                 return (at_key(whole, key) or ANY) if key else whole
             case Param(name):
@@ -117,6 +118,33 @@ class _Edges:
             return ANY if task is None or task.map is None else {"type": "array"}
         item = _parsed(task.output_schema)
         return item if task.map is None else {"type": "array", "items": item}
+
+
+def _xcoms(draft: DagDraft) -> Iterator[Violation]:
+    mapped = {task.task_id for task in draft.tasks if task.map is not None}
+    cached = {task.task_id for task in draft.tasks if resolve_policy(task, draft).cache is not None}
+    for task in draft.tasks:
+        at = f"tasks.{task.task_id}"
+        for name, source in given_inputs(task).items():
+            for leaf in leaves(source):
+                if isinstance(leaf, OutputRef) and leaf.xcom_key:
+                    yield from _xcom(f"{at}.inputs.{name[:80]}.output", leaf, mapped)
+                    # A kept result has no XComs, and they are no part of the key by which it is found.
+                    for each in sorted(cached & {task.task_id, leaf.task_id}):
+                        place, value = f"{at}.inputs.{name[:80]}.output.xcom_key", shown(leaf.xcom_key)
+                        yield Violation(place, value, f"an output, or no cache: results of {each} are kept")
+        for name, source in mapped_inputs(task).items():
+            if isinstance(source, OutputRef) and source.xcom_key:
+                place = f"{at}.map.inputs.{name[:80]}.output.xcom_key"
+                yield Violation(place, shown(source.xcom_key), "an output, a param or a constant to map over")
+
+
+def _xcom(at: str, ref: OutputRef, mapped: Container[str]) -> Iterator[Violation]:
+    yield from check_id(f"{at}.xcom_key", ref.xcom_key)
+    if ref.key:
+        yield Violation(f"{at}.key", shown(ref.key), "nothing beside xcom_key; choose one of them")
+    if ref.task_id in mapped:
+        yield Violation(f"{at}.xcom_key", shown(ref.xcom_key), f"a task that is not mapped; {ref.task_id} is")
 
 
 def _origin(source: Input | None) -> str:

@@ -30,6 +30,7 @@ from ..operations.step_runs import Step
 from ..operations.step_types import Command, Output, Replica, Report, RunWork, StepOutcome
 from ..settings import Settings
 from ..store import engine as store
+from ..store import values
 from ..store.database import CONNECTION_ERRORS, Connection, Database, is_retryable, transaction
 from .lanes import Lane, PatientLane
 from .telling import grouped, tell
@@ -198,6 +199,24 @@ class Engine:
 
     async def upstream_output(self, key: AttemptKey, task_id: str) -> Output:
         """The output of a task upstream of the attempt. Raises PermissionDenied for any other, NotFound for none."""
+        facts, task = await self._upstream(key, task_id)
+        output = await self._output_of(key.dag_run_id, task, facts)
+        if output is None:
+            raise NotFound(f"task {task_id!r} has no output")
+        return output
+
+    async def upstream_xcom(self, key: AttemptKey, task_id: str, map_index: int, xcom_key: str) -> str:
+        """What a task upstream of the attempt pushed, as JSON. Raises PermissionDenied and NotFound likewise."""
+        _, task = await self._upstream(key, task_id)
+        async with self.database.worker.acquire() as connection:
+            found = await values.read_xcoms(connection, [(key.dag_run_id, task, map_index, xcom_key)])
+        value = found.get((key.dag_run_id, task, xcom_key))
+        if value is None:
+            why = f"pushed no {xcom_key!r}" if found else "has not succeeded, and what it pushed counts only then"
+            raise NotFound(f"task {task_id!r} {why}")
+        return value
+
+    async def _upstream(self, key: AttemptKey, task_id: str) -> tuple[RunFacts, int]:
         facts = await self._facts(key)
         graph = self.replica.plans.versions[facts.dag_version_id].graph
         allowed = {graph.task_ids[index]: index for index in graph.upstream[key.task]}
@@ -205,10 +224,7 @@ class Engine:
             raise PermissionDenied(
                 f"task {task_id!r} is not upstream", hint=f"upstream are: {', '.join(allowed) or 'none'}"
             )
-        output = await self._output_of(key.dag_run_id, allowed[task_id], facts)
-        if output is None:
-            raise NotFound(f"task {task_id!r} has no output")
-        return output
+        return facts, allowed[task_id]
 
     async def _output_of(self, run_id: UUID, task: int, facts: RunFacts) -> Output | None:
         if task in self.replica.plans.versions[facts.dag_version_id].graph.maps:

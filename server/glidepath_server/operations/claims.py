@@ -31,6 +31,7 @@ from .map_tasks import gathered_outputs, read_items
 from .plans import RunFacts
 from .pullers import Profile, Puller
 from .step_types import Assigned, ChildEnd, LockedRun, Output, Replica, StepOutcome
+from .values import read_xcoms
 
 SEATS_MAX = 1000
 Placed = tuple[LockedRun, Release]
@@ -377,6 +378,7 @@ class Claims:
         await _read_child_ends(connection, [each for each in assigned if each.key.attempt_number > 1])
         if mapped := [each for each in assigned if each.key.map_index >= 0]:
             await read_items(connection, mapped)
+        await read_xcoms(connection, assigned)
 
 
 async def read_outputs(

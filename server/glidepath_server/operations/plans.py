@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ..core.caching import sources_of_key
 from ..core.compile import compile_graph
-from ..core.definition import DagSpec, TaskSpec, output_sources
+from ..core.definition import DagSpec, TaskSpec, output_sources, xcom_sources
 from ..core.effects import Release
 from ..core.graph import Graph
 from ..core.layouts import REMOVED_HANDLER, laid_out
@@ -46,6 +46,8 @@ class Plan:
     output_needs: tuple[tuple[int, ...], ...]
     # Of cached tasks, those whose outputs their keys take.
     key_needs: Mapping[int, tuple[int, ...]]
+    # And the XComs that it must carry, by task and key.
+    xcom_needs: tuple[tuple[tuple[int, str], ...], ...]
     # Place for what the wire prepares once per version (see api/assignments.py).
     wire: Any = None
 
@@ -151,4 +153,5 @@ def plan_of(version: registry.StoredVersion) -> Plan:
             for number, task in enumerate(spec.tasks)
             if task.policy.cache is not None
         },
+        xcom_needs=tuple(tuple((index[name], key) for name, key in xcom_sources(task)) for task in spec.tasks),
     )

@@ -17,6 +17,7 @@ from ..store.database import Connection
 from .calls import begin_calls, prepare_calls
 from .plans import Plan, Plans
 from .step_types import Report, Verdict
+from .values import write_values
 
 
 def read_choice(plan: Plan, report: Report) -> None:
@@ -30,7 +31,7 @@ def read_choice(plan: Plan, report: Report) -> None:
         too_large = report.output is not None and body is None
         report.choice = choice_of(plan.spec, plan.graph, task, b" " * (CHOICE_BYTES_MAX + 1) if too_large else body)
     except NoChoice as error:
-        report.outcome, report.output = AttemptState.FAILED, None
+        report.outcome, report.output, report.values = AttemptState.FAILED, None, None
         report.failure = Failure(FailureKind.BAD_INPUT, "NoChoice", str(error))
 
 
@@ -53,6 +54,7 @@ async def accept_reports(
     await begin_calls(connection, accepted, now)
     await write_outputs(connection, ended)
     await write_checkpoints(connection, ended, now)
+    await write_values(connection, ended, now)
     return accepted, acks
 
 

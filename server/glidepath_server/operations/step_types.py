@@ -19,6 +19,7 @@ from ..core.failure import Failure
 from ..core.order import FlowClock
 from ..core.priorities import UNSAID, Priorities
 from ..core.states import AttemptState, RunState
+from ..core.values import Values
 from ..store.calls import NewChild
 from ..store.database import Connection
 from .plans import Plan, Plans, RunFacts
@@ -84,6 +85,8 @@ class Report:
     deferral: Deferral | None = None
     # What the attempt leaves to the next one, where that is not stored yet.
     checkpoint: bytes = b""
+    # What a success leaves beside its output.
+    values: Values | None = None
     # What the attempt calls; and the run to be stored for it, found and checked under the caller's lock.
     call: Call | None = None
     called: Called | None = None
@@ -118,7 +121,8 @@ class RunWork:
     def bytes(self) -> int:
         """Bytes of the outputs and checkpoints that came with the reports; everything else is small."""
         outputs = (r.output.body for r in self.reports if r.output is not None and r.output.body is not None)
-        return sum(map(len, outputs)) + sum(len(r.checkpoint) for r in self.reports)
+        values = sum(r.values.size for r in self.reports if r.values is not None)
+        return sum(map(len, outputs)) + sum(len(r.checkpoint) for r in self.reports) + values
 
     def absorb(self, other: RunWork) -> None:
         """Put work that goes back into the line in front of what has arrived since."""
@@ -176,6 +180,8 @@ class Assigned:
     facts: RunFacts | None = None
     upstream: dict[int, Output] = field(default_factory=dict)
     checkpoint: bytes = b""
+    # JSON by task and key, None for what a success did not push.
+    xcoms: dict[tuple[int, str], str | None] = field(default_factory=dict)
     child: ChildEnd | None = None
     # What an instance of a mapped task is given: a JSON object by argument.
     item: str = ""

@@ -168,8 +168,8 @@ def _input(source: Source, node: Node, name: str) -> dag_pb2.Input:
             return dag_pb2.Input(literal=payload)
         case Template(text):
             return dag_pb2.Input(template=text)
-        case Output(upstream, key):
-            return dag_pb2.Input(output=dag_pb2.OutputRef(task_id=upstream.task_id, key=key))
+        case Output(upstream, key, xcom_key):
+            return dag_pb2.Input(output=dag_pb2.OutputRef(task_id=upstream.task_id, key=key, xcom_key=xcom_key))
         case Param(param):
             return dag_pb2.Input(param=param)
         case Items(sources):

@@ -99,6 +99,16 @@ class Handle(_Linked, Later):
             raise AuthoringError(f"{self!r}[{key!r}]: one level of keys can be named; go deeper inside the next task")
         return Handle(self.node, key)
 
+    def xcom(self, key: str) -> Any:
+        """What the task pushes by this key beside its output (`current().push`): an argument like a handle."""
+        if self.node.map is not None:
+            raise AuthoringError(
+                f"{self!r}.xcom({key!r}): the task is mapped; pull what an instance pushed in the next task"
+            )
+        if not isinstance(key, str) or not ID.fullmatch(key):
+            raise AuthoringError(f"{self!r}.xcom({key!r}): expected the key that the task pushes, as text")
+        return XCom(self.node, key)
+
     def first(self) -> Sequence[Node]:
         return (self.node,)
 
@@ -114,6 +124,26 @@ class Handle(_Linked, Later):
 
     def __repr__(self) -> str:
         return f"<output of {self.task_id}{f' [{self.key}]' if self.key else ''}>"
+
+
+class XCom(Later):
+    """Stands for a value that a task pushes beside its output. It is no part of a template."""
+
+    def __init__(self, node: Node, key: str) -> None:
+        self.node = node
+        self.key = key
+
+    def source(self) -> Source:
+        return Output(self.node, "", self.key)
+
+    def __str__(self) -> str:
+        raise AuthoringError(f"{self!r} cannot stand in text: pass it as an argument of its own")
+
+    def _refusal(self, what: str) -> AuthoringError:
+        return AuthoringError(f"{self!r} cannot be {what} here: its value is known only when the run is")
+
+    def __repr__(self) -> str:
+        return f"<xcom {self.key} of {self.node.task_id}>"
 
 
 class Group(_Linked):

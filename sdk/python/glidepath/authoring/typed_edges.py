@@ -51,7 +51,7 @@ class _Edges:
 
     def _missing(self, source: Source) -> Iterator[str]:
         match source:
-            case Output(node, key) if key and at_key(_output(node), key) is None:
+            case Output(node, key, "") if key and at_key(_output(node), key) is None:
                 names = keys_of(_output(node))
                 expected = f"its keys are {', '.join(names)}" if names else f"it gives {words(_output(node))}"
                 yield f"takes key {key!r} of {node.task_id}, which has none of that name; {expected}"
@@ -69,7 +69,9 @@ class _Edges:
                 return TEXT
             case Param(name):
                 return self._params.get(name, ANY)
-            case Output(node, key):
+            case Output(node, key, xcom_key):
+                if xcom_key:
+                    return ANY
                 return (at_key(_output(node), key) or ANY) if key else _output(node)
             case Items(sources):
                 return list_of([self._gives(each) for each in sources])

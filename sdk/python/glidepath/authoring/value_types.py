@@ -20,6 +20,8 @@ COMPARISONS_MAX = 1_000_000
 ANY: Mapping[str, Any] = {}
 NULL: Mapping[str, Any] = {"type": "null"}
 TEXT: Mapping[str, Any] = {"type": "string"}
+ARTIFACT = "glidepath.artifact"
+"""The key that says of an object that it is an artifact, and of which type."""
 _UNDERSTOOD = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
 # Keywords that combine schemas in ways that are not looked into.
 _UNKNOWN = ("$ref", "$dynamicRef", "allOf", "oneOf", "not", "if")
@@ -131,6 +133,8 @@ def _word(schema: Schema) -> str:
         return f"a list of {many}"
     if kind == "object":
         names = sorted(schema.get("properties", {}))
+        if names == [ARTIFACT]:
+            return f"an artifact ({schema['properties'][ARTIFACT].get('const', 'of any type')})"
         if names:
             return f"an object with {', '.join(names[:_SHOWN_MAX])}{', ...' if len(names) > _SHOWN_MAX else ''}"
         if many := _many([schema.get("additionalProperties", ANY)]):

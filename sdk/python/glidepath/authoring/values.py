@@ -34,10 +34,11 @@ class Template:
 
 @dataclass(frozen=True)
 class Output:
-    """The output of an upstream node, or one key of it."""
+    """The output of an upstream node, or one key of it; with an XCom key, what it pushed by that instead."""
 
     node: Node
     key: str
+    xcom_key: str = ""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ MAPS = ("map", "product")
 """What a task is mapped by, of which it has one at most."""
 KEYS = frozenset({*BODIES, *_BELONGING, *MAPS, "after", "group", *OPTIONS})
 """All that may stand in a task."""
-REFERENCES = {"output": ("output", "key"), "param": ("param",), "literal": ("literal",)}
+REFERENCES = {"output": ("output", "key", "xcom"), "param": ("param",), "literal": ("literal",)}
 """Mappings that stand for a value, by the key that makes them so, with all their keys."""
 
 
@@ -349,7 +349,8 @@ class Tasks:
         if kind is None:
             return {name: self._value(each, (*path, name)) for name, each in value.items()}
         if stranger := next((each for each in value if each not in REFERENCES[kind]), None):
-            only = " and ".join(REFERENCES[kind])
+            *rest, last = REFERENCES[kind]
+            only = f"{', '.join(rest)} and {last}" if rest else last
             constant = "a mapping that is meant as it stands is written {literal: {...}}"
             self._document.say((*path, stranger), f"a reference has {only} only; {constant}")
             return None
@@ -368,6 +369,12 @@ class Tasks:
         if node is None:
             return None
         handle = Handle(node)
+        if "xcom" in value:
+            with self._document.noting((*path, "xcom")):
+                if "key" in value:
+                    raise AuthoringError("key and xcom are both given; a reference takes one of them")
+                return handle.xcom(value["xcom"])
+            return handle
         if "key" not in value:
             return handle
         with self._document.noting((*path, "key")):

@@ -12,11 +12,12 @@ from glidepath.client.capacity import CapacityMethods
 from glidepath.client.connection import Tls, find_connection
 from glidepath.client.registry import RegistryMethods
 from glidepath.client.runs import RunMethods
+from glidepath.client.values import ValueMethods
 
 TIMEOUT_SECONDS = 30.0
 
 
-class Client(RegistryMethods, RunMethods, ApprovalMethods, AdminMethods, CapacityMethods, Caller):
+class Client(RegistryMethods, RunMethods, ValueMethods, ApprovalMethods, AdminMethods, CapacityMethods, Caller):
     """A blocking client. Threads may share one; `with Client() as client:` closes it.
 
     What is not given is found as `glidepath.client.connection` says. `timeout` is in seconds per call; streams have
@@ -43,7 +44,9 @@ class Client(RegistryMethods, RunMethods, ApprovalMethods, AdminMethods, Capacit
         self.close()
 
 
-class AsyncClient(RegistryMethods, RunMethods, ApprovalMethods, AdminMethods, CapacityMethods, AsyncCaller):
+class AsyncClient(
+    RegistryMethods, RunMethods, ValueMethods, ApprovalMethods, AdminMethods, CapacityMethods, AsyncCaller
+):
     """Like `Client`, for asyncio: methods are awaited, lists and streams take `async for`."""
 
     def __init__(

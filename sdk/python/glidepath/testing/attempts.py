@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,13 +57,16 @@ class Ended:
     # The end of the run that was called, of an attempt that another one follows.
     child: ChildRun | None = None
     link: MemoryLink = field(default_factory=lambda: MemoryLink({}))
+    xcoms: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Sequence[Mapping[str, Any]] = ()
 
 
 class MemoryLink:
     """A context's way to its worker, which here is a few fields and a dict of artifacts that the run's tasks share."""
 
-    def __init__(self, artifacts: dict[str, Path]) -> None:
+    def __init__(self, artifacts: dict[str, Path], xcoms: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self.percent = 0.0
+        self.xcoms = xcoms or {}
         self.note = ""
         self.checkpoint: bytes | None = None
         self._artifacts = artifacts
@@ -82,7 +85,17 @@ class MemoryLink:
             return {"uri": uri}
         if kind == "get_artifact" and message["uri"] in self._artifacts:
             return {"path": str(self._artifacts[message["uri"]])}
+        if kind == "get_xcom":
+            index = message.get("map_index")
+            return self._pull(message["task_id"] + ("" if index is None else f"[{index}]"), message["key"])
         raise WorkerRefused(f"{kind} {message.get('uri', '')}: there is no such artifact in this run")
+
+    def _pull(self, name: str, key: str) -> dict[str, Any]:
+        if name not in self.xcoms:
+            raise WorkerRefused(f"pulling {key} of {name}: it is no task upstream that has succeeded")
+        if key not in self.xcoms[name]:
+            raise WorkerRefused(f"pulling {key} of {name}: task '{name}' pushed no '{key}'")
+        return {"value": self.xcoms[name][key]}
 
 
 def run_attempt(
@@ -96,12 +109,15 @@ def run_attempt(
     handler: Callable[..., Any] | None,
     mapped: tuple[int, Mapping[str, Any]] | None = None,
     child: ChildRun | None = None,
+    xcoms: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Ended:
     """Run one attempt to its end. `handler` stands in for the node's own body; `mapped` are an instance's index and
-    item."""
-    link = MemoryLink(artifacts)
+    item, `xcoms` what tasks that succeeded have pushed."""
+    link = MemoryLink(artifacts, xcoms)
     try:
-        arguments = resolve_inputs(assignment_of(spec, facts, attempt_number, outputs, mapped))
+        assignment = assignment_of(spec, facts, attempt_number, outputs, mapped)
+        _add_xcoms(assignment, spec, link.xcoms)
+        arguments = resolve_inputs(assignment)
     except InputError as error:
         return _ended({"end": "failed", "failure": failures.describe(error)}, b"", link)
     context = TaskContext(
@@ -132,7 +148,9 @@ def run_attempt(
     asked = Asked()
     with running(context):
         try:
-            ended = _ended(*body.call(heard(function, asked), arguments, _EVERYTHING_INLINE), link)
+            ended = _ended(
+                *body.call(heard(function, asked), arguments, _EVERYTHING_INLINE, holds_artifacts=True), link
+            )
             ended.call = asked.call if ended.end == "called" else None
             return ended
         except SystemExit as leave:
@@ -173,12 +191,25 @@ def _takes(spec: TaskSpec, task_id: str) -> bool:
     return any(each.output.task_id == task_id or f"outputs.{task_id}" in each.template for each in sources)
 
 
+def _add_xcoms(assignment: Assignment, spec: TaskSpec, xcoms: Mapping[str, Mapping[str, str]]) -> None:
+    sources = list(spec.inputs.values())
+    while sources:
+        source = sources.pop()
+        sources += source.list.items
+        ref = source.output
+        if ref.xcom_key and ref.task_id in xcoms:
+            found = assignment.xcoms.add(task_id=ref.task_id, key=ref.xcom_key)
+            if ref.xcom_key in xcoms[ref.task_id]:
+                found.value.MergeFrom(Payload(data=xcoms[ref.task_id][ref.xcom_key].encode()))
+
+
 def _json(params: Mapping[str, Any]) -> str:
     return body.encode(dict(params))[1].decode()
 
 
 def _ended(end: Mapping[str, Any], data: bytes, link: MemoryLink) -> Ended:
     ended = Ended(end["end"], reason=end.get("reason", ""), link=link)
+    ended.xcoms, ended.artifacts = end.get("xcoms", {}), end.get("artifacts", ())
     if "content_type" in end:
         ended.output = Payload(content_type=end["content_type"], data=data)
     if "failure" in end:

@@ -58,6 +58,11 @@ class TaskResult:
     output: object = None
     reason: str = ""
     attempts: list[AttemptResult] = field(default_factory=list)
+    xcoms: dict[str, object] = field(default_factory=dict)
+    """What the attempt that succeeded pushed."""
+    reads: list[str] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+    """URIs of the artifacts that it read and wrote."""
     map_index: int = -1
     map_item: Mapping[str, Any] | None = None
     map_name: str = ""

@@ -14,8 +14,6 @@ from glidepath.authoring import Dag
 from glidepath.authoring.convert import to_spec
 from glidepath.authoring.nodes import Node
 from glidepath.authoring.options import DurationLike, parse_duration
-from glidepath.authoring.params import dated_params, default_params
-from glidepath.errors import AuthoringError
 from glidepath.payloads import decode, encode
 from glidepath.testing.answers import Answer, Answered, answer_of
 from glidepath.testing.attempts import Ended, RunFacts, run_attempt
@@ -37,6 +35,7 @@ from glidepath.testing.planned import FailPlan, planned_failure, raising
 from glidepath.testing.results import AttemptResult, FailureSeen, RunResult, TaskResult, TaskState
 from glidepath.testing.rules import Verdict, admit, resume_time, retry_delay
 from glidepath.testing.steering import NoChoice, Steering
+from glidepath.testing.values import KeptArtifacts, complete_params, keep_values, upstream_xcoms
 from glidepath.worker.outcomes import Call
 from glidepath_proto.common.v1.payload_pb2 import Payload
 
@@ -81,7 +80,7 @@ def run_dag(
     logical = logical_date or now
     start, end = data_interval or (logical, logical)
     facts = RunFacts(
-        dag.dag_id, "test-run", run_key, _complete(dag, params or {}, logical, start, end), logical, start, end
+        dag.dag_id, "test-run", run_key, complete_params(dag, params or {}, logical, start, end), logical, start, end
     )
     for name, given in (("fail", fail), ("replace", replace), ("takes", takes), ("answers", answers)):
         check_names(dag, name, given or ())
@@ -99,7 +98,7 @@ def _child_run(
     now: datetime,
     children: Children,
 ) -> RunResult:
-    facts = RunFacts(dag.dag_id, "test-child", run_key, _complete(dag, params, *dates), *dates)
+    facts = RunFacts(dag.dag_id, "test-child", run_key, complete_params(dag, params, *dates), *dates)
     return _Simulation(dag, facts, {}, {}, {}, {}, now, children, cache).run()
 
 
@@ -133,7 +132,8 @@ class _Simulation:
         self._results = {task_id: lane.result for task_id, lane in self._lanes.items()}
         self._maps: dict[str, MapRun] = {}
         self._outputs: dict[str, Payload] = {}
-        self._artifacts: dict[str, Path] = {}
+        self._artifacts: dict[str, Path] = KeptArtifacts()
+        self._xcoms: dict[str, dict[str, str]] = {}
         self._released: set[str] = set()
         self._started: list[str] = []
         self._agenda: list[tuple[datetime, int, int, Lane, Callable[[], None]]] = []
@@ -174,6 +174,8 @@ class _Simulation:
             self._outputs.pop(task_id, None)
             if task_id in self._maps and set(again).isdisjoint(self._nodes[task_id].upstream):
                 self._maps[task_id].again()
+            for name in upstream_xcoms(self._xcoms, (task_id,)):
+                del self._xcoms[name]
         for task_id, node in self._nodes.items():
             ended = [each for each in node.upstream if self._results[each].state != "scheduled"]
             self._open[task_id] = len(node.upstream) - len(ended)
@@ -324,6 +326,7 @@ class _Simulation:
                 self._body(lane, number),
                 None if result.map_item is None else (lane.index, result.map_item),
                 lane.child,
+                upstream_xcoms(self._xcoms, node.upstream),
             ),
         )
         started = self._now
@@ -398,6 +401,7 @@ class _Simulation:
             lane.checkpoint = ended.link.checkpoint
         if ended.end == "success":
             self._kept.keep(lane.result.name, Kept(ended.output, self._now, self._facts.run_key))
+            keep_values(lane.result, self._xcoms, ended)
             self._succeed(lane, ended.output)
         elif ended.end == "skipped":
             self._end_lane(lane, "skipped", ended.reason)
@@ -477,19 +481,3 @@ class _Simulation:
         if replacement is _OWN_BODY:
             return None
         return replacement if callable(replacement) else lambda **arguments: replacement
-
-
-def _complete(
-    dag: Dag, params: Mapping[str, Any], logical_date: datetime, start: datetime, end: datetime
-) -> dict[str, Any]:
-    """Params with their defaults. Names are checked; types are the server's to check."""
-    schema = dag.params_schema
-    known = schema.get("properties", {})
-    closed = not schema or schema.get("additionalProperties") is False
-    if closed and (unknown := set(params) - set(known)):
-        raise AuthoringError(f"DAG '{dag.dag_id}' has no param {sorted(unknown)}; params: {', '.join(known) or 'none'}")
-    dates = {"logical_date": logical_date, "data_interval_start": start, "data_interval_end": end}
-    complete = {**default_params(schema), **dated_params(dag.param_defaults, schema, dates), **params}
-    if missing := set(schema.get("required", ())) - set(complete):
-        raise AuthoringError(f"DAG '{dag.dag_id}' needs the params {sorted(missing)}; give run_dag(params=...)")
-    return complete

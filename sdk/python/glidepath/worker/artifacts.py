@@ -27,6 +27,7 @@ from glidepath_proto.worker.v1.worker_service_pb2 import (
     GetArtifactRequest,
     GetOutputRequest,
     GetSourceRequest,
+    GetXComRequest,
     PutArtifactRequest,
 )
 
@@ -34,6 +35,9 @@ CHUNK_BYTES = 512 * 1024
 CACHE_BYTES_MAX = 1024 * 1024 * 1024
 SOURCE_BYTES_MAX = 64 * 1024 * 1024
 _URI = re.compile(r"artifact:([0-9a-f]{64})")
+
+XCOM = "xcom:"
+"""Begins the reference of an XCom that had no room in its assignment; the task's id, "/" and the key follow."""
 
 T = TypeVar("T")
 Stub = Any
@@ -76,6 +80,8 @@ class Artifacts:
                 return {"uri": (await self.put(token, question["path"], question["content_type"])).uri}
             case "get_artifact":
                 return {"path": str(await self.get(token, question["uri"]))}
+            case "get_xcom":
+                return {"value": await self._xcom(token, question)}
             case other:
                 return {"error": f"this worker knows no {other!r}"}
 
@@ -91,6 +97,9 @@ class Artifacts:
 
     async def get(self, token: bytes, uri: str) -> Path:
         """The file of a reference, downloaded unless it is here."""
+        if uri.startswith(XCOM):
+            task_id, _, key = uri.removeprefix(XCOM).partition("/")
+            return await self._keep((await self._xcom(token, {"task_id": task_id, "key": key})).encode())
         if uri.startswith(OUTPUT):
             return await self._output(token, uri.removeprefix(OUTPUT))
         match = _URI.fullmatch(uri)
@@ -113,6 +122,16 @@ class Artifacts:
         if payload.uri.startswith(OUTPUT):
             raise ArtifactRefused(f"the output of {task_id} lies at {payload.uri}, which leads nowhere")
         return await self.get(token, payload.uri) if payload.uri else await self._keep(payload.data)
+
+    async def _xcom(self, token: bytes, question: Mapping[str, Any]) -> str:
+        """What an upstream task pushed, as JSON."""
+        asked = {name: question[name] for name in ("task_id", "key", "map_index") if question.get(name) is not None}
+
+        async def call(stub: Stub) -> str:
+            answer = await stub.GetXCom(GetXComRequest(task_token=token, **asked), metadata=self._metadata)
+            return answer.value  # type: ignore[no-any-return]
+
+        return await self._repeat(call, f"pulling {question['key']} of {question['task_id']}")
 
     async def _keep(self, data: bytes) -> Path:
         path = self._folder / hashlib.sha256(data).hexdigest()

@@ -6,7 +6,9 @@ import json
 import marshal
 from typing import Any
 
+from glidepath.artifacts import MARK
 from glidepath.inputs import resolve_inputs
+from glidepath_proto.common.v1.payload_pb2 import Payload
 from glidepath_proto.registry.v1.dag_pb2 import IsolationMode, LeaseMode
 from glidepath_proto.worker.v1.task_pb2 import Assignment, ChildEnd
 
@@ -126,16 +128,28 @@ def body_spec(assignment: Assignment, source: str) -> bytes:
         "context": marshal.dumps(context_fields(assignment)),
         "environment": list(environment(assignment).items()),
         "arguments": resolve_inputs(assignment) if here else None,
+        "artifacts": holds_artifacts(assignment),
         "assignment": b"" if here else assignment.SerializeToString(),
     }
     return marshal.dumps(spec)
 
 
+def holds_artifacts(assignment: Assignment) -> bool:
+    """Whether there may be artifacts in the arguments: seen without decoding them, and taken for sure of references."""
+    if MARK.decode() in assignment.params or MARK.decode() in assignment.map_item:
+        return True
+    return any(payload.uri or MARK in payload.data for payload in _payloads(assignment))
+
+
+def _payloads(assignment: Assignment) -> list[Payload]:
+    literals = [each.literal for each in assignment.inputs.values() if each.HasField("literal")]
+    return [*assignment.upstream_outputs.values(), *literals, *(each.value for each in assignment.xcoms)]
+
+
 def _is_small(assignment: Assignment) -> bool:
     """Whether inputs can be resolved without fetching and without keeping the stream waiting."""
     outputs = assignment.upstream_outputs.values()
-    literals = [each.literal for each in assignment.inputs.values() if each.HasField("literal")]
-    if any(payload.uri for payload in (*outputs, *literals)):
+    if any(payload.uri for payload in _payloads(assignment)):
         return False
     return not outputs or sum(len(payload.data) for payload in outputs) <= RESOLVE_HERE_BYTES_MAX
 

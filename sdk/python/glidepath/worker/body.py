@@ -1,6 +1,7 @@
 """Calling a handler: from its name and arguments to how the attempt ended, as JSON values. Shared by bodies and inline.
 
-An end is a dict: {"end": "success", "content_type": ..., "size_bytes": ...} with the output's bytes beside it,
+An end is a dict: {"end": "success", "content_type": ..., "size_bytes": ...} with the output's bytes beside it, and
+"xcoms" (JSON texts by key) and "artifacts" where the task said any,
 {"end": "failed", "failure": {...}}, {"end": "skipped", "reason": ...}, {"end": "deferred", "until": seconds since the
 epoch or null, "after": seconds, "checkpoint": base64}, {"end": "called", "call": {...}} with the message of a DAG that
 was made at run time beside it. Outputs over the inline limit are written to a file of the
@@ -12,12 +13,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from glidepath.errors import GlidepathError
-from glidepath.worker import failures
+from glidepath.worker import context, failures
 from glidepath.worker.disk import sync_folder
 from glidepath.worker.masking import Masker
 from glidepath.worker.outcomes import Call, Defer, Skip
@@ -44,22 +45,44 @@ class OutputRefused(GlidepathError, ValueError):
     """What a task returned cannot be an output; the message says what to return instead."""
 
 
-def call(function: Callable[..., Any], arguments: Mapping[str, Any], limits: OutputLimits, source: str = "") -> End:
+def call(
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    limits: OutputLimits,
+    source: str = "",
+    holds_artifacts: bool = False,
+) -> End:
     """Run a body to its end. Never raises for what user code does, except what ends the process (SystemExit).
 
-    `source` is the folder of its registered source, where DAGs that it makes have their tasks.
+    `source` is the folder of its registered source, where DAGs that it makes have their tasks. `holds_artifacts` says
+    that in the arguments may be JSON objects that stand for artifacts.
     """
     try:
-        return _ended(function, arguments, limits, source)
+        return _ended(function, arguments, limits, source, holds_artifacts)
     except Exception as error:
         return {"end": "failed", "failure": failures.describe(error)}, b""
 
 
-def _ended(function: Callable[..., Any], arguments: Mapping[str, Any], limits: OutputLimits, source: str) -> End:
+def _ended(
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    limits: OutputLimits,
+    source: str,
+    holds_artifacts: bool,
+) -> End:
     try:
+        given: Sequence[Any] = ()
+        if holds_artifacts:
+            from glidepath.artifacts import revive
+
+            arguments, given = revive(dict(arguments))
         value = function(**arguments)
         value = _finish(value) if hasattr(value, "__await__") else value
-        return _called(value, source) if isinstance(value, Call) else success(value, limits)
+        if isinstance(value, Call):
+            return _called(value, source)
+        end, data = success(value, limits)
+        said = context.said(given)
+        return ({**end, **said}, data) if said else (end, data)
     except Call as called:
         return _called(called, source)
     except Skip as skip:

@@ -171,7 +171,7 @@ class Body:
             return {"end": "failed", "failure": problem}, b""
         except Exception as error:  # raised by the module while it was imported
             return {"end": "failed", "failure": failures.describe(error)}, b""
-        return body.call(function, arguments, self._limits, self._spec["source"])
+        return body.call(function, arguments, self._limits, self._spec["source"], self._spec["artifacts"])
 
 
 def _enter(stdout: int, stderr: int, control: int) -> None:

@@ -15,18 +15,24 @@ Everything said here goes through the worker's own connection; a body holds no c
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from glidepath.errors import GlidepathError
+from glidepath.worker.saying import Said
 
 if TYPE_CHECKING:
     import logging
+
+    from glidepath.artifacts import Artifact, Metrics
+
+Kind = TypeVar("Kind", bound="Artifact")
 
 
 class NotInTask(GlidepathError, RuntimeError):
@@ -106,6 +112,8 @@ class TaskContext:
     traceparent: str = ""
     tracestate: str = ""
     link: Link | None = field(default=None, repr=False, compare=False)
+    said: Said = field(default_factory=Said, repr=False, compare=False)
+    """What it has said beside its output."""
 
     @property
     def logger(self) -> logging.Logger:
@@ -124,14 +132,97 @@ class TaskContext:
             message["checkpoint"] = base64.b64encode(checkpoint).decode()
         self._link().tell("progress", message)
 
+    def push(self, key: str, value: Any) -> None:
+        """Leave a small JSON value beside the output: `current().push("rows", 5)`. It counts once the attempt succeeds.
+
+        At most 100 values of 64 KiB together. Downstream: `extract.xcom("rows")` in the DAG, or `pull` in the task.
+        """
+        self.said.push(key, value)
+
+    def pull(self, task_id: str, key: str, *, map_index: int | None = None) -> Any:
+        """What a task directly before this one has pushed. WorkerRefused when it pushed no such value.
+
+        `map_index` names the instance of a mapped task.
+        """
+        from glidepath.artifacts import revive
+
+        question = {"task_id": task_id, "key": key, "map_index": map_index}
+        value, found = revive(json.loads(self._link().ask("get_xcom", question)["value"]))
+        for artifact in found:
+            self.said.read(artifact)
+        return value
+
+    def save(
+        self,
+        path: str | Path,
+        kind: type[Kind] | None = None,
+        *,
+        to: str = "",
+        name: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> Kind:
+        """Store a file or a folder as an artifact: `return current().save("model.bin", Model)`.
+
+        `to` is where: the server's store unless it is the URI of a folder, "file:///shared/models" or
+        "s3://bucket/models". `kind` is File unless given.
+        """
+        from glidepath import artifacts, stores
+
+        source = Path(path).resolve(strict=True)
+        packed = source
+        if source.is_dir():
+            packed, content_type = self.said.room("pack") / f"{source.name}.tar", artifacts.FOLDER
+            stores.pack(source, packed)
+        uri, sha256, size = stores.put(self, packed, to, name or packed.name, content_type)
+        made: Any = (kind or artifacts.File)(
+            uri, sha256, size, name=name or source.name, content_type=content_type, metadata=metadata
+        )
+        self.said.wrote(made)
+        return made  # type: ignore[no-any-return]
+
+    def save_metrics(
+        self, numbers: Mapping[str, float], *, name: str = "metrics", metadata: Mapping[str, Any] | None = None
+    ) -> Metrics:
+        """Store numbers that can be compared over runs: `current().save_metrics({"accuracy": 0.93})`."""
+        from glidepath.artifacts import Metrics
+
+        values = {str(each): float(number) for each, number in numbers.items()}
+        if any(number - number for number in values.values()):  # infinite, or no number
+            raise ValueError(f"metrics {values} are not all finite; leave out what is not")
+        file = self.said.room(name) / "metrics.json"
+        file.write_text(json.dumps(values, sort_keys=True))
+        uri = self.put_bytes_of(file, "application/json")
+        more: dict[str, Any] = {"name": name, "content_type": "application/json", "metadata": metadata}
+        made = Metrics(uri, uri.removeprefix("artifact:"), file.stat().st_size, numbers=values, **more)
+        self.said.wrote(made)
+        return made
+
     def put_artifact(self, path: str | Path, *, content_type: str = "application/octet-stream") -> str:
         """Store a file with the server; the answer is its reference ("artifact:<sha256>"). Waits until it is stored."""
+        from glidepath.artifacts import File
+
         file = Path(path).resolve(strict=True)
-        return str(self._link().ask("put_artifact", {"path": str(file), "content_type": content_type})["uri"])
+        uri = self.put_bytes_of(file, content_type)
+        size = file.stat().st_size
+        self.said.wrote(File(uri, uri.removeprefix("artifact:"), size, name=file.name, content_type=content_type))
+        return uri
 
     def get_artifact(self, reference: str) -> Path:
         """The file that a reference names, fetched unless it is here already. Read it; do not change it."""
-        return Path(self._link().ask("get_artifact", {"uri": reference})["path"])
+        from glidepath.artifacts import File
+
+        path = self.fetch_bytes_of(reference)
+        self.said.read(File(reference, reference.removeprefix("artifact:"), path.stat().st_size))
+        return path
+
+    def put_bytes_of(self, file: Path, content_type: str) -> str:
+        """Store a file with the server, and tell nobody that the task wrote it."""
+        return str(self._link().ask("put_artifact", {"path": str(file), "content_type": content_type})["uri"])
+
+    def fetch_bytes_of(self, uri: str) -> Path:
+        """The file of a reference of the server's store."""
+        return Path(self._link().ask("get_artifact", {"uri": uri})["path"])
 
     def register_secret(self, value: str) -> None:
         """Replace this value by *** in all log lines and failure messages from now on."""
@@ -143,28 +234,44 @@ class TaskContext:
         return self.link
 
 
-_current: ContextVar[TaskContext | Callable[[], TaskContext] | None] = ContextVar("glidepath_task", default=None)
-_fallback: Callable[[], TaskContext] | None = (
-    None  # of a process that runs one attempt: its other threads see it as well
-)
+class _Making:
+    """A context that is made once, when it is first asked for: most tasks never do."""
+
+    def __init__(self, make: Callable[[], TaskContext]) -> None:
+        self._make = make
+        self.made: TaskContext | None = None
+
+    def __call__(self) -> TaskContext:
+        if self.made is None:
+            self.made = self._make()
+        return self.made
+
+
+_current: ContextVar[_Making | None] = ContextVar("glidepath_task", default=None)
+# Of a process that runs one attempt: its other threads see it as well.
+_fallback: _Making | None = None
 
 
 def current() -> TaskContext:
     """The attempt that runs here. NotInTask outside of one."""
-    context = _current.get() or _fallback
-    if context is None:
+    making = _current.get() or _fallback
+    if making is None:
         raise NotInTask("no task runs here: current() has a meaning only while a worker runs a task")
-    if isinstance(context, TaskContext):
-        return context
-    made = context()
-    _current.set(made)
-    return made
+    return making()
+
+
+def said(given: Sequence[Artifact] = ()) -> dict[str, Any]:
+    """What the attempt that runs here has said beside its output; `given` are the artifacts in its arguments."""
+    making = _current.get() or _fallback
+    if making is None or (making.made is None and not given):
+        return {}
+    return making().said.fields(given)
 
 
 @contextmanager
 def running(context: TaskContext | Callable[[], TaskContext]) -> Iterator[None]:
     """Make `context` the current one within the block (inline tasks, tests); a callable makes it when it is needed."""
-    token = _current.set(context)
+    token = _current.set(_Making((lambda: context) if isinstance(context, TaskContext) else context))
     try:
         yield
     finally:
@@ -174,14 +281,7 @@ def running(context: TaskContext | Callable[[], TaskContext]) -> Iterator[None]:
 def run_alone(make: Callable[[], TaskContext]) -> None:
     """Make what `make` returns the current context of the whole process, once it is asked for."""
     global _fallback
-    made: list[TaskContext] = []
-
-    def once() -> TaskContext:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    _fallback = once
+    _fallback = _Making(make)
 
 
 def from_fields(fields: Mapping[str, Any], link: Link | None) -> TaskContext:

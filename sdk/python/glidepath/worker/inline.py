@@ -23,7 +23,7 @@ from typing import Any
 
 from glidepath.inputs import resolve_inputs
 from glidepath.worker import body, context, failures, results
-from glidepath.worker.assignments import context_fields
+from glidepath.worker.assignments import context_fields, holds_artifacts
 from glidepath.worker.kept import Kept
 from glidepath.worker.loading import HandlerNotFound, Loader
 from glidepath.worker.masking import Masker, secrets_of
@@ -130,7 +130,7 @@ class InlineRunner:
             source = os.path.join(self._sources, handler.version) if handler.version else ""
             function = self._loader.load(handler.name, source)
             with context.running(lambda: context.from_fields(context_fields(assignment), self)):
-                end, data = body.call(function, arguments, self._limits, source)
+                end, data = body.call(function, arguments, self._limits, source, holds_artifacts(assignment))
         except HandlerNotFound as error:
             return results.failed(b"", failures.INFRASTRUCTURE, "HandlerNotFound", str(error), retryable=False)
         except Exception as error:

@@ -19,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from glidepath.worker import body, failures
 from glidepath.worker.child import parse_message
 from glidepath.worker.forkserver import CANCELLED, LEASE_ENDED, OUT_OF_MEMORY, TIMED_OUT
+from glidepath_proto.common.v1.artifact_pb2 import Artifact, ArtifactUse
 from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.common.v1.payload_pb2 import Payload
 from glidepath_proto.worker.v1.task_pb2 import (
@@ -136,18 +137,25 @@ def duration(seconds: float) -> Duration:
 
 
 def _success(end: Mapping[str, Any], data: bytes) -> Success:
-    if "content_type" not in end:
-        return Success()
-    if "spool" not in end:
-        return Success(output=Payload(content_type=end["content_type"], data=data))
-    return Success(
-        output=Payload(
-            content_type=end["content_type"],
-            uri=SPOOL + end["spool"],
-            size_bytes=end["size_bytes"],
-            sha256=end["sha256"],
+    found = Success()
+    if "spool" in end:
+        found.output.MergeFrom(
+            Payload(
+                content_type=end["content_type"],
+                uri=SPOOL + end["spool"],
+                size_bytes=end["size_bytes"],
+                sha256=end["sha256"],
+            )
         )
-    )
+    elif "content_type" in end:
+        found.output.MergeFrom(Payload(content_type=end["content_type"], data=data))
+    for key, value in end.get("xcoms", {}).items():
+        found.xcoms.add(key=key, value=value)
+    for fields in end.get("artifacts", ()):
+        use = dict(fields)
+        direction = f"DIRECTION_{use.pop('direction').upper()}"
+        found.artifacts.add(direction=ArtifactUse.Direction.Value(direction), artifact=Artifact(**use))
+    return found
 
 
 def _from_body(report: Mapping[str, Any]) -> AttemptResult | None:

@@ -226,7 +226,7 @@ tasks:
         (27, "tasks.f: tasks wait for each other in a circle: f >> g >> f"),
         (29, "tasks.h.with.a.output: unknown task 'cc'; did you mean 'c'?"),
         (29, "tasks.h.with.b: the DAG has no param 'q'; params: day, n"),
-        (30, "tasks.i.with.a.ky: a reference has output and key only; a mapping that is meant as it stands is written"),
+        (30, "tasks.i.with.a.ky: a reference has output, key and xcom only; a mapping that is meant as it"),
         (30, "tasks.i.with.b.param: param is 5; expected the name of a param"),
         (31, "tasks.j.with.a: task 'j', argument 'a'['b']['c']: a task's output, a param or a template may stand"),
         (32, "tasks.k: the task is 'just text'; expected a mapping with shell, python, handler, call or approval"),

@@ -14,11 +14,18 @@ from google.protobuf import message_factory
 from glidepath.client import calls
 from glidepath_proto.admin.v1 import admin_service_pb2, capacity_service_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2
-from glidepath_proto.run.v1 import approval_service_pb2, run_service_pb2
+from glidepath_proto.run.v1 import approval_service_pb2, run_service_pb2, value_service_pb2
 
 SERVICES = {
     service.full_name: service
-    for module in (registry_service_pb2, run_service_pb2, approval_service_pb2, admin_service_pb2, capacity_service_pb2)
+    for module in (
+        registry_service_pb2,
+        run_service_pb2,
+        approval_service_pb2,
+        value_service_pb2,
+        admin_service_pb2,
+        capacity_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 METHODS = {f"{service.full_name}/{method.name}": method for service in SERVICES.values() for method in service.methods}

@@ -254,12 +254,14 @@ class Input(_message.Message):
     def __init__(self, literal: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., template: _Optional[str] = ..., output: _Optional[_Union[OutputRef, _Mapping]] = ..., list: _Optional[_Union[InputList, _Mapping]] = ..., param: _Optional[str] = ...) -> None: ...
 
 class OutputRef(_message.Message):
-    __slots__ = ("task_id", "key")
+    __slots__ = ("task_id", "key", "xcom_key")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    XCOM_KEY_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     key: str
-    def __init__(self, task_id: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+    xcom_key: str
+    def __init__(self, task_id: _Optional[str] = ..., key: _Optional[str] = ..., xcom_key: _Optional[str] = ...) -> None: ...
 
 class InputList(_message.Message):
     __slots__ = ("items",)

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from glidepath_proto.common.v1 import artifact_pb2 as glidepath_dot_common_dot_v1_dot_artifact__pb2
 from glidepath_proto.common.v1 import failure_pb2 as glidepath_dot_common_dot_v1_dot_failure__pb2
 from glidepath_proto.common.v1 import payload_pb2 as glidepath_dot_common_dot_v1_dot_payload__pb2
 from glidepath_proto.common.v1 import references_pb2 as glidepath_dot_common_dot_v1_dot_references__pb2
@@ -30,7 +31,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eglidepath/worker/v1/task.proto\x12\x13glidepath.worker.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a$glidepath/common/v1/references.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\n\n\nAssignment\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12\x30\n\x07\x61ttempt\x18\x02 \x01(\x0b\x32\x1f.glidepath.common.v1.AttemptRef\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x37\n\x0b\x64\x61g_version\x18\x04 \x01(\x0b\x32\".glidepath.common.v1.DagVersionRef\x12/\n\x07handler\x18\x05 \x01(\x0b\x32\x1e.glidepath.registry.v1.Handler\x12;\n\x06inputs\x18\x06 \x03(\x0b\x32+.glidepath.worker.v1.Assignment.InputsEntry\x12\x0e\n\x06params\x18\x07 \x01(\t\x12N\n\x10upstream_outputs\x18\x08 \x03(\x0b\x32\x34.glidepath.worker.v1.Assignment.UpstreamOutputsEntry\x12\x30\n\x0clogical_date\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x64\x61ta_interval_start\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x64\x61ta_interval_end\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x64\x61ta_interval_zone\x18\x0c \x01(\t\x12\x0f\n\x07run_key\x18\r \x01(\t\x12\x10\n\x08map_item\x18\x0e \x01(\t\x12\x34\n\x11\x65xecution_timeout\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\rdeadline_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0c\x63\x61ncel_grace\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\tisolation\x18\x12 \x01(\x0e\x32$.glidepath.registry.v1.IsolationMode\x12\x34\n\nlease_mode\x18\x13 \x01(\x0e\x32 .glidepath.registry.v1.LeaseMode\x12\x17\n\x0fmemory_limit_mb\x18\x14 \x01(\x05\x12\x41\n\tresources\x18\x15 \x03(\x0b\x32..glidepath.worker.v1.Assignment.ResourcesEntry\x12\x12\n\ncheckpoint\x18\x16 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x17 \x01(\t\x12\x12\n\ntracestate\x18\x18 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x19 \x01(\t\x12,\n\x05\x63hild\x18\x1e \x01(\x0b\x32\x1d.glidepath.worker.v1.ChildEnd\x1aK\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.glidepath.registry.v1.Input:\x02\x38\x01\x1aT\n\x14UpstreamOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.glidepath.common.v1.Payload:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x9c\x04\n\rAttemptResult\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12/\n\x07success\x18\x02 \x01(\x0b\x32\x1c.glidepath.worker.v1.SuccessH\x00\x12.\n\x06\x66\x61iled\x18\x03 \x01(\x0b\x32\x1c.glidepath.common.v1.FailureH\x00\x12\x32\n\ttimed_out\x18\x04 \x01(\x0b\x32\x1d.glidepath.worker.v1.TimedOutH\x00\x12\x31\n\x08\x64\x65\x66\x65rred\x18\x05 \x01(\x0b\x32\x1d.glidepath.worker.v1.DeferredH\x00\x12/\n\x07skipped\x18\x06 \x01(\x0b\x32\x1c.glidepath.worker.v1.SkippedH\x00\x12\x33\n\tcancelled\x18\x07 \x01(\x0b\x32\x1e.glidepath.worker.v1.CancelledH\x00\x12\x31\n\x08returned\x18\x08 \x01(\x0b\x32\x1d.glidepath.worker.v1.ReturnedH\x00\x12-\n\x06\x63\x61lled\x18\x14 \x01(\x0b\x32\x1b.glidepath.worker.v1.CalledH\x00\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07outcome\"7\n\x07Success\x12,\n\x06output\x18\x01 \x01(\x0b\x32\x1c.glidepath.common.v1.Payload\"9\n\x08TimedOut\x12-\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1c.glidepath.common.v1.Failure\"s\n\x08\x44\x65\x66\x65rred\x12)\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\x12(\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xee\x01\n\x06\x43\x61lled\x12\x0e\n\x06\x64\x61g_id\x18\x01 \x01(\t\x12\x1a\n\x12\x64\x61g_version_number\x18\x02 \x01(\x05\x12\r\n\x05\x61lias\x18\x03 \x01(\t\x12\x0e\n\x06params\x18\x04 \x01(\t\x12\x30\n\x0clogical_date\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eoutput_task_id\x18\x06 \x01(\t\x12\x0e\n\x06resume\x18\x07 \x01(\x08\x12\x12\n\ncheckpoint\x18\x08 \x01(\x0c\x12+\n\x03\x64\x61g\x18\t \x01(\x0b\x32\x1e.glidepath.registry.v1.DagSpec\"{\n\x08\x43hildEnd\x12\x12\n\ndag_run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12,\n\x06output\x18\x05 \x01(\x0b\x32\x1c.glidepath.common.v1.Payload\"\x19\n\x07Skipped\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x1b\n\tCancelled\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x1a\n\x08Returned\x12\x0e\n\x06reason\x18\x01 \x01(\t\"Q\n\x08Progress\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12\x0f\n\x07percent\x18\x02 \x01(\x01\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\"g\n\x08LogChunk\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x03\x12.\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x1d.glidepath.worker.v1.LogEntry\"R\n\x08LogEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eglidepath/worker/v1/task.proto\x12\x13glidepath.worker.v1\x1a\"glidepath/common/v1/artifact.proto\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a$glidepath/common/v1/references.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\n\n\nAssignment\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12\x30\n\x07\x61ttempt\x18\x02 \x01(\x0b\x32\x1f.glidepath.common.v1.AttemptRef\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x37\n\x0b\x64\x61g_version\x18\x04 \x01(\x0b\x32\".glidepath.common.v1.DagVersionRef\x12/\n\x07handler\x18\x05 \x01(\x0b\x32\x1e.glidepath.registry.v1.Handler\x12;\n\x06inputs\x18\x06 \x03(\x0b\x32+.glidepath.worker.v1.Assignment.InputsEntry\x12\x0e\n\x06params\x18\x07 \x01(\t\x12N\n\x10upstream_outputs\x18\x08 \x03(\x0b\x32\x34.glidepath.worker.v1.Assignment.UpstreamOutputsEntry\x12\x30\n\x0clogical_date\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x64\x61ta_interval_start\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x64\x61ta_interval_end\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x64\x61ta_interval_zone\x18\x0c \x01(\t\x12\x0f\n\x07run_key\x18\r \x01(\t\x12\x10\n\x08map_item\x18\x0e \x01(\t\x12\x34\n\x11\x65xecution_timeout\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\rdeadline_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0c\x63\x61ncel_grace\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\tisolation\x18\x12 \x01(\x0e\x32$.glidepath.registry.v1.IsolationMode\x12\x34\n\nlease_mode\x18\x13 \x01(\x0e\x32 .glidepath.registry.v1.LeaseMode\x12\x17\n\x0fmemory_limit_mb\x18\x14 \x01(\x05\x12\x41\n\tresources\x18\x15 \x03(\x0b\x32..glidepath.worker.v1.Assignment.ResourcesEntry\x12\x12\n\ncheckpoint\x18\x16 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x17 \x01(\t\x12\x12\n\ntracestate\x18\x18 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x19 \x01(\t\x12\x30\n\x05xcoms\x18\x1c \x03(\x0b\x32!.glidepath.worker.v1.UpstreamXCom\x12,\n\x05\x63hild\x18\x1e \x01(\x0b\x32\x1d.glidepath.worker.v1.ChildEnd\x1aK\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.glidepath.registry.v1.Input:\x02\x38\x01\x1aT\n\x14UpstreamOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.glidepath.common.v1.Payload:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"Y\n\x0cUpstreamXCom\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12+\n\x05value\x18\x03 \x01(\x0b\x32\x1c.glidepath.common.v1.Payload\"\x9c\x04\n\rAttemptResult\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12/\n\x07success\x18\x02 \x01(\x0b\x32\x1c.glidepath.worker.v1.SuccessH\x00\x12.\n\x06\x66\x61iled\x18\x03 \x01(\x0b\x32\x1c.glidepath.common.v1.FailureH\x00\x12\x32\n\ttimed_out\x18\x04 \x01(\x0b\x32\x1d.glidepath.worker.v1.TimedOutH\x00\x12\x31\n\x08\x64\x65\x66\x65rred\x18\x05 \x01(\x0b\x32\x1d.glidepath.worker.v1.DeferredH\x00\x12/\n\x07skipped\x18\x06 \x01(\x0b\x32\x1c.glidepath.worker.v1.SkippedH\x00\x12\x33\n\tcancelled\x18\x07 \x01(\x0b\x32\x1e.glidepath.worker.v1.CancelledH\x00\x12\x31\n\x08returned\x18\x08 \x01(\x0b\x32\x1d.glidepath.worker.v1.ReturnedH\x00\x12-\n\x06\x63\x61lled\x18\x14 \x01(\x0b\x32\x1b.glidepath.worker.v1.CalledH\x00\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07outcome\"\x96\x01\n\x07Success\x12,\n\x06output\x18\x01 \x01(\x0b\x32\x1c.glidepath.common.v1.Payload\x12(\n\x05xcoms\x18\x02 \x03(\x0b\x32\x19.glidepath.worker.v1.XCom\x12\x33\n\tartifacts\x18\x03 \x03(\x0b\x32 .glidepath.common.v1.ArtifactUse\"\"\n\x04XCom\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"9\n\x08TimedOut\x12-\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1c.glidepath.common.v1.Failure\"s\n\x08\x44\x65\x66\x65rred\x12)\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\x12(\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xee\x01\n\x06\x43\x61lled\x12\x0e\n\x06\x64\x61g_id\x18\x01 \x01(\t\x12\x1a\n\x12\x64\x61g_version_number\x18\x02 \x01(\x05\x12\r\n\x05\x61lias\x18\x03 \x01(\t\x12\x0e\n\x06params\x18\x04 \x01(\t\x12\x30\n\x0clogical_date\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eoutput_task_id\x18\x06 \x01(\t\x12\x0e\n\x06resume\x18\x07 \x01(\x08\x12\x12\n\ncheckpoint\x18\x08 \x01(\x0c\x12+\n\x03\x64\x61g\x18\t \x01(\x0b\x32\x1e.glidepath.registry.v1.DagSpec\"{\n\x08\x43hildEnd\x12\x12\n\ndag_run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12,\n\x06output\x18\x05 \x01(\x0b\x32\x1c.glidepath.common.v1.Payload\"\x19\n\x07Skipped\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x1b\n\tCancelled\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x1a\n\x08Returned\x12\x0e\n\x06reason\x18\x01 \x01(\t\"Q\n\x08Progress\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12\x0f\n\x07percent\x18\x02 \x01(\x01\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\"g\n\x08LogChunk\x12\x12\n\ntask_token\x18\x01 \x01(\x0c\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x03\x12.\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x1d.glidepath.worker.v1.LogEntry\"R\n\x08LogEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,36 +44,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSIGNMENT_UPSTREAMOUTPUTSENTRY']._serialized_options = b'8\001'
   _globals['_ASSIGNMENT_RESOURCESENTRY']._loaded_options = None
   _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_options = b'8\001'
-  _globals['_ASSIGNMENT']._serialized_start=262
-  _globals['_ASSIGNMENT']._serialized_end=1553
-  _globals['_ASSIGNMENT_INPUTSENTRY']._serialized_start=1342
-  _globals['_ASSIGNMENT_INPUTSENTRY']._serialized_end=1417
-  _globals['_ASSIGNMENT_UPSTREAMOUTPUTSENTRY']._serialized_start=1419
-  _globals['_ASSIGNMENT_UPSTREAMOUTPUTSENTRY']._serialized_end=1503
-  _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_start=1505
-  _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_end=1553
-  _globals['_ATTEMPTRESULT']._serialized_start=1556
-  _globals['_ATTEMPTRESULT']._serialized_end=2096
-  _globals['_SUCCESS']._serialized_start=2098
-  _globals['_SUCCESS']._serialized_end=2153
-  _globals['_TIMEDOUT']._serialized_start=2155
-  _globals['_TIMEDOUT']._serialized_end=2212
-  _globals['_DEFERRED']._serialized_start=2214
-  _globals['_DEFERRED']._serialized_end=2329
-  _globals['_CALLED']._serialized_start=2332
-  _globals['_CALLED']._serialized_end=2570
-  _globals['_CHILDEND']._serialized_start=2572
-  _globals['_CHILDEND']._serialized_end=2695
-  _globals['_SKIPPED']._serialized_start=2697
-  _globals['_SKIPPED']._serialized_end=2722
-  _globals['_CANCELLED']._serialized_start=2724
-  _globals['_CANCELLED']._serialized_end=2751
-  _globals['_RETURNED']._serialized_start=2753
-  _globals['_RETURNED']._serialized_end=2779
-  _globals['_PROGRESS']._serialized_start=2781
-  _globals['_PROGRESS']._serialized_end=2862
-  _globals['_LOGCHUNK']._serialized_start=2864
-  _globals['_LOGCHUNK']._serialized_end=2967
-  _globals['_LOGENTRY']._serialized_start=2969
-  _globals['_LOGENTRY']._serialized_end=3051
+  _globals['_ASSIGNMENT']._serialized_start=298
+  _globals['_ASSIGNMENT']._serialized_end=1639
+  _globals['_ASSIGNMENT_INPUTSENTRY']._serialized_start=1428
+  _globals['_ASSIGNMENT_INPUTSENTRY']._serialized_end=1503
+  _globals['_ASSIGNMENT_UPSTREAMOUTPUTSENTRY']._serialized_start=1505
+  _globals['_ASSIGNMENT_UPSTREAMOUTPUTSENTRY']._serialized_end=1589
+  _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_start=1591
+  _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_end=1639
+  _globals['_UPSTREAMXCOM']._serialized_start=1641
+  _globals['_UPSTREAMXCOM']._serialized_end=1730
+  _globals['_ATTEMPTRESULT']._serialized_start=1733
+  _globals['_ATTEMPTRESULT']._serialized_end=2273
+  _globals['_SUCCESS']._serialized_start=2276
+  _globals['_SUCCESS']._serialized_end=2426
+  _globals['_XCOM']._serialized_start=2428
+  _globals['_XCOM']._serialized_end=2462
+  _globals['_TIMEDOUT']._serialized_start=2464
+  _globals['_TIMEDOUT']._serialized_end=2521
+  _globals['_DEFERRED']._serialized_start=2523
+  _globals['_DEFERRED']._serialized_end=2638
+  _globals['_CALLED']._serialized_start=2641
+  _globals['_CALLED']._serialized_end=2879
+  _globals['_CHILDEND']._serialized_start=2881
+  _globals['_CHILDEND']._serialized_end=3004
+  _globals['_SKIPPED']._serialized_start=3006
+  _globals['_SKIPPED']._serialized_end=3031
+  _globals['_CANCELLED']._serialized_start=3033
+  _globals['_CANCELLED']._serialized_end=3060
+  _globals['_RETURNED']._serialized_start=3062
+  _globals['_RETURNED']._serialized_end=3088
+  _globals['_PROGRESS']._serialized_start=3090
+  _globals['_PROGRESS']._serialized_end=3171
+  _globals['_LOGCHUNK']._serialized_start=3173
+  _globals['_LOGCHUNK']._serialized_end=3276
+  _globals['_LOGENTRY']._serialized_start=3278
+  _globals['_LOGENTRY']._serialized_end=3360
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from glidepath_proto.common.v1 import artifact_pb2 as _artifact_pb2
 from glidepath_proto.common.v1 import failure_pb2 as _failure_pb2
 from glidepath_proto.common.v1 import payload_pb2 as _payload_pb2
 from glidepath_proto.common.v1 import references_pb2 as _references_pb2
@@ -12,7 +13,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Assignment(_message.Message):
-    __slots__ = ("task_token", "attempt", "namespace", "dag_version", "handler", "inputs", "params", "upstream_outputs", "logical_date", "data_interval_start", "data_interval_end", "data_interval_zone", "run_key", "map_item", "execution_timeout", "deadline_time", "cancel_grace", "isolation", "lease_mode", "memory_limit_mb", "resources", "checkpoint", "traceparent", "tracestate", "idempotency_key", "child")
+    __slots__ = ("task_token", "attempt", "namespace", "dag_version", "handler", "inputs", "params", "upstream_outputs", "logical_date", "data_interval_start", "data_interval_end", "data_interval_zone", "run_key", "map_item", "execution_timeout", "deadline_time", "cancel_grace", "isolation", "lease_mode", "memory_limit_mb", "resources", "checkpoint", "traceparent", "tracestate", "idempotency_key", "xcoms", "child")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +60,7 @@ class Assignment(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     TRACESTATE_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    XCOMS_FIELD_NUMBER: _ClassVar[int]
     CHILD_FIELD_NUMBER: _ClassVar[int]
     task_token: bytes
     attempt: _references_pb2.AttemptRef
@@ -85,8 +87,19 @@ class Assignment(_message.Message):
     traceparent: str
     tracestate: str
     idempotency_key: str
+    xcoms: _containers.RepeatedCompositeFieldContainer[UpstreamXCom]
     child: ChildEnd
-    def __init__(self, task_token: _Optional[bytes] = ..., attempt: _Optional[_Union[_references_pb2.AttemptRef, _Mapping]] = ..., namespace: _Optional[str] = ..., dag_version: _Optional[_Union[_references_pb2.DagVersionRef, _Mapping]] = ..., handler: _Optional[_Union[_dag_pb2.Handler, _Mapping]] = ..., inputs: _Optional[_Mapping[str, _dag_pb2.Input]] = ..., params: _Optional[str] = ..., upstream_outputs: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_zone: _Optional[str] = ..., run_key: _Optional[str] = ..., map_item: _Optional[str] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., deadline_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., isolation: _Optional[_Union[_dag_pb2.IsolationMode, str]] = ..., lease_mode: _Optional[_Union[_dag_pb2.LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[bytes] = ..., traceparent: _Optional[str] = ..., tracestate: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., child: _Optional[_Union[ChildEnd, _Mapping]] = ...) -> None: ...
+    def __init__(self, task_token: _Optional[bytes] = ..., attempt: _Optional[_Union[_references_pb2.AttemptRef, _Mapping]] = ..., namespace: _Optional[str] = ..., dag_version: _Optional[_Union[_references_pb2.DagVersionRef, _Mapping]] = ..., handler: _Optional[_Union[_dag_pb2.Handler, _Mapping]] = ..., inputs: _Optional[_Mapping[str, _dag_pb2.Input]] = ..., params: _Optional[str] = ..., upstream_outputs: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_zone: _Optional[str] = ..., run_key: _Optional[str] = ..., map_item: _Optional[str] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., deadline_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., isolation: _Optional[_Union[_dag_pb2.IsolationMode, str]] = ..., lease_mode: _Optional[_Union[_dag_pb2.LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[bytes] = ..., traceparent: _Optional[str] = ..., tracestate: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., xcoms: _Optional[_Iterable[_Union[UpstreamXCom, _Mapping]]] = ..., child: _Optional[_Union[ChildEnd, _Mapping]] = ...) -> None: ...
+
+class UpstreamXCom(_message.Message):
+    __slots__ = ("task_id", "key", "value")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    key: str
+    value: _payload_pb2.Payload
+    def __init__(self, task_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class AttemptResult(_message.Message):
     __slots__ = ("task_token", "success", "failed", "timed_out", "deferred", "skipped", "cancelled", "returned", "called", "start_time", "end_time")
@@ -115,10 +128,22 @@ class AttemptResult(_message.Message):
     def __init__(self, task_token: _Optional[bytes] = ..., success: _Optional[_Union[Success, _Mapping]] = ..., failed: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., timed_out: _Optional[_Union[TimedOut, _Mapping]] = ..., deferred: _Optional[_Union[Deferred, _Mapping]] = ..., skipped: _Optional[_Union[Skipped, _Mapping]] = ..., cancelled: _Optional[_Union[Cancelled, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., called: _Optional[_Union[Called, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Success(_message.Message):
-    __slots__ = ("output",)
+    __slots__ = ("output", "xcoms", "artifacts")
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    XCOMS_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
     output: _payload_pb2.Payload
-    def __init__(self, output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    xcoms: _containers.RepeatedCompositeFieldContainer[XCom]
+    artifacts: _containers.RepeatedCompositeFieldContainer[_artifact_pb2.ArtifactUse]
+    def __init__(self, output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., xcoms: _Optional[_Iterable[_Union[XCom, _Mapping]]] = ..., artifacts: _Optional[_Iterable[_Union[_artifact_pb2.ArtifactUse, _Mapping]]] = ...) -> None: ...
+
+class XCom(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class TimedOut(_message.Message):
     __slots__ = ("failure",)

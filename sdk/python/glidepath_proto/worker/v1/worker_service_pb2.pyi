@@ -289,6 +289,24 @@ class GetOutputResponse(_message.Message):
     output: _payload_pb2.Payload
     def __init__(self, output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
+class GetXComRequest(_message.Message):
+    __slots__ = ("task_token", "task_id", "map_index", "key")
+    TASK_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    task_token: bytes
+    task_id: str
+    map_index: int
+    key: str
+    def __init__(self, task_token: _Optional[bytes] = ..., task_id: _Optional[str] = ..., map_index: _Optional[int] = ..., key: _Optional[str] = ...) -> None: ...
+
+class GetXComResponse(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: str
+    def __init__(self, value: _Optional[str] = ...) -> None: ...
+
 class PutArtifactRequest(_message.Message):
     __slots__ = ("task_token", "content_type", "chunk")
     TASK_TOKEN_FIELD_NUMBER: _ClassVar[int]

@@ -59,6 +59,11 @@ class WorkerServiceStub(object):
                 request_serializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetOutputRequest.SerializeToString,
                 response_deserializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetOutputResponse.FromString,
                 _registered_method=True)
+        self.GetXCom = channel.unary_unary(
+                '/glidepath.worker.v1.WorkerService/GetXCom',
+                request_serializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetXComRequest.SerializeToString,
+                response_deserializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetXComResponse.FromString,
+                _registered_method=True)
         self.PutArtifact = channel.stream_unary(
                 '/glidepath.worker.v1.WorkerService/PutArtifact',
                 request_serializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.PutArtifactRequest.SerializeToString,
@@ -121,6 +126,14 @@ class WorkerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetXCom(self, request, context):
+        """A value beside the output of an upstream task of a live attempt. PERMISSION_DENIED for a task that is not upstream,
+        NOT_FOUND when it has not succeeded or pushed no such value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PutArtifact(self, request_iterator, context):
         """Stores bytes under their SHA-256. The first message carries the token. Idempotent by content.
         ABORTED (FENCED) when the attempt is no longer live; RESOURCE_EXHAUSTED names the limit in bytes.
@@ -169,6 +182,11 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.GetOutput,
                     request_deserializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetOutputRequest.FromString,
                     response_serializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetOutputResponse.SerializeToString,
+            ),
+            'GetXCom': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetXCom,
+                    request_deserializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetXComRequest.FromString,
+                    response_serializer=glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetXComResponse.SerializeToString,
             ),
             'PutArtifact': grpc.stream_unary_rpc_method_handler(
                     servicer.PutArtifact,
@@ -321,6 +339,33 @@ class WorkerService(object):
             '/glidepath.worker.v1.WorkerService/GetOutput',
             glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetOutputRequest.SerializeToString,
             glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetOutputResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetXCom(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.worker.v1.WorkerService/GetXCom',
+            glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetXComRequest.SerializeToString,
+            glidepath_dot_worker_dot_v1_dot_worker__service__pb2.GetXComResponse.FromString,
             options,
             channel_credentials,
             insecure,

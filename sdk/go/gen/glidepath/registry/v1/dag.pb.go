@@ -1268,7 +1268,9 @@ type OutputRef struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	// A key of the output when that is a JSON object; empty takes the whole value.
-	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// A value that the task pushed beside its output, by its key; then `key` is empty. Not of a mapped task.
+	XcomKey       string `protobuf:"bytes,3,opt,name=xcom_key,json=xcomKey,proto3" json:"xcom_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1313,6 +1315,13 @@ func (x *OutputRef) GetTaskId() string {
 func (x *OutputRef) GetKey() string {
 	if x != nil {
 		return x.Key
+	}
+	return ""
+}
+
+func (x *OutputRef) GetXcomKey() string {
+	if x != nil {
+		return x.XcomKey
 	}
 	return ""
 }
@@ -1841,10 +1850,11 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x06output\x18\x03 \x01(\v2 .glidepath.registry.v1.OutputRefH\x00R\x06output\x126\n" +
 	"\x04list\x18\x04 \x01(\v2 .glidepath.registry.v1.InputListH\x00R\x04list\x12\x16\n" +
 	"\x05param\x18\x05 \x01(\tH\x00R\x05paramB\b\n" +
-	"\x06source\"6\n" +
+	"\x06source\"Q\n" +
 	"\tOutputRef\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key\"?\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x19\n" +
+	"\bxcom_key\x18\x03 \x01(\tR\axcomKey\"?\n" +
 	"\tInputList\x122\n" +
 	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xb6\t\n" +
 	"\n" +

@@ -66,6 +66,10 @@ type Assignment struct {
 	Tracestate  string `protobuf:"bytes,24,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	// Equal for all attempts of this task instance.
 	IdempotencyKey string `protobuf:"bytes,25,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Values beside the outputs of upstream tasks that `inputs` names. What had no room comes as a reference, `uri`
+	// "xcom:<task_id>/<key>": get it with GetXCom. One without a value was not pushed, though its task succeeded; one that
+	// is missing is of a task that did not.
+	Xcoms []*UpstreamXCom `protobuf:"bytes,28,rep,name=xcoms,proto3" json:"xcoms,omitempty"`
 	// How the child run ended that an earlier attempt has called with `resume`. Not given again to an attempt that follows
 	// a failure: that one calls anew.
 	Child         *ChildEnd `protobuf:"bytes,30,opt,name=child,proto3" json:"child,omitempty"`
@@ -278,9 +282,76 @@ func (x *Assignment) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *Assignment) GetXcoms() []*UpstreamXCom {
+	if x != nil {
+		return x.Xcoms
+	}
+	return nil
+}
+
 func (x *Assignment) GetChild() *ChildEnd {
 	if x != nil {
 		return x.Child
+	}
+	return nil
+}
+
+type UpstreamXCom struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TaskId        string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Value         *v1.Payload            `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpstreamXCom) Reset() {
+	*x = UpstreamXCom{}
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpstreamXCom) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpstreamXCom) ProtoMessage() {}
+
+func (x *UpstreamXCom) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpstreamXCom.ProtoReflect.Descriptor instead.
+func (*UpstreamXCom) Descriptor() ([]byte, []int) {
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *UpstreamXCom) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *UpstreamXCom) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *UpstreamXCom) GetValue() *v1.Payload {
+	if x != nil {
+		return x.Value
 	}
 	return nil
 }
@@ -308,7 +379,7 @@ type AttemptResult struct {
 
 func (x *AttemptResult) Reset() {
 	*x = AttemptResult{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[1]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +391,7 @@ func (x *AttemptResult) String() string {
 func (*AttemptResult) ProtoMessage() {}
 
 func (x *AttemptResult) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[1]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +404,7 @@ func (x *AttemptResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptResult.ProtoReflect.Descriptor instead.
 func (*AttemptResult) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{1}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AttemptResult) GetTaskToken() []byte {
@@ -491,14 +562,19 @@ func (*AttemptResult_Called) isAttemptResult_Outcome() {}
 type Success struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unset: the task returned nothing.
-	Output        *v1.Payload `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
+	Output *v1.Payload `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
+	// Values beside the output, each key once: at most 100 of them, 64 KiB of keys and values together. They are stored
+	// with the success, or not at all.
+	Xcoms []*XCom `protobuf:"bytes,2,rep,name=xcoms,proto3" json:"xcoms,omitempty"`
+	// What the attempt read and wrote, at most 200.
+	Artifacts     []*v1.ArtifactUse `protobuf:"bytes,3,rep,name=artifacts,proto3" json:"artifacts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Success) Reset() {
 	*x = Success{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[2]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +586,7 @@ func (x *Success) String() string {
 func (*Success) ProtoMessage() {}
 
 func (x *Success) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[2]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +599,7 @@ func (x *Success) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Success.ProtoReflect.Descriptor instead.
 func (*Success) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Success) GetOutput() *v1.Payload {
@@ -531,6 +607,74 @@ func (x *Success) GetOutput() *v1.Payload {
 		return x.Output
 	}
 	return nil
+}
+
+func (x *Success) GetXcoms() []*XCom {
+	if x != nil {
+		return x.Xcoms
+	}
+	return nil
+}
+
+func (x *Success) GetArtifacts() []*v1.ArtifactUse {
+	if x != nil {
+		return x.Artifacts
+	}
+	return nil
+}
+
+type XCom struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1-200 characters of [A-Za-z0-9_.-], starting with a letter or digit.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// JSON.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *XCom) Reset() {
+	*x = XCom{}
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *XCom) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*XCom) ProtoMessage() {}
+
+func (x *XCom) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use XCom.ProtoReflect.Descriptor instead.
+func (*XCom) Descriptor() ([]byte, []int) {
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *XCom) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *XCom) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
 }
 
 type TimedOut struct {
@@ -542,7 +686,7 @@ type TimedOut struct {
 
 func (x *TimedOut) Reset() {
 	*x = TimedOut{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[3]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +698,7 @@ func (x *TimedOut) String() string {
 func (*TimedOut) ProtoMessage() {}
 
 func (x *TimedOut) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[3]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +711,7 @@ func (x *TimedOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimedOut.ProtoReflect.Descriptor instead.
 func (*TimedOut) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *TimedOut) GetFailure() *v1.Failure {
@@ -592,7 +736,7 @@ type Deferred struct {
 
 func (x *Deferred) Reset() {
 	*x = Deferred{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[4]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +748,7 @@ func (x *Deferred) String() string {
 func (*Deferred) ProtoMessage() {}
 
 func (x *Deferred) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[4]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +761,7 @@ func (x *Deferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferred.ProtoReflect.Descriptor instead.
 func (*Deferred) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Deferred) GetUntil() *timestamppb.Timestamp {
@@ -672,7 +816,7 @@ type Called struct {
 
 func (x *Called) Reset() {
 	*x = Called{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +828,7 @@ func (x *Called) String() string {
 func (*Called) ProtoMessage() {}
 
 func (x *Called) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[5]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +841,7 @@ func (x *Called) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Called.ProtoReflect.Descriptor instead.
 func (*Called) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Called) GetDagId() string {
@@ -779,7 +923,7 @@ type ChildEnd struct {
 
 func (x *ChildEnd) Reset() {
 	*x = ChildEnd{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +935,7 @@ func (x *ChildEnd) String() string {
 func (*ChildEnd) ProtoMessage() {}
 
 func (x *ChildEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[6]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +948,7 @@ func (x *ChildEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChildEnd.ProtoReflect.Descriptor instead.
 func (*ChildEnd) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ChildEnd) GetDagRunId() string {
@@ -851,7 +995,7 @@ type Skipped struct {
 
 func (x *Skipped) Reset() {
 	*x = Skipped{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1007,7 @@ func (x *Skipped) String() string {
 func (*Skipped) ProtoMessage() {}
 
 func (x *Skipped) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[7]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1020,7 @@ func (x *Skipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Skipped.ProtoReflect.Descriptor instead.
 func (*Skipped) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Skipped) GetReason() string {
@@ -895,7 +1039,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1051,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[8]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1064,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Cancelled) GetReason() string {
@@ -940,7 +1084,7 @@ type Returned struct {
 
 func (x *Returned) Reset() {
 	*x = Returned{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1096,7 @@ func (x *Returned) String() string {
 func (*Returned) ProtoMessage() {}
 
 func (x *Returned) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[9]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1109,7 @@ func (x *Returned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Returned.ProtoReflect.Descriptor instead.
 func (*Returned) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Returned) GetReason() string {
@@ -989,7 +1133,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1145,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[10]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1158,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Progress) GetTaskToken() []byte {
@@ -1057,7 +1201,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[11]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1213,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[11]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1226,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{11}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogChunk) GetTaskToken() []byte {
@@ -1117,7 +1261,7 @@ type LogEntry struct {
 
 func (x *LogEntry) Reset() {
 	*x = LogEntry{}
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[12]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1273,7 @@ func (x *LogEntry) String() string {
 func (*LogEntry) ProtoMessage() {}
 
 func (x *LogEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_task_proto_msgTypes[12]
+	mi := &file_glidepath_worker_v1_task_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1286,7 @@ func (x *LogEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
 func (*LogEntry) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{12}
+	return file_glidepath_worker_v1_task_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogEntry) GetTime() *timestamppb.Timestamp {
@@ -1170,7 +1314,7 @@ var File_glidepath_worker_v1_task_proto protoreflect.FileDescriptor
 
 const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x1eglidepath/worker/v1/task.proto\x12\x13glidepath.worker.v1\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a$glidepath/common/v1/references.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\f\n" +
+	"\x1eglidepath/worker/v1/task.proto\x12\x13glidepath.worker.v1\x1a\"glidepath/common/v1/artifact.proto\x1a!glidepath/common/v1/failure.proto\x1a!glidepath/common/v1/payload.proto\x1a$glidepath/common/v1/references.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\r\n" +
 	"\n" +
 	"Assignment\x12\x1d\n" +
 	"\n" +
@@ -1205,7 +1349,8 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"tracestate\x18\x18 \x01(\tR\n" +
 	"tracestate\x12'\n" +
-	"\x0fidempotency_key\x18\x19 \x01(\tR\x0eidempotencyKey\x123\n" +
+	"\x0fidempotency_key\x18\x19 \x01(\tR\x0eidempotencyKey\x127\n" +
+	"\x05xcoms\x18\x1c \x03(\v2!.glidepath.worker.v1.UpstreamXComR\x05xcoms\x123\n" +
 	"\x05child\x18\x1e \x01(\v2\x1d.glidepath.worker.v1.ChildEndR\x05child\x1aW\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
@@ -1215,7 +1360,11 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x05value:\x028\x01\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\x86\x05\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"m\n" +
+	"\fUpstreamXCom\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x122\n" +
+	"\x05value\x18\x03 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x05value\"\x86\x05\n" +
 	"\rAttemptResult\x12\x1d\n" +
 	"\n" +
 	"task_token\x18\x01 \x01(\fR\ttaskToken\x128\n" +
@@ -1231,9 +1380,14 @@ const file_glidepath_worker_v1_task_proto_rawDesc = "" +
 	"start_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendTimeB\t\n" +
-	"\aoutcome\"?\n" +
+	"\aoutcome\"\xb0\x01\n" +
 	"\aSuccess\x124\n" +
-	"\x06output\x18\x01 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x06output\"B\n" +
+	"\x06output\x18\x01 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x06output\x12/\n" +
+	"\x05xcoms\x18\x02 \x03(\v2\x19.glidepath.worker.v1.XComR\x05xcoms\x12>\n" +
+	"\tartifacts\x18\x03 \x03(\v2 .glidepath.common.v1.ArtifactUseR\tartifacts\".\n" +
+	"\x04XCom\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"B\n" +
 	"\bTimedOut\x126\n" +
 	"\afailure\x18\x01 \x01(\v2\x1c.glidepath.common.v1.FailureR\afailure\"\x8d\x01\n" +
 	"\bDeferred\x120\n" +
@@ -1297,78 +1451,85 @@ func file_glidepath_worker_v1_task_proto_rawDescGZIP() []byte {
 	return file_glidepath_worker_v1_task_proto_rawDescData
 }
 
-var file_glidepath_worker_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_glidepath_worker_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_glidepath_worker_v1_task_proto_goTypes = []any{
 	(*Assignment)(nil),            // 0: glidepath.worker.v1.Assignment
-	(*AttemptResult)(nil),         // 1: glidepath.worker.v1.AttemptResult
-	(*Success)(nil),               // 2: glidepath.worker.v1.Success
-	(*TimedOut)(nil),              // 3: glidepath.worker.v1.TimedOut
-	(*Deferred)(nil),              // 4: glidepath.worker.v1.Deferred
-	(*Called)(nil),                // 5: glidepath.worker.v1.Called
-	(*ChildEnd)(nil),              // 6: glidepath.worker.v1.ChildEnd
-	(*Skipped)(nil),               // 7: glidepath.worker.v1.Skipped
-	(*Cancelled)(nil),             // 8: glidepath.worker.v1.Cancelled
-	(*Returned)(nil),              // 9: glidepath.worker.v1.Returned
-	(*Progress)(nil),              // 10: glidepath.worker.v1.Progress
-	(*LogChunk)(nil),              // 11: glidepath.worker.v1.LogChunk
-	(*LogEntry)(nil),              // 12: glidepath.worker.v1.LogEntry
-	nil,                           // 13: glidepath.worker.v1.Assignment.InputsEntry
-	nil,                           // 14: glidepath.worker.v1.Assignment.UpstreamOutputsEntry
-	nil,                           // 15: glidepath.worker.v1.Assignment.ResourcesEntry
-	(*v1.AttemptRef)(nil),         // 16: glidepath.common.v1.AttemptRef
-	(*v1.DagVersionRef)(nil),      // 17: glidepath.common.v1.DagVersionRef
-	(*v11.Handler)(nil),           // 18: glidepath.registry.v1.Handler
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(v11.IsolationMode)(0),        // 21: glidepath.registry.v1.IsolationMode
-	(v11.LeaseMode)(0),            // 22: glidepath.registry.v1.LeaseMode
-	(*v1.Failure)(nil),            // 23: glidepath.common.v1.Failure
-	(*v1.Payload)(nil),            // 24: glidepath.common.v1.Payload
-	(*v11.DagSpec)(nil),           // 25: glidepath.registry.v1.DagSpec
-	(*v11.Input)(nil),             // 26: glidepath.registry.v1.Input
+	(*UpstreamXCom)(nil),          // 1: glidepath.worker.v1.UpstreamXCom
+	(*AttemptResult)(nil),         // 2: glidepath.worker.v1.AttemptResult
+	(*Success)(nil),               // 3: glidepath.worker.v1.Success
+	(*XCom)(nil),                  // 4: glidepath.worker.v1.XCom
+	(*TimedOut)(nil),              // 5: glidepath.worker.v1.TimedOut
+	(*Deferred)(nil),              // 6: glidepath.worker.v1.Deferred
+	(*Called)(nil),                // 7: glidepath.worker.v1.Called
+	(*ChildEnd)(nil),              // 8: glidepath.worker.v1.ChildEnd
+	(*Skipped)(nil),               // 9: glidepath.worker.v1.Skipped
+	(*Cancelled)(nil),             // 10: glidepath.worker.v1.Cancelled
+	(*Returned)(nil),              // 11: glidepath.worker.v1.Returned
+	(*Progress)(nil),              // 12: glidepath.worker.v1.Progress
+	(*LogChunk)(nil),              // 13: glidepath.worker.v1.LogChunk
+	(*LogEntry)(nil),              // 14: glidepath.worker.v1.LogEntry
+	nil,                           // 15: glidepath.worker.v1.Assignment.InputsEntry
+	nil,                           // 16: glidepath.worker.v1.Assignment.UpstreamOutputsEntry
+	nil,                           // 17: glidepath.worker.v1.Assignment.ResourcesEntry
+	(*v1.AttemptRef)(nil),         // 18: glidepath.common.v1.AttemptRef
+	(*v1.DagVersionRef)(nil),      // 19: glidepath.common.v1.DagVersionRef
+	(*v11.Handler)(nil),           // 20: glidepath.registry.v1.Handler
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(v11.IsolationMode)(0),        // 23: glidepath.registry.v1.IsolationMode
+	(v11.LeaseMode)(0),            // 24: glidepath.registry.v1.LeaseMode
+	(*v1.Payload)(nil),            // 25: glidepath.common.v1.Payload
+	(*v1.Failure)(nil),            // 26: glidepath.common.v1.Failure
+	(*v1.ArtifactUse)(nil),        // 27: glidepath.common.v1.ArtifactUse
+	(*v11.DagSpec)(nil),           // 28: glidepath.registry.v1.DagSpec
+	(*v11.Input)(nil),             // 29: glidepath.registry.v1.Input
 }
 var file_glidepath_worker_v1_task_proto_depIdxs = []int32{
-	16, // 0: glidepath.worker.v1.Assignment.attempt:type_name -> glidepath.common.v1.AttemptRef
-	17, // 1: glidepath.worker.v1.Assignment.dag_version:type_name -> glidepath.common.v1.DagVersionRef
-	18, // 2: glidepath.worker.v1.Assignment.handler:type_name -> glidepath.registry.v1.Handler
-	13, // 3: glidepath.worker.v1.Assignment.inputs:type_name -> glidepath.worker.v1.Assignment.InputsEntry
-	14, // 4: glidepath.worker.v1.Assignment.upstream_outputs:type_name -> glidepath.worker.v1.Assignment.UpstreamOutputsEntry
-	19, // 5: glidepath.worker.v1.Assignment.logical_date:type_name -> google.protobuf.Timestamp
-	19, // 6: glidepath.worker.v1.Assignment.data_interval_start:type_name -> google.protobuf.Timestamp
-	19, // 7: glidepath.worker.v1.Assignment.data_interval_end:type_name -> google.protobuf.Timestamp
-	20, // 8: glidepath.worker.v1.Assignment.execution_timeout:type_name -> google.protobuf.Duration
-	19, // 9: glidepath.worker.v1.Assignment.deadline_time:type_name -> google.protobuf.Timestamp
-	20, // 10: glidepath.worker.v1.Assignment.cancel_grace:type_name -> google.protobuf.Duration
-	21, // 11: glidepath.worker.v1.Assignment.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	22, // 12: glidepath.worker.v1.Assignment.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	15, // 13: glidepath.worker.v1.Assignment.resources:type_name -> glidepath.worker.v1.Assignment.ResourcesEntry
-	6,  // 14: glidepath.worker.v1.Assignment.child:type_name -> glidepath.worker.v1.ChildEnd
-	2,  // 15: glidepath.worker.v1.AttemptResult.success:type_name -> glidepath.worker.v1.Success
-	23, // 16: glidepath.worker.v1.AttemptResult.failed:type_name -> glidepath.common.v1.Failure
-	3,  // 17: glidepath.worker.v1.AttemptResult.timed_out:type_name -> glidepath.worker.v1.TimedOut
-	4,  // 18: glidepath.worker.v1.AttemptResult.deferred:type_name -> glidepath.worker.v1.Deferred
-	7,  // 19: glidepath.worker.v1.AttemptResult.skipped:type_name -> glidepath.worker.v1.Skipped
-	8,  // 20: glidepath.worker.v1.AttemptResult.cancelled:type_name -> glidepath.worker.v1.Cancelled
-	9,  // 21: glidepath.worker.v1.AttemptResult.returned:type_name -> glidepath.worker.v1.Returned
-	5,  // 22: glidepath.worker.v1.AttemptResult.called:type_name -> glidepath.worker.v1.Called
-	19, // 23: glidepath.worker.v1.AttemptResult.start_time:type_name -> google.protobuf.Timestamp
-	19, // 24: glidepath.worker.v1.AttemptResult.end_time:type_name -> google.protobuf.Timestamp
-	24, // 25: glidepath.worker.v1.Success.output:type_name -> glidepath.common.v1.Payload
-	23, // 26: glidepath.worker.v1.TimedOut.failure:type_name -> glidepath.common.v1.Failure
-	19, // 27: glidepath.worker.v1.Deferred.until:type_name -> google.protobuf.Timestamp
-	20, // 28: glidepath.worker.v1.Deferred.after:type_name -> google.protobuf.Duration
-	19, // 29: glidepath.worker.v1.Called.logical_date:type_name -> google.protobuf.Timestamp
-	25, // 30: glidepath.worker.v1.Called.dag:type_name -> glidepath.registry.v1.DagSpec
-	24, // 31: glidepath.worker.v1.ChildEnd.output:type_name -> glidepath.common.v1.Payload
-	12, // 32: glidepath.worker.v1.LogChunk.entries:type_name -> glidepath.worker.v1.LogEntry
-	19, // 33: glidepath.worker.v1.LogEntry.time:type_name -> google.protobuf.Timestamp
-	26, // 34: glidepath.worker.v1.Assignment.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	24, // 35: glidepath.worker.v1.Assignment.UpstreamOutputsEntry.value:type_name -> glidepath.common.v1.Payload
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	18, // 0: glidepath.worker.v1.Assignment.attempt:type_name -> glidepath.common.v1.AttemptRef
+	19, // 1: glidepath.worker.v1.Assignment.dag_version:type_name -> glidepath.common.v1.DagVersionRef
+	20, // 2: glidepath.worker.v1.Assignment.handler:type_name -> glidepath.registry.v1.Handler
+	15, // 3: glidepath.worker.v1.Assignment.inputs:type_name -> glidepath.worker.v1.Assignment.InputsEntry
+	16, // 4: glidepath.worker.v1.Assignment.upstream_outputs:type_name -> glidepath.worker.v1.Assignment.UpstreamOutputsEntry
+	21, // 5: glidepath.worker.v1.Assignment.logical_date:type_name -> google.protobuf.Timestamp
+	21, // 6: glidepath.worker.v1.Assignment.data_interval_start:type_name -> google.protobuf.Timestamp
+	21, // 7: glidepath.worker.v1.Assignment.data_interval_end:type_name -> google.protobuf.Timestamp
+	22, // 8: glidepath.worker.v1.Assignment.execution_timeout:type_name -> google.protobuf.Duration
+	21, // 9: glidepath.worker.v1.Assignment.deadline_time:type_name -> google.protobuf.Timestamp
+	22, // 10: glidepath.worker.v1.Assignment.cancel_grace:type_name -> google.protobuf.Duration
+	23, // 11: glidepath.worker.v1.Assignment.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	24, // 12: glidepath.worker.v1.Assignment.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	17, // 13: glidepath.worker.v1.Assignment.resources:type_name -> glidepath.worker.v1.Assignment.ResourcesEntry
+	1,  // 14: glidepath.worker.v1.Assignment.xcoms:type_name -> glidepath.worker.v1.UpstreamXCom
+	8,  // 15: glidepath.worker.v1.Assignment.child:type_name -> glidepath.worker.v1.ChildEnd
+	25, // 16: glidepath.worker.v1.UpstreamXCom.value:type_name -> glidepath.common.v1.Payload
+	3,  // 17: glidepath.worker.v1.AttemptResult.success:type_name -> glidepath.worker.v1.Success
+	26, // 18: glidepath.worker.v1.AttemptResult.failed:type_name -> glidepath.common.v1.Failure
+	5,  // 19: glidepath.worker.v1.AttemptResult.timed_out:type_name -> glidepath.worker.v1.TimedOut
+	6,  // 20: glidepath.worker.v1.AttemptResult.deferred:type_name -> glidepath.worker.v1.Deferred
+	9,  // 21: glidepath.worker.v1.AttemptResult.skipped:type_name -> glidepath.worker.v1.Skipped
+	10, // 22: glidepath.worker.v1.AttemptResult.cancelled:type_name -> glidepath.worker.v1.Cancelled
+	11, // 23: glidepath.worker.v1.AttemptResult.returned:type_name -> glidepath.worker.v1.Returned
+	7,  // 24: glidepath.worker.v1.AttemptResult.called:type_name -> glidepath.worker.v1.Called
+	21, // 25: glidepath.worker.v1.AttemptResult.start_time:type_name -> google.protobuf.Timestamp
+	21, // 26: glidepath.worker.v1.AttemptResult.end_time:type_name -> google.protobuf.Timestamp
+	25, // 27: glidepath.worker.v1.Success.output:type_name -> glidepath.common.v1.Payload
+	4,  // 28: glidepath.worker.v1.Success.xcoms:type_name -> glidepath.worker.v1.XCom
+	27, // 29: glidepath.worker.v1.Success.artifacts:type_name -> glidepath.common.v1.ArtifactUse
+	26, // 30: glidepath.worker.v1.TimedOut.failure:type_name -> glidepath.common.v1.Failure
+	21, // 31: glidepath.worker.v1.Deferred.until:type_name -> google.protobuf.Timestamp
+	22, // 32: glidepath.worker.v1.Deferred.after:type_name -> google.protobuf.Duration
+	21, // 33: glidepath.worker.v1.Called.logical_date:type_name -> google.protobuf.Timestamp
+	28, // 34: glidepath.worker.v1.Called.dag:type_name -> glidepath.registry.v1.DagSpec
+	25, // 35: glidepath.worker.v1.ChildEnd.output:type_name -> glidepath.common.v1.Payload
+	14, // 36: glidepath.worker.v1.LogChunk.entries:type_name -> glidepath.worker.v1.LogEntry
+	21, // 37: glidepath.worker.v1.LogEntry.time:type_name -> google.protobuf.Timestamp
+	29, // 38: glidepath.worker.v1.Assignment.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	25, // 39: glidepath.worker.v1.Assignment.UpstreamOutputsEntry.value:type_name -> glidepath.common.v1.Payload
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_worker_v1_task_proto_init() }
@@ -1376,7 +1537,7 @@ func file_glidepath_worker_v1_task_proto_init() {
 	if File_glidepath_worker_v1_task_proto != nil {
 		return
 	}
-	file_glidepath_worker_v1_task_proto_msgTypes[1].OneofWrappers = []any{
+	file_glidepath_worker_v1_task_proto_msgTypes[2].OneofWrappers = []any{
 		(*AttemptResult_Success)(nil),
 		(*AttemptResult_Failed)(nil),
 		(*AttemptResult_TimedOut)(nil),
@@ -1392,7 +1553,7 @@ func file_glidepath_worker_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_worker_v1_task_proto_rawDesc), len(file_glidepath_worker_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

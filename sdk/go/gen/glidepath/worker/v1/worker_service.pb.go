@@ -1573,6 +1573,120 @@ func (x *GetOutputResponse) GetOutput() *v1.Payload {
 	return nil
 }
 
+type GetXComRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	TaskToken []byte                 `protobuf:"bytes,1,opt,name=task_token,json=taskToken,proto3" json:"task_token,omitempty"`
+	TaskId    string                 `protobuf:"bytes,2,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Of a mapped task; unset is the task itself.
+	MapIndex      *int32 `protobuf:"varint,3,opt,name=map_index,json=mapIndex,proto3,oneof" json:"map_index,omitempty"`
+	Key           string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetXComRequest) Reset() {
+	*x = GetXComRequest{}
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetXComRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetXComRequest) ProtoMessage() {}
+
+func (x *GetXComRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetXComRequest.ProtoReflect.Descriptor instead.
+func (*GetXComRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetXComRequest) GetTaskToken() []byte {
+	if x != nil {
+		return x.TaskToken
+	}
+	return nil
+}
+
+func (x *GetXComRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *GetXComRequest) GetMapIndex() int32 {
+	if x != nil && x.MapIndex != nil {
+		return *x.MapIndex
+	}
+	return 0
+}
+
+func (x *GetXComRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+type GetXComResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// JSON.
+	Value         string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetXComResponse) Reset() {
+	*x = GetXComResponse{}
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetXComResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetXComResponse) ProtoMessage() {}
+
+func (x *GetXComResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetXComResponse.ProtoReflect.Descriptor instead.
+func (*GetXComResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetXComResponse) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 type PutArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In the first message only.
@@ -1586,7 +1700,7 @@ type PutArtifactRequest struct {
 
 func (x *PutArtifactRequest) Reset() {
 	*x = PutArtifactRequest{}
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[21]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1712,7 @@ func (x *PutArtifactRequest) String() string {
 func (*PutArtifactRequest) ProtoMessage() {}
 
 func (x *PutArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[21]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1725,7 @@ func (x *PutArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutArtifactRequest.ProtoReflect.Descriptor instead.
 func (*PutArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{21}
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PutArtifactRequest) GetTaskToken() []byte {
@@ -1644,7 +1758,7 @@ type PutArtifactResponse struct {
 
 func (x *PutArtifactResponse) Reset() {
 	*x = PutArtifactResponse{}
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[22]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1656,7 +1770,7 @@ func (x *PutArtifactResponse) String() string {
 func (*PutArtifactResponse) ProtoMessage() {}
 
 func (x *PutArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[22]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1669,7 +1783,7 @@ func (x *PutArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutArtifactResponse.ProtoReflect.Descriptor instead.
 func (*PutArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{22}
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PutArtifactResponse) GetArtifact() *v1.Payload {
@@ -1690,7 +1804,7 @@ type GetArtifactRequest struct {
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[23]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +1816,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[23]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +1829,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{23}
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetArtifactRequest) GetTaskToken() []byte {
@@ -1741,7 +1855,7 @@ type GetArtifactResponse struct {
 
 func (x *GetArtifactResponse) Reset() {
 	*x = GetArtifactResponse{}
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[24]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1867,7 @@ func (x *GetArtifactResponse) String() string {
 func (*GetArtifactResponse) ProtoMessage() {}
 
 func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[24]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1880,7 @@ func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
 func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{24}
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetArtifactResponse) GetChunk() []byte {
@@ -1786,7 +1900,7 @@ type GetSourceRequest struct {
 
 func (x *GetSourceRequest) Reset() {
 	*x = GetSourceRequest{}
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[25]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1912,7 @@ func (x *GetSourceRequest) String() string {
 func (*GetSourceRequest) ProtoMessage() {}
 
 func (x *GetSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[25]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1925,7 @@ func (x *GetSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSourceRequest.ProtoReflect.Descriptor instead.
 func (*GetSourceRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{25}
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetSourceRequest) GetNamespace() string {
@@ -1837,7 +1951,7 @@ type GetSourceResponse struct {
 
 func (x *GetSourceResponse) Reset() {
 	*x = GetSourceResponse{}
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[26]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1849,7 +1963,7 @@ func (x *GetSourceResponse) String() string {
 func (*GetSourceResponse) ProtoMessage() {}
 
 func (x *GetSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[26]
+	mi := &file_glidepath_worker_v1_worker_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1862,7 +1976,7 @@ func (x *GetSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSourceResponse.ProtoReflect.Descriptor instead.
 func (*GetSourceResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{26}
+	return file_glidepath_worker_v1_worker_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetSourceResponse) GetChunk() []byte {
@@ -2007,7 +2121,17 @@ const file_glidepath_worker_v1_worker_service_proto_rawDesc = "" +
 	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x03 \x01(\x05R\bmapIndex\"I\n" +
 	"\x11GetOutputResponse\x124\n" +
-	"\x06output\x18\x01 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x06output\"l\n" +
+	"\x06output\x18\x01 \x01(\v2\x1c.glidepath.common.v1.PayloadR\x06output\"\x8a\x01\n" +
+	"\x0eGetXComRequest\x12\x1d\n" +
+	"\n" +
+	"task_token\x18\x01 \x01(\fR\ttaskToken\x12\x17\n" +
+	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12 \n" +
+	"\tmap_index\x18\x03 \x01(\x05H\x00R\bmapIndex\x88\x01\x01\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\tR\x03keyB\f\n" +
+	"\n" +
+	"_map_index\"'\n" +
+	"\x0fGetXComResponse\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\"l\n" +
 	"\x12PutArtifactRequest\x12\x1d\n" +
 	"\n" +
 	"task_token\x18\x01 \x01(\fR\ttaskToken\x12!\n" +
@@ -2031,13 +2155,14 @@ const file_glidepath_worker_v1_worker_service_proto_rawDesc = "" +
 	"\x10VERDICT_ACCEPTED\x10\x01\x12\x15\n" +
 	"\x11VERDICT_DUPLICATE\x10\x02\x12\x12\n" +
 	"\x0eVERDICT_FENCED\x10\x03\x12\x14\n" +
-	"\x10VERDICT_REJECTED\x10\x042\xbb\x06\n" +
+	"\x10VERDICT_REJECTED\x10\x042\x9e\a\n" +
 	"\rWorkerService\x12W\n" +
 	"\x04Work\x12 .glidepath.worker.v1.WorkRequest\x1a!.glidepath.worker.v1.WorkResponse\"\x06\x8a\xe7\x18\x02\b\x05(\x010\x01\x12V\n" +
 	"\x05Claim\x12!.glidepath.worker.v1.ClaimRequest\x1a\".glidepath.worker.v1.ClaimResponse\"\x06\x8a\xe7\x18\x02\b\x05\x12^\n" +
 	"\x06Report\x12\".glidepath.worker.v1.ReportRequest\x1a#.glidepath.worker.v1.ReportResponse\"\v\x8a\xe7\x18\x04\b\x05\x18\x01\x90\x02\x02\x12e\n" +
 	"\tHeartbeat\x12%.glidepath.worker.v1.HeartbeatRequest\x1a&.glidepath.worker.v1.HeartbeatResponse\"\t\x8a\xe7\x18\x02\b\x05\x90\x02\x02\x12g\n" +
-	"\tGetOutput\x12%.glidepath.worker.v1.GetOutputRequest\x1a&.glidepath.worker.v1.GetOutputResponse\"\v\x8a\xe7\x18\x04\b\x05\x18\x01\x90\x02\x01\x12o\n" +
+	"\tGetOutput\x12%.glidepath.worker.v1.GetOutputRequest\x1a&.glidepath.worker.v1.GetOutputResponse\"\v\x8a\xe7\x18\x04\b\x05\x18\x01\x90\x02\x01\x12a\n" +
+	"\aGetXCom\x12#.glidepath.worker.v1.GetXComRequest\x1a$.glidepath.worker.v1.GetXComResponse\"\v\x8a\xe7\x18\x04\b\x05\x18\x01\x90\x02\x01\x12o\n" +
 	"\vPutArtifact\x12'.glidepath.worker.v1.PutArtifactRequest\x1a(.glidepath.worker.v1.PutArtifactResponse\"\v\x8a\xe7\x18\x04\b\x05\x18\x01\x90\x02\x02(\x01\x12o\n" +
 	"\vGetArtifact\x12'.glidepath.worker.v1.GetArtifactRequest\x1a(.glidepath.worker.v1.GetArtifactResponse\"\v\x8a\xe7\x18\x04\b\x05\x18\x01\x90\x02\x010\x01\x12g\n" +
 	"\tGetSource\x12%.glidepath.worker.v1.GetSourceRequest\x1a&.glidepath.worker.v1.GetSourceResponse\"\t\x8a\xe7\x18\x02\b\x05\x90\x02\x010\x01b\x06proto3"
@@ -2055,7 +2180,7 @@ func file_glidepath_worker_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_worker_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_glidepath_worker_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_glidepath_worker_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_glidepath_worker_v1_worker_service_proto_goTypes = []any{
 	(Verdict)(0),                // 0: glidepath.worker.v1.Verdict
 	(*HandlerOffer)(nil),        // 1: glidepath.worker.v1.HandlerOffer
@@ -2079,76 +2204,80 @@ var file_glidepath_worker_v1_worker_service_proto_goTypes = []any{
 	(*HeartbeatResponse)(nil),   // 19: glidepath.worker.v1.HeartbeatResponse
 	(*GetOutputRequest)(nil),    // 20: glidepath.worker.v1.GetOutputRequest
 	(*GetOutputResponse)(nil),   // 21: glidepath.worker.v1.GetOutputResponse
-	(*PutArtifactRequest)(nil),  // 22: glidepath.worker.v1.PutArtifactRequest
-	(*PutArtifactResponse)(nil), // 23: glidepath.worker.v1.PutArtifactResponse
-	(*GetArtifactRequest)(nil),  // 24: glidepath.worker.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil), // 25: glidepath.worker.v1.GetArtifactResponse
-	(*GetSourceRequest)(nil),    // 26: glidepath.worker.v1.GetSourceRequest
-	(*GetSourceResponse)(nil),   // 27: glidepath.worker.v1.GetSourceResponse
-	nil,                         // 28: glidepath.worker.v1.Hello.LabelsEntry
-	nil,                         // 29: glidepath.worker.v1.Hello.ResourcesEntry
-	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
-	(*Progress)(nil),            // 31: glidepath.worker.v1.Progress
-	(*AttemptResult)(nil),       // 32: glidepath.worker.v1.AttemptResult
-	(*LogChunk)(nil),            // 33: glidepath.worker.v1.LogChunk
-	(*Assignment)(nil),          // 34: glidepath.worker.v1.Assignment
-	(*v1.Payload)(nil),          // 35: glidepath.common.v1.Payload
+	(*GetXComRequest)(nil),      // 22: glidepath.worker.v1.GetXComRequest
+	(*GetXComResponse)(nil),     // 23: glidepath.worker.v1.GetXComResponse
+	(*PutArtifactRequest)(nil),  // 24: glidepath.worker.v1.PutArtifactRequest
+	(*PutArtifactResponse)(nil), // 25: glidepath.worker.v1.PutArtifactResponse
+	(*GetArtifactRequest)(nil),  // 26: glidepath.worker.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil), // 27: glidepath.worker.v1.GetArtifactResponse
+	(*GetSourceRequest)(nil),    // 28: glidepath.worker.v1.GetSourceRequest
+	(*GetSourceResponse)(nil),   // 29: glidepath.worker.v1.GetSourceResponse
+	nil,                         // 30: glidepath.worker.v1.Hello.LabelsEntry
+	nil,                         // 31: glidepath.worker.v1.Hello.ResourcesEntry
+	(*durationpb.Duration)(nil), // 32: google.protobuf.Duration
+	(*Progress)(nil),            // 33: glidepath.worker.v1.Progress
+	(*AttemptResult)(nil),       // 34: glidepath.worker.v1.AttemptResult
+	(*LogChunk)(nil),            // 35: glidepath.worker.v1.LogChunk
+	(*Assignment)(nil),          // 36: glidepath.worker.v1.Assignment
+	(*v1.Payload)(nil),          // 37: glidepath.common.v1.Payload
 }
 var file_glidepath_worker_v1_worker_service_proto_depIdxs = []int32{
-	28, // 0: glidepath.worker.v1.Hello.labels:type_name -> glidepath.worker.v1.Hello.LabelsEntry
-	29, // 1: glidepath.worker.v1.Hello.resources:type_name -> glidepath.worker.v1.Hello.ResourcesEntry
+	30, // 0: glidepath.worker.v1.Hello.labels:type_name -> glidepath.worker.v1.Hello.LabelsEntry
+	31, // 1: glidepath.worker.v1.Hello.resources:type_name -> glidepath.worker.v1.Hello.ResourcesEntry
 	1,  // 2: glidepath.worker.v1.Hello.handlers:type_name -> glidepath.worker.v1.HandlerOffer
-	30, // 3: glidepath.worker.v1.Welcome.lease_ttl:type_name -> google.protobuf.Duration
-	30, // 4: glidepath.worker.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	32, // 3: glidepath.worker.v1.Welcome.lease_ttl:type_name -> google.protobuf.Duration
+	32, // 4: glidepath.worker.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
 	4,  // 5: glidepath.worker.v1.Welcome.limits:type_name -> glidepath.worker.v1.Limits
 	2,  // 6: glidepath.worker.v1.WorkRequest.hello:type_name -> glidepath.worker.v1.Hello
 	5,  // 7: glidepath.worker.v1.WorkRequest.credits:type_name -> glidepath.worker.v1.Credit
-	31, // 8: glidepath.worker.v1.WorkRequest.progress:type_name -> glidepath.worker.v1.Progress
-	32, // 9: glidepath.worker.v1.WorkRequest.results:type_name -> glidepath.worker.v1.AttemptResult
-	33, // 10: glidepath.worker.v1.WorkRequest.log_chunks:type_name -> glidepath.worker.v1.LogChunk
+	33, // 8: glidepath.worker.v1.WorkRequest.progress:type_name -> glidepath.worker.v1.Progress
+	34, // 9: glidepath.worker.v1.WorkRequest.results:type_name -> glidepath.worker.v1.AttemptResult
+	35, // 10: glidepath.worker.v1.WorkRequest.log_chunks:type_name -> glidepath.worker.v1.LogChunk
 	9,  // 11: glidepath.worker.v1.WorkRequest.heartbeat:type_name -> glidepath.worker.v1.HeartbeatEcho
 	3,  // 12: glidepath.worker.v1.WorkResponse.welcome:type_name -> glidepath.worker.v1.Welcome
-	34, // 13: glidepath.worker.v1.WorkResponse.assignments:type_name -> glidepath.worker.v1.Assignment
+	36, // 13: glidepath.worker.v1.WorkResponse.assignments:type_name -> glidepath.worker.v1.Assignment
 	10, // 14: glidepath.worker.v1.WorkResponse.result_acks:type_name -> glidepath.worker.v1.ResultAck
 	12, // 15: glidepath.worker.v1.WorkResponse.cancels:type_name -> glidepath.worker.v1.Cancel
 	8,  // 16: glidepath.worker.v1.WorkResponse.heartbeat:type_name -> glidepath.worker.v1.ServerHeartbeat
 	11, // 17: glidepath.worker.v1.WorkResponse.log_acks:type_name -> glidepath.worker.v1.LogAck
 	0,  // 18: glidepath.worker.v1.ResultAck.verdict:type_name -> glidepath.worker.v1.Verdict
-	30, // 19: glidepath.worker.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	32, // 19: glidepath.worker.v1.Cancel.grace:type_name -> google.protobuf.Duration
 	2,  // 20: glidepath.worker.v1.ClaimRequest.hello:type_name -> glidepath.worker.v1.Hello
 	13, // 21: glidepath.worker.v1.ClaimRequest.session:type_name -> glidepath.worker.v1.SessionRef
-	30, // 22: glidepath.worker.v1.ClaimRequest.wait:type_name -> google.protobuf.Duration
+	32, // 22: glidepath.worker.v1.ClaimRequest.wait:type_name -> google.protobuf.Duration
 	3,  // 23: glidepath.worker.v1.ClaimResponse.welcome:type_name -> glidepath.worker.v1.Welcome
-	34, // 24: glidepath.worker.v1.ClaimResponse.assignments:type_name -> glidepath.worker.v1.Assignment
+	36, // 24: glidepath.worker.v1.ClaimResponse.assignments:type_name -> glidepath.worker.v1.Assignment
 	13, // 25: glidepath.worker.v1.ReportRequest.session:type_name -> glidepath.worker.v1.SessionRef
-	32, // 26: glidepath.worker.v1.ReportRequest.results:type_name -> glidepath.worker.v1.AttemptResult
-	31, // 27: glidepath.worker.v1.ReportRequest.progress:type_name -> glidepath.worker.v1.Progress
-	33, // 28: glidepath.worker.v1.ReportRequest.log_chunks:type_name -> glidepath.worker.v1.LogChunk
+	34, // 26: glidepath.worker.v1.ReportRequest.results:type_name -> glidepath.worker.v1.AttemptResult
+	33, // 27: glidepath.worker.v1.ReportRequest.progress:type_name -> glidepath.worker.v1.Progress
+	35, // 28: glidepath.worker.v1.ReportRequest.log_chunks:type_name -> glidepath.worker.v1.LogChunk
 	10, // 29: glidepath.worker.v1.ReportResponse.result_acks:type_name -> glidepath.worker.v1.ResultAck
 	11, // 30: glidepath.worker.v1.ReportResponse.log_acks:type_name -> glidepath.worker.v1.LogAck
 	13, // 31: glidepath.worker.v1.HeartbeatRequest.session:type_name -> glidepath.worker.v1.SessionRef
 	12, // 32: glidepath.worker.v1.HeartbeatResponse.cancels:type_name -> glidepath.worker.v1.Cancel
-	30, // 33: glidepath.worker.v1.HeartbeatResponse.lease_ttl:type_name -> google.protobuf.Duration
-	35, // 34: glidepath.worker.v1.GetOutputResponse.output:type_name -> glidepath.common.v1.Payload
-	35, // 35: glidepath.worker.v1.PutArtifactResponse.artifact:type_name -> glidepath.common.v1.Payload
+	32, // 33: glidepath.worker.v1.HeartbeatResponse.lease_ttl:type_name -> google.protobuf.Duration
+	37, // 34: glidepath.worker.v1.GetOutputResponse.output:type_name -> glidepath.common.v1.Payload
+	37, // 35: glidepath.worker.v1.PutArtifactResponse.artifact:type_name -> glidepath.common.v1.Payload
 	6,  // 36: glidepath.worker.v1.WorkerService.Work:input_type -> glidepath.worker.v1.WorkRequest
 	14, // 37: glidepath.worker.v1.WorkerService.Claim:input_type -> glidepath.worker.v1.ClaimRequest
 	16, // 38: glidepath.worker.v1.WorkerService.Report:input_type -> glidepath.worker.v1.ReportRequest
 	18, // 39: glidepath.worker.v1.WorkerService.Heartbeat:input_type -> glidepath.worker.v1.HeartbeatRequest
 	20, // 40: glidepath.worker.v1.WorkerService.GetOutput:input_type -> glidepath.worker.v1.GetOutputRequest
-	22, // 41: glidepath.worker.v1.WorkerService.PutArtifact:input_type -> glidepath.worker.v1.PutArtifactRequest
-	24, // 42: glidepath.worker.v1.WorkerService.GetArtifact:input_type -> glidepath.worker.v1.GetArtifactRequest
-	26, // 43: glidepath.worker.v1.WorkerService.GetSource:input_type -> glidepath.worker.v1.GetSourceRequest
-	7,  // 44: glidepath.worker.v1.WorkerService.Work:output_type -> glidepath.worker.v1.WorkResponse
-	15, // 45: glidepath.worker.v1.WorkerService.Claim:output_type -> glidepath.worker.v1.ClaimResponse
-	17, // 46: glidepath.worker.v1.WorkerService.Report:output_type -> glidepath.worker.v1.ReportResponse
-	19, // 47: glidepath.worker.v1.WorkerService.Heartbeat:output_type -> glidepath.worker.v1.HeartbeatResponse
-	21, // 48: glidepath.worker.v1.WorkerService.GetOutput:output_type -> glidepath.worker.v1.GetOutputResponse
-	23, // 49: glidepath.worker.v1.WorkerService.PutArtifact:output_type -> glidepath.worker.v1.PutArtifactResponse
-	25, // 50: glidepath.worker.v1.WorkerService.GetArtifact:output_type -> glidepath.worker.v1.GetArtifactResponse
-	27, // 51: glidepath.worker.v1.WorkerService.GetSource:output_type -> glidepath.worker.v1.GetSourceResponse
-	44, // [44:52] is the sub-list for method output_type
-	36, // [36:44] is the sub-list for method input_type
+	22, // 41: glidepath.worker.v1.WorkerService.GetXCom:input_type -> glidepath.worker.v1.GetXComRequest
+	24, // 42: glidepath.worker.v1.WorkerService.PutArtifact:input_type -> glidepath.worker.v1.PutArtifactRequest
+	26, // 43: glidepath.worker.v1.WorkerService.GetArtifact:input_type -> glidepath.worker.v1.GetArtifactRequest
+	28, // 44: glidepath.worker.v1.WorkerService.GetSource:input_type -> glidepath.worker.v1.GetSourceRequest
+	7,  // 45: glidepath.worker.v1.WorkerService.Work:output_type -> glidepath.worker.v1.WorkResponse
+	15, // 46: glidepath.worker.v1.WorkerService.Claim:output_type -> glidepath.worker.v1.ClaimResponse
+	17, // 47: glidepath.worker.v1.WorkerService.Report:output_type -> glidepath.worker.v1.ReportResponse
+	19, // 48: glidepath.worker.v1.WorkerService.Heartbeat:output_type -> glidepath.worker.v1.HeartbeatResponse
+	21, // 49: glidepath.worker.v1.WorkerService.GetOutput:output_type -> glidepath.worker.v1.GetOutputResponse
+	23, // 50: glidepath.worker.v1.WorkerService.GetXCom:output_type -> glidepath.worker.v1.GetXComResponse
+	25, // 51: glidepath.worker.v1.WorkerService.PutArtifact:output_type -> glidepath.worker.v1.PutArtifactResponse
+	27, // 52: glidepath.worker.v1.WorkerService.GetArtifact:output_type -> glidepath.worker.v1.GetArtifactResponse
+	29, // 53: glidepath.worker.v1.WorkerService.GetSource:output_type -> glidepath.worker.v1.GetSourceResponse
+	45, // [45:54] is the sub-list for method output_type
+	36, // [36:45] is the sub-list for method input_type
 	36, // [36:36] is the sub-list for extension type_name
 	36, // [36:36] is the sub-list for extension extendee
 	0,  // [0:36] is the sub-list for field type_name
@@ -2164,13 +2293,14 @@ func file_glidepath_worker_v1_worker_service_proto_init() {
 		(*ClaimRequest_Hello)(nil),
 		(*ClaimRequest_Session)(nil),
 	}
+	file_glidepath_worker_v1_worker_service_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_worker_v1_worker_service_proto_rawDesc), len(file_glidepath_worker_v1_worker_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	WorkerService_Report_FullMethodName      = "/glidepath.worker.v1.WorkerService/Report"
 	WorkerService_Heartbeat_FullMethodName   = "/glidepath.worker.v1.WorkerService/Heartbeat"
 	WorkerService_GetOutput_FullMethodName   = "/glidepath.worker.v1.WorkerService/GetOutput"
+	WorkerService_GetXCom_FullMethodName     = "/glidepath.worker.v1.WorkerService/GetXCom"
 	WorkerService_PutArtifact_FullMethodName = "/glidepath.worker.v1.WorkerService/PutArtifact"
 	WorkerService_GetArtifact_FullMethodName = "/glidepath.worker.v1.WorkerService/GetArtifact"
 	WorkerService_GetSource_FullMethodName   = "/glidepath.worker.v1.WorkerService/GetSource"
@@ -53,6 +54,9 @@ type WorkerServiceClient interface {
 	Heartbeat(ctx context.Context, in *HeartbeatRequest, opts ...grpc.CallOption) (*HeartbeatResponse, error)
 	// The output of an upstream task of a live attempt. PERMISSION_DENIED for a task that is not upstream.
 	GetOutput(ctx context.Context, in *GetOutputRequest, opts ...grpc.CallOption) (*GetOutputResponse, error)
+	// A value beside the output of an upstream task of a live attempt. PERMISSION_DENIED for a task that is not upstream,
+	// NOT_FOUND when it has not succeeded or pushed no such value.
+	GetXCom(ctx context.Context, in *GetXComRequest, opts ...grpc.CallOption) (*GetXComResponse, error)
 	// Stores bytes under their SHA-256. The first message carries the token. Idempotent by content.
 	// ABORTED (FENCED) when the attempt is no longer live; RESOURCE_EXHAUSTED names the limit in bytes.
 	PutArtifact(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutArtifactRequest, PutArtifactResponse], error)
@@ -116,6 +120,16 @@ func (c *workerServiceClient) GetOutput(ctx context.Context, in *GetOutputReques
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetOutputResponse)
 	err := c.cc.Invoke(ctx, WorkerService_GetOutput_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workerServiceClient) GetXCom(ctx context.Context, in *GetXComRequest, opts ...grpc.CallOption) (*GetXComResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetXComResponse)
+	err := c.cc.Invoke(ctx, WorkerService_GetXCom_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +208,9 @@ type WorkerServiceServer interface {
 	Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatResponse, error)
 	// The output of an upstream task of a live attempt. PERMISSION_DENIED for a task that is not upstream.
 	GetOutput(context.Context, *GetOutputRequest) (*GetOutputResponse, error)
+	// A value beside the output of an upstream task of a live attempt. PERMISSION_DENIED for a task that is not upstream,
+	// NOT_FOUND when it has not succeeded or pushed no such value.
+	GetXCom(context.Context, *GetXComRequest) (*GetXComResponse, error)
 	// Stores bytes under their SHA-256. The first message carries the token. Idempotent by content.
 	// ABORTED (FENCED) when the attempt is no longer live; RESOURCE_EXHAUSTED names the limit in bytes.
 	PutArtifact(grpc.ClientStreamingServer[PutArtifactRequest, PutArtifactResponse]) error
@@ -224,6 +241,9 @@ func (UnimplementedWorkerServiceServer) Heartbeat(context.Context, *HeartbeatReq
 }
 func (UnimplementedWorkerServiceServer) GetOutput(context.Context, *GetOutputRequest) (*GetOutputResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOutput not implemented")
+}
+func (UnimplementedWorkerServiceServer) GetXCom(context.Context, *GetXComRequest) (*GetXComResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetXCom not implemented")
 }
 func (UnimplementedWorkerServiceServer) PutArtifact(grpc.ClientStreamingServer[PutArtifactRequest, PutArtifactResponse]) error {
 	return status.Error(codes.Unimplemented, "method PutArtifact not implemented")
@@ -334,6 +354,24 @@ func _WorkerService_GetOutput_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkerService_GetXCom_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetXComRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServiceServer).GetXCom(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkerService_GetXCom_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServiceServer).GetXCom(ctx, req.(*GetXComRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _WorkerService_PutArtifact_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(WorkerServiceServer).PutArtifact(&grpc.GenericServerStream[PutArtifactRequest, PutArtifactResponse]{ServerStream: stream})
 }
@@ -385,6 +423,10 @@ var WorkerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetOutput",
 			Handler:    _WorkerService_GetOutput_Handler,
+		},
+		{
+			MethodName: "GetXCom",
+			Handler:    _WorkerService_GetXCom_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
