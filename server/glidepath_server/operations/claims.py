@@ -285,15 +285,22 @@ class Claims:
         return {limit_id for row, full in parked for limit_id in self._slots(row) if limit_id != full}
 
     def _decide(self, wanted: list[Wanted], use: dict[int, LimitUse]) -> tuple[list[Taken], list[Parked]]:
-        """Who may go, in order; who is parked, and on which full limit. `use` is counted on."""
+        """Who may go, in order; who is parked, and on which full limit. `use` is counted on.
+
+        Our own locks hide no row from us: what one profile found, the next has found or claimed, too. It goes out once.
+        """
         taken: list[Taken] = []
         parked: list[Parked] = []
-        for profile, queue_id, seats, rows in wanted:
+        settled = {each.key[:3] for each in self.outcome.assigned}
+        for profile, queue_id, seats, found in wanted:
+            rows = [row for row in found if _instance_of(row) not in settled]
             before, parked_before = len(taken) + len(parked), len(parked)
             for row in rows:
                 needs, slots = self.pullers.classes[row["class_id"]], self._slots(row)
                 full = next((each for each, count in slots.items() if not use[each].admits(count)), None)
                 seat = None if full is not None else _fitting_seat(seats, needs)
+                if full is not None or seat is not None:
+                    settled.add(_instance_of(row))
                 if full is not None:
                     parked.append((row, full))
                 elif seat is not None:
@@ -305,7 +312,7 @@ class Claims:
             # What waits for a full limit stands before the others until it is parked: the next look goes further.
             crowded = 2 * (len(parked) - parked_before) >= len(rows)
             profile.reach = min(2 * len(rows), SEATS_MAX) if crowded else 0
-            if len(taken) + len(parked) == before:
+            if len(rows) == len(found) and len(taken) + len(parked) == before:
                 profile.hopeful.discard(queue_id)  # nobody here has the resources; the end of an attempt brings hope
             self._give_back(seats)
         return taken, parked
@@ -419,6 +426,10 @@ async def _read_child_ends(connection: Connection, retried: list[Assigned]) -> N
             output = Output(*content) if row["content_type"] is not None else None
             ended = (row["child_run_id"], row["child_dag_id"], row["child_state"], row["child_reason"])
             each.child = ChildEnd(*ended, output)
+
+
+def _instance_of(row: store.Row) -> tuple[UUID, int, int]:
+    return row["dag_run_id"], row["task_index"], row["map_index"]
 
 
 def _fitting_seat(seats: list[Puller], needs: TaskClass) -> Puller | None:
