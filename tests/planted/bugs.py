@@ -35,6 +35,10 @@ ENGINE_SQL = "store/queries/engine.sql"
 SESSIONS_SQL = "store/queries/sessions.sql"
 STEP = "operations/step_runs.py"
 REPORTS = "operations/reports.py"
+WITHDRAWN = (
+    "using unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)\n"
+    "where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index and w.map_index in (-1, q.map_index)"
+)
 NEWEST_VERSION = (
     "(select v.dag_version_id from dag_version v where v.namespace = r.namespace and v.dag_id = r.dag_id "
     "order by v.dag_version_number desc limit 1) as dag_version_id"
@@ -173,11 +177,11 @@ BUGS = (
         (
             Edit(
                 ENGINE_SQL,
-                "delete from task_queue q\nusing unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)\n"
-                "where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index\nreturning q.dag_run_id",
+                f"delete from task_queue q\n{WITHDRAWN}",
                 "delete from task_queue q where q.ctid = any(array(select t.ctid from task_queue t\n"
-                "join unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index) using (dag_run_id, task_index)\n"
-                "for update of t skip locked))\nreturning q.dag_run_id",
+                "join unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)\n"
+                "on t.dag_run_id = w.dag_run_id and t.task_index = w.task_index and w.map_index in (-1, t.map_index)\n"
+                "for update of t skip locked))",
             ),
         ),
         (MEETINGS, PAIRS),
@@ -188,8 +192,8 @@ BUGS = (
         (
             Edit(
                 STEP,
-                "for row in reversed(await store.take_inbox(connection, curious)):",
-                "for row in reversed((await store.take_inbox(connection, curious))[1:]):",
+                "reversed(await self._known(connection, taken))",
+                "reversed(await self._known(connection, taken[1:]))",
             ),
         ),
         ("tests/store/test_blame.py", "tests/store/test_patient_lane.py"),

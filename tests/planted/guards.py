@@ -11,7 +11,6 @@ from typing import NamedTuple
 from bugs import Edit
 from planting import PACKAGE
 
-MAPS = "tests/store/test_mapped_runs.py::test_"
 FENCES = "tests/store/test_fences.py::test_"
 MEETINGS = "tests/store/test_interleavings.py::test_"
 HAND_OVER = "tests/store/test_hand_over.py::test_"
@@ -57,6 +56,9 @@ _WITHDRAWN_OR_STEPPED_OVER = """where q.ctid = any(array(
 _NOT_HELD = """
   and not exists (select from limit_holder h where h.limit_id = $1 and h.dag_run_id = l.dag_run_id
                   and h.task_index = l.task_index and h.map_index = l.map_index)"""
+_GONE_ON = """        for run_id, events in back.items():
+            self._go_on(self.runs[run_id], events)
+"""
 _FITS = "fits = placed[1].queue_id not in busy and placed[2].session_id in open_sessions"
 
 GUARDS = (
@@ -127,16 +129,6 @@ GUARDS = (
         "clear: not what is live",
         (code(STEP, '            self._refuse_clear_of_live(row["dag_run_id"], each)\n'),),
         MEETINGS + "a_clear_that_meets_a_claim_is_refused",
-    ),
-    Guard(
-        "clear: a part of a map, not what is upstream again too",
-        (code("operations/map_tasks.py", " or not set(graph.upstream[task]).isdisjoint(tasks)"),),
-        MAPS + "a_whole_clear_reads_the_lists_anew",
-    ),
-    Guard(
-        "clear: only the instances that were chosen",
-        (sql("withdraw", " and w.map_index in (-1, q.map_index)"),),
-        MAPS + "an_instance_that_is_live_runs_again_when_it_has_ended_if_that_is_asked_for",
     ),
     Guard(
         "clear: goes on from the highest attempt number",
@@ -267,9 +259,9 @@ GUARDS = (
             code(CLAIMS, "locked = (self.freed | named) - uncapped", "locked = named - uncapped"),
             code(
                 CLAIMS,
-                "        use |= dict.fromkeys(uncapped, (None, 0))\n",
-                "        use |= dict.fromkeys(uncapped, (None, 0))\n"
-                "        use |= await store.limit_use(connection, self.freed)\n",
+                "        use |= {limit_id: LimitUse(None) for limit_id in uncapped}\n",
+                "        use |= {limit_id: LimitUse(None) for limit_id in uncapped}\n"
+                "        use |= (await store.limit_use(connection, self.freed))[0]\n",
             ),
         ),
         MEETINGS + "a_slot_that_is_freed_reaches_the_row_that_is_being_parked",
@@ -281,7 +273,7 @@ GUARDS = (
     ),
     Guard(
         "take_limited: holders",
-        (code(CLAIMS, "_holder_columns(taken, use), now)", "[[] for _ in range(5)], now)"),),
+        (code(CLAIMS, "_holder_columns(held), now)", "_holder_columns([]), now)"),),
         MEETINGS + "two_claims_never_enter_a_pool_of_one_slot",
     ),
     Guard(
@@ -296,12 +288,12 @@ GUARDS = (
     ),
     Guard(
         "unpark: where a slot was freed",
-        (code(CLAIMS, "self.freed | _other_limits(parked)", "_other_limits(parked)"),),
+        (code(CLAIMS, "self.freed | self._other_limits(parked)", "self._other_limits(parked)"),),
         MEETINGS + "a_slot_that_is_freed_reaches_the_row_that_is_being_parked",
     ),
     Guard(
         "unpark: where a parked row does not wait",
-        (code(CLAIMS, "self.freed | _other_limits(parked)", "self.freed"),),
+        (code(CLAIMS, "self.freed | self._other_limits(parked)", "self.freed"),),
         PAIR + "[park/park@11-commit]",
     ),
     Guard(
@@ -493,7 +485,7 @@ GUARDS = (
     ),
     Guard(
         "withdraw: again, for what it has led to",
-        (code(STEP, "        while wanted := {", "        if wanted := {"),),
+        (code(STEP, _GONE_ON, _GONE_ON + "            self.runs[run_id].effects.withdrawals = []\n"),),
         STEERED + "a_mark_that_fails_a_run_fast_takes_back_what_waits_beside_it",
     ),
     Guard(

@@ -8,10 +8,11 @@ from call_guards import CALL_GUARDS
 from child_run_guards import CHILD_RUN_GUARDS
 from guards import GUARDS, Guard
 from limit_guards import LIMIT_GUARDS
+from map_guards import MAP_GUARDS
 from operator_guards import OPERATOR_GUARDS
 from planting import PACKAGE, apply, ask
 
-ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS, *CHILD_RUN_GUARDS, *LIMIT_GUARDS)
+ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS, *CHILD_RUN_GUARDS, *LIMIT_GUARDS, *MAP_GUARDS)
 
 
 def _name(guard: Guard) -> str:

@@ -93,6 +93,13 @@ async def test_what_was_released_in_the_step_that_read_the_lists_is_handed_over_
     assert sorted(each.item for each in assigned) == ['{"x":7}', '{"x":8}']
 
 
+async def test_an_instance_far_down_a_list_is_given_its_own_item(room: StepRoom) -> None:
+    maps = await Maps.begin(room)
+    await maps.before(list(range(600)))
+    far = [each for each in await maps.claim(600) if each.key.map_index in (0, 255, 256, 512, 599)]
+    assert [json.loads(each.item)["x"] for each in far] == [0, 255, 256, 512, 599]
+
+
 async def test_a_product_has_each_with_each(room: StepRoom) -> None:
     spec = MapSpec((MapInput("x", literal(1, 2)), MapInput("y", literal("a", "b"))), MapMode.PRODUCT)
     maps = await Maps.begin(room, spec, upstream={AFTER: [MAPPED]})
@@ -168,6 +175,33 @@ async def test_named_instances_run_again_whatever_they_came_to(room: StepRoom) -
     maps = await failed_in_the_middle(room)
     await maps.step(command(maps.run_id, TasksCleared((MAPPED, AFTER), instances={MAPPED: (0, 1)})))
     assert [(each.key.map_index, each.key.attempt_number) for each in await maps.claim()] == [(0, 2), (1, 2)]
+
+
+async def test_what_an_instance_says_when_it_runs_again_takes_the_place_of_what_it_said(room: StepRoom) -> None:
+    maps = await succeeded(room)
+    (again,) = await maps.claim()
+    await maps.step(ends([again.key], output=output("anew")))
+    (after,) = await maps.claim()
+    assert json.loads(after.upstream[MAPPED].body or b"") == [10, "anew"]
+
+
+async def test_an_instance_that_fails_when_it_runs_again_has_said_nothing(room: StepRoom) -> None:
+    maps = await succeeded(room)
+    (again,) = await maps.claim()
+    await maps.step(ends([again.key], AttemptState.FAILED, failure=BROKEN))
+    (after,) = await maps.claim()
+    assert json.loads(after.upstream[MAPPED].body or b"") == [10, None]
+
+
+async def succeeded(room: StepRoom) -> Maps:
+    """Both instances have succeeded, of which one is enough, and the second of them runs again."""
+    maps = await Maps.begin(room, MapSpec((MapInput("x", OutputRef("task0")),), success_ratio_min=0.5))
+    await maps.before([1, 2])
+    await maps.succeed(await maps.claim())
+    (after,) = await maps.claim()
+    await maps.step(ends([after.key], output=output("read")))
+    await maps.step(command(maps.run_id, TasksCleared((MAPPED, AFTER), instances={MAPPED: (1,)})))
+    return maps
 
 
 async def test_an_instance_that_is_live_runs_again_when_it_has_ended_if_that_is_asked_for(room: StepRoom) -> None:
