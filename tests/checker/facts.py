@@ -37,6 +37,16 @@ class AttemptKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class MapRule:
+    """How a mapped task is treated: instances that may be out at once, the share that must succeed, what it comes to
+    over nothing (skip, succeed)."""
+
+    window: int = 2_000
+    success_ratio_min: float = 1.0
+    empty: str = "skip"
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A task of a DAG version; seconds, None: no limit."""
 
@@ -56,6 +66,7 @@ class Task:
     role: str = "work"
     group: str = ""
     cached: bool = False
+    map: MapRule | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +125,13 @@ class RunEvent:
     run_state: str
     changes: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    instances: tuple[tuple[int, str, int, str], ...] = ()
+    """Changes of instances of mapped tasks: (how many of `changes` came before, task id, map index, new state)."""
 
     def __str__(self) -> str:
-        moved = ", ".join(f"{task_id} {state}" for task_id, state in self.changes[:6])
+        said = [f"{task_id} {state}" for task_id, state in self.changes]
+        said += [f"{task_id}[{index}] {state}" for _, task_id, index, state in self.instances]
+        moved = ", ".join(said[:6])
         return f"run {self.run_id[-8:]} revision {self.revision}: {self.run_state}; {moved or 'no task moved'}"
 
 
@@ -383,6 +398,10 @@ class Facts:
     sessions: tuple[Session, ...] = ()
     run_keys: tuple[tuple[str, int], ...] = ()
     """(run id, transaction of its creation)."""
+    lengths: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Instances of mapped tasks, by run and task, as their lists were read last."""
+    unread: frozenset[tuple[str, str]] = frozenset()
+    """Mapped tasks of which a dead letter says that their lists could not be read."""
     quarantined: frozenset[str] = frozenset()
     """Runs that were set aside at any time: their events may be later than their attempts' ends."""
     clock_shift_seconds: float = 0.0

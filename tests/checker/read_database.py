@@ -31,6 +31,7 @@ from tests.checker.facts import (
     Facts,
     Holder,
     Limit,
+    MapRule,
     Moment,
     Queued,
     Request,
@@ -59,7 +60,8 @@ TASK_STATES = {
 }
 
 _EVENTS = """
-select dag_run_id, revision, event_time, run_state, task_indexes, states, note, xmin::text::bigint as transaction
+select dag_run_id, revision, event_time, run_state, task_indexes, map_indexes, states, note,
+       xmin::text::bigint as transaction
 from dag_run_event order by xmin::text::bigint, dag_run_id, revision"""
 _HAS_OUTPUT = """
 exists (select from task_output o where (o.dag_run_id, o.task_index, o.map_index, o.attempt_number)
@@ -274,6 +276,8 @@ class _Reader:
     # ---- what stays
     async def history(self) -> dict[str, Any]:
         shift: timedelta = await self.connection.fetchval("select shift from clock")
+        lengths = await self._fetch("select * from map_items where chunk_index = 0")
+        unread = await self._fetch("select dag_run_id, task_id from dead_letter where map_index = -1")
         quarantines = await self._fetch("select dag_run_id from incident where kind = 'run_quarantined'")
         return {
             "versions": tuple(self.versions),
@@ -291,21 +295,35 @@ class _Reader:
                 (str(row["dag_run_id"]), row["transaction"])
                 for row in await self._fetch(_written_once("dag_run_key", "dag_run_id"))
             ),
+            "lengths": {
+                (str(row["dag_run_id"]), self._task(row["dag_run_id"], row["task_index"])): row["length"]
+                for row in lengths
+            },
+            "unread": frozenset((str(row["dag_run_id"]), row["task_id"]) for row in unread),
             "quarantined": frozenset(str(row["dag_run_id"]) for row in quarantines),
             "clock_shift_seconds": shift.total_seconds(),
         }
 
     def _event(self, row: Any) -> RunEvent:
         run_id = row["dag_run_id"]
-        tasks = (self._task(run_id, index) for index in row["task_indexes"])
+        tasks = [self._task(run_id, index) for index in row["task_indexes"]]
+        indexes = row["map_indexes"] or [-1] * len(tasks)
+        changes: list[tuple[str, str]] = []
+        instances: list[tuple[int, str, int, str]] = []
+        for task_id, index, state in zip(tasks, indexes, _states(row["states"]), strict=True):
+            if index < 0:
+                changes.append((task_id, state))
+            else:
+                instances.append((len(changes), task_id, index, state))
         return RunEvent(
             run_id=str(run_id),
             revision=row["revision"],
             time=row["event_time"],
             transaction=row["transaction"],
             run_state=row["run_state"],
-            changes=tuple(zip(tasks, _states(row["states"]), strict=True)),
+            changes=tuple(changes),
             note=row["note"],
+            instances=tuple(instances),
         )
 
 
@@ -368,7 +386,12 @@ def _task(spec: dict[str, Any]) -> Task:
         role=spec.get("role", "work"),
         group=spec.get("group_id", ""),
         cached="cache" in policy,
+        map=_map(spec["map"]) if "map" in spec else None,
     )
+
+
+def _map(spec: dict[str, Any]) -> MapRule:
+    return MapRule(spec.get("active_max") or 2_000, spec.get("success_ratio_min", 1.0), spec.get("empty", "skip"))
 
 
 def _limit(row: Any) -> Limit:

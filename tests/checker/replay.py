@@ -9,11 +9,13 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 
 from tests.checker.facts import Attempt, Audit, Facts, Run, RunEvent, Version
+from tests.checker.instances import Instances, in_order
 from tests.checker.machines import CANCELS, CLEARS, MARK, TASK_FINAL
 from tests.checker.steering import BRANCHING, left_out_by, task_says
 
 NAMED_MAX = 100
 RUN_RETRY = "run retry "
+FAILS_FAST = "the first failure ends a run"
 BY_ITS_CALLER = "ended by its caller"
 Clear = tuple[int, tuple[str, ...]]
 """The revision of a clear, and the tasks that it names."""
@@ -87,10 +89,23 @@ class History:
         """The revision that released an attempt: it was queued at that step's time."""
         return self.revision_at.get(attempt.queue_time)
 
+    @cached_property
+    def instance_releases(self) -> dict[tuple[str, int], list[int]]:
+        """Revisions at which an instance of a mapped task began a new generation."""
+        found: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for event in self.events:
+            for _, task_id, index, state in event.instances:
+                if state == "released":
+                    found[task_id, index].append(event.revision)
+        return found
+
     def generation_of(self, attempt: Attempt) -> int | None:
         released = self.release_of(attempt)
         if released is None:
             return None
+        if attempt.key.map_index >= 0:
+            own = self.instance_releases.get((attempt.key.task_id, attempt.key.map_index), ())
+            return sum(revision <= released for revision in own) or None
         return sum(revision <= released for revision in self.clears.get(attempt.key.task_id, ()))
 
 
@@ -108,17 +123,20 @@ def histories(facts: Facts) -> dict[str, History]:
     for run_id, run in facts.runs.items():
         version = facts.version_by_id.get(run.version_id)
         if version is not None:
-            told = {audit.transaction for audit in facts.audits_by_run.get(run_id, ())}
+            told = {audit.transaction: audit for audit in facts.audits_by_run.get(run_id, ())}
             history = History(run, version, sorted(events[run_id], key=lambda e: e.revision))
             found[run_id] = _replay(history, told, choices[run_id])
     return found
 
 
-def _replay(history: History, told: set[int], choices: Mapping[tuple[str, int], str | None]) -> History:
+def _replay(history: History, told: Mapping[int, Audit], choices: Mapping[tuple[str, int], str | None]) -> History:
     version = history.version
     tasks = {task.task_id: task for task in version.tasks}
     board = history.board = dict.fromkeys(tasks, "scheduled")
     left_out: dict[str, frozenset[str]] = {}
+    maps = {task.task_id: Instances(task) for task in version.tasks if task.map is not None}
+    said_failed: set[str] = set()
+    seen: dict[str, list[str]] = {}
     still_open, bad = len(board), 0
     for event in history.events:
         by_itself = "timeout" in event.note or BY_ITS_CALLER in event.note or _fails_fast(version, event)
@@ -126,12 +144,26 @@ def _replay(history: History, told: set[int], choices: Mapping[tuple[str, int], 
             history.out_before[event.revision] = frozenset(
                 t for t, s in board.items() if s in ("released", "restarting")
             )
-        for task_id, now in event.changes:
+        order = told.get(event.transaction)
+        if order is not None and order.action == MARK and order.detail.get("state") == "failed":
+            said_failed |= maps.keys() & set(_named(order))
+        for task_id, index, now in in_order(event):
+            if index >= 0:
+                if task_id in maps:
+                    maps[task_id].states[index] = now
+                continue
             was = board.get(task_id, "unknown")
             task = tasks.get(task_id)
-            said = task_says(version, task, board, left_out) if task and was == "scheduled" else ""
+            said = task_says(version, task, board, left_out, seen) if task and was == "scheduled" else ""
             history.arrows.append(Arrow(event, task_id, was, now, said))
             board[task_id] = now
+            if task_id in maps:
+                seen.pop(task_id, None)
+                if now == "scheduled" and was != "released":
+                    maps[task_id].cleared(event, was, order, retried=retries_run(version, event))
+                    said_failed.discard(task_id)
+                elif now == "failed" and task_id not in said_failed and maps[task_id].states:
+                    seen[task_id] = maps[task_id].seen()
             if task and task.role in BRANCHING and now == "success":
                 left_out[task_id] = left_out_by(version, task, choices.get((task_id, event.transaction)))
             still_open += (was in TASK_FINAL) - (now in TASK_FINAL)
@@ -149,9 +181,11 @@ def retries_run(version: Version, event: RunEvent) -> bool:
 
 def _fails_fast(version: Version, event: RunEvent) -> bool:
     """Whether a task failed in this step whose DAG ends a run then."""
-    return version.fail_fast and any(
-        state == "failed" and version.task(task_id).role != "teardown" for task_id, state in event.changes
-    )
+    if not version.fail_fast:
+        return False
+    failed = any(state == "failed" and version.task(task_id).role != "teardown" for task_id, state in event.changes)
+    # Of a mapped task so many instances have failed that it will.
+    return failed or (FAILS_FAST in event.note and any(state == "failed" for *_, state in event.instances))
 
 
 def _is_bad(state: str) -> bool:

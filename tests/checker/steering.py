@@ -6,8 +6,9 @@ Written from proto/glidepath/registry/v1/dag.proto, not from the code that is be
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 
 from tests.checker.facts import Task, Version
 from tests.checker.machines import TASK_FINAL, rule_says
@@ -15,10 +16,17 @@ from tests.checker.machines import TASK_FINAL, rule_says
 BRANCHING = frozenset({"branch", "short_circuit"})
 
 
-def task_says(version: Version, task: Task, board: Mapping[str, str], left_out: Mapping[str, frozenset[str]]) -> str:
+def task_says(
+    version: Version,
+    task: Task,
+    board: Mapping[str, str],
+    left_out: Mapping[str, frozenset[str]],
+    seen: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
     """What becomes of a scheduled task: released, skipped, upstream_failed, or scheduled for wait.
 
-    `left_out` are, by branch, the tasks that it left out when it succeeded last.
+    `left_out` are, by branch, the tasks that it left out when it succeeded last; `seen` is, by mapped task that has
+    failed, what a rule sees of it: its instances.
     """
     if task.role == "teardown":
         return _teardown_says(version, task, board)
@@ -28,7 +36,7 @@ def task_says(version: Version, task: Task, board: Mapping[str, str], left_out: 
             return "skipped"
         if any(board[gate] not in TASK_FINAL for gate in gates):
             return "scheduled"
-    return rule_says(task.rule, [board[each] for each in task.upstream])
+    return rule_says(task.rule, [state for each in task.upstream for state in seen.get(each) or [board[each]]])
 
 
 def _teardown_says(version: Version, task: Task, board: Mapping[str, str]) -> str:

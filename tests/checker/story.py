@@ -83,7 +83,13 @@ class Story:
         self.seconds += 1
         self.revision += 1
         moved = tuple((task_id, state) for task_id, state in (change.split() for change in changes))
-        event = RunEvent(RUN, self.revision, self.now, self.seconds, run_state, moved, note)
+        tasks = tuple(change for change in moved if "[" not in change[0])
+        instances = tuple(
+            (sum("[" not in each for each, _ in moved[:place]), *self.key(name, 0)[1:3], state)
+            for place, (name, state) in enumerate(moved)
+            if "[" in name
+        )
+        event = RunEvent(RUN, self.revision, self.now, self.seconds, run_state, tasks, note, instances)
         self.events.append(event)
         self.run_state = run_state
         again = [task_id for task_id in self.ended if task_id not in dict(moved)]
@@ -91,9 +97,12 @@ class Story:
             self.attempts.append(replace(attempt, end_time=self.now, transaction=self.seconds))
         self.ended.clear()
         for task_id, state in moved:
-            self.board[task_id] = state
+            key = self.key(task_id, 0)
+            if key.map_index < 0:
+                self.board[task_id] = state
             self.waiting.pop(task_id, None)
-            if state == "released":
+            # What is released of a mapped task are its instances.
+            if state == "released" and (key.map_index >= 0 or self.version.task(task_id).map is None):
                 self.release(task_id)
         for task_id in again:
             self.release(task_id)
@@ -113,7 +122,9 @@ class Story:
             self._deed = None
 
     def key(self, task_id: str, number: int) -> AttemptKey:
-        return AttemptKey(RUN, task_id, -1, number)
+        """Of a task, or of an instance of a mapped one: "m[0]"."""
+        name, _, index = task_id.partition("[")
+        return AttemptKey(RUN, name, int(index[:-1]) if index else -1, number)
 
     def claim(self, task_id: str, worker: str = "w1") -> Attempt:
         """What was released is put into a worker's hands."""
@@ -123,7 +134,7 @@ class Story:
         attempt = Attempt(row.key, LIVE, f"session-{worker}", row.queue_time, self.now)
         self.live[task_id] = attempt
         for limit in self.limits:
-            task = self.version.task(task_id)
+            task = self.version.task(row.key.task_id)
             if limit.name == task.pool:
                 self.holders.append(Holder(limit.limit_id, RUN, task_id, -1, task.pool_slots))
             elif limit.kind == "named" and limit.name in dict(task.limits):
@@ -146,9 +157,9 @@ class Story:
         self.end(task_id, state, worker)
 
     # ---- what people and workers do
-    def operator(self, action: str, *task_ids: str) -> None:
+    def operator(self, action: str, *task_ids: str, **detail: Any) -> None:
         """The next step carries out an operator's command."""
-        self._deed = (action, {"task_ids": list(task_ids)} if task_ids else {})
+        self._deed = (action, {"task_ids": list(task_ids), **detail} if task_ids else {**detail})
 
     def pool(self, name: str, slots: int) -> Limit:
         self.seconds += 1

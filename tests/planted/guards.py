@@ -123,7 +123,7 @@ GUARDS = (
     Guard(
         "withdraw: a row that was let in leaves its place",
         (code(STEP, "            self.claims.freed_by(row)\n"),),
-        PAIR + "[withdraw/claim@8-limit_use]",
+        PAIR + "[withdraw/claim@9-limit_use]",
     ),
     Guard(
         "clear: not what is live",

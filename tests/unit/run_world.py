@@ -65,15 +65,58 @@ def rule_end(rule: TriggerRule, before: Iterable[TaskState]) -> TaskState | None
     return {"run": None, "skip": S.SKIPPED, "fail": S.UPSTREAM_FAILED}[verdict(rule, states)] if states else None
 
 
+@dataclass(frozen=True)
+class MapModel:
+    """A mapped task: what its instances do, and what becomes of their ends. `over` is the task whose output it is
+    mapped over, None for a literal."""
+
+    scripts: Sequence[Script]
+    window: int
+    ratio: float = 1.0
+    empty_skips: bool = True
+    over: int | None = None
+
+
+def end_of_map(ends: Sequence[TaskState], ratio: float, empty_skips: bool) -> TaskState:
+    """What a mapped task comes to whose instances have ended so."""
+    if not ends:
+        return S.SKIPPED if empty_skips else S.SUCCESS
+    tried = [end for end in ends if end is not S.SKIPPED]
+    if not tried:
+        return S.SKIPPED
+    if tried.count(S.SUCCESS) >= ratio * len(tried) - 1e-9:
+        return S.SUCCESS
+    return S.FAILED if S.FAILED in tried else S.CANCELLED
+
+
 def expected_ends(
-    graph: Graph, scripts: Sequence[Script], fixed: Mapping[int, TaskState], choices: Mapping[int, Choice]
+    graph: Graph,
+    scripts: Sequence[Script],
+    fixed: Mapping[int, TaskState],
+    choices: Mapping[int, Choice],
+    maps: Mapping[int, MapModel] | None = None,
 ) -> list[TaskState]:
     """End states of all tasks; `fixed` were ended by a command, `choices` are what branches follow that succeed."""
     ends: list[TaskState] = []
+    read: dict[int, list[TaskState]] = {}  # ends of the instances of maps whose lists were read
     for task in range(graph.size):
-        not_run = _left_out_end(graph, task, ends, choices) or _not_run_end(graph, task, ends)
-        ends.append(fixed.get(task) or not_run or own_end(scripts[task], graph.retries[task]))
+        not_run = _left_out_end(graph, task, ends, choices) or _not_run_end(graph, task, ends, read)
+        end = fixed.get(task) or not_run
+        if end is None and task in (maps or {}):
+            end = _own_end_of_map(graph, task, maps or {}, ends, read)
+        ends.append(end or own_end(scripts[task], graph.retries[task]))
     return ends
+
+
+def _own_end_of_map(
+    graph: Graph, task: int, maps: Mapping[int, MapModel], ends: list[TaskState], read: dict[int, list[TaskState]]
+) -> TaskState:
+    """A map over what has no output fails; one over a map that was read has its list, however that has ended."""
+    model = maps[task]
+    if model.over is not None and model.over not in read and (model.over in maps or ends[model.over] is not S.SUCCESS):
+        return S.FAILED
+    read[task] = [own_end(script, graph.retries[task]) for script in model.scripts]
+    return end_of_map(read[task], model.ratio, model.empty_skips)
 
 
 def _left_out_end(graph: Graph, task: int, ends: list[TaskState], choices: Mapping[int, Choice]) -> TaskState | None:
@@ -92,10 +135,14 @@ def _left_out_end(graph: Graph, task: int, ends: list[TaskState], choices: Mappi
     return None
 
 
-def _not_run_end(graph: Graph, task: int, ends: list[TaskState]) -> TaskState | None:
+def _not_run_end(
+    graph: Graph, task: int, ends: list[TaskState], read: Mapping[int, list[TaskState]]
+) -> TaskState | None:
     if task in graph.teardowns:
         return None if all(ends[setup] is S.SUCCESS for setup in graph.teardowns[task]) else S.SKIPPED
-    return rule_end(graph.rules[task], [ends[each] for each in graph.upstream[task]])
+    # A map that has failed is seen as its instances.
+    seen = ((read.get(each) if ends[each] is S.FAILED else None) or [ends[each]] for each in graph.upstream[task])
+    return rule_end(graph.rules[task], [state for states in seen for state in states])
 
 
 # ---- the world around it

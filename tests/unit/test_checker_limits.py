@@ -16,6 +16,8 @@ from tests.checker.story import RUN, START, Story
 
 LONG = timedelta(minutes=5)
 
+NOWHERE = "a is released, and neither queued nor live nor a child run"
+
 
 def smallest(verdict: Verdict) -> str:
     assert verdict.outcome == FAIL and verdict.smallest is not None, verdict
@@ -59,7 +61,7 @@ def test_a_run_that_has_ended_tests_nothing() -> None:
 def test_every_moment_is_judged() -> None:
     story = pooled()
     story.moments.append(replace(story.look(), live=()))
-    assert smallest(judge_progress(story.facts())) == "a is released, and neither queued nor live nor a child run"
+    assert smallest(judge_progress(story.facts())) == NOWHERE
 
 
 def test_a_released_task_that_is_nowhere() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from map_world import AFTER, BEFORE, MAPPED, MapWorld, map_graph
-from run_world import BROKEN, GOOD, HOPELESS, A, Outcome, S, own_end
+from run_world import BROKEN, GOOD, HOPELESS, A, Outcome, S, end_of_map, own_end
 
 from glidepath_server.core.board import FINAL
 from glidepath_server.core.definition import MapMode
@@ -35,18 +35,6 @@ BAD: Outcome = (A.FAILED, BROKEN)
 SKIP: Outcome = (A.SKIPPED, None)
 ENDS = [GOOD, BAD, SKIP, (A.FAILED, HOPELESS), (A.LOST, None), (A.TIMED_OUT, BROKEN), (A.CANCELLED, None)]
 SCRIPTS = st.dictionaries(st.integers(0, 11), st.lists(st.sampled_from(ENDS), min_size=1, max_size=3))
-
-
-def end_of_map(ends: list[S], ratio: float, empty_skips: bool) -> S:
-    """The model: what a mapped task comes to whose instances have ended so."""
-    if not ends:
-        return S.SKIPPED if empty_skips else S.SUCCESS
-    tried = [end for end in ends if end is not S.SKIPPED]
-    if not tried:
-        return S.SKIPPED
-    if tried.count(S.SUCCESS) >= ratio * len(tried) - 1e-9:
-        return S.SUCCESS
-    return S.FAILED if S.FAILED in tried else S.CANCELLED
 
 
 @given(

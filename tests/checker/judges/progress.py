@@ -51,13 +51,19 @@ class _Look:
         self.queued: dict[str, dict[str, Queued]] = defaultdict(dict)
         self.live: dict[str, dict[str, Attempt]] = defaultdict(dict)
         for row in moment.queued:
-            self.queued[row.key.run_id][row.key.task_id] = row
+            self.queued[row.key.run_id][row.key.instance_name] = row
         for attempt in moment.live:
-            self.live[attempt.key.run_id][attempt.key.task_id] = attempt
+            self.live[attempt.key.run_id][attempt.key.instance_name] = attempt
         self.calling: dict[str, dict[str, ChildCall]] = defaultdict(dict)
         for call in moment.child_calls:
             if call.waiting:
-                self.calling[call.key.run_id][call.key.task_id] = call
+                self.calling[call.key.run_id][call.key.instance_name] = call
+        # Of mapped tasks: all instances that are somewhere.
+        self.out: dict[tuple[str, str], set[str]] = defaultdict(set)
+        keys = [row.key for row in moment.queued] + [attempt.key for attempt in moment.live]
+        for key in keys + [call.key for call in moment.child_calls if call.waiting]:
+            if key.map_index >= 0:
+                self.out[key.run_id, key.task_id].add(key.instance_name)
         self.active = Counter((r.namespace, r.dag_id) for r in moment.runs if r.admitted and r.state not in RUN_FINAL)
 
     @cached_property
@@ -107,21 +113,26 @@ class _Look:
             yield Break.of("a run goes on, and nothing of it is released", run)
         for task in version.tasks:
             state = board[task.task_id]
-            row, live = self.queued[run.run_id].get(task.task_id), self.live[run.run_id].get(task.task_id)
-            call = self.calling[run.run_id].get(task.task_id)
-            rows = [each for each in (row, live, call) if each is not None]
-            told = next((each.cancel_requested_time for each in (live, call) if each is not None), None)
-            if state in ("released", "restarting"):
-                if not rows:
-                    yield Break.of(f"{task.task_id} is {state}, and neither queued nor live nor a child run", run)
-                elif len(rows) > 1:
-                    yield Break.of(f"{task.task_id} is in two places at once", run, *rows)
-                elif state == "restarting" and told is None:
-                    yield Break.of(f"{task.task_id} is to restart, and its attempt was not told to end", run, *rows)
-            elif rows:
-                yield Break.of(f"{task.task_id} is {state}, and yet queued, live or a child run", run, *rows)
-            elif state == "scheduled" and self._decided(version, task, board):
+            # Of a mapped task that is out, at least one instance is somewhere.
+            for name in sorted(self.out[run.run_id, task.task_id]) or [task.task_id]:
+                yield from self._place(run, name, state)
+            if state == "scheduled" and self._decided(version, task, board):
                 yield Break.of(f"{task.task_id} waits, though its trigger rule has decided", run)
+
+    def _place(self, run: Run, name: str, state: str) -> Iterator[Break]:
+        """Where a task, or an instance of a mapped one, is whose task has this state."""
+        live, call = self.live[run.run_id].get(name), self.calling[run.run_id].get(name)
+        rows = [each for each in (self.queued[run.run_id].get(name), live, call) if each is not None]
+        told = next((each.cancel_requested_time for each in (live, call) if each is not None), None)
+        if state in ("released", "restarting"):
+            if not rows:
+                yield Break.of(f"{name} is {state}, and neither queued nor live nor a child run", run)
+            elif len(rows) > 1:
+                yield Break.of(f"{name} is in two places at once", run, *rows)
+            elif state == "restarting" and told is None:
+                yield Break.of(f"{name} is to restart, and its attempt was not told to end", run, *rows)
+        elif rows:
+            yield Break.of(f"{name} is {state}, and yet queued, live or a child run", run, *rows)
 
     def _decided(self, version: Version, task: Task, board: dict[str, str]) -> bool:
         """Whether no wait of a scheduled task is left. What a branch chose is not looked at: it decides either way."""

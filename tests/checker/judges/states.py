@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.checker.facts import Attempt, Facts, RunEvent
+from tests.checker.judges.maps import broken_maps
 from tests.checker.judges.reuses import reused, wrong_reuses
 from tests.checker.machines import (
     ATTEMPT_ENDS,
@@ -32,7 +33,7 @@ def judge_arrows(facts: Facts) -> Verdict:
     for history in histories(facts).values():
         crossed += len(history.arrows)
         breaks += [*_unbroken(history), *_run_arrows(facts, history), *_task_arrows(facts, history)]
-        breaks += _causes(facts, history, ended)
+        breaks += [*_causes(facts, history, ended), *broken_maps(facts, history)]
     breaks += wrong_reuses(facts)
     breaks += [
         Break.of("an attempt has an end that does not exist", attempt)
@@ -117,6 +118,8 @@ def _causes(facts: Facts, history: History, ended: dict[tuple[str, str], list[At
             continue
         if arrow.was == "scheduled" and arrow.now != "cancelled":
             continue  # by its trigger rule, see I11
+        if arrow.was != "scheduled" and history.version.task(arrow.task_id).map is not None:
+            continue  # by its instances, see maps.py
         attempts = ended.get((history.run.run_id, arrow.task_id), [])
         if not any(_stands_behind(facts, attempt, arrow) for attempt in attempts):
             near = [each for each in attempts if each.transaction == arrow.event.transaction]
