@@ -45,6 +45,10 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill_and_start_again(self, *more: str) -> None:
         """SIGKILL, and a successor with these arguments behind the first ones, which goes on in the same log."""
         self._process.kill()

@@ -47,6 +47,22 @@ def fanout_10000() -> None:
     fan_out(10_000)
 
 
+@task(isolation="inline")
+def numbers(amount: int) -> list[int]:
+    return list(range(amount))
+
+
+@task(isolation="inline")
+def instance(number: int) -> None:
+    pass
+
+
+@dag
+def mapped(amount: int = 10_000) -> None:
+    """A list that only the run knows, and an instance for each item of it."""
+    instance.map(number=numbers(amount))
+
+
 @dag
 def diamond() -> None:
     """10 tasks in 6 levels: 1, 2, 2, 2, 2, 1."""

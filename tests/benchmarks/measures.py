@@ -55,6 +55,13 @@ def fanout_10000(system: System, share: float) -> Figures:
     return {"fanout_10000_tasks_per_second": 10_000 / wall(one_run(system, bench_dags.fanout_10000))}
 
 
+def map_10000(system: System, share: float) -> Figures:
+    """One run of a task that is mapped over 10,000 items."""
+    register(system, bench_dags.mapped)
+    amount = round(10_000 * share)
+    return {"map_10000_tasks_per_second": amount / wall(finished(system, trigger_map(system, amount)))}
+
+
 def many_runs(system: System, share: float) -> Figures:
     """2,000 runs of a diamond of 10 tasks, from the first run's start to the last one's end."""
     register(system, bench_dags.diamond)
@@ -110,6 +117,7 @@ MEASURES: dict[str, Measure] = {
     "runs": Measure(many_runs, workers=2),
     "cached": Measure(cached_hits, workers=2),
     "fanout_10000": Measure(fanout_10000),
+    "map_10000": Measure(map_10000),
     "isolated": Measure(isolated_attempts, isolated=True),
     "create": Measure(create_runs, workers=0),  # the last one: it leaves runs behind that never start
 }
@@ -125,6 +133,11 @@ def register(system: System, dag: Dag) -> None:
 
 def trigger(system: System, dag_id: str) -> str:
     return system.client.trigger(dag_id).dag_run_id
+
+
+def trigger_map(system: System, amount: int) -> str:
+    """A run with a map over so many items."""
+    return system.client.trigger("mapped", params={"amount": amount}).dag_run_id
 
 
 def create(system: System, dag_id: str, amount: int) -> set[str]:

@@ -22,7 +22,7 @@ def note(folder: str, kind: str) -> None:
         "name": "ledger",
         "wall": time.time(),
         "monotonic": time.monotonic(),
-        "key": [me.run_id, me.task_id, -1, me.attempt_number],
+        "key": [me.run_id, me.task_id, -1 if me.map_index is None else me.map_index, me.attempt_number],
         "pid": os.getpid(),
         "code": CODE,
     }
@@ -71,6 +71,23 @@ def poison(folder: str) -> None:
     time.sleep(60)
 
 
+@task(queue="sdk", retries=1, isolation="inline")
+def shaky(folder: str, number: int) -> int:
+    """Every fourth one fails the first time."""
+    note(folder, "start")
+    if number % 4 == 0 and current().attempt_number == 1:
+        raise RuntimeError("once")
+    note(folder, "end")
+    return number
+
+
+@task(queue="sdk")
+def gathered(folder: str, numbers: list[int]) -> None:
+    note(folder, "start")
+    assert list(numbers) == list(range(20)), numbers
+    note(folder, "end")
+
+
 @dag(dag_id="ledger")
 def ledger(folder: str) -> None:
     pooled(flaky(folder))
@@ -86,6 +103,11 @@ def ledger_renewed(folder: str) -> None:
 @dag(dag_id="ledger_cancelled")
 def ledger_cancelled(folder: str) -> None:
     endless(folder)
+
+
+@dag(dag_id="ledger_mapped")
+def ledger_mapped(folder: str) -> None:
+    gathered(folder, shaky.partial(folder=folder).map(number=list(range(20))))
 
 
 @dag(dag_id="poison")

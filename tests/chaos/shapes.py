@@ -14,6 +14,7 @@ POOL, POOL_SLOTS = "narrow", 3
 LIMIT, LIMIT_SLOTS, LIMIT_RATE = "scarce", 4, (12, 2.0)
 GRACE_SECONDS = 0.2
 FOREVER = 300.0
+MAP_LENGTH = 30
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,17 @@ def _alone(version: str) -> list[dag_pb2.TaskSpec]:
     return [first, task("x1", "x0", seconds=0.1, version=version, lease_mode=mode, cancel_grace=grace)]
 
 
+def _mapped(version: str) -> list[dag_pb2.TaskSpec]:
+    """Of 30 instances some fail once, one so often that only a rerun has it succeed."""
+    fails = [0, 1, 0, 3, *([0, 0, 1] * 9)][:MAP_LENGTH]
+    over = dag_pb2.MapInput(name="fails", source=dag_pb2.Input(output=dag_pb2.OutputRef(task_id="list")))
+    each = task("each", "list", seconds=0.05, retries=1, version=version)
+    each.map.CopyFrom(dag_pb2.MapSpec(inputs=[over], active_max=8))
+    gather = task("gather", "each", rule="ALL_DONE", version=version)
+    gather.inputs["all"].output.task_id = "each"
+    return [task("list", returns=fails, version=version), each, gather]
+
+
 def _seconds(seconds: float) -> Duration:
     return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
 
@@ -168,9 +180,12 @@ SHAPES = {
     "marked": Shape(2, 2, _held, "mark task"),
     "waiting": Shape(2, 2, _waiting),
     "alone": Shape(2, 2, _alone),
+    "mapped": Shape(MAP_LENGTH + 2, 2, _mapped, "rerun"),
+    "mapped_cancelled": Shape(MAP_LENGTH + 2, 1, _mapped, "cancel run"),
     "renewed": Shape(5, 4, _long_chain, "register"),
     "ledger": Shape(4, 5, None),
     "ledger_renewed": Shape(4, 2, None, "register"),
     "ledger_cancelled": Shape(2, 1, None, "cancel run"),
+    "ledger_mapped": Shape(21, 1, None),
     "poison": Shape(3, 1, None, poison=True),
 }
