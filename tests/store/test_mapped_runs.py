@@ -234,6 +234,24 @@ async def test_a_whole_clear_reads_the_lists_anew(room: StepRoom) -> None:
     assert json.loads(after.upstream[MAPPED].body or b"") == [50]
 
 
+@pytest.mark.parametrize("ends_before", [False, True])
+async def test_an_instance_that_was_given_up_before_a_clear_of_the_whole_may_be_given_up_again(
+    room: StepRoom, ends_before: bool
+) -> None:
+    maps = await Maps.begin(room, MapSpec((MapInput("x", OutputRef("task0")),), success_ratio_min=0.5))
+    await maps.before([1, 2])
+    for each, outcome in zip(await maps.claim(), (AttemptState.FAILED, AttemptState.SUCCESS), strict=True):
+        if outcome is AttemptState.SUCCESS and not ends_before:
+            await maps.step(command(maps.run_id, TasksCleared((MAPPED, AFTER), True)))
+        await maps.step(ends([each.key], outcome, failure=BROKEN if outcome is AttemptState.FAILED else None))
+    if ends_before:
+        await maps.step(command(maps.run_id, TasksCleared((MAPPED, AFTER), True)))
+    assert await room.watcher.fetchval("select count(*) from dead_letter") == 0
+    first = next(each for each in await maps.claim() if each.key.map_index == 0)
+    await maps.step(ends([first.key], AttemptState.FAILED, failure=BROKEN))
+    assert await room.watcher.fetchval("select attempt_number from dead_letter") == 2
+
+
 async def test_a_long_list_is_named_in_the_assignment_and_stored_once_when_it_is_large(room: StepRoom) -> None:
     length = 300
     maps = await Maps.begin(room)

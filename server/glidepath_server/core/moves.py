@@ -288,7 +288,9 @@ class Moves:
     def reopen(self, tasks: list[int]) -> None:
         """Back to scheduled, then judged anew, upstream first. Where ends are taken back, the tally is made afresh."""
         ends = any(self.states[task] in FINAL for task in tasks)
-        self.answer([(task, -1) for task in tasks if self.states[task] == FAILED and task not in self.parts])
+        # A map may have given up instances without having failed.
+        given_up = [task for task in tasks if self.states[task] == FAILED or task in self.graph.maps]
+        self.answer([(task, -1) for task in given_up if task not in self.parts])
         for task in tasks:
             self.move(task, TaskEvent.CLEAR)
             if task not in self.parts:
