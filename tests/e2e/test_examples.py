@@ -12,7 +12,13 @@ import pytest
 from real_house import House
 
 from glidepath import load_dags
-from glidepath_proto.run.v1.run_pb2 import RUN_STATE_SUCCESS, TASK_STATE_DEFERRED, Explanation, TaskInstance
+from glidepath_proto.run.v1.run_pb2 import (
+    RUN_STATE_FAILED,
+    RUN_STATE_SUCCESS,
+    TASK_STATE_DEFERRED,
+    Explanation,
+    TaskInstance,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "sdk" / "python" / "examples"
 DAY = "2026-03-05"
@@ -23,7 +29,7 @@ def served(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     with ExitStack() as parts:
         house = House(parts, module_database_url, tmp_path_factory.mktemp("house"))
         house.client.set_limit("gpu-training", 1)
-        for name in ("retraining", "mapped_training", "large_graph"):
+        for name in ("retraining", "mapped_training", "typed_artifacts", "large_graph"):
             loaded = load_dags(EXAMPLES / name)
             assert not loaded.errors
             for each in loaded.dags:
@@ -107,6 +113,34 @@ def test_a_named_queue_is_served_by_its_workers_alone_and_what_a_task_prints_is_
     assert not list(house.client.list_attempts(again, "extract")) and list(house.client.list_attempts(again, "train"))
 
 
+def test_a_step_waits_for_a_worker_that_has_what_it_needs_and_metrics_are_comparable_over_runs(
+    house: House, tmp_path: Path
+) -> None:
+    rows = tmp_path / "latest.csv"
+    rows.write_text("x,target\n" + "".join(f"{x},{int(x > 6)}\n" for x in range(10)) + "3,\n")
+    needs = ("--resource", "cpu=8", "--resource", "memory_mb=32768")
+    house.python_worker("plain", *needs)
+    fine = house.client.trigger("typed_artifacts", params={"input_path": str(rows)}).dag_run_id
+
+    def waits_for_a_worker() -> str | None:
+        train = explained(house, fine, "train")
+        return train.message if train.wait == Explanation.WAIT_WORKER else None
+
+    assert "gpu" in house.server.wait_until("said what training waits for", waits_for_a_worker)
+    assert [each.task_id for each in house.client.list_attempts(fine)] == ["preprocess"]
+    house.python_worker("large", *needs, "--resource", "gpu=1")
+    assert house.wait(fine).state == RUN_STATE_SUCCESS
+    assert house.output(fine, "describe")["train_accuracy"] == 1.0
+    coarse = house.client.trigger("typed_artifacts", params={"input_path": str(rows), "n_estimators": 1}).dag_run_id
+    assert house.wait(coarse).state == RUN_STATE_SUCCESS
+    metrics = {
+        (each.attempt.dag_run_id, each.name): each.numbers for each in house.client.list_metrics("typed_artifacts")
+    }
+    assert metrics[fine, "training"] == {"train_accuracy": 1.0, "n_estimators": 200.0}
+    assert metrics[coarse, "training"] == {"train_accuracy": 0.4, "n_estimators": 1.0}
+    assert metrics[fine, "cleaning"] == metrics[coarse, "cleaning"] == {"rows_after_cleaning": 10.0, "null_ratio": 0.0}
+
+
 def test_a_wait_for_a_file_holds_no_slot_and_a_graph_of_54_tasks_runs_beside_it(house: House, tmp_path: Path) -> None:
     house.python_worker("only", slots=1)
     waiting = house.client.trigger("retraining", params={"folder": str(tmp_path)}).dag_run_id
@@ -136,3 +170,27 @@ def test_a_graph_cleared_in_the_middle_runs_again_from_there(house: House) -> No
     trained = {f"training.{variant}" for variant in ("linear", "forest", "boosting", "factorization")}
     assert {"training.choose", "tuning.propose", "tuning.try_rate", "deployment.probe_east", "report"} <= again
     assert len(again) == 54 - len(before) - 6 and not again & (before | trained)
+
+
+def test_a_graph_that_fails_by_its_code_is_mended_and_goes_on_with_the_next_version(
+    house: House, tmp_path: Path
+) -> None:
+    """Its check asks for more rows than some of the sources have, until a version asks for fewer."""
+    text = (EXAMPLES / "large_graph" / "large_graph.py").read_text().replace("def large_graph(", "def mended_graph(")
+    house.python_worker()
+
+    def register(folder: str, source: str) -> None:
+        file = tmp_path / folder / "mended_graph.py"
+        file.parent.mkdir()
+        file.write_text(source)
+        house.client.register(load_dags(file).dags[0])
+
+    register("broken", text.replace("if rows < 100:", "if rows < 750:"))
+    run_id = house.client.trigger("mended_graph").dag_run_id
+    assert house.wait(run_id).state == RUN_STATE_FAILED
+    register("mended", text)
+    house.client.rerun_dag_run(run_id, version="latest")
+    run = house.wait(run_id)
+    assert (run.state, run.dag_version_number) == (RUN_STATE_SUCCESS, 2)
+    twice = {each.task_id for each in house.client.list_attempts(run_id) if each.attempt_number == 2}
+    assert twice == {f"ingestion.validate_{each}" for each in ("clicks", "orders", "catalog", "reviews")} | {"report"}
