@@ -63,7 +63,8 @@ ENDS: dict[_Words, set[TaskState]] = {
     _of("clear"): {S.SUCCESS},
     _of("mark"): {S.SKIPPED},
     _of("cancel", "clear"): {S.CANCELLED, S.SUCCESS},
-    _of("cancel", "mark"): {S.CANCELLED, S.SKIPPED},
+    # A cancel takes back a mark that waits for the end of an attempt, and that may be a success.
+    _of("cancel", "mark"): {S.CANCELLED, S.SKIPPED, S.SUCCESS},
     _of("clear", "mark"): {S.SUCCESS, S.SKIPPED},
     _of("cancel", "clear", "mark"): {S.CANCELLED, S.SUCCESS, S.SKIPPED},
 }
