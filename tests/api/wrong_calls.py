@@ -308,8 +308,8 @@ WRONG_CALLS = (
         "ListTaskInstances",
         {"dag_run_id": "{run}", "states": [99]},
         Code.INVALID_ARGUMENT,
-        "states: got 99, expected one of scheduled, queued, running, success, failed, upstream_failed, skipped, "
-        "up_for_retry, deferred, cancelled",
+        "states: got 99, expected one of scheduled, waiting, queued, running, success, failed, upstream_failed, "
+        "skipped, up_for_retry, deferred, cancelled",
     ),
     WrongCall(
         "attempts of an instance of no task",
@@ -369,6 +369,16 @@ WRONG_CALLS = (
         f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
     ),
     # ---- steering
+    *(
+        WrongCall(
+            f"{method} for an unknown run",
+            method,
+            {"dag_run_id": NOWHERE},
+            Code.NOT_FOUND,
+            f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
+        )
+        for method in ("PauseDagRun", "ResumeDagRun")
+    ),
     WrongCall(
         "cancelling an unknown run",
         "CancelDagRun",
@@ -381,7 +391,7 @@ WRONG_CALLS = (
         "ClearTaskInstances",
         {"dag_run_id": "{run}", "task_ids": ["load"], "map_indexes": [3]},
         Code.NOT_FOUND,
-        "there is no instance 3 of load (clear the task itself)",
+        "task load has no instances: it is not mapped (name the task itself)",
     ),
     WrongCall(
         "a reason too long",
