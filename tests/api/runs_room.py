@@ -174,6 +174,10 @@ class Hand:
         self._verdicts.update((report.key, verdict) for report, verdict in acks)
         self._tell()
 
+    def unaccepted_since(self, instant: float) -> list[AttemptKey]:
+        """A hand takes what it is given at once."""
+        return []
+
     def cancel(self, orders: list[CancelOrder]) -> None:
         self.cancelled.update(order.key for order in orders)
         self._tell()

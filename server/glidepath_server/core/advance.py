@@ -304,7 +304,12 @@ class _Step(Moves):
         cancelled = {task for task, state in enumerate(self.states) if state == CANCELLED}
         if not failed or (cancelled and not self.graph.fail_fast):
             return ()
-        return tuple(sorted(self.board.with_surroundings(self.graph, self.graph.closure(failed | cancelled))))
+        # What is done again because a teardown has taken it down has a downstream, too.
+        again: set[int] = set()
+        wider = failed | cancelled
+        while wider != again:
+            again, wider = wider, self.board.with_surroundings(self.graph, self.graph.closure(wider))
+        return tuple(sorted(again))
 
     def _what_failed_all_the_same(self) -> str:
         """Teardowns that have failed in a run that has succeeded."""
