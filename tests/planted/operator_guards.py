@@ -38,12 +38,12 @@ OPERATOR_GUARDS = (
     Guard(
         "hold_back: nothing paused is released, whatever has led to it",
         (code("core/advance.py", "    hold_back(step)\n"),),
-        "tests/api/test_pauses.py::test_a_retry_that_falls_into_a_pause_keeps_its_count",
+        "tests/api/test_run_pauses.py::test_a_retry_that_falls_into_a_pause_keeps_its_count",
     ),
     Guard(
         "pause: takes back what is queued",
         (code("core/pausing.py", "if moves.states[task] == RELEASED and (task", "if False and (task"),),
-        "tests/api/test_pauses.py::test_a_paused_run_starts_nothing_and_goes_on_when_it_is_resumed",
+        "tests/api/test_run_pauses.py::test_a_paused_run_starts_nothing_and_goes_on_when_it_is_resumed",
     ),
     Guard(
         "pause: what is live goes on",
@@ -65,7 +65,7 @@ OPERATOR_GUARDS = (
                 "            pass\n",
             ),
         ),
-        "tests/api/test_pauses.py::test_a_retry_that_falls_into_a_pause_keeps_its_count",
+        "tests/api/test_run_pauses.py::test_a_retry_that_falls_into_a_pause_keeps_its_count",
     ),
     Guard(
         "answer: the same again changes nothing",
