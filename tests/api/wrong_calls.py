@@ -309,7 +309,7 @@ WRONG_CALLS = (
         {"dag_run_id": "{run}", "states": [99]},
         Code.INVALID_ARGUMENT,
         "states: got 99, expected one of scheduled, waiting, queued, running, success, failed, upstream_failed, "
-        "skipped, up_for_retry, deferred, cancelled",
+        "skipped, up_for_retry, deferred, cancelled, removed",
     ),
     WrongCall(
         "attempts of an instance of no task",
@@ -364,6 +364,21 @@ WRONG_CALLS = (
     WrongCall(
         "logs of an unknown run",
         "StreamLogs",
+        {"dag_run_id": NOWHERE},
+        Code.NOT_FOUND,
+        f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
+    ),
+    # ---- notes
+    WrongCall(
+        "a note without a text",
+        "AddNote",
+        {"dag_run_id": "{run}", "text": "  "},
+        Code.INVALID_ARGUMENT,
+        "text: got nothing, expected 1 to 4000 characters",
+    ),
+    WrongCall(
+        "notes of an unknown run",
+        "ListNotes",
         {"dag_run_id": NOWHERE},
         Code.NOT_FOUND,
         f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
