@@ -177,22 +177,11 @@ BUGS = (
         (
             Edit(
                 ENGINE_SQL,
-<<<<<<< HEAD
                 f"delete from task_queue q\n{WITHDRAWN}",
                 "delete from task_queue q where q.ctid = any(array(select t.ctid from task_queue t\n"
                 "join unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)\n"
                 "on t.dag_run_id = w.dag_run_id and t.task_index = w.task_index and w.map_index in (-1, t.map_index)\n"
                 "for update of t skip locked))",
-=======
-                "delete from task_queue q\n"
-                "using unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)\n"
-                "where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index"
-                " and w.map_index in (-1, q.map_index)\nreturning q.dag_run_id",
-                "delete from task_queue q where q.ctid = any(array(select t.ctid from task_queue t\n"
-                "join unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)\n"
-                "  on t.dag_run_id = w.dag_run_id and t.task_index = w.task_index"
-                " and w.map_index in (-1, t.map_index)\nfor update of t skip locked))\nreturning q.dag_run_id",
->>>>>>> 5399a09 (Planted guards and bugs stand where the code is)
             ),
         ),
         (MEETINGS, PAIRS),
@@ -203,13 +192,8 @@ BUGS = (
         (
             Edit(
                 STEP,
-<<<<<<< HEAD
                 "reversed(await self._known(connection, taken))",
                 "reversed(await self._known(connection, taken[1:]))",
-=======
-                "await self._known(connection, taken)",
-                "await self._known(connection, taken[1:])",
->>>>>>> 5399a09 (Planted guards and bugs stand where the code is)
             ),
         ),
         ("tests/store/test_blame.py", "tests/store/test_patient_lane.py"),
