@@ -37,7 +37,7 @@ class StateDir:
     """A folder that this process owns until `close`. `identity` is the worker's: the given one, else the folder's."""
 
     def __init__(self, path: Path, lock: int, identity: str) -> None:
-        self.path = path
+        self.path = path.absolute()  # tasks are given paths in it, and have folders of their own
         self._lock = lock
         _write_holder(lock)
         self.identity = identity or _own_identity(path)

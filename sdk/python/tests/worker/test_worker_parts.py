@@ -193,6 +193,14 @@ class TestStateDir:
         for holder in holders:
             holder.close()
 
+    def test_a_folder_that_is_named_from_here_stays_the_same_elsewhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        state = claim("", Path("own"))
+        assert state.path == tmp_path / "own"
+        state.close()
+
     def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(WorkerSettingsError, match="file/state cannot be used: Not a directory"):
