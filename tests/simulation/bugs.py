@@ -125,8 +125,8 @@ BUGS = (
     _core(
         "a clear forgets the attempts that were made",
         "advance",
-        "self.board.raise_base(task, event.attempts.get(task, 0))",
-        "self.board.raise_base(task, 0)",
+        "                self.board.raise_base(task, event.attempts.get(task, 0))\n            self.board.held",
+        "                self.board.raise_base(task, 0)\n            self.board.held",
     ),
     _core(
         "a clear of what is live does not restart it",

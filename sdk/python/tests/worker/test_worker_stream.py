@@ -80,7 +80,7 @@ def test_hello_says_what_the_worker_is(plane: ControlPlane, start_worker: StartW
     assert dict(hello.labels) == {"region": "eu"}
     assert hello.resources["gpu"] == 2 and hello.resources["cpu"] >= 1 and hello.resources["memory_mb"] > 100
     offers = {offer.name: list(offer.versions) for offer in hello.handlers}
-    assert offers == {"python:*": ["*"], "shell": ["*"]}
+    assert offers == {"python:*": ["*"], "shell": ["*"], "call": ["*"]}
     assert not hello.held_task_tokens and not hello.finished_task_tokens
 
 
