@@ -18,6 +18,9 @@ from glidepath_proto.admin.v1 import admin_service_pb2 as pb
 from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_proto.common.v1 import authorization_pb2
 from glidepath_server import clock
+from glidepath_server.core.canonical import canonical_json
+from glidepath_server.core.definition import DagSpec, Handler, TaskSpec
+from glidepath_server.core.states import TaskState
 from glidepath_server.store import identity, migrate
 from glidepath_server.store.database import database_now
 
@@ -317,13 +320,22 @@ async def test_incidents_are_newest_first_and_stay_in_their_namespace(api: Api, 
 async def test_a_quarantined_run_is_released_once(api: Api, admin: Admin) -> None:
     async with api.database.api.acquire() as connection:
         run_id = clock.uuid7(await database_now(connection))
+        # The engine looks at a run that is released: there is a version, and a board that fits it.
+        version_id = await connection.fetchval(
+            """insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids, create_time,
+                                        created_by)
+               values ('default', 'd', 1, 'hash', $1, '{1}', now(), 'me') returning dag_version_id""",
+            canonical_json(DagSpec("d", (TaskSpec("only", Handler("h")),))),
+        )
         await connection.execute(
             """insert into dag_run (dag_run_id, dag_version_id, state, quarantined, run_type, board, namespace, dag_id,
                    run_key, params, logical_date, data_interval_start, data_interval_end, create_time, created_by,
                    end_time)
-               values ($1, 1, 'failed', true, 'manual', '', 'default', 'd', 'k', '{}', now(), now(), now(), now(),
+               values ($1, $2, 'failed', true, 'manual', $3, 'default', 'd', 'k', '{}', now(), now(), now(), now(),
                        'me', now())""",
             run_id,
+            version_id,
+            bytes([TaskState.FAILED]),
         )
     await admin.ReleaseDagRun(dag_run_id=str(run_id))
     await admin.ReleaseDagRun(dag_run_id=str(run_id))

@@ -324,7 +324,7 @@ async def test_stopping_tells_watchers_of_health_and_takes_no_new_calls(api: Api
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
     stopping = asyncio.create_task(api.server.stop())
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-    # Watchers hear of it first, so that balancers turn away; a call of that moment may still be answered, or be cut off.
+    # Watchers hear of it first, so that balancers turn away; a call of that moment is answered or cut off.
     async with asyncio.timeout(10):
         while (code := await code_of(server_info(channel))) in (Code.OK, Code.CANCELLED):
             pass

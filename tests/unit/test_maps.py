@@ -174,6 +174,35 @@ def test_a_cancel_takes_the_place_of_a_clear_that_waits_for_an_attempt_to_end() 
     assert world.board.states[MAPPED] == S.CANCELLED and not world.queue
 
 
+def test_a_part_that_a_pause_keeps_from_running_again_repeats_no_attempt() -> None:
+    world = MapWorld(map_graph(MapPolicy(5)), 2, {1: [(A.FAILED, HOPELESS)]})
+    world.start()
+    world.claim((BEFORE, -1))
+    world.end((BEFORE, -1))
+    world.claim((MAPPED, 0))
+    world.claim((MAPPED, 1))
+    world.end((MAPPED, 0))
+    world.step(RunPaused((AFTER, MAPPED), "ann"))
+    world.end((MAPPED, 1))
+    assert world.board.states[MAPPED] == S.FAILED
+    tasks = (MAPPED, AFTER)
+    world.step(TasksCleared(tasks, True, "", world.attempts(tasks), {}, True, world.parts(tasks)))
+    world.step(RunResumed((), "ann"))
+    assert {key: release.attempt_number for key, release in world.queue.items()} == {(MAPPED, 0): 2, (MAPPED, 1): 2}
+
+
+def test_an_instance_that_was_claimed_behind_the_clear_repeats_no_attempt() -> None:
+    world = MapWorld(map_graph(MapPolicy(5)), 1)
+    world.start()
+    world.claim((BEFORE, -1))
+    world.end((BEFORE, -1))
+    made = world.attempts((MAPPED,))
+    world.claim((MAPPED, 0))
+    world.step(TasksCleared((MAPPED,), True, "", made))
+    world.end((MAPPED, 0))
+    assert world.queue[MAPPED, 0].attempt_number == 2
+
+
 def test_what_cannot_be_mapped_fails_with_its_reason_and_one_dead_letter() -> None:
     world = MapWorld(map_graph(MapPolicy(5)), 0, problem="days is mapped over 7, expected a list")
     world.start()

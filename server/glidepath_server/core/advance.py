@@ -249,7 +249,8 @@ class _Step(Moves):
             if self.states[task] in OUT:
                 maps.clear_part(self, task, part, event.reason or "cleared")
         self.parts = {task: part for task, part in event.parts.items() if self.states[task] in FINAL}
-        self.reopen(again)
+        for task in self.reopen(again):
+            self.board.raise_base(task, event.attempts.get(task, 0))
         self.take_back(out, TaskEvent.CLEAR, event.reason or "cleared")
 
     def run_moved(self, event: RunMoved) -> None:

@@ -54,6 +54,8 @@ def ended(step: Moves, event: AttemptEnded) -> None:
     """An attempt of an instance has ended: another one follows, or the instance has ended with it."""
     task, counts = event.task, step.board.maps[event.task]
     if step.states[task] == _RESTARTING:
+        # It may have been claimed after the clear had looked for the highest number.
+        step.board.raise_base(task, event.attempt_number)
         _count(step, task, event.map_index, TaskState.CANCELLED)
     elif event.map_index in counts.restarting:
         counts.restarting.discard(event.map_index)

@@ -285,8 +285,12 @@ class Moves:
                     self.judge(follower, ended)
                     self.spread(ended)
 
-    def reopen(self, tasks: list[int]) -> None:
-        """Back to scheduled, then judged anew, upstream first. Where ends are taken back, the tally is made afresh."""
+    def reopen(self, tasks: list[int]) -> set[int]:
+        """Back to scheduled, then judged anew, upstream first. Where ends are taken back, the tally is made afresh.
+
+        Returns mapped tasks of which only a part was to run again, and which their rule or a pause did not admit: when
+        they are admitted they begin as a whole.
+        """
         ends = any(self.states[task] in FINAL for task in tasks)
         # A map may have given up instances without having failed.
         given_up = [task for task in tasks if self.states[task] == FAILED or task in self.graph.maps]
@@ -305,9 +309,10 @@ class Moves:
                 ended: list[int] = []
                 self.judge(task, ended)
                 self.spread(ended)
-        for task in self.parts:
-            self.board.maps.pop(task, None)  # its trigger rule did not admit it this time
-        self.parts = {}
+        left, self.parts = set(self.parts), {}
+        for task in left:
+            self.board.maps.pop(task, None)
+        return left
 
     def answer(self, instances: list[tuple[int, int]]) -> None:
         """What was given up, as (task, map index), runs again: its dead letters are gone, also those of this very step;
