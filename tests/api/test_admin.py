@@ -322,8 +322,8 @@ async def test_a_quarantined_run_is_released_once(api: Api, admin: Admin) -> Non
         run_id = clock.uuid7(await database_now(connection))
         # The engine looks at a run that is released: there is a version, and a board that fits it.
         version_id = await connection.fetchval(
-            """insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids, create_time,
-                                        created_by)
+            """insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids,
+                                        create_time, created_by)
                values ('default', 'd', 1, 'hash', $1, '{1}', now(), 'me') returning dag_version_id""",
             canonical_json(DagSpec("d", (TaskSpec("only", Handler("h")),))),
         )
