@@ -50,6 +50,8 @@ class Plan:
     xcom_needs: tuple[tuple[tuple[int, str], ...], ...]
     # Place for what the wire prepares once per version (see api/assignments.py).
     wire: Any = None
+    # Asked for each attempt that is given out.
+    _classes: frozenset[int] = field(init=False)
 
     def class_of(self, release: Release) -> int:
         """The class in whose queue the attempt goes."""
@@ -58,9 +60,12 @@ class Plan:
             return self.reroutes[task]
         return self.class_ids[task]
 
+    def __post_init__(self) -> None:
+        self._classes = frozenset((*self.class_ids, *self.reroutes.values()))
+
     def has_class(self, class_id: int) -> bool:
         """Whether attempts of the version have this class: layouts of it have others."""
-        return class_id in self.class_ids or class_id in self.reroutes.values()
+        return class_id in self._classes
 
     def task(self, index: int) -> TaskSpec:
         return self.spec.tasks[index]
