@@ -135,10 +135,9 @@ class Server:
         due, late, overdue = timers.due_rows(engine), timers.run_timeouts(engine), timers.execution_timeouts(engine)
         admission, polls, rates = timers.admission(engine), timers.lost_wake_ups(engine), timers.rates(engine)
         calls = timers.call_timeouts(engine)
-        unanswered = approval_timeouts(engine)
+        unanswered, equal_calls = approval_timeouts(engine), timers.equal_call_sweeper(engine)
         engine.on_timers = lambda: _wake(due, late, overdue, rates, unanswered)
-        calls = timers.equal_call_sweeper(engine)
-        engine.on_equal_calls = calls.wake
+        engine.on_equal_calls = equal_calls.wake
         engine.on_admission = admission.wake
         engine.on_queues = self.wake_ups.queues
         engine.on_cancels = lambda: self.wake_ups.say("c")
@@ -155,7 +154,7 @@ class Server:
             polls,
             rates,
             timers.limit_sweeper(engine),
-            calls,
+            equal_calls,
             self.heartbeats.flush_loop,
             self.heartbeats.watch_loop,
             LeaseReaper(engine).loop,
