@@ -20,12 +20,13 @@ from glidepath_server.core.events import AttemptKey, RunStarted
 from glidepath_server.core.matching import Offer, TaskClass
 from glidepath_server.core.validation import LeaseTerms
 from glidepath_server.operations import sessions
+from glidepath_server.operations.new_runs import RunRequest
 from glidepath_server.operations.plans import Plans
 from glidepath_server.operations.pools import set_pool
 from glidepath_server.operations.register_dag_version import RegisterCall, RegisterDagVersion
 from glidepath_server.operations.step_runs import Step
 from glidepath_server.operations.step_types import Replica, RunWork, StepOutcome
-from glidepath_server.operations.trigger_dag_runs import RunRequest, TriggerCall, TriggerDagRuns
+from glidepath_server.operations.trigger_dag_runs import TriggerCall, TriggerDagRuns
 from glidepath_server.store import engine
 from glidepath_server.store.database import Database, Pool, transaction
 from glidepath_server.store.sessions import WorkerFacts, key_of

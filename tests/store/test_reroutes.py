@@ -14,10 +14,11 @@ from glidepath_server.core.matching import Offer
 from glidepath_server.core.states import AttemptState
 from glidepath_server.core.validation import LeaseTerms
 from glidepath_server.operations import sessions
+from glidepath_server.operations.new_runs import RunRequest
 from glidepath_server.operations.plans import Plans
 from glidepath_server.operations.register_dag_version import RegisterCall, RegisterDagVersion
 from glidepath_server.operations.step_types import Report, RunWork
-from glidepath_server.operations.trigger_dag_runs import RunRequest, TriggerCall, TriggerDagRuns
+from glidepath_server.operations.trigger_dag_runs import TriggerCall, TriggerDagRuns
 from glidepath_server.store import engine as store
 from glidepath_server.store.sessions import WorkerFacts
 from glidepath_server.store.trigger import Selector

@@ -23,8 +23,8 @@ from ..core.failure import Failure, FailureKind
 from ..core.run_view import EndedRow, TaskInstanceView, ViewState
 from ..core.states import MARKS, AttemptState, RunIntent, RunState, TaskEvent
 from ..operations.follow_runs import Line
+from ..operations.new_runs import RunRequest, Triggered
 from ..operations.plans import Plan
-from ..operations.trigger_dag_runs import RunRequest, Triggered
 from ..store.runs_read import Caller, DeadLetter, LogPlace, Output, Run
 from ..store.trigger import Selector
 from .convert_common import from_timestamp, invalid, to_timestamp

@@ -16,13 +16,14 @@ from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCom
 from ..operations.explain_run import explain_run
 from ..operations.follow_runs import LogQuestion, stream_logs, watch_run
 from ..operations.move_run import RunMover
+from ..operations.new_runs import RUNS_PER_CALL_MAX
 from ..operations.notes import add_note, list_notes
 from ..operations.pause_run import pause_run, resume_run
 from ..operations.plans import Plans
 from ..operations.read_runs import RunReader
 from ..operations.run_engine import RunEngine
 from ..operations.set_priority import SetPriority
-from ..operations.trigger_dag_runs import RUNS_PER_CALL_MAX, TriggerCall, TriggerDagRuns
+from ..operations.trigger_dag_runs import TriggerCall, TriggerDagRuns
 from ..store.database import Database
 from .auth import current_identity, namespace_for
 from .convert_common import body_of, invalid, to_uuid

@@ -53,6 +53,7 @@ class NewRun:
     refresh_cache: bool
     # None: everything is scheduled.
     board: bytes | None = None
+    run_type: str = "manual"
 
 
 async def resolve(connection: Connection, namespace: str, selectors: Sequence[Selector]) -> list[Resolved]:
@@ -107,10 +108,11 @@ async def insert_runs(
                 r.traceparent,
                 r.refresh_cache,
                 r.board,
+                r.run_type,
             )
             for r in runs
         ],
-        13,
+        14,
     )
     await connection.execute(_SQL["insert_runs"], namespace, now, created_by, *columns)
 

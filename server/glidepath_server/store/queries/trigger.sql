@@ -41,13 +41,13 @@ returning dag_run_id;
 insert into dag_run (dag_run_id, dag_version_id, admitted, run_type, board, namespace, dag_id, run_key, params,
                      logical_date, data_interval_start, data_interval_end, create_time, created_by, traceparent,
                      refresh_cache)
-select r.dag_run_id, r.dag_version_id, r.admitted, 'manual', coalesce(r.board, decode(repeat('00', r.task_count), 'hex')), $1,
+select r.dag_run_id, r.dag_version_id, r.admitted, r.run_type, coalesce(r.board, decode(repeat('00', r.task_count), 'hex')), $1,
        r.dag_id, r.run_key, r.params, r.logical_date, r.data_interval_start, r.data_interval_end, $2, $3, r.traceparent,
        r.refresh_cache
 from unnest($4::uuid[], $5::bigint[], $6::boolean[], $7::integer[], $8::text[], $9::text[], $10::text[],
-            $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::boolean[], $16::bytea[])
+            $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::boolean[], $16::bytea[], $17::text[])
      as r (dag_run_id, dag_version_id, admitted, task_count, dag_id, run_key, params, logical_date,
-           data_interval_start, data_interval_end, traceparent, refresh_cache, board);
+           data_interval_start, data_interval_end, traceparent, refresh_cache, board, run_type);
 
 -- name: runs_by_key
 -- Who has these keys. The run's own columns are null when the run is no longer kept.
