@@ -71,8 +71,8 @@ def check_size(runs: Sequence[RunRequest]) -> None:
 
 
 class NewRuns:
-    """The runs that somebody asks for at once, inside the caller's transaction. `run` once; then tell the engine of what
-    is `admitted`, after the commit.
+    """The runs that somebody asks for at once, inside the caller's transaction. `run` once; tell the engine of what is
+    `admitted` after the commit.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class NewRuns:
     async def run(self) -> list[Triggered]:
         """One answer per item, in order.
 
-        Raises InvalidInput with the violations of all items, NotFound (DAG, version, alias), AlreadyExists (the key of a
-        run has other content); then the caller's transaction must be rolled back.
+        Raises InvalidInput with the violations of all items, NotFound (DAG, version, alias), AlreadyExists (the key of
+        a run has other content); then the caller's transaction must be rolled back.
         """
         check_size(self.requests)
         self.now = await database_now(self.connection)
