@@ -256,6 +256,7 @@ CHANGES: dict[str, DagDraft] = {
     "tasks cap": replace(ONE, tasks_active_max=1),
     "tasks cap of a run": replace(ONE, run_tasks_active_max=1),
     "weight": replace(ONE, weight=2),
+    "order of runs": replace(ONE, runs_in_order=True),
     "limits": with_b(policy=PolicyDraft(limits={"gpu": 1})),
     "slots of a limit": with_b(policy=PolicyDraft(limits={"gpu": 2})),
     "attempts of a task": with_b(policy=PolicyDraft(active_max=1)),

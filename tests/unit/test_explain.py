@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from glidepath_server.core.board import Board
 from glidepath_server.core.compile import with_roles
-from glidepath_server.core.explain import Explanation, Facts, LimitFacts, RunFacts, SessionFacts, Wait, explain
+from glidepath_server.core.explain import (
+    Explanation,
+    Facts,
+    LimitFacts,
+    RunBefore,
+    RunFacts,
+    SessionFacts,
+    Wait,
+    explain,
+)
 from glidepath_server.core.graph import Graph, TaskRole
 from glidepath_server.core.matching import Offer, TaskClass
 from glidepath_server.core.retry import RetryPolicy
@@ -142,6 +151,19 @@ def test_a_run_over_the_cap_says_how_many_are_active() -> None:
     run = replace(RUN, state=RunState.QUEUED, admitted=False, runs_active=3, runs_active_max=3)
     found = of_first([S, S, S, S], RunRows(), Facts(run, NOW))
     assert (found.wait, found.message) == (Wait.LIMIT, "the run is not admitted yet: 3 of 3 runs of churn are active")
+
+
+def test_a_run_that_goes_in_order_says_which_run_it_waits_for() -> None:
+    first = RunBefore("0193", NOW, active=True)
+    run = replace(RUN, state=RunState.QUEUED, admitted=False, runs_active=1, runs_active_max=1, first=first)
+    found = of_first([S, S, S, S], RunRows(), Facts(run, NOW))
+    order = "the runs of churn go one after the other, by logical date: run 0193 (2026-01-01 12:00:00 UTC)"
+    assert (found.wait, found.message) == (Wait.LIMIT, f"{order} has yet to end")
+    assert found.hint == "glidepath run explain 0193"
+    waits = replace(run, first=replace(first, active=False, quarantined=True))
+    found = of_first([S, S, S, S], RunRows(), Facts(waits, NOW))
+    assert found.message == f"{order} goes first, and is quarantined"
+    assert found.hint == "glidepath run release 0193"
 
 
 def test_without_any_worker_it_says_what_is_needed() -> None:

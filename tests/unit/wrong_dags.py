@@ -112,6 +112,12 @@ WRONG_DAGS = (
     dag("a long tag", ("tags[1]", f"'{'t' * 65}'", "1 to 64 printable characters"), tags=["a", "t" * 65]),
     dag("a timeout of zero", ("run_timeout", "0 s", f"more than 0 to {YEAR} s"), run_timeout_seconds=0.0),
     dag("no runs at all", ("runs_active_max", "0", "1 to 1000000"), runs_active_max=0),
+    dag(
+        "two runs at once that go in order",
+        ("runs_active_max", "2", "1 or nothing, because runs_in_order lets one run go after the other"),
+        runs_active_max=2,
+        runs_in_order=True,
+    ),
     dag("no tasks at all", ("tasks_active_max", "-1", "1 to 1000000"), tasks_active_max=-1),
     dag("no tasks of a run", ("run_tasks_active_max", "0", "1 to 1000000"), run_tasks_active_max=0),
     dag("no weight", ("weight", "0", "0.001 to 1000"), weight=0.0),

@@ -91,6 +91,7 @@ def draft_in(spec: dag_pb2.DagSpec) -> DagDraft:
         param_defaults=dict(spec.param_defaults),
         run_tasks_active_max=_given(spec, "run_tasks_active_max"),
         weight=_given(spec, "weight"),
+        runs_in_order=spec.runs_in_order,
     )
 
 
@@ -276,6 +277,7 @@ def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
         param_defaults=spec.param_defaults,
         run_tasks_active_max=spec.run_tasks_active_max,
         weight=spec.weight if spec.weight != WEIGHT_DEFAULT else None,
+        runs_in_order=spec.runs_in_order,
     )
 
 

@@ -51,6 +51,7 @@ _SAID_WHEN_USED = frozenset(
         "role",
         "run_retries_max",
         "run_retry_delay_seconds",
+        "runs_in_order",
         "wait_timeout_seconds",
         "weight",
     }

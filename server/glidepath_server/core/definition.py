@@ -190,6 +190,8 @@ class DagSpec:
     param_defaults: Mapping[str, str] = field(default_factory=dict)
     run_tasks_active_max: int | None = None
     weight: float = WEIGHT_DEFAULT
+    # Then runs_active_max is 1.
+    runs_in_order: bool = False
 
 
 def leaves(source: Input) -> Iterator[Input]:

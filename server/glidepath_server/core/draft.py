@@ -122,6 +122,7 @@ class DagDraft:
     param_defaults: Mapping[str, str] = field(default_factory=dict)
     run_tasks_active_max: int | None = None
     weight: float | None = None
+    runs_in_order: bool = False
 
 
 Draft = TypeVar("Draft", RetryDraft, PolicyDraft)
@@ -138,7 +139,7 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
         tags=tuple(sorted(set(draft.tags))),
         params_schema=normalised_json(draft.params_schema) if draft.params_schema else "",
         run_timeout_seconds=draft.run_timeout_seconds,
-        runs_active_max=draft.runs_active_max,
+        runs_active_max=1 if draft.runs_in_order else draft.runs_active_max,
         tasks_active_max=draft.tasks_active_max,
         run_retries_max=draft.run_retries_max,
         run_retry_delay_seconds=draft.run_retry_delay_seconds,
@@ -146,6 +147,7 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
         param_defaults=dict(draft.param_defaults),
         run_tasks_active_max=draft.run_tasks_active_max,
         weight=WEIGHT_DEFAULT if draft.weight is None else draft.weight,
+        runs_in_order=draft.runs_in_order,
     )
 
 

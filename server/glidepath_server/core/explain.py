@@ -46,6 +46,16 @@ class Wait(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RunBefore:
+    """The run of a DAG whose runs go in order that goes before the others."""
+
+    dag_run_id: str
+    logical_date: datetime
+    active: bool
+    quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """The run, and the limit on active runs of its DAG (`runs_active_max` None: no cap)."""
 
@@ -61,6 +71,8 @@ class RunFacts:
     dag_run_id: str = ""
     # Who has paused which tasks; see core/board.py.
     pauses: Mapping[int, str] = field(default_factory=dict)
+    # Of a DAG whose runs go in order, who goes first.
+    first: RunBefore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +185,21 @@ def _running(view: TaskInstanceView, rows: RunRows, facts: Facts) -> _Why:
 def _run_waits(run: RunFacts) -> _Why:
     if run.paused:
         return _paused(run.dag_id)
+    if not run.admitted and run.first is not None and run.first.dag_run_id != run.dag_run_id:
+        return _run_before(run, run.first)
     if not run.admitted and run.runs_active_max is not None and run.runs_active >= run.runs_active_max:
         active = f"{run.runs_active} of {run.runs_active_max} runs of {run.dag_id} are active"
         hint = f"glidepath run list --dag {run.dag_id} --state running  # wait for one to end, or raise runs_active_max"
         return Wait.LIMIT, f"the run is not admitted yet: {active}", hint
     return Wait.ORDER, "the run has not been started yet; an engine takes it next", ""
+
+
+def _run_before(run: RunFacts, first: RunBefore) -> _Why:
+    message = f"the runs of {run.dag_id} go one after the other, by logical date: run {first.dag_run_id} "
+    which = f"({_instant(first.logical_date)}) {'has yet to end' if first.active else 'goes first'}"
+    if first.quarantined:
+        return Wait.LIMIT, f"{message}{which}, and is quarantined", f"glidepath run release {first.dag_run_id}"
+    return Wait.LIMIT, f"{message}{which}", f"glidepath run explain {first.dag_run_id}"
 
 
 def _paused(dag_id: str) -> _Why:

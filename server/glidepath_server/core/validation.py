@@ -157,6 +157,9 @@ class _Check:
         yield from check_whole("run_retries_max", draft.run_retries_max, 0, RETRIES_MAX)
         yield from check_duration("run_retry_delay", draft.run_retry_delay_seconds, zero=True)
         yield from check_whole("runs_active_max", draft.runs_active_max, 1, COUNT_MAX)
+        if draft.runs_in_order and (draft.runs_active_max or 1) > 1:
+            expected = "1 or nothing, because runs_in_order lets one run go after the other"
+            yield Violation("runs_active_max", str(draft.runs_active_max), expected)
         yield from check_whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
         yield from check_whole("run_tasks_active_max", draft.run_tasks_active_max, 1, COUNT_MAX)
         yield from check_weight("weight", draft.weight)

@@ -38,7 +38,8 @@ async def explain_run(
 
 
 async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows, pauses: Mapping[int, str]) -> Facts:
-    paused, active_max, active = await store.run_limits(connection, run.namespace, run.dag_id)
+    paused, active_max, active, in_order = await store.run_limits(connection, run.namespace, run.dag_id)
+    waits = in_order and not run.admitted
     reason = await store.run_incident(connection, run.dag_run_id) if run.quarantined else run.reason
     waiting = rows.waiting.values()
     return Facts(
@@ -54,6 +55,7 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows, 
             reason,
             str(run.dag_run_id),
             pauses,
+            await store.first_in_order(connection, run.namespace, run.dag_id) if waits else None,
         ),
         now=await database_now(connection),
         limits=await _limits(connection, plans, {row.parked_on for row in waiting if row.parked_on > 0}),

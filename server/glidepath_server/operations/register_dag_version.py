@@ -298,8 +298,10 @@ class _Registration:
         of_dag = {dag.tasks_limit_id: spec.tasks_active_max, dag.runs_limit_id: spec.runs_active_max}
         wanted = dict([*sorted(of_dag.items()), *sorted(of_tasks.items())])
         current = await registry.capacities(self.connection, wanted)
+        if current[dag.runs_limit_id][1] is not spec.runs_in_order:
+            await limits.set_in_order(self.connection, dag.runs_limit_id, spec.runs_in_order)
         for limit_id, capacity in wanted.items():
-            if current[limit_id] != capacity:
+            if current[limit_id][0] != capacity:
                 self.queues |= await limits.set_capacity(self.connection, limit_id, capacity)
 
     async def _class_ids(self, dag: LockedDag, named: Named, own: dict[str, NamedLimit]) -> tuple[list[int], list[int]]:

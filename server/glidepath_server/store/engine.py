@@ -236,9 +236,13 @@ async def capped_dags(connection: Connection, dags_max: int) -> list[Row]:
 
 
 async def admit_runs(connection: Connection, namespace: str, dag_id: str, runs_limit_id: int) -> list[UUID]:
-    """Admit waiting runs of a DAG up to its cap; the caller's transaction holds the limit's row from here on."""
-    capacity = await connection.fetchval(_SQL["lock_limit"], runs_limit_id)
-    rows = await connection.fetch(_SQL["admit_runs"], namespace, dag_id, capacity)
+    """Admit waiting runs of a DAG up to its cap, or the next one; the caller's transaction holds the limit's row from
+    here on."""
+    limit: Row = await connection.fetchrow(_SQL["lock_limit"], runs_limit_id)
+    if limit["in_order"]:
+        rows = await connection.fetch(_SQL["admit_next_run"], namespace, dag_id)
+    else:
+        rows = await connection.fetch(_SQL["admit_runs"], namespace, dag_id, limit["capacity"])
     return [row["dag_run_id"] for row in rows]
 
 

@@ -20,6 +20,12 @@ async def set_capacity(connection: Connection, limit_id: int, capacity: int | No
     return await _change(connection, limit_id, row["kind"], capacity, row["paused"])
 
 
+async def set_in_order(connection: Connection, limit_id: int, in_order: bool) -> None:
+    """Say of a DAG's limit on active runs whether these go by their logical dates."""
+    await _lock(connection, limit_id)
+    await connection.execute(_SQL["set_in_order"], limit_id, in_order)
+
+
 async def set_paused(connection: Connection, limit_id: int, paused: bool) -> set[int]:
     """Pause or unpause in the caller's transaction. Returns the ids of queues whose rows may go on."""
     row = await _lock(connection, limit_id)

@@ -186,9 +186,10 @@ async def lock_dag(connection: Connection, namespace: str, dag_id: str) -> Locke
     return LockedDag(**row) if row else None
 
 
-async def capacities(connection: Connection, limit_ids: Iterable[int]) -> dict[int, int | None]:
+async def capacities(connection: Connection, limit_ids: Iterable[int]) -> dict[int, tuple[int | None, bool]]:
+    """Capacity of each, and whether what it counts goes in order."""
     rows = await connection.fetch(_SQL["capacities"], list(limit_ids))
-    return {row["limit_id"]: row["capacity"] for row in rows}
+    return {row["limit_id"]: (row["capacity"], row["in_order"]) for row in rows}
 
 
 async def set_paused(connection: Connection, namespace: str, dag_id: str, paused: bool) -> None:

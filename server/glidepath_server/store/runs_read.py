@@ -12,7 +12,7 @@ from uuid import UUID
 
 from ..core.board import FINAL, Board
 from ..core.critical_path import AttemptTimes
-from ..core.explain import LimitFacts, SessionFacts
+from ..core.explain import LimitFacts, RunBefore, SessionFacts
 from ..core.graph import Graph
 from ..core.map_view import RowCounts
 from ..core.matching import TaskClass
@@ -318,10 +318,18 @@ async def logs_to_come(connection: Connection, dag_run_id: UUID, whose: LogOwner
 
 
 # ---- explain
-async def run_limits(connection: Connection, namespace: str, dag_id: str) -> tuple[bool, int | None, int]:
-    """Whether the DAG is paused; its cap on active runs; how many are active."""
+async def run_limits(connection: Connection, namespace: str, dag_id: str) -> tuple[bool, int | None, int, bool]:
+    """Whether the DAG is paused; its cap on active runs; how many are active; whether they go in order."""
     row: Any = await connection.fetchrow(_SQL["run_limits"], namespace, dag_id)
-    return row["paused"], row["runs_active_max"], row["runs_active"]
+    return row["paused"], row["runs_active_max"], row["runs_active"], row["in_order"]
+
+
+async def first_in_order(connection: Connection, namespace: str, dag_id: str) -> RunBefore | None:
+    """Whom the waiting runs of a DAG wait for whose runs go in order."""
+    row: Any = await connection.fetchrow(_SQL["first_in_order"], namespace, dag_id)
+    if row is None:
+        return None
+    return RunBefore(str(row["dag_run_id"]), row["logical_date"], row["admitted"], row["quarantined"])
 
 
 async def run_incident(connection: Connection, dag_run_id: UUID) -> str:

@@ -92,10 +92,12 @@ create table concurrency_limit (
     rate_starts  integer check (rate_starts >= 1),
     rate_seconds double precision check (rate_seconds > 0),
     dag_run_id uuid,                                 -- of kind run: made by its first release, swept after its end
+    in_order   boolean not null default false,       -- of kind dag_runs: runs are admitted by their logical dates
     unique (namespace, kind, name),
     check ((rate_starts is null) = (rate_seconds is null)),
     check (rate_starts is null or kind = 'named'),
-    check ((dag_run_id is null) = (kind <> 'run'))
+    check ((dag_run_id is null) = (kind <> 'run')),
+    check (not in_order or kind = 'dag_runs')
 );
 create index concurrency_limit_rated on concurrency_limit (limit_id) where rate_starts is not null;
 create index concurrency_limit_of_run on concurrency_limit (dag_run_id) where dag_run_id is not null;

@@ -79,6 +79,7 @@ def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
         param_defaults=dag.param_defaults,
         run_tasks_active_max=dag.run_tasks_active_max,
         weight=dag.weight,
+        runs_in_order=dag.runs_in_order,
     )
 
 

@@ -37,6 +37,7 @@ class Dag:
         tasks_active_max: int | None = None,
         run_tasks_active_max: int | None = None,
         weight: float | None = None,
+        runs_in_order: bool = False,
         fail_fast: bool = False,
         run_retries: int = 0,
         run_retry_delay: DurationLike = 0,
@@ -58,9 +59,11 @@ class Dag:
         self.tasks_active_max = _check_cap(tasks_active_max, f"{where}: tasks_active_max")
         self.run_tasks_active_max = _check_cap(run_tasks_active_max, f"{where}: run_tasks_active_max")
         self.weight = _check_weight(weight, f"{where}: weight")
-        if not isinstance(fail_fast, bool):
-            raise AuthoringError(f"{where}: fail_fast is {fail_fast!r}; expected True or False")
-        self.fail_fast = fail_fast
+        self.runs_in_order = _check_yes(runs_in_order, f"{where}: runs_in_order")
+        if self.runs_in_order and (self.runs_active_max or 1) > 1:
+            expected = "expected 1 or nothing with runs_in_order, which lets one run go after the other"
+            raise AuthoringError(f"{where}: runs_active_max is {runs_active_max}; {expected}")
+        self.fail_fast = _check_yes(fail_fast, f"{where}: fail_fast")
         self.run_retries = _check_cap(run_retries, f"{where}: run_retries", least=0) or 0
         self.run_retry_delay = parse_duration(run_retry_delay, f"{where}: run_retry_delay")
         self.params_schema = _choose_schema(params_schema, function, where)
@@ -114,6 +117,7 @@ def dag(
     tasks_active_max: int | None = None,
     run_tasks_active_max: int | None = None,
     weight: float | None = None,
+    runs_in_order: bool = False,
     fail_fast: bool = False,
     run_retries: int = 0,
     run_retry_delay: DurationLike = 0,
@@ -129,6 +133,7 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     A run that fails begins again by itself `run_retries` times, `run_retry_delay` later, with what failed and follows.
     `runs_active_max` runs may be active at once, `tasks_active_max` attempts live over all of them, and of one run
     `run_tasks_active_max`. With `weight=2.0` the DAG gets twice the share of the workers that another DAG gets.
+    With `runs_in_order` one run goes after the other, the earliest logical date first, whoever created them.
     `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
     """
     known = inspect.signature(Dag).parameters.keys() - {"function"}
@@ -151,6 +156,12 @@ def _check_tags(tags: Sequence[str], where: str) -> tuple[str, ...]:
     if isinstance(tags, str) or not all(isinstance(tag, str) and tag for tag in tags):
         raise AuthoringError(f"{where}: tags is {tags!r}; expected a list of text")
     return tuple(tags)
+
+
+def _check_yes(value: bool, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise AuthoringError(f"{field} is {value!r}; expected True or False")
+    return value
 
 
 def _check_cap(value: int | None, field: str, least: int = 1) -> int | None:

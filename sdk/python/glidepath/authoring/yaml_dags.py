@@ -43,6 +43,7 @@ _SETTINGS = {
     "tasks_active_max": _CHECKED_BY_DAG,
     "run_tasks_active_max": _CHECKED_BY_DAG,
     "weight": _CHECKED_BY_DAG,
+    "runs_in_order": _CHECKED_BY_DAG,
     "fail_fast": _CHECKED_BY_DAG,
     "run_retries": _CHECKED_BY_DAG,
     "run_retry_delay": _CHECKED_BY_DAG,

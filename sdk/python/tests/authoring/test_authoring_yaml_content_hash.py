@@ -40,7 +40,7 @@ def add(rows, weights, title="", options=None):
 @dag(
     dag_id="sales", description="Adds up.", owner="team", tags=["b", "a"], include=["data"],
     defaults={"retries": 2, "retry_delay": ["1m", "5m"], "timeout": "1h30m", "queue": "bulk"},
-    run_timeout="2d", runs_active_max=3, tasks_active_max=10, fail_fast=True,
+    run_timeout="2d", runs_active_max=1, tasks_active_max=10, fail_fast=True, runs_in_order=True,
 )
 def made(
     day: Annotated[date, "the day", {"examples": ["2026-01-01"]}],
@@ -76,7 +76,8 @@ tags: [b, a]
 include: [data]
 defaults: {retries: 2, retry_delay: [1m, 5m], timeout: 1h30m, queue: bulk}
 run_timeout: 2d
-runs_active_max: 3
+runs_active_max: 1
+runs_in_order: true
 tasks_active_max: 10
 fail_fast: true
 params:

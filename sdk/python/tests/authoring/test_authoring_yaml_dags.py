@@ -245,6 +245,7 @@ tasks:
         ("dag_id: a b\ntasks: {t: {shell: x}}\n", 1, "dag_id: dag_id 'a b': expected 1-200 letters"),
         ("dag_id: 2026\ntasks: {t: {shell: x}}\n", 1, "dag_id: dag_id is 2026; expected text"),
         ("dag_id: d\nfail_fast: on\ntasks: {t: {shell: x}}\n", 2, "fail_fast is 'on'; expected True or False"),
+        ("dag_id: d\nruns_in_order: 1\ntasks: {t: {shell: x}}\n", 2, "runs_in_order is 1; expected True or False"),
         ("dag_id: d\ntags: x\ntasks: {t: {shell: x}}\n", 2, "tags: tags is 'x'; expected a list of text"),
         ("dag_id: d\nrun_timeout: soon\ntasks: {t: {shell: x}}\n", 2, "run_timeout is 'soon'; expected seconds"),
         ("dag_id: d\ntasks: {}\n", 2, "tasks: tasks is {}; expected tasks by their ids, at least one"),

@@ -442,7 +442,7 @@ from dag_run r join dag d using (namespace, dag_id)
 where r.state = 'queued' and not r.admitted limit $1;
 
 -- name: lock_limit
-select capacity from concurrency_limit where limit_id = $1 for no key update;
+select capacity, in_order from concurrency_limit where limit_id = $1 for no key update;
 
 -- name: admit_runs
 -- The oldest waiting runs of a DAG up to its cap, counted under the limit's row lock, which the caller holds.
@@ -454,6 +454,23 @@ where r.dag_run_id = any(array(
     limit coalesce(greatest($3::integer - (select count(*) from dag_run a where a.namespace = $1 and a.dag_id = $2
                                   and a.admitted and a.state in ('queued', 'running')), 0), 1000)
     for update skip locked))
+returning r.dag_run_id;
+
+-- name: admit_next_run
+-- Of a DAG whose runs go in order: the first one by logical date, once none is active; looked for under the limit's row
+-- lock. One that somebody holds is waited for by coming again: no later one may go before it.
+with first as (
+    select w.dag_run_id from dag_run w
+    where w.namespace = $1 and w.dag_id = $2 and w.state = 'queued' and not w.admitted
+    order by w.logical_date, w.dag_run_id limit 1
+), free as (
+    select r.dag_run_id from dag_run r
+    where r.dag_run_id in (select dag_run_id from first)
+      and not exists (select from dag_run a where a.namespace = $1 and a.dag_id = $2 and a.admitted
+                      and a.state in ('queued', 'running'))
+    for update skip locked
+)
+update dag_run r set admitted = true from free where r.dag_run_id = free.dag_run_id and r.state = 'queued'
 returning r.dag_run_id;
 
 -- name: task_classes

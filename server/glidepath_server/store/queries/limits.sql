@@ -5,6 +5,9 @@ select limit_id, kind, capacity, paused from concurrency_limit where limit_id = 
 -- name: change
 update concurrency_limit set capacity = $2, paused = $3 where limit_id = $1;
 
+-- name: set_in_order
+update concurrency_limit set in_order = $2 where limit_id = $1;
+
 -- name: hold_what_runs
 -- What was claimed while the limit had no cap holds its slot from now on. A later statement than the lock. What has a
 -- holder is left out by looking, not by the conflict: an insert would wait for an accept that is deleting the holder,

@@ -25,7 +25,7 @@ select latest_version_number, paused, tasks_limit_id, runs_limit_id
 from dag where namespace = $1 and dag_id = $2 for update;
 
 -- name: capacities
-select limit_id, capacity from concurrency_limit where limit_id = any ($1::bigint[]);
+select limit_id, capacity, in_order from concurrency_limit where limit_id = any ($1::bigint[]);
 
 -- name: hold_pools
 -- Pools by name. FOR KEY SHARE: they cannot be deleted before the version that names them is stored.

@@ -256,11 +256,17 @@ select exists (
 
 -- name: run_limits
 -- The pause of a run's DAG and the use of its limit on active runs.
-select d.paused, l.capacity as runs_active_max,
+select d.paused, l.capacity as runs_active_max, l.in_order,
        (select count(*) from dag_run r where r.namespace = $1 and r.dag_id = $2 and r.admitted
         and r.state in ('queued', 'running'))::integer as runs_active
 from dag d join concurrency_limit l on l.limit_id = d.runs_limit_id
 where d.namespace = $1 and d.dag_id = $2;
+
+-- name: first_in_order
+-- Whom the runs of a DAG wait for that go in order: the one that is active, or else the first by logical date.
+select r.dag_run_id, r.logical_date, r.admitted, r.quarantined from dag_run r
+where r.namespace = $1 and r.dag_id = $2 and r.state in ('queued', 'running')
+order by r.admitted desc, r.logical_date, r.dag_run_id limit 1;
 
 -- name: dead_letters
 -- Newest first, below the id $2.

@@ -533,7 +533,12 @@ type DagSpec struct {
 	// Attempts of one run of this DAG that may be live at once. 1 to 1,000,000; unset: no cap.
 	RunTasksActiveMax *int32 `protobuf:"varint,14,opt,name=run_tasks_active_max,json=runTasksActiveMax,proto3,oneof" json:"run_tasks_active_max,omitempty"`
 	// Its share of what the workers of a queue do, beside the other DAGs that have work there. 0.001 to 1,000, default 1.
-	Weight        *float64 `protobuf:"fixed64,15,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	Weight *float64 `protobuf:"fixed64,15,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	// Runs of this DAG go one after the other, whoever created them: of those that wait, the one with the earliest logical
+	// date goes first (of equal dates the one that was created first), and none starts before the one before it has ended,
+	// however that was. A run that is created with an earlier date than the one that runs goes next. It means
+	// runs_active_max 1; another cap is refused.
+	RunsInOrder   bool `protobuf:"varint,17,opt,name=runs_in_order,json=runsInOrder,proto3" json:"runs_in_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -678,6 +683,13 @@ func (x *DagSpec) GetWeight() float64 {
 		return *x.Weight
 	}
 	return 0
+}
+
+func (x *DagSpec) GetRunsInOrder() bool {
+	if x != nil {
+		return x.RunsInOrder
+	}
+	return false
 }
 
 type TaskSpec struct {
@@ -1773,7 +1785,7 @@ var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\n" +
-	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe3\x06\n" +
+	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\x87\a\n" +
 	"\aDagSpec\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -1792,7 +1804,8 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x0frun_retry_delay\x18\r \x01(\v2\x19.google.protobuf.DurationR\rrunRetryDelay\x12X\n" +
 	"\x0eparam_defaults\x18\x13 \x03(\v21.glidepath.registry.v1.DagSpec.ParamDefaultsEntryR\rparamDefaults\x124\n" +
 	"\x14run_tasks_active_max\x18\x0e \x01(\x05H\x02R\x11runTasksActiveMax\x88\x01\x01\x12\x1b\n" +
-	"\x06weight\x18\x0f \x01(\x01H\x03R\x06weight\x88\x01\x01\x1a@\n" +
+	"\x06weight\x18\x0f \x01(\x01H\x03R\x06weight\x88\x01\x01\x12\"\n" +
+	"\rruns_in_order\x18\x11 \x01(\bR\vrunsInOrder\x1a@\n" +
 	"\x12ParamDefaultsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x12\n" +
