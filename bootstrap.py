@@ -27,7 +27,7 @@ PYPROJECTS = [
     ROOT / "pyproject.toml",
     *(ROOT / room / "pyproject.toml" for room in ("sdk/python", "server", "sdk/cli")),
 ]
-DISTRIBUTIONS = ["sdk/python", "server[embedded]", "sdk/cli[server]"]
+DISTRIBUTIONS = ["sdk/python", "server[embedded,otlp]", "sdk/cli[server]"]
 GROUPS = ("dev", "demo", "codegen")
 PYTHON_MIN = (3, 11)
 

@@ -115,6 +115,8 @@ class Settings:
         "auto", "auto: console on a terminal, JSON otherwise", choices=("auto", "console", "json")
     )
     log_level: str = _setting("info", "least level that is written", choices=("debug", "info", "warning", "error"))
+    metrics_address: str = _setting("", "host:port of /metrics (Prometheus), /healthz and /readyz; empty: off")
+    metrics_exposed: bool = _setting(False, "serve metrics_address beyond loopback, to everybody who reaches it")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:

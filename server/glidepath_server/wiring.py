@@ -40,12 +40,14 @@ from .api.auth import Authenticator
 from .api.capacity_servicer import CapacityServicer
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
+from .api.metrics_endpoint import MetricsEndpoint
 from .api.registry_servicer import RegistryServicer
 from .api.run_servicer import RunServicer
 from .api.value_servicer import ValueServicer
 from .api.worker_servicer import WorkerServicer
 from .core.errors import InvalidInput, Violation
 from .core.validation import LeaseTerms
+from .loops import metrics as metrics_loops
 from .loops import timers
 from .loops.approval_timeouts import approval_timeouts
 from .loops.engine import Engine
@@ -61,6 +63,7 @@ from .settings import Settings
 from .store import identity, migrate
 from .store.database import Database, loss_is_unavailable, transaction
 from .telemetry import get_logger
+from .telemetry.metrics import Metrics
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A busy machine may keep a healthy replica from its next statement for as long.
@@ -77,6 +80,9 @@ class Server:
         self._parts = AsyncExitStack()
         self._loops: list[LevelLoop] = []
         self._listeners: Listeners | None = None
+        # Always there, so that nobody who counts has to ask; served when metrics_address is set.
+        self.metrics = Metrics()
+        self.metrics_address = ""
 
     @property
     def address(self) -> str:
@@ -176,8 +182,21 @@ class Server:
         await readiness.once()
         revocations = partial(authenticator.end_revoked_streams, listeners.streams)
         self._start_loops(readiness.loop, LevelLoop("revocations", revocations, settings.token_cache_seconds))
+        await self._start_metrics(readiness)
         self._listeners = listeners
         _log.info("server_started", address=self.address, worker_address=self.worker_address, version=__version__)
+
+    async def _start_metrics(self, readiness: Readiness) -> None:
+        if not self.settings.metrics_address:
+            return
+        metrics, loops = self.metrics, metrics_loops
+        self.engine.on_step = loops.count_steps(metrics)
+        loops.watch_loops(metrics, self._loops, lambda: readiness.ready)
+        self._start_loops(loops.watch_database(metrics, self.database), loops.watch_event_loop(metrics))
+        endpoint = MetricsEndpoint(self.settings.metrics_address, metrics, lambda: readiness.ready)
+        await endpoint.start()
+        self._parts.push_async_callback(endpoint.stop)
+        self.metrics_address = endpoint.address
 
     def _services(self, authenticator: Authenticator, secret: bytes) -> list[Service]:
         lease = LeaseTerms(self.settings.lease_ttl_seconds, self.settings.heartbeat_interval_seconds)

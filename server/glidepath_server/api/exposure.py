@@ -42,8 +42,12 @@ def check_exposure(settings: Settings) -> None:
         for name, address in (("address", settings.address), ("worker_address", settings.worker_address or "h:0"))
         if not _is_address(address)
     ]
+    metrics = settings.metrics_address
+    if metrics and (metrics.startswith("unix:") or not _is_address(metrics)):
+        wrong.append(Violation("metrics_address", repr(metrics), "host:port, like 127.0.0.1:7713, or nothing"))
     if wrong:
         raise InvalidInput("; ".join(map(str, wrong)), violations=wrong)
+    _check_metrics(settings)
     exposed = [address for address in listeners(settings) if not is_loopback(address)]
     if not exposed:
         return
@@ -60,6 +64,18 @@ def check_exposure(settings: Settings) -> None:
         )
     if wrong:
         raise InvalidInput("; ".join(map(str, wrong)), hint="; ".join(hints), violations=wrong)
+
+
+def _check_metrics(settings: Settings) -> None:
+    """They are served without a token: who reaches them reads the names of namespaces and queues."""
+    if not settings.metrics_address or is_loopback(settings.metrics_address) or settings.metrics_exposed:
+        return
+    violation = Violation("metrics_address", repr(settings.metrics_address), "an address of loopback: it asks no token")
+    raise InvalidInput(
+        str(violation),
+        hint="set GLIDEPATH_METRICS_EXPOSED=true if only those who may read them can reach it, or listen on 127.0.0.1",
+        violations=[violation],
+    )
 
 
 def _is_address(address: str) -> bool:

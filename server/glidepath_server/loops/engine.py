@@ -58,6 +58,8 @@ class Engine:
         self.on_queues: Callable[[set[int]], None] = _ignore
         self.on_cancels: Callable[[], None] = _nothing
         self.on_equal_calls: Callable[[], None] = _nothing
+        # Each step that was committed, and its seconds; None: nobody counts.
+        self.on_step: Callable[[Step, float], None] | None = None
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
         self.steps_committed = 0
         # Monotonic time of the last step whose COMMIT may have happened unseen; None once that was looked into.
@@ -269,13 +271,12 @@ class Engine:
     ) -> StepOutcome:
         """One committed step; `settle` the outcome. After an exception nothing was changed, unless COMMIT failed."""
         step = Step(self.replica, batch, wait_seconds=wait_seconds, claiming=claiming)
-        over, committing = asyncio.Event(), False
+        over, committing, begun = asyncio.Event(), False, monotonic()
         self._in_flight.add(over)
         try:
             async with transaction(self.database.engine, "step", step.parts) as connection:
                 outcome = await step.run(connection)
                 committing = True
-            return outcome
         except BaseException as error:
             step.undo()
             if committing and is_retryable(error):
@@ -284,6 +285,9 @@ class Engine:
         finally:
             over.set()
             self._in_flight.discard(over)
+        if self.on_step is not None:
+            self.on_step(step, monotonic() - begun)
+        return outcome
 
     def _doubt(self) -> None:
         """Something may be committed that its workers were not told: have it looked for once it is old enough."""

@@ -31,6 +31,11 @@ class Readiness:
         self._ready: bool | None = None
         self.loop = LevelLoop("readiness", self.once, CHECK_INTERVAL_SECONDS)
 
+    @property
+    def ready(self) -> bool:
+        """What was found the last time."""
+        return self._ready is True
+
     async def once(self) -> float | None:
         """Look once."""
         ready = self._loops_move() and await self._database_answers()
