@@ -29,7 +29,7 @@ _SKIPPED, _FAILED = int(TaskState.SKIPPED), int(TaskState.FAILED)
 # In `pauses`, what stands for all tasks.
 WHOLE_RUN = -1
 # Fields of a board that few runs have.
-_RARE = ("choices", "marks", "said", "run_retries", "anew", "pauses")
+_RARE = ("choices", "marks", "said", "run_retries", "anew", "pauses", "has_failed")
 
 
 @dataclass(slots=True)
@@ -137,6 +137,7 @@ class Board:
     anew: tuple[int, ...] = ()
     pauses: dict[int, str] = field(default_factory=dict)
     held: dict[int, Release] = field(default_factory=dict)
+    has_failed: bool = False
     tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
@@ -163,7 +164,7 @@ class Board:
         retries, anew = rest.get("run_retries", 0), tuple(rest.get("anew", ()))
         pauses = {int(task): by for task, by in rest.get("pauses", {}).items()}
         held = {int(task): Release.from_json(release) for task, release in rest.get("held", {}).items()}
-        known = (choices, maps, marks, said, retries, anew, pauses, held)
+        known = (choices, maps, marks, said, retries, anew, pauses, held, bool(rest.get("has_failed")))
         return Board(bytearray(packed[:size]), state, intent, bases, reason, seed, *known)
 
     def pack(self) -> bytes:

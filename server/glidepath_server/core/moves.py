@@ -162,6 +162,8 @@ class Moves:
             self.board.raise_base(task, number)
 
     def move_run(self, event: RunEvent, reason: str = "") -> None:
+        if event is RunEvent.CLEAR and self.board.state in (RunState.FAILED, RunState.SUCCESS):
+            self.board.has_failed = self.board.state is RunState.FAILED
         self.board.state = next_run_state(self.board.state, event)
         self.effects.run_state, self.effects.reason = self.board.state, reason
 

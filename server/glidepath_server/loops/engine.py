@@ -25,7 +25,7 @@ from ..crash_points import reach
 from ..operations.map_tasks import gathered_output
 from ..operations.plans import RunFacts
 from ..operations.pullers import Puller
-from ..operations.quarantine_run import quarantine_run
+from ..operations.quarantine_run import mark_quarantined, quarantine_run
 from ..operations.step_runs import Step
 from ..operations.step_types import Command, Output, Replica, Report, RunWork, StepOutcome
 from ..settings import Settings
@@ -60,6 +60,7 @@ class Engine:
         self.on_equal_calls: Callable[[], None] = _nothing
         # Each step that was committed, and its seconds; None: nobody counts.
         self.on_step: Callable[[Step, float], None] | None = None
+        self.on_facts: Callable[[], None] = _nothing
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
         self.steps_committed = 0
         # Monotonic time of the last step whose COMMIT may have happened unseen; None once that was looked into.
@@ -316,11 +317,12 @@ class Engine:
             log.error("quarantine_failed", dag_run_id=str(run_id), reason=repr(second))
             await self._quarantine_bare(run_id, work, reason)
             return
-        self.settle(StepOutcome(acks=acks, equal_calls=True))
+        self.settle(StepOutcome(acks=acks, equal_calls=True, facts=True))
 
     async def _quarantine_bare(self, run_id: UUID, work: RunWork, reason: str) -> None:
         async with transaction(self.database.engine, "quarantine_bare") as connection:
-            await store.quarantine(connection, run_id, reason)
+            await mark_quarantined(connection, run_id, reason)
+        self.on_facts()
         if len(self.held_back) < HELD_BACK_MAX:
             self.held_back.setdefault(run_id, RunWork()).absorb(work)
 
@@ -381,6 +383,8 @@ class Engine:
             self.on_timers()
         if outcome.equal_calls:
             self.on_equal_calls()
+        if outcome.facts:
+            self.on_facts()
         if outcome.ended_capped or outcome.unadmitted:
             self.on_admission()
         if outcome.created:

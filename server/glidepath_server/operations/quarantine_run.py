@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from ..core.events import Event, event_to_json
+from ..core.facts import Fact, FactKind
 from ..core.states import AttemptState
 from ..store import engine as store
 from ..store.database import Connection, database_now
+from .facts import SUMMARY_CHARACTERS_MAX, append_facts
 from .plans import Plans
 from .reports import accept_reports, ended_event, read_choice
 from .step_types import Report, RunWork, Verdict
@@ -25,7 +27,7 @@ async def quarantine_run(
 ) -> list[tuple[Report, Verdict]]:
     """Mark the run, in the caller's transaction; returns whom to tell what after the commit."""
     locked = await store.lock_runs(connection, [run_id], wait_seconds=LOCK_WAIT_SECONDS)
-    await store.quarantine(connection, run_id, reason)
+    await mark_quarantined(connection, run_id, reason)
     events: list[Event] = []
     acks: list[tuple[Report, Verdict]] = []
     if work.reports:
@@ -34,6 +36,16 @@ async def quarantine_run(
         events = [ended_event(report, row) for report, row in accepted if report.outcome is not AttemptState.CALLED]
     await store.put_inbox(connection, [(run_id, event_to_json(event)) for event in [*events, *work.events]])
     return acks
+
+
+async def mark_quarantined(connection: Connection, run_id: UUID, reason: str) -> None:
+    """Mark the run with an incident, and its fact; nothing for a run that is quarantined already."""
+    row = await store.quarantine(connection, run_id, reason)
+    if row is not None:
+        summary = f"run {run_id} of {row['dag_id']} was set aside: {reason}"
+        body = {"summary": summary[:SUMMARY_CHARACTERS_MAX], "incident_kind": "run_quarantined"}
+        fact = Fact(FactKind.INCIDENT, row["namespace"], row["event_time"], row["dag_id"], run_id, body=body)
+        await append_facts(connection, [fact])
 
 
 async def _read_choices(

@@ -1,11 +1,13 @@
-"""Rows of the step as the store takes them, in columns."""
+"""Rows of the step as the store takes them, in columns; and those of dead letters, written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from ..core.effects import Release
 from ..store import engine as store
+from ..store.database import Connection
 from .step_types import LockedRun
 
 
@@ -48,3 +50,21 @@ def event_columns(runs: list[LockedRun]) -> list[list[object]]:
 def _array(numbers: Iterable[int]) -> str:
     """An array as text, of which Postgres takes one per row."""
     return "{" + ",".join([str(number) for number in numbers]) + "}"
+
+
+async def write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:
+    """What the runs gave up joins the list; what was cleared leaves it."""
+    answered = [(run.dag_run_id, *each) for run in runs for each in run.effects.answered]
+    if answered:
+        await store.answer_dead_letters(connection, *zip(*answered, strict=True))
+    letters = [
+        (
+            run.dag_run_id,
+            *(letter.task, letter.map_index, letter.attempt_number, letter.budget.value, letter.reason[:2000]),
+            *(run.plan.namespace, run.plan.dag_id, run.plan.graph.task_ids[letter.task]),
+        )
+        for run in runs
+        for letter in run.effects.dead_letters
+    ]
+    if letters:
+        await store.write_dead_letters(connection, list(zip(*letters, strict=True)), now)

@@ -51,9 +51,11 @@ from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
 from .map_tasks import check_instances, expand, parts_to_clear
+from .quarantine_run import mark_quarantined
 from .reports import accept_reports, ended_event, read_choice
+from .run_facts import write_run_facts
 from .step_approvals import write_approvals
-from .step_rows import board_columns, event_columns, release_of
+from .step_rows import board_columns, event_columns, release_of, write_dead_letters
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
 
 # By run, task and map index; -1: the task, with all its instances if it is mapped.
@@ -267,7 +269,8 @@ class Step:
         await store.put_inbox(connection, parked)
 
     async def _quarantine(self, connection: Connection, run: LockedRun, reason: str) -> None:
-        await store.quarantine(connection, run.dag_run_id, reason)
+        await mark_quarantined(connection, run.dag_run_id, reason)
+        self.outcome.facts = True
         self.outcome.equal_calls = self.outcome.equal_calls or bool(run.plan.graph.cached)
         self.outcome.quarantined.append((run.dag_run_id, reason))
         del self.runs[run.dag_run_id]
@@ -407,7 +410,8 @@ class Step:
         written = await store.write_step(connection, boards, events, released, self.now)
         if written != len(changed):
             raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
-        await _write_dead_letters(connection, changed, self.now)
+        await write_dead_letters(connection, changed, self.now)
+        self.outcome.facts |= await write_run_facts(connection, changed, self.now)
         await tell_callers(connection, changed, self.outcome)
         await write_approvals(connection, changed, self.now)
         for run in changed:
@@ -470,24 +474,6 @@ class Step:
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
         return columns
-
-
-async def _write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:
-    """What the runs gave up joins the list; what was cleared leaves it."""
-    answered = [(run.dag_run_id, *each) for run in runs for each in run.effects.answered]
-    if answered:
-        await store.answer_dead_letters(connection, *zip(*answered, strict=True))
-    letters = [
-        (
-            run.dag_run_id,
-            *(letter.task, letter.map_index, letter.attempt_number, letter.budget.value, letter.reason[:2000]),
-            *(run.plan.namespace, run.plan.dag_id, run.plan.graph.task_ids[letter.task]),
-        )
-        for run in runs
-        for letter in run.effects.dead_letters
-    ]
-    if letters:
-        await store.write_dead_letters(connection, list(zip(*letters, strict=True)), now)
 
 
 def _has_effect(run: LockedRun) -> bool:

@@ -217,6 +217,8 @@ class StepOutcome:
     # Calls wait that this step has not woken, or has left without who was at it.
     equal_calls: bool = False
     quarantined: list[tuple[UUID, str]] = field(default_factory=list)
+    # Something was written that people may want to hear of.
+    facts: bool = False
     # Whether child runs were made: those that may start, and whether some wait for admission; and runs whose inboxes
     # have got something.
     called: bool = False

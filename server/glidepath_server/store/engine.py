@@ -210,8 +210,9 @@ async def run_facts(connection: Connection, run_ids: Sequence[UUID]) -> list[Row
     return await connection.fetch(_SQL["run_facts"], run_ids)
 
 
-async def quarantine(connection: Connection, run_id: UUID, message: str) -> None:
-    await connection.execute(_SQL["quarantine"], run_id, message)
+async def quarantine(connection: Connection, run_id: UUID, message: str) -> Row | None:
+    """Namespace, DAG id and time of the incident; None when the run is quarantined already."""
+    return await connection.fetchrow(_SQL["quarantine"], run_id, message)
 
 
 async def waiting_runs(connection: Connection, runs_max: int) -> list[UUID]:

@@ -411,12 +411,15 @@ from dag_run r where r.dag_run_id = any($1::uuid[]);
 -- The run's released rows leave the claim index too (parked on no limit): they may be what is wrong with it.
 with marked as (
     update dag_run set quarantined = true where dag_run_id = $1 and not quarantined
-    returning dag_run_id, namespace
+    returning dag_run_id, namespace, dag_id
 ), parked as (
     update task_queue q set parked_on = -1 from marked m where q.dag_run_id = m.dag_run_id and q.parked_on = 0
+), noted as (
+    insert into incident (event_time, namespace, dag_run_id, kind, message)
+    select glidepath_now(), namespace, dag_run_id, 'run_quarantined', $2 from marked
+    returning event_time
 )
-insert into incident (event_time, namespace, dag_run_id, kind, message)
-select glidepath_now(), namespace, dag_run_id, 'run_quarantined', $2 from marked;
+select m.namespace, m.dag_id, n.event_time from marked m, noted n;
 
 -- name: waiting_runs
 -- Admitted runs that nobody has started: the durable fact behind a lost wake-up.
