@@ -345,12 +345,22 @@ def _spec(text: str) -> tuple[tuple[Task, ...], float | None, bool, int, int | N
     return tasks, *about_runs, spec.get("run_tasks_active_max"), hashlib.sha256(text.encode()).hexdigest()
 
 
+def _laid_out(tasks: tuple[Task, ...], layout: Any) -> tuple[Task, ...]:
+    """The tasks as a run has them that was moved here, or that leaves some out, for which nobody waits then."""
+    order, left_out = (layout, ()) if isinstance(layout, list) else (layout["order"], layout["leftOut"])
+    by_id = {task.task_id: task for task in tasks if task.task_id not in left_out}
+    for name, task in by_id.items():
+        stay = tuple(each for each in task.upstream if each not in left_out)
+        if len(stay) < len(task.upstream):
+            by_id[name] = replace(task, upstream=stay, rule=task.rule if stay else "all_success")
+    gone = replace(tasks[0], upstream=(), rule="all_success", role="work")
+    return tuple(by_id.get(name) or replace(gone, task_id=name) for name in order)
+
+
 def _version(row: Any) -> Version:
     tasks, run_timeout_seconds, fail_fast, run_retries_max, run_tasks_active_max, spec_hash = _spec(row["spec"])
     if row["layout"]:
-        by_id = {task.task_id: task for task in tasks}
-        gone = replace(tasks[0], upstream=(), rule="all_success", role="work")
-        tasks = tuple(by_id.get(name) or replace(gone, task_id=name) for name in json.loads(row["layout"]))
+        tasks = _laid_out(tasks, json.loads(row["layout"]))
     return Version(
         version_id=row["dag_version_id"],
         namespace=row["namespace"],

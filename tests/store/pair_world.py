@@ -162,7 +162,7 @@ class World:
     async def _trigger(self) -> None:
         engine: Any = self  # of the engine only `runs_created` is needed
         call = TriggerCall("default", "test", "", b"", [RunRequest(Selector("dag")) for _ in range(2)])
-        await TriggerDagRuns(self.database, self.plans, engine)(call, lambda _: b"")
+        await TriggerDagRuns(self.database, self.plans, engine, _nobody_listens)(call, lambda _: b"")
         (plan,) = self.plans.versions.values()
         assert plan.graph.task_ids == tuple(task.name.lower() for task in Task)
 

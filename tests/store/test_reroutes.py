@@ -44,7 +44,7 @@ async def started(room: StepRoom, *tasks: TaskDraft) -> uuid.UUID:
     await register(RegisterCall("default", "test", "", b"", DagDraft("dag", tasks)), lambda _: b"")
     engine = Created()
     call = TriggerCall("default", "test", "", b"", [RunRequest(Selector("dag"))])
-    await TriggerDagRuns(room.database, Plans(), engine)(call, lambda _: b"")
+    await TriggerDagRuns(room.database, Plans(), engine, nobody)(call, lambda _: b"")
     async with room.side() as side:
         await side.step_and_commit({engine.run_id: RunWork(events=[RunStarted()])})
     return engine.run_id

@@ -335,6 +335,9 @@ def dag_graph(session: Session, dag_id: str, number: int | None, alias: str, kin
 )
 @click.option("--no-cache", is_flag=True, help="Cached tasks run anew, and what they give replaces what is kept.")
 @click.option("--pause-at", "pause_at", multiple=True, metavar="TASK", help="Paused at this task; may be repeated.")
+@click.option("--only", multiple=True, metavar="TASK", help="Only this task of the DAG; may be repeated.")
+@click.option("--with-upstream", is_flag=True, help="With --only: and all that comes before.")
+@click.option("--with-downstream", is_flag=True, help="With --only: and all that comes after.")
 @_VERSION
 @_ALIAS
 @watch.waiting
@@ -348,6 +351,9 @@ def dag_trigger(
     like: str,
     no_cache: bool,
     pause_at: tuple[str, ...],
+    only: tuple[str, ...],
+    with_upstream: bool,
+    with_downstream: bool,
     number: int | None,
     alias: str,
     wait: bool,
@@ -356,6 +362,8 @@ def dag_trigger(
     """Create a run of a DAG, also --like an earlier one: on the latest version, or on the one that is named."""
     if number and alias:
         raise click.UsageError("--version and --alias are both given; a run has one version")
+    if (with_upstream or with_downstream) and not only:
+        raise click.UsageError("--with-upstream and --with-downstream say what comes along with --only TASK")
     pattern = _pattern(session, dag_id, like) if like else {}
     texts = split_pairs(pairs)
     schema = _version(session, dag_id, number, alias).spec.params_schema if needs_schema(texts) else ""
@@ -373,6 +381,8 @@ def dag_trigger(
         options["refresh_cache"] = True
     if pause_at:
         options["pause_at"] = pause_at
+    if only:
+        options |= {"only": only, "only_with_upstream": with_upstream, "only_with_downstream": with_downstream}
     made = session.client.trigger(dag_id, **options)
     if not made.created:
         say(f"run key {made.run_key} exists already: this is its run")

@@ -109,6 +109,7 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
     (re.compile(r"\bdag_version: got\b"), "--version: got"),
     (re.compile(r"\bruns\[0\]\.pause_at_task_ids\b"), "--pause-at"),
+    (re.compile(r"\bruns\[0\]\.only_task_ids\b"), "--only"),
     (re.compile(r"\bruns\[0\]\.dag_id: "), ""),
     (re.compile(r"\bruns\[0\]\.dag_version_number\b"), "--version"),
     (re.compile(r"\bruns\[0\]\.(\w+)"), lambda found: "--" + found[1].replace("_", "-")),

@@ -109,3 +109,16 @@ def test_a_run_like_another_has_its_params_and_dates_and_what_is_given_besides(h
 def test_a_run_like_one_of_another_dag_is_refused(home: Folder, failed: str) -> None:
     answer = home.call("dag", "trigger", "other", "--like", failed)
     assert answer.code == 2 and "is one of DAG broken, not of other" in answer.err
+
+
+def test_a_part_of_a_dag_runs_alone(home: Folder) -> None:
+    answer = home.call(
+        "dag", "trigger", "broken", "--only", "report", "--with-upstream", "--wait", "-p", "rows=1", "-o", "json"
+    )
+    assert answer.code == 0, answer.err
+    assert set(states(home, answer.json["dagRunId"]).values()) == {"success"}
+    alone = home.call("dag", "trigger", "broken", "--only", "load", "--wait", "-p", "rows=1", "-o", "json")
+    assert states(home, alone.json["dagRunId"]) == {"load": "success", "report": "removed", "train": "removed"}
+    refused = home.call("dag", "trigger", "broken", "--only", "train")
+    assert refused.code == 2 and "--only: got train takes the output of load" in refused.err
+    assert "--only TASK" in home.call("dag", "trigger", "broken", "--with-upstream").err

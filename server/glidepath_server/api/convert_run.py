@@ -66,6 +66,9 @@ def run_request_in(message: run_service_pb2.DagRunRequest, at: str) -> RunReques
         traceparent=message.traceparent,
         refresh_cache=message.refresh_cache,
         pause_at=tuple(message.pause_at_task_ids),
+        only=tuple(message.only_task_ids),
+        only_with_upstream=message.only_with_upstream,
+        only_with_downstream=message.only_with_downstream,
     )
 
 

@@ -70,7 +70,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         """`on_changed` is awaited after a commit that made task classes."""
         self._engine = engine
         self._reader = RunReader(database, plans)
-        self._trigger = TriggerDagRuns(database, plans, engine)
+        self._trigger = TriggerDagRuns(database, plans, engine, on_changed)
         self._commander = RunCommander(self._reader, engine, RunMover(database, plans, on_changed))
         self._set_priority = SetPriority(self._reader)
 

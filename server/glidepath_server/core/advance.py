@@ -92,6 +92,10 @@ class _Step(Moves):
         if self.board.state is not RunState.QUEUED or self.board.intent is not RunIntent.RUN:
             return  # two replicas saw the same queued run; or a child run was told to end before it began
         self.move_run(RunEvent.START)
+        for task in sorted(self.graph.removed):
+            self.move(task, TaskEvent.REMOVE)  # a run of a part of its DAG
+        if self.graph.removed:
+            self.tally = self.board.tally = Tally(self.graph, self.board)
         ended: list[int] = []
         for task in range(self.graph.size):
             first = not self.graph.upstream[task] or self.graph.rules[task] is TriggerRule.ALWAYS

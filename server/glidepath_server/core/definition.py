@@ -227,6 +227,14 @@ def outputs_named(inputs: Mapping[str, Input], upstream: frozenset[str]) -> set[
     return found
 
 
+def sources(task: TaskSpec) -> set[str]:
+    """Ids of the tasks of whose outputs, or of values beside them, the task is made: its inputs and what it is mapped
+    over."""
+    mapped = [leaf for each in task.map.inputs for leaf in leaves(each.source)] if task.map else []
+    refs = {leaf.task_id for leaf in (*_leaves_of(task), *mapped) if isinstance(leaf, OutputRef)}
+    return {*output_sources(task), *refs}
+
+
 def xcom_sources(task: TaskSpec) -> tuple[tuple[str, str], ...]:
     """Sorted (task, key) of the XComs that an attempt of the task needs."""
     refs = {leaf for leaf in _leaves_of(task) if isinstance(leaf, OutputRef) and leaf.xcom_key}

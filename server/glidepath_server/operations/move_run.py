@@ -6,8 +6,6 @@ layout is known by its class, whatever a replica remembers of the run.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -36,17 +34,16 @@ class RunMover:
         async with transaction(self.database.api, "register") as connection:
             base = await self._base(connection, dag_run_id, plan, version)
             layout = layout_for(plan.graph.task_ids, base.spec)
-            if len(layout) > TASKS_MAX:
+            size = len(layout.task_ids)
+            if size > TASKS_MAX:
                 raise LimitExceeded(
-                    f"the run would have {len(layout)} tasks with those that were removed, more than {TASKS_MAX}",
+                    f"the run would have {size} tasks with those that were removed, more than {TASKS_MAX}",
                     hint="trigger a new run",
                 )
-            if layout == base.graph.task_ids:
+            if layout.task_ids == base.graph.task_ids:
                 version_id = base.dag_version_id
             else:
-                text = json.dumps(layout, separators=(",", ":"))
-                key = hashlib.sha256(f"{base.dag_version_id} {text}".encode()).digest()
-                version_id, made = await store.ensure_layout(connection, base.dag_version_id, text, key, layout)
+                version_id, made = await store.ensure_layout(connection, base.dag_version_id, layout)
             await self.plans.load(connection, [version_id])
         if made:
             await self.on_changed(set())

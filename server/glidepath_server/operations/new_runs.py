@@ -12,20 +12,24 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from .. import clock
 from ..core.errors import AlreadyExists, InvalidInput, Violation
+from ..core.layouts import Layout
 from ..core.param_defaults import RunDates
 from ..core.params import InvalidParams
+from ..core.parts import lacks, part_of
 from ..store import engine as engine_store
-from ..store import trigger
+from ..store import layouts, trigger
 from ..store.database import Connection, database_now
 from ..store.trigger import NewRun, Resolved, Selector
 from .audit import append_audit
 from .find_version import version_not_found
 from .first_boards import first_board, wrong_names
-from .plans import Plans
+from .plans import Plan, Plans
+from .read_runs import index_of
 
 RUNS_PER_CALL_MAX = 1_000
 RUN_KEY_CHARACTERS_MAX = 200
@@ -50,6 +54,10 @@ class RunRequest:
     refresh_cache: bool = False
     # The run is created paused at these tasks.
     pause_at: tuple[str, ...] = ()
+    # Not empty: these tasks alone, and with them what comes before or after them.
+    only: tuple[str, ...] = ()
+    only_with_upstream: bool = False
+    only_with_downstream: bool = False
     # Who makes it: "manual", "scheduled" or "backfill". Child runs are made by the step of their callers.
     run_type: str = "manual"
 
@@ -70,6 +78,19 @@ def check_size(runs: Sequence[RunRequest]) -> None:
         raise InvalidInput(str(violation), violations=[violation])
 
 
+class _Part(NamedTuple):
+    """A part of a DAG as it is asked for."""
+
+    selector: Selector
+    only: tuple[str, ...]
+    with_upstream: bool
+    with_downstream: bool
+
+
+def _part(request: RunRequest) -> _Part:
+    return _Part(request.selector, request.only, request.only_with_upstream, request.only_with_downstream)
+
+
 class NewRuns:
     """The runs that somebody asks for at once, inside the caller's transaction. `run` once; tell the engine of what is
     `admitted` after the commit.
@@ -81,6 +102,8 @@ class NewRuns:
         self.connection, self.plans, self.namespace, self.actor = connection, plans, namespace, actor
         self.requests = requests
         self.admitted: list[UUID] = []
+        # Whether task classes were made, for runs of a part of their DAG; then the engine is told of that, too.
+        self.classes_made = False
 
     async def run(self) -> list[Triggered]:
         """One answer per item, in order.
@@ -91,6 +114,7 @@ class NewRuns:
         check_size(self.requests)
         self.now = await database_now(self.connection)
         self.versions = await self._resolve()
+        self.parts = await self._lay_out()
         wanted = await self._new_runs()
         keys = [(run.dag_id, run.run_key, run.dag_run_id) for run in wanted]
         taken = await trigger.take_keys(self.connection, self.namespace, keys)
@@ -107,15 +131,15 @@ class NewRuns:
     async def _admit(self, new: Sequence[NewRun]) -> None:
         """Runs of a capped DAG are admitted, oldest first, as far as there is room; the others wait."""
         self.admitted += [run.dag_run_id for run in new if run.admitted]
-        limits = {self._limit_id(run.dag_version_id): run.dag_id for run in new if not run.admitted}
+        limits = {self._limit_id(run.dag_id): run.dag_id for run in new if not run.admitted}
         for limit_id, dag_id in sorted(limits.items()):
             self.admitted += await engine_store.admit_runs(self.connection, self.namespace, dag_id, limit_id)
 
-    def _limit_id(self, dag_version_id: int) -> int:
+    def _limit_id(self, dag_id: str) -> int:
         return next(
             each.runs_limit_id
-            for each in self.versions.values()
-            if each.dag_version_id == dag_version_id and each.runs_limit_id is not None
+            for selector, each in self.versions.items()
+            if selector.dag_id == dag_id and each.runs_limit_id is not None
         )
 
     def _created(self, run: NewRun) -> Triggered:
@@ -153,6 +177,43 @@ class NewRuns:
         )
         return found
 
+    async def _lay_out(self) -> dict[_Part, int]:
+        """The version of each part of a DAG that is asked for, its plan loaded. Raises InvalidInput for the first item
+        whose part cannot run by itself."""
+        found: dict[_Part, int] = {}
+        for index, each in enumerate(self.requests):
+            if not each.only or _part(each) in found:
+                continue
+            version_id = self._version_id(each)
+            left_out = self._left_out(self.plans.versions[version_id], each, f"runs[{index}].only_task_ids")
+            if left_out:
+                layout = Layout(self.plans.versions[version_id].graph.task_ids, left_out)
+                version_id, made = await layouts.ensure_layout(self.connection, version_id, layout)
+                self.classes_made |= made
+                await self.plans.load(self.connection, [version_id])
+            found[_part(each)] = version_id
+        return found
+
+    def _left_out(self, plan: Plan, request: RunRequest, field: str) -> frozenset[str]:
+        violations = list(wrong_names(plan, field, request.only))
+        if not violations:
+            index = index_of(plan.graph)
+            tasks = [index[task_id] for task_id in request.only]
+            up, down = request.only_with_upstream, request.only_with_downstream
+            part = part_of(plan.graph, tasks, with_upstream=up, with_downstream=down)
+            expected = "tasks that can run without the others; take those in, too, or all that comes before"
+            violations = [Violation(field, why, expected) for why in lacks(plan.spec, plan.graph, part)]
+        if violations:
+            violations = violations[:VIOLATIONS_MAX]
+            raise InvalidInput(f"{violations[0]}{_and_more(violations)}", violations=violations)
+        return frozenset(plan.graph.task_ids[task] for task in range(plan.graph.size) if task not in part)
+
+    def _version_id(self, request: RunRequest) -> int:
+        """The version that a run of it has: once the parts are laid out, that of its part."""
+        version_id = self.versions[request.selector].dag_version_id
+        assert version_id is not None
+        return version_id
+
     # ---- content
     async def _new_runs(self) -> list[NewRun]:
         """The runs as they would be stored, one per item. Raises InvalidInput with the violations of all items."""
@@ -179,9 +240,7 @@ class NewRuns:
         return runs
 
     def _wrong_names(self, request: RunRequest, at: str) -> Iterator[Violation]:
-        version_id = self.versions[request.selector].dag_version_id
-        assert version_id is not None
-        plan = self.plans.versions[version_id]
+        plan = self.plans.versions[self._version_id(request)]
         yield from wrong_names(plan, f"{at}.pause_at_task_ids", request.pause_at)
 
     def _new_run(
@@ -192,8 +251,7 @@ class NewRuns:
         params: dict[tuple[int, str, RunDates | None], str],
     ) -> NewRun:
         resolved = self.versions[request.selector]
-        version_id = resolved.dag_version_id
-        assert version_id is not None
+        version_id = self.parts[_part(request)] if request.only else self._version_id(request)
         date = request.logical_date or self.now
         dates = RunDates(date, request.data_interval_start or date, request.data_interval_end or date)
         schema = self.plans.schema(version_id)
@@ -227,14 +285,17 @@ class NewRuns:
         for index, run in runs:
             row = rows[run.dag_id, run.run_key]
             if row["dag_version_id"] is not None:
-                self._check_same(index, row)
+                self._check_same(index, row, run.dag_version_id)
             number = row["dag_version_number"] or self._number(run.dag_version_id)
             found[run.dag_run_id] = Triggered(row["dag_run_id"], run.run_key, number, created=False)
         return found
 
-    def _check_same(self, index: int, row: trigger.Row) -> None:
+    def _check_same(self, index: int, row: trigger.Row, version_id: int) -> None:
         """Raise AlreadyExists when what was asked for differs from the run that has its key."""
-        different = "; ".join(self._differences(self.requests[index], row))
+        request = self.requests[index]
+        different = "; ".join(self._differences(request, row))
+        if request.only and version_id != row["dag_version_id"]:
+            different = "; ".join(filter(None, [different, "it has other tasks"]))
         if different:
             raise AlreadyExists(
                 f"runs[{index}].run_key: DAG {row['dag_id']} has run {row['dag_run_id']} with key {row['run_key']!r}, "

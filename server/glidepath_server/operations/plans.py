@@ -6,7 +6,6 @@ are many and kept in a bounded, least-recently-used map.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from ..core.compile import compile_graph
 from ..core.definition import DagSpec, TaskSpec, output_sources, xcom_sources
 from ..core.effects import Release
 from ..core.graph import Graph
-from ..core.layouts import REMOVED_HANDLER, laid_out
+from ..core.layouts import REMOVED_HANDLER, Layout, laid_out
 from ..core.params import ParamsSchema
 from ..store import engine, registry
 from ..store.database import Connection
@@ -139,7 +138,7 @@ def _removed(spec: DagSpec) -> frozenset[int]:
 
 def plan_of(version: registry.StoredVersion) -> Plan:
     """Compile a stored version."""
-    spec = laid_out(version.spec, json.loads(version.layout)) if version.layout else version.spec
+    spec = laid_out(version.spec, Layout.from_json(version.layout)) if version.layout else version.spec
     index = {task.task_id: number for number, task in enumerate(spec.tasks)}
     return Plan(
         dag_version_id=version.dag_version_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -26,11 +26,12 @@ class TriggerCall:
 
 @dataclass(slots=True)
 class TriggerDagRuns:
-    """The operation."""
+    """The operation. `on_changed` is awaited after a commit that made task classes."""
 
     database: Database
     plans: Plans
     engine: RunEngine
+    on_changed: Callable[[set[int]], Awaitable[None]]
 
     async def __call__(self, call: TriggerCall, encode: Callable[[list[Triggered]], bytes]) -> bytes:
         """The encoded answer, also when the request id was used before with the same body.
@@ -40,11 +41,14 @@ class TriggerDagRuns:
         """
         check_size(call.runs)
         admitted: list[UUID] = []
+        classes_made = False
 
         async def run() -> bytes:
+            nonlocal classes_made
             work = NewRuns(connection, self.plans, call.namespace, call.actor, call.runs)
             answer = encode(await work.run())
             admitted.extend(work.admitted)
+            classes_made = work.classes_made
             return answer
 
         async with transaction(self.database.api, "trigger") as connection:
@@ -56,6 +60,8 @@ class TriggerDagRuns:
                 body=call.body,
                 run=run,
             )
+        if classes_made:
+            await self.on_changed(set())
         if admitted:
             self.engine.runs_created(admitted)
         return answer

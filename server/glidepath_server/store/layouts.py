@@ -1,12 +1,14 @@
-"""Versions laid out for moved runs: thin typed functions over queries/layouts.sql."""
+"""Versions laid out for runs that are not simply runs of them: thin typed functions over queries/layouts.sql."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from ..core.canonical import from_canonical_json
+from ..core.layouts import Layout
 from .database import Connection
 from .sql import statements
 
@@ -24,10 +26,10 @@ async def first_number(connection: Connection, dag_run_id: UUID) -> int | None:
     return found
 
 
-async def ensure_layout(
-    connection: Connection, base_id: int, text: str, key: bytes, layout: Sequence[str]
-) -> tuple[int, bool]:
+async def ensure_layout(connection: Connection, base_id: int, layout: Layout) -> tuple[int, bool]:
     """The version of this layout, and whether it was made now."""
+    text = layout.to_json()
+    key = hashlib.sha256(f"{base_id} {text}".encode()).digest()
     found: int | None = await connection.fetchval(_SQL["layout_id"], base_id, key)
     if found is not None:
         return found, False
@@ -40,7 +42,8 @@ async def ensure_layout(
 
     def moved(class_ids: Sequence[int]) -> list[int]:
         """By the layout's indexes; 0 for what was removed."""
-        return [copies.get(class_ids[place[task_id]], 0) if task_id in place else 0 for task_id in layout]
+        there = place.keys() - layout.left_out
+        return [copies.get(class_ids[place[task_id]], 0) if task_id in there else 0 for task_id in layout.task_ids]
 
     reroutes = moved(base["reroute_class_ids"]) if base["reroute_class_ids"] else []
     await connection.execute(_SQL["insert_layout"], base_id, moved(base["class_ids"]), reroutes, text, key)

@@ -42,6 +42,12 @@ class RunOptions(TypedDict, total=False):
     """Cached tasks run anew, and what they give takes the place of what is kept."""
     pause_at: Sequence[str]
     """Tasks that the run is created paused at; see `pause_dag_run`."""
+    only: Sequence[str]
+    """The run has these tasks alone, without those that it leaves out; see also the two below."""
+    only_with_upstream: bool
+    """And all that comes before them."""
+    only_with_downstream: bool
+    """And all that comes after them."""
 
 
 class RunItem(RunOptions, total=False):
@@ -389,6 +395,9 @@ def _run_request(dag_id: str, options: RunOptions) -> pb.DagRunRequest:
         traceparent=options.get("traceparent", ""),
         refresh_cache=options.get("refresh_cache", False),
         pause_at_task_ids=options.get("pause_at", ()),
+        only_task_ids=options.get("only", ()),
+        only_with_upstream=options.get("only_with_upstream", False),
+        only_with_downstream=options.get("only_with_downstream", False),
     )
 
 

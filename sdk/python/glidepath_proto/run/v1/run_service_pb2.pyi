@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DagRunRequest(_message.Message):
-    __slots__ = ("dag_id", "dag_version_number", "alias", "run_key", "params", "logical_date", "data_interval_start", "data_interval_end", "traceparent", "refresh_cache", "pause_at_task_ids")
+    __slots__ = ("dag_id", "dag_version_number", "alias", "run_key", "params", "logical_date", "data_interval_start", "data_interval_end", "traceparent", "refresh_cache", "pause_at_task_ids", "only_task_ids", "only_with_upstream", "only_with_downstream")
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     DAG_VERSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
     ALIAS_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,9 @@ class DagRunRequest(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     REFRESH_CACHE_FIELD_NUMBER: _ClassVar[int]
     PAUSE_AT_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    ONLY_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    ONLY_WITH_UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    ONLY_WITH_DOWNSTREAM_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     dag_version_number: int
     alias: str
@@ -32,7 +35,10 @@ class DagRunRequest(_message.Message):
     traceparent: str
     refresh_cache: bool
     pause_at_task_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., run_key: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., refresh_cache: bool = ..., pause_at_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    only_task_ids: _containers.RepeatedScalarFieldContainer[str]
+    only_with_upstream: bool
+    only_with_downstream: bool
+    def __init__(self, dag_id: _Optional[str] = ..., dag_version_number: _Optional[int] = ..., alias: _Optional[str] = ..., run_key: _Optional[str] = ..., params: _Optional[str] = ..., logical_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., data_interval_end: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., refresh_cache: bool = ..., pause_at_task_ids: _Optional[_Iterable[str]] = ..., only_task_ids: _Optional[_Iterable[str]] = ..., only_with_upstream: bool = ..., only_with_downstream: bool = ...) -> None: ...
 
 class TriggerDagRunsRequest(_message.Message):
     __slots__ = ("namespace", "request_id", "runs")

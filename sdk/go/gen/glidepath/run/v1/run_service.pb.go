@@ -50,8 +50,14 @@ type DagRunRequest struct {
 	RefreshCache bool `protobuf:"varint,12,opt,name=refresh_cache,json=refreshCache,proto3" json:"refresh_cache,omitempty"`
 	// The run is created paused at these tasks (see PauseDagRun).
 	PauseAtTaskIds []string `protobuf:"bytes,16,rep,name=pause_at_task_ids,json=pauseAtTaskIds,proto3" json:"pause_at_task_ids,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Not empty: the run has these tasks alone, with what comes before or after them if that is wanted, and what their
+	// setups and teardowns need; the others are removed from its start, and nobody waits for them. A task that takes the
+	// output of one that is left out is refused, and a branch without all that it chooses among. At most 1,000.
+	OnlyTaskIds        []string `protobuf:"bytes,17,rep,name=only_task_ids,json=onlyTaskIds,proto3" json:"only_task_ids,omitempty"`
+	OnlyWithUpstream   bool     `protobuf:"varint,18,opt,name=only_with_upstream,json=onlyWithUpstream,proto3" json:"only_with_upstream,omitempty"`
+	OnlyWithDownstream bool     `protobuf:"varint,19,opt,name=only_with_downstream,json=onlyWithDownstream,proto3" json:"only_with_downstream,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *DagRunRequest) Reset() {
@@ -170,6 +176,27 @@ func (x *DagRunRequest) GetPauseAtTaskIds() []string {
 		return x.PauseAtTaskIds
 	}
 	return nil
+}
+
+func (x *DagRunRequest) GetOnlyTaskIds() []string {
+	if x != nil {
+		return x.OnlyTaskIds
+	}
+	return nil
+}
+
+func (x *DagRunRequest) GetOnlyWithUpstream() bool {
+	if x != nil {
+		return x.OnlyWithUpstream
+	}
+	return false
+}
+
+func (x *DagRunRequest) GetOnlyWithDownstream() bool {
+	if x != nil {
+		return x.OnlyWithDownstream
+	}
+	return false
 }
 
 type isDagRunRequest_Selector interface {
@@ -2892,7 +2919,7 @@ var File_glidepath_run_v1_run_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\n" +
-	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n" +
+	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x04\n" +
 	"\rDagRunRequest\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12.\n" +
 	"\x12dag_version_number\x18\x02 \x01(\x05H\x00R\x10dagVersionNumber\x12\x16\n" +
@@ -2904,7 +2931,10 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x11data_interval_end\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fdataIntervalEnd\x12 \n" +
 	"\vtraceparent\x18\t \x01(\tR\vtraceparent\x12#\n" +
 	"\rrefresh_cache\x18\f \x01(\bR\frefreshCache\x12)\n" +
-	"\x11pause_at_task_ids\x18\x10 \x03(\tR\x0epauseAtTaskIdsB\n" +
+	"\x11pause_at_task_ids\x18\x10 \x03(\tR\x0epauseAtTaskIds\x12\"\n" +
+	"\ronly_task_ids\x18\x11 \x03(\tR\vonlyTaskIds\x12,\n" +
+	"\x12only_with_upstream\x18\x12 \x01(\bR\x10onlyWithUpstream\x120\n" +
+	"\x14only_with_downstream\x18\x13 \x01(\bR\x12onlyWithDownstreamB\n" +
 	"\n" +
 	"\bselector\"\x89\x01\n" +
 	"\x15TriggerDagRunsRequest\x12\x1c\n" +

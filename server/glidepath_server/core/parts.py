@@ -1,0 +1,44 @@
+"""A part of a DAG, for a run that is to do no more than that.
+
+What is left out counts as if it were not in the DAG: the run has it as removed, and the tasks that stay wait for those
+alone that stay with them. So a task cannot stay without those whose outputs it takes, nor a branch without all that it
+chooses among; between a setup and its teardown nothing runs without both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .definition import DagSpec, sources
+from .graph import Graph, TaskRole, reached
+
+NAMED_MAX = 5
+
+
+def part_of(graph: Graph, tasks: Sequence[int], *, with_upstream: bool, with_downstream: bool) -> frozenset[int]:
+    """The tasks that run: those that are named, what comes before or after them if that is wanted, and for all of them
+    that are between setups and a teardown the way from these."""
+    found = set(tasks)
+    if with_upstream:
+        found |= reached(tasks, graph.upstream)
+    if with_downstream:
+        found |= reached(tasks, graph.downstream)
+    return frozenset(graph.with_surroundings(found, graph.teardowns))
+
+
+def lacks(spec: DagSpec, graph: Graph, part: frozenset[int]) -> Iterator[str]:
+    """Why the tasks of the part cannot run without what is left out, one sentence for each of them that cannot."""
+    inside = {graph.task_ids[task] for task in part}
+    for task in sorted(part):
+        missing = sorted(sources(spec.tasks[task]) - inside)
+        if missing:
+            yield f"{graph.task_ids[task]} takes the output of {_named(missing)}"
+        if spec.tasks[task].role is TaskRole.BRANCH:
+            others = sorted(graph.task_ids[each] for each in graph.downstream[task] if each not in part)
+            if others:
+                yield f"{graph.task_ids[task]} is a branch that chooses among others, too: {_named(others)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more
