@@ -25,7 +25,7 @@ from .machine import machine
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "prove"
 REPORT = ROOT / "docs" / "proof.md"
-TOGETHER = ("unit", "store", "simulation", "planted", "checker", "faults", "chaos")
+TOGETHER = ("unit", "store", "api", "simulation", "planted", "checker", "faults", "chaos", "tools")
 # Their figures are shares of what the machine does when nobody disturbs it.
 ALONE = ("hostile",)
 # A property with thousands of examples may take longer than any test of `make test`; a hang is a failure all the same.

@@ -115,6 +115,7 @@ async def test_reading_stops_while_too_many_results_are_unanswered(
             await stream.take("result_acks", 1000)
 
 
+@pytest.mark.prove
 async def test_chunks_without_text_are_held_back_too(database_url: str) -> None:
     async with open_room(database_url, **CALM) as room, open_workers(room) as workers:
         async with workers.stream(credits=1) as stream:

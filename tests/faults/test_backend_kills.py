@@ -101,6 +101,7 @@ def _crashes(cluster: EmbeddedPostgres) -> int:
     return cluster.log.read_text(errors="replace").count("reinitializing")
 
 
+@pytest.mark.prove
 def test_ended_backends_cost_nothing(new_house: House, cluster: EmbeddedPostgres) -> None:
     _live(new_house, cluster, list(SHORT), "told", "killed")
 

@@ -146,7 +146,7 @@ class FrozenDatabase:
 @pytest.mark.parametrize(
     "stall",
     [
-        pytest.param(Stall(frozen=6, lease=3, interval=0.4), id="short"),
+        pytest.param(Stall(frozen=6, lease=3, interval=0.4), id="short", marks=pytest.mark.prove),
         pytest.param(Stall(frozen=60, lease=15, interval=4, tasks=50), id="whole", marks=WHOLE),
     ],
 )

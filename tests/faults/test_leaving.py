@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from fault_world import House, attempts, finished, free_address, wait_until
 from stream_dag import LANES, STEPS
 
@@ -31,6 +32,7 @@ def test_a_worker_that_is_asked_to_leave_hands_back_what_it_cannot_finish(house:
     assert [house.ledger(name) for name in NAMES] == [[1, 2] if name == begun else [2] for name in NAMES]
 
 
+@pytest.mark.prove
 def test_workers_of_a_server_that_is_asked_to_leave_go_to_the_next(house: House) -> None:
     leaving = house.server()
     elsewhere = free_address()

@@ -134,6 +134,7 @@ def test_what_was_begun_anew_in_two_hours_without_a_link_is_fenced_and_what_the_
     assert_kept(house, I3=6, I4=2, I8=6)
 
 
+@pytest.mark.prove
 def test_results_outlive_a_loss_of_power_and_what_ran_is_done_again(house: OfflineHouse, disk: LostDisk) -> None:
     """Nothing runs for two hours afterwards. A result whose record is torn is as good as none."""
     server = house.server(lease_ttl_seconds=TTL_SECONDS)

@@ -129,6 +129,7 @@ def _judge_the_roll(replicas: Replicas, customers: Customers) -> None:
     replicas.assert_no_deadlock()
 
 
+@pytest.mark.prove
 def test_a_rolling_restart_is_not_noticed(house: House, crew: Crew) -> None:
     roll(house, crew, 1)
 

@@ -148,6 +148,7 @@ def finished_as(client: Client, run_id: str, state: int) -> bool:
     return bool(client.get_dag_run(run_id).state == state)
 
 
+@pytest.mark.prove
 def test_fifty_workers_come_back_at_once(fleet: Fleet, crew: Crew) -> None:
     storm(fleet, crew, 50)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import pytest
 from fault_world import House, any_alive, attempts, children, finished, wait_until
 
 from glidepath_proto.common.v1.failure_pb2 import FailureKind
@@ -112,6 +113,7 @@ def test_an_exclusive_tree_is_gone_before_its_lease_is_granted_again(house: Hous
     assert attempts(client, run_id, "stubborn") == [(1, "LOST"), (2, "SUCCESS")]
 
 
+@pytest.mark.prove
 def test_an_exclusive_tree_is_gone_before_its_killed_worker_is_back(house: House) -> None:
     house.server(lease_ttl_seconds=TTL_SECONDS)
     worker = house.worker("w1")

@@ -31,6 +31,7 @@ def link(house: House) -> Iterator[FaultLink]:
     link.close()
 
 
+@pytest.mark.prove
 def test_it_comes_back_over_a_new_connection_when_the_old_one_is_dead(house: House, link: FaultLink) -> None:
     client = house.client()
     house.address = link.address
@@ -42,6 +43,7 @@ def test_it_comes_back_over_a_new_connection_when_the_old_one_is_dead(house: Hou
     assert finished(client, client.trigger("one").dag_run_id) == "success"
 
 
+@pytest.mark.prove
 def test_it_tries_again_when_a_connection_never_comes_about(house: House, link: FaultLink) -> None:
     house.client()
     house.address = link.address
