@@ -41,6 +41,7 @@ TRANSACTIONS = STEP_PARTS | {
     "leave",
     "limit_sweep",
     "migration",
+    "past_check",
     "quarantine",
     "quarantine_bare",
     "reaping",

@@ -54,6 +54,7 @@ from .loops.engine import Engine
 from .loops.heartbeats import Heartbeats
 from .loops.lease_reaper import LeaseReaper
 from .loops.level import LevelLoop
+from .loops.past import past_checks, past_sweeper
 from .loops.pruner import pruner
 from .loops.readiness import Readiness
 from .loops.wakeups import WakeUps
@@ -144,6 +145,7 @@ class Server:
         unanswered, equal_calls = approval_timeouts(engine), timers.equal_call_sweeper(engine)
         engine.on_timers = lambda: _wake(due, late, overdue, rates, unanswered)
         engine.on_equal_calls = equal_calls.wake
+        engine.on_past = (past := past_checks(engine)).wake
         engine.on_admission = admission.wake
         engine.on_queues = self.wake_ups.queues
         engine.on_cancels = lambda: self.wake_ups.say("c")
@@ -161,6 +163,8 @@ class Server:
             rates,
             timers.limit_sweeper(engine),
             equal_calls,
+            past,
+            past_sweeper(engine),
             self.heartbeats.flush_loop,
             self.heartbeats.watch_loop,
             LeaseReaper(engine).loop,

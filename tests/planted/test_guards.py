@@ -10,9 +10,10 @@ from guards import GUARDS, Guard
 from limit_guards import LIMIT_GUARDS
 from map_guards import MAP_GUARDS
 from operator_guards import OPERATOR_GUARDS
+from past_guards import PAST_GUARDS
 from planting import PACKAGE, apply, ask
 
-ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS, *CHILD_RUN_GUARDS, *LIMIT_GUARDS, *MAP_GUARDS)
+ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS, *CHILD_RUN_GUARDS, *LIMIT_GUARDS, *MAP_GUARDS, *PAST_GUARDS)
 
 
 def _name(guard: Guard) -> str:

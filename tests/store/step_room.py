@@ -126,6 +126,7 @@ class StepRoom:
         cache: CachePolicy | None = None,
         maps: Mapping[int, MapSpec] | None = None,
         inputs: Mapping[int, Mapping[str, Input]] | None = None,
+        depends_on_past: bool = False,
         **fields: Any,
     ) -> None:
         """Tasks by number; they are independent, but for `upstream`. Other fields are the DAG's."""
@@ -134,6 +135,7 @@ class StepRoom:
             pool_name="pool" if pool_slots is not None else None,
             retry=RetryPolicy(retries, delay_seconds=0),
             cache=cache,
+            depends_on_past=depends_on_past,
         )
         names = [f"task{number}" for number in range(tasks)]
         specs = tuple(
@@ -180,20 +182,24 @@ class StepRoom:
             runs_limit,
         )
 
-    async def create_run(self, tasks: int, params: str = "{}", *, refresh_cache: bool = False) -> uuid.UUID:
-        """A run that nobody has started."""
+    async def create_run(
+        self, tasks: int, params: str = "{}", *, refresh_cache: bool = False, days: int = 0, run_type: str = "manual"
+    ) -> uuid.UUID:
+        """A run that nobody has started, so many days after today."""
         run_id = uuid.uuid4()
         await self.watcher.execute(
             """insert into dag_run (dag_run_id, dag_version_id, run_type, board, namespace, dag_id, run_key, params,
                                     logical_date, data_interval_start, data_interval_end, create_time, created_by,
                                     refresh_cache)
-               select $1, $2, 'manual', $3, 'default', 'dag', 'key', $4, t, t, t, t, 'test', $5
-               from glidepath_now() as t""",
+               select $1, $2, $7, $3, 'default', 'dag', 'key', $4, t, t, t, t, 'test', $5
+               from (select glidepath_now() + make_interval(days => $6) as t) as at""",
             run_id,
             self.version,
             bytes(tasks),
             params,
             refresh_cache,
+            days,
+            run_type,
         )
         return run_id
 

@@ -259,6 +259,7 @@ CHANGES: dict[str, DagDraft] = {
     "order of runs": replace(ONE, runs_in_order=True),
     "limits": with_b(policy=PolicyDraft(limits={"gpu": 1})),
     "slots of a limit": with_b(policy=PolicyDraft(limits={"gpu": 2})),
+    "dependency on the past": with_b(policy=PolicyDraft(depends_on_past=True)),
     "attempts of a task": with_b(policy=PolicyDraft(active_max=1)),
     "task": replace(ONE, tasks=ONE.tasks[:1]),
     "upstream": with_b(upstream_task_ids=[]),

@@ -25,6 +25,7 @@ from glidepath_server.core.explain import (
 )
 from glidepath_server.core.graph import Graph, TaskRole
 from glidepath_server.core.matching import Offer, TaskClass
+from glidepath_server.core.past import TaskBefore
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.run_view import (
     EndedRow,
@@ -164,6 +165,28 @@ def test_a_run_that_goes_in_order_says_which_run_it_waits_for() -> None:
     found = of_first([S, S, S, S], RunRows(), Facts(waits, NOW))
     assert found.message == f"{order} goes first, and is quarantined"
     assert found.hint == "glidepath run release 0193"
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "hint"),
+    [
+        (TaskState.RELEASED, "waits for the same task in the run before, {}, which has yet to end", "run explain 0193"),
+        (
+            TaskState.UPSTREAM_FAILED,
+            "waits for the same task in the run before, {}: upstream_failed",
+            "run clear 0193 --task load  # or glidepath run mark",
+        ),
+        (TaskState.SKIPPED, "it has ended well in the run before, {}; it goes on with its next step", ""),
+    ],
+)
+def test_a_task_that_depends_on_the_past_names_the_run_before(state: TaskState, message: str, hint: str) -> None:
+    facts = Facts(RUN, NOW, before={0: TaskBefore("0193", NOW, state)})
+    found = of_first([S, S, S, S], RunRows(), facts)
+    assert found.wait is Wait.PAST
+    assert found.message.removeprefix("depends on the past: ") == message.format("run 0193 (2026-01-01 12:00:00 UTC)")
+    assert found.hint.removeprefix("glidepath ") == hint
+    paused = replace(facts, run=replace(RUN, pauses={0: "alice"}))
+    assert of_first([S, S, S, S], RunRows(), paused).wait is Wait.PAUSED
 
 
 def test_without_any_worker_it_says_what_is_needed() -> None:

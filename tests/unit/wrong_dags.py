@@ -176,6 +176,12 @@ WRONG_DAGS = (
         role=TaskRole.TEARDOWN,
         trigger_rule=TriggerRule.ONE_SUCCESS,
     ),
+    train(
+        "a teardown that depends on the past",
+        ("policy.depends_on_past", "true", "nothing: a teardown runs when all before it has ended"),
+        role=TaskRole.TEARDOWN,
+        policy=PolicyDraft(depends_on_past=True),
+    ),
     dag(
         "a teardown after nothing",
         ("tasks.a.role", "teardown", "at least one upstream task, which it is to run after"),

@@ -172,6 +172,7 @@ def _policy_in(policy: dag_pb2.TaskPolicy) -> PolicyDraft:
         limits=dict(policy.limits) or None,
         active_max=_given(policy, "active_max"),
         cache=_cache_in(policy.cache) if policy.HasField("cache") else None,
+        depends_on_past=_given(policy, "depends_on_past"),
     )
 
 
@@ -340,6 +341,7 @@ def _policy_out(policy: ResolvedPolicy) -> dag_pb2.TaskPolicy:
         limits=policy.limits,
         active_max=policy.active_max,
         cache=_cache_out(policy.cache),
+        depends_on_past=policy.depends_on_past,
     )
 
 

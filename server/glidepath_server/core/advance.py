@@ -26,6 +26,8 @@ from .events import (
     EqualCallEnded,
     Event,
     Mapped,
+    PastChanged,
+    PastLetsGo,
     RunCancelled,
     RunMoved,
     RunPaused,
@@ -41,6 +43,7 @@ from .events import (
 from .graph import Graph
 from .moves import CANCELLED, FAILED, IDLE, OUT, RELEASED, RESTARTING, SCHEDULED, WAITING, Moves
 from .next_attempt import next_attempt
+from .past import past_changed, past_lets_go
 from .pausing import hold_back, judge_waiting, run_paused, run_resumed
 from .retry import GiveUp
 from .states import (
@@ -189,6 +192,7 @@ class _Step(Moves):
         self.move_run(RunEvent.CLEAR, note)
         for task in event.tasks:
             board.raise_base(task, event.attempts.get(task, 0))
+        self.past_free.update(event.tasks)  # what begins again here was let go before
         self.at = self.now + timedelta(seconds=graph.run_retry_delay_seconds) if graph.run_retry_delay_seconds else None
         self.parts = {task: part for task, part in event.parts.items() if self.states[task] in FINAL}
         self.reopen([task for task in event.tasks if self.states[task] in FINAL])
@@ -345,6 +349,8 @@ _HANDLERS = {
     TasksMarked: _Step.tasks_marked,
     RunRetried: _Step.run_retried,
     EqualCallEnded: _Step.equal_call_ended,
+    PastChanged: past_changed,
+    PastLetsGo: past_lets_go,
     RunMoved: _Step.run_moved,
     RunPaused: run_paused,
     RunResumed: run_resumed,

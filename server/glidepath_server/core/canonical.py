@@ -44,6 +44,7 @@ _RETRY_TUPLES = ("delays_seconds", "only_on", "never_on")
 _SAID_WHEN_USED = frozenset(
     {
         "approval",
+        "depends_on_past",
         "fail_fast",
         "jitter",
         "map",

@@ -33,6 +33,7 @@ def compile_graph(spec: DagSpec) -> Graph:
         run_retry_delay_seconds=spec.run_retry_delay_seconds,
         fail_fast=spec.fail_fast,
         cached=frozenset(number for number, task in enumerate(spec.tasks) if task.policy.cache is not None),
+        on_past=frozenset(number for number, task in enumerate(spec.tasks) if task.policy.depends_on_past),
         maps={
             number: MapPolicy(
                 min(task.map.active_max or MAP_WINDOW, MAP_WINDOW),

@@ -148,6 +148,7 @@ class ResolvedPolicy:
     limits: Mapping[str, int] = field(default_factory=dict)
     active_max: int | None = None
     cache: CachePolicy | None = None
+    depends_on_past: bool = False
 
 
 @dataclass(frozen=True, slots=True)

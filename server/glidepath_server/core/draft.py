@@ -71,6 +71,7 @@ class PolicyDraft:
     limits: Mapping[str, int] | None = None
     active_max: int | None = None
     cache: CachePolicy | None = None
+    depends_on_past: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,8 @@ def resolve_policy(task: TaskDraft, draft: DagDraft) -> ResolvedPolicy:
     given["retry"] = _retry(task.policy.retry, draft.defaults.retry)
     given["pool_name"] = policy.pool_name or None
     given["owner"] = policy.owner or draft.owner
+    if task.role is TaskRole.TEARDOWN:
+        given.pop("depends_on_past", None)
     if not policy.pool_name:
         given.pop("pool_slots", None)
     return ResolvedPolicy(**given)

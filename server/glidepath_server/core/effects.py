@@ -97,6 +97,10 @@ class Effects:
     results: list[tuple[int, int, int]] = field(default_factory=list)
     # Of task instances that waited for an equal call which has ended: each is to be looked at anew.
     equal_calls_ended: list[tuple[int, int, int]] = field(default_factory=list)
+    # Tasks that may start as far as this run goes: whether the run before lets them is to be looked up; and tasks of
+    # which this run was told that something has changed there.
+    past_asked: list[int] = field(default_factory=list)
+    past_told: list[int] = field(default_factory=list)
     asked: list[Question] = field(default_factory=list)
     closed: list[Closed] = field(default_factory=list)
     # These tasks run again, for a retry of the run: see RunRetried.

@@ -120,6 +120,20 @@ class EqualCallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class PastChanged:
+    """The same task in the run before may have ended well, or another run is the run before now: look anew."""
+
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastLetsGo:
+    """The run before lets these tasks start: the step has looked, `advance` had asked for it (Effects.past_asked)."""
+
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunCancelled:
     """An operator ends the run, or its caller does."""
 
@@ -252,6 +266,8 @@ Event = (
     | TasksMarked
     | RunRetried
     | EqualCallEnded
+    | PastChanged
+    | PastLetsGo
     | RunMoved
     | RunPaused
     | RunResumed
@@ -273,6 +289,7 @@ _KINDS = {
         TasksCleared,
         TasksMarked,
         EqualCallEnded,
+        PastChanged,
         ApprovalExpired,
     )
 }

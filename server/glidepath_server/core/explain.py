@@ -20,6 +20,7 @@ from typing import Any
 from .board import BAD, FINAL, WHOLE_RUN
 from .graph import Graph
 from .matching import Offer, TaskClass, mismatch
+from .past import LETS_GO, TaskBefore
 from .run_view import RunRows, TaskInstanceView, ViewState, WaitingRow, names, waited_for
 from .states import RUN_FINAL, RunIntent, RunState, TaskState
 from .trigger_rules import TriggerRule
@@ -43,6 +44,7 @@ class Wait(StrEnum):
     CHILD_RUN = "child_run"
     EQUAL_CALL = "equal_call"
     APPROVAL = "approval"
+    PAST = "past"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Facts:
     ahead: Mapping[int, int] = field(default_factory=dict)
     # By (task, map index) of what waits for an equal call: the run that is at it, if one is known.
     equal_calls: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    # Of tasks that depend on the past and have not started, the same task in the run before.
+    before: Mapping[int, TaskBefore] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ def _why(
         return _mapped(graph, view, rows.waiting.get(view.task), facts)
     waiting = rows.waiting.get(view.task)
     if waiting is None:
-        return _scheduled(graph, states, view.task, facts.run)
+        return _scheduled(graph, states, view.task, facts)
     wait, message, hint = _released(waiting, view, facts)
     before = f"; {view.reason}" if view.reason and wait is not Wait.DELAY else ""
     return wait, f"{message}{before}", hint
@@ -226,13 +230,26 @@ def _paused_by(graph: Graph, task: int, run: RunFacts) -> _Why | None:
     return Wait.PAUSED, f"paused by {by}", f"glidepath run resume {run.dag_run_id}{at}"
 
 
-def _scheduled(graph: Graph, states: Sequence[int], task: int, run: RunFacts) -> _Why:
-    """By its upstreams, or by a pause once these have ended."""
+def _scheduled(graph: Graph, states: Sequence[int], task: int, facts: Facts) -> _Why:
+    """By its upstreams; by a pause, or by the run before, once these have ended."""
     still_open = waited_for(graph, states, task)
-    paused = _paused_by(graph, task, run)
+    paused = _paused_by(graph, task, facts.run)
+    if paused is None and not still_open and task in facts.before:
+        return _past(graph.task_ids[task], facts.before[task])
     if paused is None or still_open:
         return _upstream(graph, task, still_open, f"; {paused[1]}" if paused is not None else "")
     return paused
+
+
+def _past(task_id: str, before: TaskBefore) -> _Why:
+    run = f"run {before.dag_run_id} ({_instant(before.logical_date)})"
+    if before.state in LETS_GO:
+        return Wait.PAST, f"it has ended well in the run before, {run}; it goes on with its next step", ""
+    message = f"depends on the past: waits for the same task in the run before, {run}"
+    if before.state not in FINAL:
+        return Wait.PAST, f"{message}, which has yet to end", f"glidepath run explain {before.dag_run_id}"
+    clear = f"glidepath run clear {before.dag_run_id} --task {shlex.quote(task_id)}  # or glidepath run mark"
+    return Wait.PAST, f"{message}: {before.state.name.lower()}", clear
 
 
 def _upstream(graph: Graph, task: int, still_open: Sequence[int], paused: str) -> _Why:

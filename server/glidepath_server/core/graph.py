@@ -65,6 +65,8 @@ class Graph:
     fail_fast: bool = False
     # Tasks whose results are kept and used again.
     cached: frozenset[int] = frozenset()
+    # Tasks that start only once the same task in the run before has ended well (core/past.py).
+    on_past: frozenset[int] = frozenset()
 
     @property
     def size(self) -> int:

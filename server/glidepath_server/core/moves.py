@@ -41,7 +41,9 @@ FAILED, SUCCESS, CANCELLED = int(TaskState.FAILED), int(TaskState.SUCCESS), int(
 class Moves:
     """The board under change, and the effects so far."""
 
-    __slots__ = ("_left_out", "at", "board", "closing", "effects", "graph", "now", "parts", "states", "tally")
+    __slots__ = (
+        *("_left_out", "at", "board", "closing", "effects", "graph", "now", "parts", "past_free", "states", "tally"),
+    )
 
     def __init__(self, graph: Graph, board: Board, tally: Tally, now: datetime, effects: Effects) -> None:
         self.graph, self.board, self.tally, self.now = graph, board, tally, now
@@ -52,6 +54,8 @@ class Moves:
         self.closing: Closed | None = None
         # Mapped tasks of which only some instances run again, by this very event.
         self.parts: dict[int, MapPart] = {}
+        # Tasks that the run before lets start.
+        self.past_free: set[int] = set()
         self._left_out: dict[int, frozenset[int]] = {}
 
     def move(self, task: int, event: TaskEvent) -> int:
@@ -126,6 +130,10 @@ class Moves:
         What is paused waits."""
         if self.board.paused_by(task) is not None:
             return
+        if task in self.graph.on_past and not self._goes_on(task):
+            if task not in self.effects.past_asked:
+                self.effects.past_asked.append(task)
+            return
         if task in self.graph.approvals:
             self.move(task, TaskEvent.ASK)
             self.effects.asked.append(Question(task, -1, self.board.base(task) + 1))
@@ -143,6 +151,10 @@ class Moves:
         elif held.at is not None and held.at <= self.now:
             held = held._replace(at=None)
         self.effects.releases.append(held)
+
+    def _goes_on(self, task: int) -> bool:
+        """Whether the run before does not matter (any more): it lets the task start, or the task has started."""
+        return task in self.past_free or task in self.parts or task in self.board.held
 
     def _close_question(self, task: int, event: TaskEvent) -> None:
         """Whatever moves a task that asks closes its question: by the answer at hand, or it is taken back. One of this

@@ -261,6 +261,9 @@ class _Check:
         if task.policy.retry.reroute_after is not None and not policy.retry.reroute_queue:
             after = str(task.policy.retry.reroute_after)
             yield Violation(f"{at}.retry.reroute_after", after, "nothing, because there is no reroute_queue")
+        if task.policy.depends_on_past and task.role is TaskRole.TEARDOWN:
+            expected = "nothing: a teardown runs when all before it has ended"
+            yield Violation(f"{at}.depends_on_past", "true", expected)
         if policy.isolation is IsolationMode.INLINE:
             if policy.lease_mode is LeaseMode.EXCLUSIVE:
                 yield Violation(f"{at}.lease_mode", "exclusive", "hold, because isolation inline cannot be killed")

@@ -61,6 +61,7 @@ class Engine:
         # Each step that was committed, and its seconds; None: nobody counts.
         self.on_step: Callable[[Step, float], None] | None = None
         self.on_facts: Callable[[], None] = _nothing
+        self.on_past: Callable[[], None] = _nothing
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
         self.steps_committed = 0
         # Monotonic time of the last step whose COMMIT may have happened unseen; None once that was looked into.
@@ -385,6 +386,8 @@ class Engine:
             self.on_equal_calls()
         if outcome.facts:
             self.on_facts()
+        if outcome.past:
+            self.on_past()
         if outcome.ended_capped or outcome.unadmitted:
             self.on_admission()
         if outcome.created:

@@ -9,11 +9,13 @@ from uuid import UUID
 from ..core.board import FINAL
 from ..core.critical_path import Step, critical_path
 from ..core.explain import WAITS_FOR_A_CALL, Explanation, Facts, LimitFacts, RunFacts, explain
+from ..core.past import TaskBefore
 from ..core.run_view import RunRows, task_instance_views
 from ..store import caching
 from ..store import runs_read as store
 from ..store.database import Connection, database_now
 from ..store.runs_read import Run
+from .past import tasks_before
 from .plans import Plan, Plans
 from .read_runs import RunReader, task_index
 
@@ -30,14 +32,23 @@ async def explain_run(
         else:
             tasks = [task for task, state in enumerate(board.states) if state not in FINAL]
         rows = await store.rows_of(connection, dag_run_id, tasks, plan.graph, board.states)
-        facts = await _facts(connection, reader.plans, run, rows, board.pauses)
+        own = () if run.run_type == "child" else tasks
+        before = await tasks_before(connection, reader.plans, plan, dag_run_id, board, own)
+        facts = await _facts(connection, reader.plans, run, rows, board.pauses, before)
         times = await store.attempt_times(connection, dag_run_id, board)
     views = task_instance_views(plan.graph, board, rows, tasks)
     path = critical_path(plan.graph, board.states, times, run.end_time or facts.now)
     return plan, explain(plan.graph, board.states, views, rows, facts), path
 
 
-async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows, pauses: Mapping[int, str]) -> Facts:
+async def _facts(
+    connection: Connection,
+    plans: Plans,
+    run: Run,
+    rows: RunRows,
+    pauses: Mapping[int, str],
+    before: Mapping[int, TaskBefore],
+) -> Facts:
     paused, active_max, active, in_order = await store.run_limits(connection, run.namespace, run.dag_id)
     waits = in_order and not run.admitted
     reason = await store.run_incident(connection, run.dag_run_id) if run.quarantined else run.reason
@@ -65,6 +76,7 @@ async def _facts(connection: Connection, plans: Plans, run: Run, rows: RunRows, 
         equal_calls=await caching.waited_for(connection, run.dag_run_id)
         if any(row.parked_on == WAITS_FOR_A_CALL for row in waiting)
         else {},
+        before=before,
     )
 
 

@@ -51,6 +51,7 @@ from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
 from .map_tasks import check_instances, expand, parts_to_clear
+from .past import Past
 from .quarantine_run import mark_quarantined
 from .reports import accept_reports, ended_event, read_choice
 from .run_facts import write_run_facts
@@ -81,6 +82,7 @@ class Step:
         self.events: dict[UUID, list[Event]] = {}
         self.claims = Claims(replica, self.outcome)
         self.equal_calls = EqualCalls(replica, self.outcome)
+        self.past = Past(replica, self.outcome)
         # The step's one instant, read with the runs' locks.
         self.now: datetime
 
@@ -284,6 +286,9 @@ class Step:
             elif runs := [run for run in self.runs.values() if run.effects.expansions]:
                 for run in runs:
                     self._go_on(run, await expand(connection, self.replica.plans, run))
+            elif runs := [run for run in self.runs.values() if run.effects.past_asked]:
+                for run, event in await self.past.answer(connection, runs):
+                    self._go_on(run, [event])
             elif runs := [run for run in self.runs.values() if run.effects.run_again]:
                 for run in runs:
                     self._go_on(run, [await self._retried(connection, run)])
@@ -372,6 +377,7 @@ class Step:
         queued = waiting + await self.claims.hand_over(connection, ready, self.now)
         await self._write(connection, queued)
         await self.equal_calls.park(connection)
+        await self.past.write(connection, self.runs)
         await self._give_out(connection)
 
     async def _refuse_reopening(self, connection: Connection) -> None:

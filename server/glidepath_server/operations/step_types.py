@@ -216,6 +216,8 @@ class StepOutcome:
     woken: set[UUID] = field(default_factory=set)
     # Calls wait that this step has not woken, or has left without who was at it.
     equal_calls: bool = False
+    # Tasks have begun to wait for the run before: it is to be looked at once more.
+    past: bool = False
     quarantined: list[tuple[UUID, str]] = field(default_factory=list)
     # Something was written that people may want to hear of.
     facts: bool = False

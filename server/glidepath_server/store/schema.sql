@@ -220,6 +220,7 @@ create index dag_run_waiting on dag_run (dag_run_id) where state = 'queued';
 create index dag_run_admission on dag_run (namespace, dag_id, admitted) where state in ('queued', 'running');
 create index dag_run_timeout on dag_run (timeout_time) where timeout_time is not null and state = 'running';
 create index dag_run_list on dag_run (namespace, dag_id, dag_run_id);
+create index dag_run_date on dag_run (namespace, dag_id, logical_date, dag_run_id) where run_type <> 'child';
 create index dag_run_namespace on dag_run (namespace, dag_run_id);
 
 -- An operator moved the run to another version, with this revision. Its tasks kept their indexes.
@@ -275,6 +276,20 @@ create table run_inbox (
     create_time timestamptz not null default glidepath_now()
 );
 create index run_inbox_run on run_inbox (dag_run_id);
+
+-- Tasks that may start but for the same task in the run before (core/past.py). Written by the step of the run that waits;
+-- the step of the other run that ends the task well wakes it by its inbox. `checked`: since the row was committed the other
+-- run was looked at under its lock; what it did before that it did without seeing the row.
+create table past_wait (
+    dag_run_id          uuid not null,
+    task_index          integer not null,
+    previous_run_id     uuid not null,
+    previous_task_index integer not null,
+    checked             boolean not null default false,
+    primary key (dag_run_id, task_index)
+);
+create index past_wait_previous on past_wait (previous_run_id, previous_task_index);
+create index past_wait_unchecked on past_wait (previous_run_id) where not checked;
 
 -- ---------------------------------------------------------------- released task instances
 -- Released and unclaimed. The claim index holds what is due and not parked; a timer sets `due` when available_time has

@@ -198,6 +198,8 @@ def _policy(options: Mapping[str, Any]) -> dag_pb2.TaskPolicy | None:
         retry=_retry(options),
         cache=_cache(options),
     )
+    if "depends_on_past" in options:
+        policy.depends_on_past = options["depends_on_past"]
     return policy if policy.ByteSize() else None
 
 

@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from glidepath.authoring.bundle import source_file
 from glidepath.authoring.nodes import ID, Builder, Node, building
-from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration
+from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration, parse_yes
 from glidepath.authoring.params import param_defaults
 from glidepath.authoring.params import params_schema as schema_of
 from glidepath.authoring.suggestions import suggestion
@@ -59,11 +59,11 @@ class Dag:
         self.tasks_active_max = _check_cap(tasks_active_max, f"{where}: tasks_active_max")
         self.run_tasks_active_max = _check_cap(run_tasks_active_max, f"{where}: run_tasks_active_max")
         self.weight = _check_weight(weight, f"{where}: weight")
-        self.runs_in_order = _check_yes(runs_in_order, f"{where}: runs_in_order")
+        self.runs_in_order = parse_yes(runs_in_order, f"{where}: runs_in_order")
         if self.runs_in_order and (self.runs_active_max or 1) > 1:
             expected = "expected 1 or nothing with runs_in_order, which lets one run go after the other"
             raise AuthoringError(f"{where}: runs_active_max is {runs_active_max}; {expected}")
-        self.fail_fast = _check_yes(fail_fast, f"{where}: fail_fast")
+        self.fail_fast = parse_yes(fail_fast, f"{where}: fail_fast")
         self.run_retries = _check_cap(run_retries, f"{where}: run_retries", least=0) or 0
         self.run_retry_delay = parse_duration(run_retry_delay, f"{where}: run_retry_delay")
         self.params_schema = _choose_schema(params_schema, function, where)
@@ -156,12 +156,6 @@ def _check_tags(tags: Sequence[str], where: str) -> tuple[str, ...]:
     if isinstance(tags, str) or not all(isinstance(tag, str) and tag for tag in tags):
         raise AuthoringError(f"{where}: tags is {tags!r}; expected a list of text")
     return tuple(tags)
-
-
-def _check_yes(value: bool, field: str) -> bool:
-    if not isinstance(value, bool):
-        raise AuthoringError(f"{field} is {value!r}; expected True or False")
-    return value
 
 
 def _check_cap(value: int | None, field: str, least: int = 1) -> int | None:

@@ -87,6 +87,8 @@ class PolicyOptions(TypedDict, total=False):
     """Named limits of the namespace, and the slots that an attempt takes of each; at most 8."""
     active_max: int
     """Attempts of the task that may be live at once over all runs of the DAG."""
+    depends_on_past: bool
+    """Whether it starts only once the same task in the run before has succeeded or was skipped."""
     wait_timeout: DurationLike
     """How long the task may wait in all by raising `Defer`; a week unless given."""
 
@@ -329,6 +331,13 @@ def _labels(value: object, field: str) -> dict[str, str]:
     return dict(value)
 
 
+def parse_yes(value: object, field: str) -> bool:
+    """What is true or false, as that. AuthoringError says what is wrong."""
+    if not isinstance(value, bool):
+        raise AuthoringError(f"{field} is {value!r}; expected True or False")
+    return value
+
+
 def _cache(value: object, field: str) -> timedelta | str:
     if value == "forever":
         return "forever"
@@ -370,6 +379,7 @@ _POLICY: dict[str, _Parser] = {
     "wait_timeout": parse_duration,
     "limits": _slots,
     "active_max": _whole(1, 1_000_000),
+    "depends_on_past": parse_yes,
 }
 _TASK: dict[str, _Parser] = {
     "task_id": _text,

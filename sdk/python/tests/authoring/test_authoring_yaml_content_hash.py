@@ -39,7 +39,7 @@ def add(rows, weights, title="", options=None):
 
 @dag(
     dag_id="sales", description="Adds up.", owner="team", tags=["b", "a"], include=["data"],
-    defaults={"retries": 2, "retry_delay": ["1m", "5m"], "timeout": "1h30m", "queue": "bulk"},
+    defaults={"retries": 2, "depends_on_past": True, "retry_delay": ["1m", "5m"], "timeout": "1h30m", "queue": "bulk"},
     run_timeout="2d", runs_active_max=1, tasks_active_max=10, fail_fast=True, runs_in_order=True,
 )
 def made(
@@ -74,7 +74,7 @@ description: Adds up.
 owner: team
 tags: [b, a]
 include: [data]
-defaults: {retries: 2, retry_delay: [1m, 5m], timeout: 1h30m, queue: bulk}
+defaults: {retries: 2, depends_on_past: true, retry_delay: [1m, 5m], timeout: 1h30m, queue: bulk}
 run_timeout: 2d
 runs_active_max: 1
 runs_in_order: true

@@ -111,6 +111,7 @@ def test_a_task_that_the_loader_refuses_is_not_valid(task: str, tmp_path: Path) 
         "tags: x",
         "fail_fast: yes",
         "runs_in_order: 1",
+        "defaults: {depends_on_past: 1}",
         "runs_active_max: 0",
         "params: {a: text}",
         "params: {a: {type: int}}",

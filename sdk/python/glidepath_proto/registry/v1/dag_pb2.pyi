@@ -272,7 +272,7 @@ class InputList(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[Input, _Mapping]]] = ...) -> None: ...
 
 class TaskPolicy(_message.Message):
-    __slots__ = ("owner", "queue_name", "retry", "execution_timeout", "pool_name", "pool_slots", "priority", "resources", "worker_selector", "isolation", "lease_mode", "memory_limit_mb", "cancel_grace", "wait_timeout", "limits", "active_max", "cache")
+    __slots__ = ("owner", "queue_name", "retry", "execution_timeout", "pool_name", "pool_slots", "priority", "resources", "worker_selector", "isolation", "lease_mode", "memory_limit_mb", "cancel_grace", "wait_timeout", "limits", "active_max", "cache", "depends_on_past")
     class ResourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -311,6 +311,7 @@ class TaskPolicy(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_PAST_FIELD_NUMBER: _ClassVar[int]
     owner: str
     queue_name: str
     retry: RetryPolicy
@@ -328,7 +329,8 @@ class TaskPolicy(_message.Message):
     limits: _containers.ScalarMap[str, int]
     active_max: int
     cache: CachePolicy
-    def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ..., active_max: _Optional[int] = ..., cache: _Optional[_Union[CachePolicy, _Mapping]] = ...) -> None: ...
+    depends_on_past: bool
+    def __init__(self, owner: _Optional[str] = ..., queue_name: _Optional[str] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., execution_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., pool_name: _Optional[str] = ..., pool_slots: _Optional[int] = ..., priority: _Optional[int] = ..., resources: _Optional[_Mapping[str, float]] = ..., worker_selector: _Optional[_Mapping[str, str]] = ..., isolation: _Optional[_Union[IsolationMode, str]] = ..., lease_mode: _Optional[_Union[LeaseMode, str]] = ..., memory_limit_mb: _Optional[int] = ..., cancel_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ..., active_max: _Optional[int] = ..., cache: _Optional[_Union[CachePolicy, _Mapping]] = ..., depends_on_past: bool = ...) -> None: ...
 
 class CachePolicy(_message.Message):
     __slots__ = ("expire_after", "ignore", "key", "version")

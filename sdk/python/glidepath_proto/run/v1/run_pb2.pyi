@@ -306,6 +306,7 @@ class Explanation(_message.Message):
         WAIT_CHILD_RUN: _ClassVar[Explanation.Wait]
         WAIT_EQUAL_CALL: _ClassVar[Explanation.Wait]
         WAIT_APPROVAL: _ClassVar[Explanation.Wait]
+        WAIT_PAST: _ClassVar[Explanation.Wait]
     WAIT_UNSPECIFIED: Explanation.Wait
     WAIT_NONE: Explanation.Wait
     WAIT_UPSTREAM: Explanation.Wait
@@ -319,6 +320,7 @@ class Explanation(_message.Message):
     WAIT_CHILD_RUN: Explanation.Wait
     WAIT_EQUAL_CALL: Explanation.Wait
     WAIT_APPROVAL: Explanation.Wait
+    WAIT_PAST: Explanation.Wait
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MAP_INDEX_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

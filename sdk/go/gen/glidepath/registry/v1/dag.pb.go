@@ -1417,7 +1417,15 @@ type TaskPolicy struct {
 	ActiveMax *int32 `protobuf:"varint,16,opt,name=active_max,json=activeMax,proto3,oneof" json:"active_max,omitempty"`
 	// Results of this task are kept, and used again for equal calls. Set on the task alone, never in the DAG's defaults.
 	// Only for tasks with role work and lease mode hold.
-	Cache         *CachePolicy `protobuf:"bytes,18,opt,name=cache,proto3" json:"cache,omitempty"`
+	Cache *CachePolicy `protobuf:"bytes,18,opt,name=cache,proto3" json:"cache,omitempty"`
+	// An instance starts only once the same task in the run before has ended success or skipped; else it waits, also when
+	// it failed there, until somebody clears or marks it. The run before is, of the runs of the DAG that somebody has
+	// created (whoever and for whatever: all but child runs), the one with the latest logical date before this run's; runs
+	// of one date go by their ids, in the order in which they were created. Without a run before, or a task of that id in
+	// it, nothing is waited for; nor does a child run wait. It is looked at when the task's rule admits it, and once more
+	// when it is cleared, but not for a retry, nor for single instances that are cleared: a run that is created later with
+	// an earlier date does not disturb what has started. Not for teardowns, whatever the DAG's defaults say.
+	DependsOnPast *bool `protobuf:"varint,20,opt,name=depends_on_past,json=dependsOnPast,proto3,oneof" json:"depends_on_past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1569,6 +1577,13 @@ func (x *TaskPolicy) GetCache() *CachePolicy {
 		return x.Cache
 	}
 	return nil
+}
+
+func (x *TaskPolicy) GetDependsOnPast() bool {
+	if x != nil && x.DependsOnPast != nil {
+		return *x.DependsOnPast
+	}
+	return false
 }
 
 // What makes two calls of a task equal: namespace, handler with its version, `version`, and the inputs with the values
@@ -1869,7 +1884,7 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x19\n" +
 	"\bxcom_key\x18\x03 \x01(\tR\axcomKey\"?\n" +
 	"\tInputList\x122\n" +
-	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xb6\t\n" +
+	"\x05items\x18\x01 \x03(\v2\x1c.glidepath.registry.v1.InputR\x05items\"\xf7\t\n" +
 	"\n" +
 	"TaskPolicy\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1d\n" +
@@ -1893,7 +1908,8 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x06limits\x18\x0f \x03(\v2-.glidepath.registry.v1.TaskPolicy.LimitsEntryR\x06limits\x12\"\n" +
 	"\n" +
 	"active_max\x18\x10 \x01(\x05H\x04R\tactiveMax\x88\x01\x01\x128\n" +
-	"\x05cache\x18\x12 \x01(\v2\".glidepath.registry.v1.CachePolicyR\x05cache\x1a<\n" +
+	"\x05cache\x18\x12 \x01(\v2\".glidepath.registry.v1.CachePolicyR\x05cache\x12+\n" +
+	"\x0fdepends_on_past\x18\x14 \x01(\bH\x05R\rdependsOnPast\x88\x01\x01\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1aA\n" +
@@ -1908,7 +1924,8 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\v_pool_slotsB\v\n" +
 	"\t_priorityB\x12\n" +
 	"\x10_memory_limit_mbB\r\n" +
-	"\v_active_max\"\x8f\x01\n" +
+	"\v_active_maxB\x12\n" +
+	"\x10_depends_on_past\"\x8f\x01\n" +
 	"\vCachePolicy\x12<\n" +
 	"\fexpire_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\vexpireAfter\x12\x16\n" +
 	"\x06ignore\x18\x02 \x03(\tR\x06ignore\x12\x10\n" +

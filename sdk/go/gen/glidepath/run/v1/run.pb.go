@@ -381,6 +381,8 @@ const (
 	Explanation_WAIT_EQUAL_CALL Explanation_Wait = 11
 	// An answer of a person: see ListApprovals.
 	Explanation_WAIT_APPROVAL Explanation_Wait = 12
+	// The same task in the run before has yet to end well.
+	Explanation_WAIT_PAST Explanation_Wait = 13
 )
 
 // Enum value maps for Explanation_Wait.
@@ -399,6 +401,7 @@ var (
 		10: "WAIT_CHILD_RUN",
 		11: "WAIT_EQUAL_CALL",
 		12: "WAIT_APPROVAL",
+		13: "WAIT_PAST",
 	}
 	Explanation_Wait_value = map[string]int32{
 		"WAIT_UNSPECIFIED": 0,
@@ -414,6 +417,7 @@ var (
 		"WAIT_CHILD_RUN":   10,
 		"WAIT_EQUAL_CALL":  11,
 		"WAIT_APPROVAL":    12,
+		"WAIT_PAST":        13,
 	}
 )
 
@@ -1723,14 +1727,14 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\vBUDGET_NONE\x10\x01\x12\x10\n" +
 	"\fBUDGET_TRIES\x10\x02\x12\x11\n" +
 	"\rBUDGET_LOSSES\x10\x03\x12\x17\n" +
-	"\x13BUDGET_REDELIVERIES\x10\x04\"\xd3\x03\n" +
+	"\x13BUDGET_REDELIVERIES\x10\x04\"\xe2\x03\n" +
 	"\vExplanation\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x121\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1b.glidepath.run.v1.TaskStateR\x05state\x126\n" +
 	"\x04wait\x18\x04 \x01(\x0e2\".glidepath.run.v1.Explanation.WaitR\x04wait\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
-	"\x04hint\x18\x06 \x01(\tR\x04hint\"\xf4\x01\n" +
+	"\x04hint\x18\x06 \x01(\tR\x04hint\"\x83\x02\n" +
 	"\x04Wait\x12\x14\n" +
 	"\x10WAIT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tWAIT_NONE\x10\x01\x12\x11\n" +
@@ -1748,7 +1752,8 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x0eWAIT_CHILD_RUN\x10\n" +
 	"\x12\x13\n" +
 	"\x0fWAIT_EQUAL_CALL\x10\v\x12\x11\n" +
-	"\rWAIT_APPROVAL\x10\f\"\xc2\x01\n" +
+	"\rWAIT_APPROVAL\x10\f\x12\r\n" +
+	"\tWAIT_PAST\x10\r\"\xc2\x01\n" +
 	"\aLogLine\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x12%\n" +
