@@ -50,6 +50,7 @@ __all__ = [
     "schedule_from_json",
     "schedule_to_json",
     "ticks",
+    "ticks_before",
     "ticks_between",
     "time_text",
 ]
@@ -73,13 +74,9 @@ def ticks(schedule: Schedule, seed: str, after: datetime) -> Iterator[Tick]:
         if schedule.end is not None and instant > schedule.end:
             return
         current = next(found, None)
-        skip = skip or _excluded(schedule, instant)
-        begins = instant
-        if schedule.data_interval is DataInterval.BEFORE and not skip:
-            begins = kept or _kept_before(schedule, seed, instant)
-        due = instant + _jitter(schedule, seed, instant, current[0] if current else None)
-        yield Tick(instant, begins, begins, instant, due, skip)
-        kept = kept if skip else instant
+        tick = _tick(schedule, seed, instant, skip, current[0] if current else None, kept)
+        yield tick
+        kept = kept if tick.skip else instant
 
 
 def ticks_between(schedule: Schedule, seed: str, start: datetime, end_inclusive: datetime) -> Iterator[Tick]:
@@ -88,6 +85,17 @@ def ticks_between(schedule: Schedule, seed: str, start: datetime, end_inclusive:
         if tick.tick_time > end_inclusive:
             return
         yield tick
+
+
+def ticks_before(schedule: Schedule, seed: str, before: datetime) -> Iterator[Tick]:
+    """The ticks up to an instant, which counts itself, the latest first."""
+    following = next(rule_times(schedule, seed, before), None)
+    for instant, skip in rule_times_before(schedule, seed, before + _MICROSECOND):
+        if schedule.start is not None and instant < schedule.start:
+            return
+        if schedule.end is None or instant <= schedule.end:
+            yield _tick(schedule, seed, instant, skip, following[0] if following else None, None)
+        following = (instant, skip)
 
 
 def continuous_tick(schedule: Schedule, seed: str, last: datetime | None, ended: datetime) -> Tick | None:
@@ -108,6 +116,18 @@ def continuous_tick(schedule: Schedule, seed: str, last: datetime | None, ended:
     if schedule.end is not None and instant > schedule.end:
         return None
     return Tick(instant, instant, instant, instant, instant + _jitter(schedule, seed, instant, None))
+
+
+def _tick(
+    schedule: Schedule, seed: str, instant: datetime, skip: str, following: datetime | None, kept: datetime | None
+) -> Tick:
+    """`following`: the next instant of the rule. `kept`: the last tick before that was not skipped, if it is known."""
+    skip = skip or _excluded(schedule, instant)
+    begins = instant
+    if schedule.data_interval is DataInterval.BEFORE and not skip:
+        begins = kept or _kept_before(schedule, seed, instant)
+    due = instant + _jitter(schedule, seed, instant, following)
+    return Tick(instant, begins, begins, instant, due, skip)
 
 
 def _kept_before(schedule: Schedule, seed: str, instant: datetime) -> datetime:
