@@ -12,6 +12,7 @@ from pathlib import Path
 
 from glidepath_server.telemetry.metric_names import METRICS
 from glidepath_server.telemetry.names import LOG_EVENTS, LOG_FIELDS
+from glidepath_server.telemetry.span_names import SPAN_ATTRIBUTES, SPANS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "telemetry.md"
 HEAD = """# Names of metrics, spans and log lines
@@ -38,6 +39,10 @@ def render() -> str:
         HEAD,
         "## Metrics\n",
         table(("Name", "Kind", "Labels", "Meaning"), metrics),
+        "## Spans\n",
+        table(("Span", "Meaning"), ((code([name]), doc) for name, doc in SPANS.items())),
+        "## Attributes of spans\n",
+        table(("Attribute", "Meaning"), ((code([name]), doc) for name, doc in SPAN_ATTRIBUTES.items())),
         "## Log lines\n",
         table(("Event", "Meaning"), ((code([name]), doc) for name, doc in LOG_EVENTS.items())),
         "## Fields of log lines\n",

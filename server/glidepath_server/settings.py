@@ -117,6 +117,14 @@ class Settings:
     log_level: str = _setting("info", "least level that is written", choices=("debug", "info", "warning", "error"))
     metrics_address: str = _setting("", "host:port of /metrics (Prometheus), /healthz and /readyz; empty: off")
     metrics_exposed: bool = _setting(False, "serve metrics_address beyond loopback, to everybody who reaches it")
+    otlp_endpoint: str = _setting(
+        "",
+        "http://host:4317 or https://host:4317 of an OTLP/gRPC receiver of spans; the same on all replicas; empty: off",
+    )
+    otlp_headers: str = _setting("", "sent with spans: name=value,name=value", secret=True)
+    trace_backlog_max: int = _setting(
+        100_000, "spans kept while the receiver takes none; older ones are dropped and counted", least=0
+    )
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:

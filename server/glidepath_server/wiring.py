@@ -41,6 +41,7 @@ from .api.capacity_servicer import CapacityServicer
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
 from .api.metrics_endpoint import MetricsEndpoint
+from .api.otlp import OtlpSender, check_otlp
 from .api.registry_servicer import RegistryServicer
 from .api.run_servicer import RunServicer
 from .api.value_servicer import ValueServicer
@@ -57,6 +58,7 @@ from .loops.level import LevelLoop
 from .loops.past import past_checks, past_sweeper
 from .loops.pruner import pruner
 from .loops.readiness import Readiness
+from .loops.trace_exporter import trace_exporter
 from .loops.wakeups import WakeUps
 from .operations.first_token import ensure_token_file
 from .operations.register_dag_version import RegisterDagVersion
@@ -111,6 +113,8 @@ class Server:
     async def _start(self) -> None:
         settings = self.settings
         check_exposure(settings)
+        if settings.otlp_endpoint:
+            check_otlp(settings)
         with loss_is_unavailable():
             await _prepare_schema(settings)
         self.database = await Database.open(
@@ -120,11 +124,13 @@ class Server:
             api_size=settings.api_pool_size,
             # So that the workers of a replica that froze, who leave it within two intervals, get their sessions back.
             idle_seconds=max(IDLE_SECONDS_MIN, settings.heartbeat_interval_seconds),
+            traced=bool(settings.otlp_endpoint),
         )
         self._parts.push_async_callback(self.database.close)
         with loss_is_unavailable():
             await self._write_tokens()
             await self._start_engine()
+            self._start_traces()
             await self._start_listeners()
 
     async def _write_tokens(self) -> None:
@@ -189,6 +195,13 @@ class Server:
         await self._start_metrics(readiness)
         self._listeners = listeners
         _log.info("server_started", address=self.address, worker_address=self.worker_address, version=__version__)
+
+    def _start_traces(self) -> None:
+        if self.settings.otlp_endpoint:
+            sender = OtlpSender(self.settings)
+            self._parts.push_async_callback(sender.close)
+            plans = self.engine.replica.plans
+            self._start_loops(trace_exporter(self.database, plans, self.settings, self.metrics, sender.send))
 
     async def _start_metrics(self, readiness: Readiness) -> None:
         if not self.settings.metrics_address:

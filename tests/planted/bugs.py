@@ -122,13 +122,13 @@ BUGS = (
         (
             Edit(
                 "loops/engine.py",
-                "                committing = True\n            return outcome",
+                "                committing = True\n",
                 "                for report, verdict in outcome.acks:\n"
                 "                    if report.origin is not None:\n"
                 "                        report.origin.acknowledge([(report, verdict)])\n"
                 "                outcome.acks.clear()\n"
                 "                await asyncio.sleep(0.1)\n"
-                "                committing = True\n            return outcome",
+                "                committing = True\n",
             ),
         ),
         ("tests/faults/test_crash_points.py",),

@@ -19,6 +19,7 @@ from ..core.errors import LimitExceeded
 from ..core.events import AttemptKey
 from ..core.json_text import to_json
 from ..core.task_token import seal
+from ..core.traces import attempt_traceparent
 from ..operations.plans import Plan
 from ..operations.step_types import Assigned, ChildEnd, Output
 from .convert_tasks import ISOLATION_TO_WIRE, LEASE_MODE_TO_WIRE, handler_to_wire, inputs_to_wire
@@ -32,10 +33,10 @@ MESSAGE_BYTES_SPARE = 8 * 1024
 
 
 class Assignments:
-    """Builds assignments that fit into a message; `secret` is the key of task tokens."""
+    """Builds assignments that fit into a message; `secret` is the key of task tokens. `traced`: attempts have spans."""
 
-    def __init__(self, secret: bytes, message_bytes_max: int = 4 * MIB) -> None:
-        self.secret = secret
+    def __init__(self, secret: bytes, message_bytes_max: int = 4 * MIB, *, traced: bool = False) -> None:
+        self.secret, self._traced = secret, traced
         # Half a message leaves room for an item that is alone over the size of a frame.
         self.frame_bytes = min(FRAME_BYTES_MAX, message_bytes_max // 2)
         self._outputs_bytes = min(OUTPUTS_BYTES_MAX, message_bytes_max // 4)
@@ -61,7 +62,8 @@ class Assignments:
         attempt.attempt_number = key.attempt_number
         message.params = facts.params
         message.run_key = facts.run_key
-        message.traceparent = facts.traceparent
+        # Without spans of ours, what the task does stands under whatever triggered the run.
+        message.traceparent = attempt_traceparent(key, facts.traceparent) if self._traced else facts.traceparent
         message.idempotency_key = f"{attempt.dag_run_id}/{attempt.task_id}/{key.map_index}"
         message.logical_date.FromDatetime(facts.logical_date)
         message.data_interval_start.FromDatetime(facts.data_interval_start)

@@ -80,7 +80,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     ) -> None:
         self._register = register
         self._database, self._settings, self._engine, self._heartbeats = database, settings, engine, heartbeats
-        self._assignments = Assignments(secret, settings.message_bytes_max)
+        self._assignments = Assignments(secret, settings.message_bytes_max, traced=bool(settings.otlp_endpoint))
         self.artifacts = Artifacts(database, settings.artifact_bytes_max)
         self._result_limits = ResultLimits(settings.output_inline_bytes_max, settings.checkpoint_bytes_max)
         self._secret = secret

@@ -46,6 +46,7 @@ class Engine:
     def __init__(self, database: Database, settings: Settings, replica: Replica | None = None) -> None:
         self.database, self.settings = database, settings
         self.replica = replica or Replica()
+        self.replica.plans.traced = bool(settings.otlp_endpoint)
         self.lanes = [Lane(self, number) for number in range(settings.engine_lanes)]
         self.patient = PatientLane(self)
         # Work of quarantined runs that could not even be put into their inbox; kept for their release.

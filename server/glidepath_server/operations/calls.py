@@ -39,6 +39,7 @@ from ..core.failure import Failure
 from ..core.param_defaults import RunDates
 from ..core.params import InvalidParams
 from ..core.states import RUN_FINAL, AttemptState, RunState
+from ..core.traces import attempt_traceparent
 from ..store import calls as store
 from ..store import engine as engine_store
 from ..store import trigger
@@ -132,7 +133,7 @@ class _Calls:
             f"called/{key.dag_run_id}/{key.task}/{key.map_index}/{key.attempt_number}",
             params,
             *dates,
-            caller.traceparent,
+            attempt_traceparent(key, caller.traceparent) if self.plans.traced else caller.traceparent,
             f"run {key.dag_run_id}",
         )
 

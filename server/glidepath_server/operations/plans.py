@@ -89,8 +89,9 @@ class RunFacts:
 
 @dataclass(slots=True)
 class Plans:
-    """The caches of a replica."""
+    """The caches of a replica. `traced`: spans are sent, so child runs stand under the attempts that call them."""
 
+    traced: bool = False
     versions: dict[int, Plan] = field(default_factory=dict)
     _schemas: dict[int, ParamsSchema] = field(default_factory=dict)
     facts: OrderedDict[UUID, RunFacts] = field(default_factory=OrderedDict)

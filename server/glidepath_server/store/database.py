@@ -50,6 +50,8 @@ SERVER_SETTINGS = {
     # Plans of the array statements do not depend on the arrays; planning them anew each time costs more than it gains.
     "plan_cache_mode": "force_generic_plan",
 }
+# Read by the statements that end attempts and runs: see trace_feed in schema.sql.
+TRACED = {"glidepath.traced": "on"}
 
 
 class Database:
@@ -67,17 +69,20 @@ class Database:
         worker_size: int = 4,
         api_size: int = 6,
         idle_seconds: float = IDLE_SECONDS,
+        traced: bool = False,
     ) -> Database:
         """Connect all pools. Raises Unavailable when Postgres does not answer, or could never give this replica its
         whole budget: an operator learns it at the start and not under the first load.
 
         A transaction that waits `idle_seconds` for its next statement is rolled back: who does not go on with it is
         frozen or cut off, and its locks keep other replicas from the same runs and sessions.
+
+        `traced`: what ends in steps is noted in `trace_feed`, to be sent as spans.
         """
         pools: list[asyncpg.Pool] = []
         try:
-            for size in (engine_size, worker_size, api_size):
-                pools.append(await _pool(url, size, idle_seconds))
+            for size, noted in ((engine_size, traced), (worker_size, False), (api_size, False)):
+                pools.append(await _pool(url, size, idle_seconds, TRACED if noted else {}))
             await _check_budget(pools[-1], engine_size + worker_size + api_size + LISTENERS)
         except BaseException as error:
             for pool in pools:
@@ -109,7 +114,7 @@ async def _check_budget(pool: asyncpg.Pool, needed: int) -> None:
         )
 
 
-async def _pool(url: str, size: int, idle_seconds: float) -> asyncpg.Pool:
+async def _pool(url: str, size: int, idle_seconds: float, further: dict[str, str]) -> asyncpg.Pool:
     return await asyncpg.create_pool(
         url,
         min_size=min(2, size),
@@ -118,7 +123,11 @@ async def _pool(url: str, size: int, idle_seconds: float) -> asyncpg.Pool:
         timeout=10,
         statement_cache_size=512,
         max_cached_statement_lifetime=0,
-        server_settings={**SERVER_SETTINGS, "idle_in_transaction_session_timeout": f"{idle_seconds * 1000:.0f}"},
+        server_settings={
+            **SERVER_SETTINGS,
+            **further,
+            "idle_in_transaction_session_timeout": f"{idle_seconds * 1000:.0f}",
+        },
     )
 
 

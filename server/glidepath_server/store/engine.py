@@ -1,4 +1,4 @@
-"""What the step transaction reads and writes: thin typed functions over queries/engine.sql.
+"""What the step transaction reads and writes: thin typed functions over queries/engine.sql and timers.sql.
 
 Every function takes the connection of the caller's transaction and arrays as columns; rows come back as asyncpg
 records.
@@ -17,7 +17,7 @@ from ..core.matching import TaskClass
 from .database import Connection
 from .sql import statements
 
-_SQL = statements("engine")
+_SQL, _TIMERS = statements("engine"), statements("timers")
 Row = Any
 
 
@@ -198,11 +198,11 @@ async def unpark(connection: Connection, limit_id: int, per_class: int | None) -
 
 
 async def wake_due(connection: Connection, rows_max: int) -> list[int]:
-    return [row["queue_id"] for row in await connection.fetch(_SQL["wake_due"], rows_max)]
+    return [row["queue_id"] for row in await connection.fetch(_TIMERS["wake_due"], rows_max)]
 
 
 async def next_due(connection: Connection) -> float | None:
-    seconds: float | None = await connection.fetchval(_SQL["next_due"])
+    seconds: float | None = await connection.fetchval(_TIMERS["next_due"])
     return seconds
 
 
@@ -224,11 +224,11 @@ async def inbox_runs(connection: Connection, runs_max: int) -> list[UUID]:
 
 
 async def timed_out_runs(connection: Connection, runs_max: int) -> list[UUID]:
-    return [row["dag_run_id"] for row in await connection.fetch(_SQL["timed_out_runs"], runs_max)]
+    return [row["dag_run_id"] for row in await connection.fetch(_TIMERS["timed_out_runs"], runs_max)]
 
 
 async def next_run_timeout(connection: Connection) -> float | None:
-    seconds: float | None = await connection.fetchval(_SQL["next_run_timeout"])
+    seconds: float | None = await connection.fetchval(_TIMERS["next_run_timeout"])
     return seconds
 
 

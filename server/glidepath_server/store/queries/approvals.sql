@@ -34,6 +34,10 @@ with closed as (
     insert into task_output (dag_run_id, task_index, map_index, attempt_number, content_type, body, size_bytes, sha256)
     select dag_run_id, task_index, map_index, attempt_number, 'application/json', output, length(output), sha256
     from closed where output is not null
+), traced as (
+    insert into trace_feed (dag_run_id, task_index, map_index, attempt_number)
+    select dag_run_id, task_index, map_index, attempt_number from closed
+    where current_setting('glidepath.traced', true) = 'on'
 )
 select count(*) from closed;
 

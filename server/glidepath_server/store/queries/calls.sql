@@ -79,12 +79,18 @@ returning c.*, c.cancel_requested_time is not null as cancel_requested;
 
 -- name: end_attempts
 -- The history of attempts whose child runs have ended.
-insert into task_attempt (dag_run_id, task_index, map_index, attempt_number, state, session_id, queue_time, start_time,
-                          end_time, failure, reason)
-select c.parent_run_id, c.task_index, c.map_index, c.attempt_number, e.state, c.session_id, c.queue_time, c.start_time,
-       $5::timestamptz, e.failure, e.reason
-from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as e (child_run_id, state, failure, reason)
-join child_run c using (child_run_id);
+with history as (
+    insert into task_attempt (dag_run_id, task_index, map_index, attempt_number, state, session_id, queue_time,
+                              start_time, end_time, failure, reason)
+    select c.parent_run_id, c.task_index, c.map_index, c.attempt_number, e.state, c.session_id, c.queue_time,
+           c.start_time, $5::timestamptz, e.failure, e.reason
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as e (child_run_id, state, failure, reason)
+    join child_run c using (child_run_id)
+    returning dag_run_id, task_index, map_index, attempt_number
+)
+insert into trace_feed (dag_run_id, task_index, map_index, attempt_number)
+select dag_run_id, task_index, map_index, attempt_number from history
+where current_setting('glidepath.traced', true) = 'on';
 
 -- name: outputs_of_calls
 -- What child runs have given these attempts.

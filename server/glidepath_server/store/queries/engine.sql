@@ -50,6 +50,11 @@ with gone as (
     from gone g
     join unnest($7::text[], $8::text[], $9::text[]) with ordinality as s (state, failure, reason, ord) using (ord)
     where s.state <> 'called' or g.cancel_requested_time is not null
+    returning dag_run_id, task_index, map_index, attempt_number
+), traced as (
+    insert into trace_feed (dag_run_id, task_index, map_index, attempt_number)
+    select dag_run_id, task_index, map_index, attempt_number from history
+    where current_setting('glidepath.traced', true) = 'on'
 )
 select g.ord, g.session_id, g.class_id, g.tries, g.losses, g.redeliveries, g.deferrals, g.waiting_since,
        g.queue_time, g.start_time, g.timeout_time,
@@ -175,7 +180,11 @@ with boards as (
                 $8::text[])
          as u (dag_run_id, revision, board, state, intent, reason, timeout_seconds, note)
     where r.dag_run_id = u.dag_run_id and r.revision = u.revision
-    returning r.dag_run_id, r.revision, r.state, u.note
+    returning r.dag_run_id, r.revision, r.state, u.note, r.end_time
+), traced as (
+    insert into trace_feed (dag_run_id)
+    select dag_run_id from boards
+    where end_time = $9::timestamptz and current_setting('glidepath.traced', true) = 'on'
 ), events as (
     insert into dag_run_event (dag_run_id, revision, event_time, run_state, task_indexes, map_indexes, states, note)
     select b.dag_run_id, b.revision, $9::timestamptz, b.state, e.task_indexes::integer[], e.map_indexes::integer[],
@@ -390,17 +399,6 @@ with classes as (
 )
 update task_queue q set parked_on = 0 where q.ctid = any(array(select place from best)) returning q.queue_id;
 
--- name: wake_due
--- The timer: rows whose time has come join the claim index.
-update task_queue q set due = true
-where q.ctid = any(array(select t.ctid from task_queue t where not t.due and t.available_time <= glidepath_now()
-                         order by t.available_time limit $1 for update skip locked))
-returning q.queue_id;
-
--- name: next_due
--- Seconds until the earliest row that is not due, null when there is none.
-select extract(epoch from min(available_time) - glidepath_now())::double precision from task_queue where not due;
-
 -- name: run_facts
 -- What of a run never changes.
 select r.dag_run_id, r.dag_version_id, r.namespace, r.dag_id, r.run_key, r.params, r.logical_date,
@@ -427,16 +425,6 @@ select dag_run_id from dag_run where state = 'queued' and admitted and not quara
 
 -- name: inbox_runs
 select distinct i.dag_run_id from run_inbox i join dag_run r using (dag_run_id) where not r.quarantined limit $1;
-
--- name: timed_out_runs
-select dag_run_id from dag_run
-where timeout_time is not null and state = 'running' and intent = 'run' and not quarantined
-  and timeout_time <= glidepath_now()
-order by timeout_time limit $1;
-
--- name: next_run_timeout
-select extract(epoch from min(timeout_time) - glidepath_now())::double precision from dag_run
-where timeout_time is not null and state = 'running' and intent = 'run' and not quarantined;
 
 -- name: capped_dags
 -- DAGs whose runs wait for admission.
