@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import exits
+from . import exits, schedule_preview  # noqa: F401 - the second is here for the command it adds
 from .admin_commands import audit, dead_letters, incidents, namespace, pool, token, workers
 from .approval_commands import approval
 from .capacity_commands import limit
@@ -18,6 +18,7 @@ from .dag_commands import dag
 from .doctor import doctor
 from .output import say
 from .run_commands import run
+from .schedule_group import schedule
 from .server_verbs import db, server, up, worker
 from .session import Session
 from .task_commands import task
@@ -84,6 +85,7 @@ for _command in (
     dag,
     task,
     run,
+    schedule,
     approval,
     artifact,
     doctor,

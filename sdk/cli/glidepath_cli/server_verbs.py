@@ -1,4 +1,7 @@
-"""The verbs that run something here: `up`, `server`, `worker`, `db`. The only module that imports glidepath_server."""
+"""The verbs that run something here: `up`, `server`, `worker`, `db`.
+
+Beside this module only `schedule_preview` imports glidepath_server.
+"""
 
 from __future__ import annotations
 
