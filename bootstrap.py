@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the virtual environments that this repository is worked in. Standard library only; run it as often as you like.
 
-    python3 bootstrap.py                  .venv with the three distributions, the tools and what the demo needs
+    python3 bootstrap.py                  .venv with all distributions, the tools and what the demo needs
     python3 bootstrap.py demo             .venv without the development tools
     python3 bootstrap.py codegen          .venv-codegen: the protobuf compiler that the generated code is made with
 
@@ -25,9 +25,19 @@ ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = ROOT / "constraints.txt"
 PYPROJECTS = [
     ROOT / "pyproject.toml",
-    *(ROOT / room / "pyproject.toml" for room in ("sdk/python", "server", "sdk/cli")),
+    *(
+        ROOT / room / "pyproject.toml"
+        for room in ("sdk/python", "plugins/api", "plugins/alert_email", "plugins/alert_webhook", "server", "sdk/cli")
+    ),
 ]
-DISTRIBUTIONS = ["sdk/python", "server[embedded,otlp]", "sdk/cli[server]"]
+DISTRIBUTIONS = [
+    "sdk/python",
+    "plugins/api",
+    "plugins/alert_email",
+    "plugins/alert_webhook",
+    "server[alerts,embedded,otlp]",
+    "sdk/cli[server]",
+]
 GROUPS = ("dev", "demo", "codegen")
 PYTHON_MIN = (3, 11)
 

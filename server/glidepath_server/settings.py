@@ -102,6 +102,15 @@ class Settings:
     connection_age_grace_seconds: float = _setting(30.0, "time for open calls when a connection is moved", least=0)
     shutdown_grace_seconds: float = _setting(10.0, "time for open calls when the server stops", least=0)
 
+    # ---- plugins and alerts
+    plugin_path: str = _setting("", "folders with plugins beside those that are installed, separated as in PATH")
+    plugins_blocked: str = _setting("", "names of plugins that are not used, with commas between them")
+    plugin_load_timeout_seconds: float = _setting(10.0, "how long a plugin may take to be imported", least=0.1)
+    plugin_call_timeout_seconds: float = _setting(30.0, "how long a plugin may take for one call", least=0.1)
+    plugin_memory_bytes_max: int = _setting(
+        512 * MIB, "address space of a plugin's process; what asks for more fails in it", least=64 * MIB
+    )
+
     # ---- keeping and forgetting
     request_retention_days: int = _setting(7, "how long a request id and its answer are kept", least=7)
     session_retention_days: int = _setting(

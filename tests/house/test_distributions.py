@@ -12,6 +12,8 @@ import pytest
 from repository import ROOT
 
 ROOMS = ("sdk/python", "sdk/cli", "server")
+# What plugins import, and plugins: they ask for a range of it, as a stranger's would.
+PLUGIN_ROOMS = ("plugins/api", "plugins/alert_email", "plugins/alert_webhook")
 
 
 def project(room: str) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def test_the_sdk_needs_grpcio_and_protobuf_only() -> None:
 
 
 def test_all_distributions_have_one_version_and_ask_for_it() -> None:
-    versions = {room: project(room)["version"] for room in ROOMS}
+    versions = {room: project(room)["version"] for room in (*ROOMS, *PLUGIN_ROOMS)}
     assert len(set(versions.values())) == 1, versions
     own = [
         requirement
@@ -43,12 +45,20 @@ def test_all_distributions_have_one_version_and_ask_for_it() -> None:
     assert not [requirement for requirement in own if not requirement.endswith(f"=={versions['server']}")]
 
 
+def test_a_plugin_needs_nothing_of_ours_but_what_all_plugins_import() -> None:
+    for room in PLUGIN_ROOMS[1:]:
+        own = [each for each in project(room)["dependencies"] if canonical(each).startswith("glidepath")]
+        assert own == ["glidepath-plugin>=0.1.0,<0.2"]
+        assert list(project(room)["entry-points"]) == ["glidepath.plugins"]
+    assert list(map(canonical, project("plugins/api")["dependencies"])) == ["pluggy"]
+
+
 def test_every_requirement_is_pinned() -> None:
     """Else two machines would be made of different versions."""
     pinned = {canonical(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     asked = {canonical(requirement) for group in ("dev", "demo") for requirement in groups[group]}
-    for room in ROOMS:
+    for room in (*ROOMS, *PLUGIN_ROOMS):
         asked |= {canonical(requirement) for requirement in project(room)["dependencies"]}
     for extra in project("sdk/python")["optional-dependencies"].values():
         asked |= set(map(canonical, extra))

@@ -19,6 +19,9 @@ LOG_EVENTS: dict[str, str] = {
     "loop_failed": "a round of a loop raised something unexpected; the next one tries again",
     "loop_retried": "a round of a loop met a busy or absent database; the next one tries again",
     "notify_failed": "other replicas could not be woken; they find the same by polling",
+    "plugin_fault": "a plugin has broken a rule; its process was ended, or its call has failed",
+    "plugin_refused": "a plugin cannot be used: it is for another API, or does not keep the contract",
+    "plugin_said": "a line that a plugin has written to stderr",
     "pruned": "rows past their retention were deleted",
     "quarantine_failed": "a run that fails its steps could not be marked; it is tried again",
     "readiness_failed": "the database did not answer the check for readiness",
@@ -38,6 +41,11 @@ LOG_EVENTS: dict[str, str] = {
 }
 
 LOG_FIELDS: dict[str, str] = {
+    "fault": "what a plugin has done",
+    "faults": "how many faults in a row",
+    "line": "a line of text, cut",
+    "pause_seconds": "how long nothing is tried",
+    "plugin": "name of a plugin",
     "address": "host:port for users",
     "channel": "channel of wake-ups in the database",
     "count": "how many rows",

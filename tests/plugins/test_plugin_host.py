@@ -1,0 +1,237 @@
+"""Plugins in processes of their own: whatever one does, it is cut off, tried again, given up; nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from strangers import HEAD, SENDS, install
+
+from glidepath_plugin.testing import sample_alert
+from glidepath_server.core.errors import InvalidInput, NotFound
+from glidepath_server.plugin_host import host as module
+from glidepath_server.plugin_host.host import FAULTS_MAX, PluginFault, PluginHost, PluginUnavailable, mask
+from glidepath_server.settings import Settings
+
+ALERT = sample_alert().to_json()
+MakeHost = Callable[..., PluginHost]
+
+
+@pytest_asyncio.fixture
+async def make_host(tmp_path: Path) -> AsyncIterator[MakeHost]:
+    hosts: list[PluginHost] = []
+
+    def make(**settings: Any) -> PluginHost:
+        quick = {"plugin_load_timeout_seconds": 20.0, "plugin_call_timeout_seconds": 20.0}
+        host = PluginHost(Settings(**{"plugin_path": str(tmp_path), **quick, **settings}))
+        hosts.append(host)
+        return host
+
+    yield make
+    for host in hosts:
+        await host.stop()
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS_FIRST", 0.0)
+
+
+async def send(host: PluginHost, how: str = "", name: str = "good") -> dict[str, Any]:
+    return await host.send(name, name, {"how": how}, ALERT)
+
+
+async def state(host: PluginHost, name: str = "good") -> tuple[str, str]:
+    with suppress(PluginFault, PluginUnavailable):
+        await host.named(name).load()
+    found = host.named(name).state()
+    return found.state, found.reason
+
+
+async def test_a_plugin_is_asked_in_a_process_of_its_own_that_goes_with_the_server(
+    make_host: MakeHost, tmp_path: Path
+) -> None:
+    install(tmp_path, "good")
+    host = make_host()
+    process_id = int((await send(host))["delivery_id"])
+    assert process_id != os.getpid()
+    assert await send(host, "later") == {"retry_later": "busy", "after": 17.0}
+    assert await send(host, "never") == {"rejected": "unwanted"}
+    assert int((await send(host))["delivery_id"]) == process_id
+    await host.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
+
+
+async def test_a_plugin_is_not_given_what_is_the_servers(
+    make_host: MakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLIDEPATH_DATABASE_URL", "postgresql://me:secret@host/db")
+    install(tmp_path, "good")
+    assert await send(make_host(), "environment") == {"delivery_id": "nothing"}
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("raise", "ValueError: no luck with"),
+        ("leak", "MemoryError"),
+        ("flood_stderr", "bytes to stderr within a second"),
+        ("flood_socket", "an answer that nobody has asked for"),
+        ("huge_answer", ""),
+        ("no_text", "send returned int"),
+        ("exit", "exit code 3"),
+        ("crash", "signal 6"),
+    ],
+)
+async def test_a_plugin_that_breaks_a_rule_is_a_fault_and_is_well_again_with_the_next_answer(
+    make_host: MakeHost, tmp_path: Path, no_pause: None, how: str, says: str
+) -> None:
+    install(tmp_path, "good")
+    host = make_host(plugin_memory_bytes_max=256 * 1024 * 1024)
+    if how == "huge_answer":
+        # Cut to what an id may have.
+        assert await send(host, how) == {"delivery_id": "x" * 200}
+        return
+    with pytest.raises(PluginFault, match=says):
+        await send(host, how)
+    assert (await send(host))["delivery_id"].isdecimal()
+    assert (await state(host)) == ("running", "")
+
+
+async def test_one_that_hangs_is_ended_while_others_are_asked(
+    make_host: MakeHost, tmp_path: Path, no_pause: None
+) -> None:
+    install(tmp_path, "good")
+    install(tmp_path, "bad")
+    host = make_host(plugin_call_timeout_seconds=1.5)
+    await asyncio.gather(send(host), send(host, name="bad"))
+    hanging = asyncio.create_task(send(host, "hang", "bad"))
+    for _ in range(10):
+        await send(host)
+    assert not hanging.done()
+    with pytest.raises(PluginFault, match=r"send has taken more than 1\.5 s"):
+        await hanging
+
+
+async def test_many_calls_in_a_process_that_ends_are_one_fault(
+    make_host: MakeHost, tmp_path: Path, no_pause: None
+) -> None:
+    install(tmp_path, "good")
+    host = make_host(plugin_call_timeout_seconds=1.0)
+    await send(host)
+    ended = await asyncio.gather(*(send(host, "hang") for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in ended] == [PluginFault] * 3
+    assert host.named("good").faults == 1
+
+
+async def test_after_five_faults_in_a_row_a_plugin_is_given_up_and_that_is_told_once(
+    make_host: MakeHost, tmp_path: Path, no_pause: None
+) -> None:
+    install(tmp_path, "good")
+    host = make_host()
+    await send(host)
+    for _ in range(FAULTS_MAX):
+        assert host.given_up() == []
+        with pytest.raises(PluginFault):
+            await send(host, "raise")
+    with pytest.raises(PluginUnavailable, match="is disabled: 5 faults in a row, the last: ValueError"):
+        await send(host)
+    assert [name for name, _ in host.given_up()] == ["good"]
+    host.told("good")
+    assert host.given_up() == []
+    host.named("good").enable()
+    assert (await send(host))["delivery_id"]
+
+
+async def test_after_a_fault_a_plugin_is_left_alone_for_a_while(make_host: MakeHost, tmp_path: Path) -> None:
+    install(tmp_path, "good")
+    host = make_host()
+    with pytest.raises(PluginFault):
+        await send(host, "exit")
+    with pytest.raises(PluginUnavailable, match="is paused: its process has ended"):
+        await send(host)
+
+
+async def test_a_killed_process_is_made_anew(make_host: MakeHost, tmp_path: Path, no_pause: None) -> None:
+    install(tmp_path, "good")
+    host = make_host()
+    first = int((await send(host))["delivery_id"])
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while host.named("good").state().state == "running":
+            await asyncio.sleep(0.01)
+    assert int((await send(host))["delivery_id"]) != first
+
+
+async def test_a_plugin_that_takes_a_minute_to_import_is_cut_off(make_host: MakeHost, tmp_path: Path) -> None:
+    install(tmp_path, "slow", head=HEAD + "\ntime.sleep(60)\n")
+    host = make_host(plugin_load_timeout_seconds=0.5)
+    with pytest.raises(PluginFault, match=r"load has taken more than 0\.5 s"):
+        await host.channel("slow")
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "says"),
+    [
+        (HEAD.replace("(1, 1)", "(2, 3)"), SENDS, "works with versions 2 to 3 of the plugin API, this is version 1"),
+        (HEAD.replace("GLIDEPATH_API = (1, 1)", ""), SENDS, "does not say with which versions of the API it works"),
+        (HEAD, SENDS + "\n@hookimpl\ndef glidepath_wishes():\n    pass\n", "glidepath_wishes"),
+        (HEAD.replace('option("A secret.", default="", secret=True)', '""'), SENDS, "is not made by option"),
+        (HEAD.replace("(frozen=True)", ""), SENDS, "no frozen dataclass"),
+    ],
+)
+async def test_a_plugin_that_does_not_fit_is_refused_and_says_why(
+    make_host: MakeHost, tmp_path: Path, head: str, body: str, says: str
+) -> None:
+    install(tmp_path, "odd", body, head=head)
+    host = make_host()
+    found, reason = await state(host, "odd")
+    assert found == "refused" and says in reason
+    with pytest.raises(PluginUnavailable, match="is refused"):
+        await send(host, name="odd")
+    assert host.given_up() == []
+
+
+async def test_of_two_plugins_of_one_name_neither_is_used(make_host: MakeHost, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    install(tmp_path, "good")
+    install(tmp_path / "again", "good", distribution="usurper")
+    host = make_host(plugin_path=f"{tmp_path}{os.pathsep}{tmp_path / 'again'}")
+    assert await state(host) == ("refused", "stranger_good and usurper both bring a plugin good")
+
+
+async def test_what_is_blocked_is_not_started(make_host: MakeHost, tmp_path: Path) -> None:
+    install(tmp_path, "good")
+    host = make_host(plugins_blocked="other, good")
+    with pytest.raises(PluginUnavailable, match="is blocked: named by plugins_blocked"):
+        await send(host)
+
+
+async def test_the_installed_plugins_of_the_house_are_found(make_host: MakeHost) -> None:
+    found = {each.name: each for each in await make_host().load_all()}
+    assert {"email", "webhook"} <= set(found)
+    assert (found["webhook"].state, found["webhook"].api) == ("running", (1, 1))
+    assert [each.name for each in found["webhook"].channels[0].options][:2] == ["url", "secret"]
+
+
+async def test_a_configuration_is_checked_by_the_plugin_with_the_option_named(make_host: MakeHost) -> None:
+    host = make_host()
+    channel = await host.channel("webhook")
+    with pytest.raises(InvalidInput) as raised:
+        await host.check_config(channel, {"url": "gopher://x", "secret": "whsec_" + "QUFB" * 8})
+    assert [each.field for each in raised.value.violations] == ["config.url"]
+    assert mask(channel, {"url": "u", "secret": "s"}) == {"url": "u", "secret": "***"}
+    assert mask(None, {"url": "u"}) == {"url": "***"}
+
+
+async def test_a_plugin_that_is_not_there_is_not_found(make_host: MakeHost) -> None:
+    with pytest.raises(NotFound, match="there is no plugin 'pager'"):
+        await make_host().channel("pager")
