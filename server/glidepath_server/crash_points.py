@@ -32,6 +32,7 @@ TRANSACTIONS = STEP_PARTS | {
     "call_timeouts",
     "create_namespace",
     "create_token",
+    "deadlines",
     "delete_limit",
     "delete_pool",
     "feed",

@@ -51,6 +51,7 @@ from .core.validation import LeaseTerms
 from .loops import metrics as metrics_loops
 from .loops import timers
 from .loops.approval_timeouts import approval_timeouts
+from .loops.deadlines import deadlines
 from .loops.engine import Engine
 from .loops.heartbeats import Heartbeats
 from .loops.lease_reaper import LeaseReaper
@@ -174,6 +175,7 @@ class Server:
             self.heartbeats.flush_loop,
             self.heartbeats.watch_loop,
             LeaseReaper(engine).loop,
+            deadlines(self.database, self.settings, lambda: engine.on_facts()),
             pruner(self.database, self.settings),
         )
 

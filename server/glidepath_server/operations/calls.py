@@ -47,6 +47,7 @@ from ..store.calls import NewChild
 from ..store.database import Connection
 from ..store.trigger import Resolved, Selector
 from .find_version import version_not_found
+from .new_deadlines import write_new_deadlines
 from .plans import Plan, Plans, RunFacts
 from .step_types import Called, LockedRun, Output, Report, StepOutcome
 
@@ -135,6 +136,7 @@ class _Calls:
             *dates,
             attempt_traceparent(key, caller.traceparent) if self.plans.traced else caller.traceparent,
             f"run {key.dag_run_id}",
+            resolved.has_deadlines,
         )
 
 
@@ -144,7 +146,7 @@ def _selector(report: Report) -> Selector:
 
 
 async def begin_calls(
-    connection: Connection, accepted: Sequence[tuple[Report, engine_store.Row]], now: datetime
+    connection: Connection, plans: Plans, accepted: Sequence[tuple[Report, engine_store.Row]], now: datetime
 ) -> None:
     """Store the runs that accepted reports call. One that was told to end before it called has ended instead."""
     begun = []
@@ -157,7 +159,12 @@ async def begin_calls(
             begun.append((report, row))
     if not begun:
         return
-    await store.insert_runs(connection, [report.called.run for report, _ in begun if report.called is not None], now)
+    called = [report.called.run for report, _ in begun if report.called is not None]
+    stored = await store.insert_runs(connection, called, now)
+    watched = [run for run in stored if run.has_deadlines]
+    for namespace in {run.namespace for run in watched}:
+        mine = [run for run in watched if run.namespace == namespace]
+        await write_new_deadlines(connection, plans, namespace, now, mine)
     await store.insert_calls(connection, [_call_row(report, row) for report, row in begun])
 
 

@@ -28,6 +28,7 @@ from ..store.trigger import NewRun, Resolved, Selector
 from .audit import append_audit
 from .find_version import version_not_found
 from .first_boards import first_board, wrong_names
+from .new_deadlines import write_new_deadlines
 from .plans import Plan, Plans
 from .read_runs import index_of
 
@@ -121,6 +122,8 @@ class NewRuns:
         new = [run for run in wanted if run.dag_run_id in taken]
         if new:
             await trigger.insert_runs(self.connection, self.namespace, self.now, self.actor, new)
+            watched = [run for run in new if run.has_deadlines]
+            await write_new_deadlines(self.connection, self.plans, self.namespace, self.now, watched)
             await self._admit(new)
             await self._audit(new)
         answers = {run.dag_run_id: self._created(run) for run in new}
@@ -271,6 +274,7 @@ class NewRuns:
             request.refresh_cache,
             first_board(self.plans.versions[version_id], request.pause_at, self.actor),
             request.run_type,
+            resolved.has_deadlines,
         )
 
     # ---- keys that existed

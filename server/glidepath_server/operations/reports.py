@@ -51,7 +51,7 @@ async def accept_reports(
     acks = [(report, Verdict.ACCEPTED) for report in ended]
     if refused:
         acks += await answer_refused(connection, refused)
-    await begin_calls(connection, accepted, now)
+    await begin_calls(connection, plans, accepted, now)
     await write_outputs(connection, ended)
     await write_checkpoints(connection, ended, now)
     await write_values(connection, ended, now)

@@ -50,6 +50,7 @@ from ..store.layouts import move_run
 from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
+from .judge_deadlines import judge_runs
 from .map_tasks import check_instances, expand, parts_to_clear
 from .past import Past
 from .quarantine_run import mark_quarantined
@@ -90,6 +91,9 @@ class Step:
         """Everything up to, but without, the commit."""
         rows = await self._lock(connection) if self.batch else []
         self.now = rows[0]["now"] if rows else await database_now(connection)
+        if any(row["has_deadlines"] for row in rows):
+            # That one may have been read before the locks were there; what a deadline is judged by is not.
+            self.now = await database_now(connection)
         await self._accept(connection)
         await self._collect(connection)
         await self._advance(connection)
@@ -147,7 +151,8 @@ class Step:
         )
         board.tally = self.replica.take_tally(run_id, revision)
         self.runs[run_id] = LockedRun(
-            run_id, plan, board, revision, row["quarantined"], row["overdue"], board.state, row["is_child"]
+            *(run_id, plan, board, revision, row["quarantined"], row["overdue"]),
+            *(board.state, row["is_child"], row["has_deadlines"]),
         )
         if row["priorities"] is not None:
             self.runs[run_id].priorities = priorities_from_text(row["priorities"])
@@ -418,6 +423,7 @@ class Step:
             raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
         await write_dead_letters(connection, changed, self.now)
         self.outcome.facts |= await write_run_facts(connection, changed, self.now)
+        self.outcome.facts |= await judge_runs(connection, changed, self.now)
         await tell_callers(connection, changed, self.outcome)
         await write_approvals(connection, changed, self.now)
         for run in changed:

@@ -147,6 +147,8 @@ class LockedRun:
     was: RunState
     # Somebody may wait for its end.
     is_child: bool = False
+    # There may be rows of its deadlines.
+    has_deadlines: bool = False
     # For its history, beside what its effects say.
     notes: list[str] = field(default_factory=list)
     # What an operator has said of its priority.

@@ -30,6 +30,12 @@ class NewChild(NamedTuple):
     data_interval_end: datetime
     traceparent: str
     created_by: str
+    # Its DAG has some; the caller writes them.
+    has_deadlines: bool
+
+    @property
+    def run_type(self) -> str:
+        return "child"
 
 
 async def author(connection: Connection, attempt: tuple[UUID, int, int, int]) -> tuple[str, str] | None:
@@ -44,14 +50,18 @@ async def callers(connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID,
     return {row["dag_run_id"]: (row["depth"], row["children"]) for row in rows}
 
 
-async def insert_runs(connection: Connection, runs: Sequence[NewChild], now: datetime) -> None:
-    """Store child runs, queued. A key that somebody has is left to him: the run's id, which is free, is its key."""
+async def insert_runs(connection: Connection, runs: Sequence[NewChild], now: datetime) -> list[NewChild]:
+    """Store child runs, queued. A key that somebody has is left to him: the run's id, which is free, is its key.
+
+    Returns them as they are stored.
+    """
     free = await _take_keys(connection, runs)
     stored = [run if run.dag_run_id in free else run._replace(run_key=str(run.dag_run_id)) for run in runs]
     if len(free) < len(runs):
         await _take_keys(connection, [run for run in stored if run.dag_run_id not in free])
-    *columns, created_by = zip(*stored, strict=True)
-    await connection.execute(_SQL["insert_runs"], *columns, now, created_by)
+    *columns, created_by, has_deadlines = zip(*stored, strict=True)
+    await connection.execute(_SQL["insert_runs"], *columns, now, created_by, has_deadlines)
+    return stored
 
 
 async def _take_keys(connection: Connection, runs: Sequence[NewChild]) -> set[UUID]:

@@ -214,6 +214,7 @@ create table dag_run (
     traceparent         text not null default '',
     priorities          text,                            -- what an operator said of them, core/priorities.py; null: nothing
     refresh_cache       boolean not null default false,  -- takes no kept result, but keeps its own
+    has_deadlines       boolean not null default false,  -- there may be rows of deadline
     check ((end_time is not null) = (state in ('success', 'failed', 'cancelled')))
 ) with (fillfactor = 60);
 create index dag_run_waiting on dag_run (dag_run_id) where state = 'queued';
@@ -649,6 +650,43 @@ create table outbox (
     fact_time  timestamptz not null
 );
 create index outbox_feed on outbox (written, fact_id);
+-- ---------------------------------------------------------------- deadlines
+-- What runs of a DAG have to be done by: live, as a DAG's pause is, and no part of its versions. origin: declared with the
+-- DAG, and replaced by each registration; or set by itself.
+create table dag_deadline (
+    namespace     text not null,
+    dag_id        text not null,
+    deadline_name text not null,
+    content       text not null,                     -- JSON of core/deadlines.py
+    origin        text not null check (origin in ('dag', 'api')),
+    update_time   timestamptz not null,
+    updated_by    text not null,
+    primary key (namespace, dag_id, deadline_name)
+);
+
+-- A deadline of a run, as it was when the run was created, in that transaction. State machine in core/deadlines.py. Steps
+-- write what is done, loops/deadlines.py what is past, both under the lock of the run's row; the first outcome stays.
+-- dag_run_id null: a schedule has promised a run with this key, and there is none.
+create table deadline (
+    deadline_id   bigint generated always as identity primary key,
+    namespace     text not null,
+    dag_id        text not null,
+    run_key       text not null,
+    deadline_name text not null,
+    dag_run_id    uuid,
+    content       text not null,
+    state         text not null default 'on_track'
+                  check (state in ('on_track', 'at_risk', 'missed', 'met', 'met_late')),
+    due_time      timestamptz,                       -- null: counts from a start that has not been
+    told          text[] not null default '{}',      -- kinds of facts (core/facts.py) that were written, each once
+    create_time   timestamptz not null,
+    state_time    timestamptz not null,              -- since when it is in its state
+    unique (namespace, dag_id, run_key, deadline_name)
+) with (fillfactor = 80);
+create index deadline_due on deadline (due_time) where state in ('on_track', 'at_risk');
+create index deadline_run on deadline (dag_run_id);
+create index deadline_list on deadline (namespace, state, deadline_id);
+create index deadline_dag on deadline (namespace, dag_id, deadline_id);
 
 -- ---------------------------------------------------------------- workers
 -- state: open -- leave --> closed;  open -- lease ended --> lost. A session that left open never opens again.

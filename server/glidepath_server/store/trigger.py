@@ -33,6 +33,7 @@ class Resolved:
     dag_version_number: int | None
     latest_version_number: int | None
     runs_limit_id: int | None
+    has_deadlines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class NewRun:
     # None: everything is scheduled.
     board: bytes | None = None
     run_type: str = "manual"
+    # Its DAG has some; the caller writes them.
+    has_deadlines: bool = False
 
 
 async def resolve(connection: Connection, namespace: str, selectors: Sequence[Selector]) -> list[Resolved]:
@@ -109,10 +112,11 @@ async def insert_runs(
                 r.refresh_cache,
                 r.board,
                 r.run_type,
+                r.has_deadlines,
             )
             for r in runs
         ],
-        14,
+        15,
     )
     await connection.execute(_SQL["insert_runs"], namespace, now, created_by, *columns)
 

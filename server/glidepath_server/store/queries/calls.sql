@@ -24,14 +24,15 @@ returning dag_run_id;
 -- name: insert_runs
 -- A board of one zero byte per task: everything is scheduled.
 insert into dag_run (dag_run_id, dag_version_id, admitted, run_type, board, namespace, dag_id, run_key, params,
-                     logical_date, data_interval_start, data_interval_end, create_time, created_by, traceparent)
+                     logical_date, data_interval_start, data_interval_end, create_time, created_by, traceparent,
+                     has_deadlines)
 select r.dag_run_id, r.dag_version_id, r.admitted, 'child', decode(repeat('00', r.task_count), 'hex'), r.namespace,
        r.dag_id, r.run_key, r.params, r.logical_date, r.data_interval_start, r.data_interval_end, $13, r.created_by,
-       r.traceparent
+       r.traceparent, r.has_deadlines
 from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $14::text[])
+            $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $14::text[], $15::boolean[])
      as r (dag_run_id, dag_version_id, admitted, task_count, namespace, dag_id, run_key, params, logical_date,
-           data_interval_start, data_interval_end, traceparent, created_by);
+           data_interval_start, data_interval_end, traceparent, created_by, has_deadlines);
 
 -- name: insert_calls
 insert into child_run (parent_run_id, task_index, map_index, attempt_number, parent_dag_id, task_id, child_run_id,

@@ -5,7 +5,7 @@
 select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
        r.priorities,
        coalesce(r.timeout_time <= glidepath_now(), false) as overdue, r.run_type = 'child' as is_child,
-       glidepath_now() as now
+       r.has_deadlines, glidepath_now() as now
 from dag_run r
 where r.dag_run_id = any($1::uuid[])
 order by r.dag_run_id
@@ -16,7 +16,7 @@ for no key update skip locked;
 select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
        r.priorities,
        coalesce(r.timeout_time <= glidepath_now(), false) as overdue, r.run_type = 'child' as is_child,
-       glidepath_now() as now
+       r.has_deadlines, glidepath_now() as now
 from dag_run r
 where r.dag_run_id = any($1::uuid[])
 order by r.dag_run_id
