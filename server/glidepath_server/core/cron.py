@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import takewhile
 
 from croniter import croniter
 
@@ -37,7 +38,7 @@ _RANDOM = re.compile(r"r(\(.*\))?(/.*)?")
 _RANGE = re.compile(r"([a-z0-9]+)-([a-z0-9]+)(/\d+)?")
 _NTH = re.compile(r"[#l]")
 _WRONG = (ValueError, TypeError, KeyError, IndexError)
-_LOOK_FROM = date(2000, 1, 1)
+_LOOK_FROM = datetime.combine(date(2000, 1, 1), time())
 
 
 class BadCron(ValueError):
@@ -72,8 +73,8 @@ class CronTimes:
     def days_from(self, day: date) -> Iterator[date]:
         """Its days from this one on, ascending; this one counts."""
         if self.days:
-            found = _days(self.days, datetime.combine(day, time()) - timedelta(minutes=1))
-            yield from (each.date() for each in found.all_next(datetime))
+            for year in range(day.year, date.max.year):
+                yield from (each for each in _days_of(self.days, year) if each >= day)
             return
         while day < date.max:
             yield day
@@ -82,18 +83,22 @@ class CronTimes:
     def days_until(self, day: date) -> Iterator[date]:
         """Its days up to this one, descending; this one counts."""
         if self.days:
-            found = _days(self.days, datetime.combine(day, time(0, 1)))
-            yield from (each.date() for each in found.all_prev(datetime))
+            for year in range(day.year, date.min.year, -1):
+                yield from (each for each in reversed(_days_of(self.days, year)) if each <= day)
             return
         while day > date.min:
             yield day
             day -= timedelta(days=1)
 
 
-@lru_cache(maxsize=4096)
 def read_cron(expression: str, seed: str) -> CronTimes:
     """The local times of an expression; `seed` decides what H stands for. Raises BadCron."""
-    fields = [_draw(seed, place, field) for place, field in enumerate(_fields(expression))]
+    return _read(tuple(_draw(seed, place, field) for place, field in enumerate(_fields(expression))))
+
+
+# Kept by what is left once H is drawn: most schedules share their expression with others.
+@lru_cache(maxsize=4096)
+def _read(fields: tuple[str, ...]) -> CronTimes:
     expanded = _expanded(fields)
     minutes = _numbers(expanded[0], 60)
     hours = _numbers(expanded[1], 24)
@@ -105,12 +110,13 @@ def read_cron(expression: str, seed: str) -> CronTimes:
         follows_clock=len(hours) == 24 or "*" in fields[1] or "/" in fields[1],
         days="" if every_day else " ".join(("0 0", *fields[2:])),
     )
-    if next(times.days_from(_LOOK_FROM), None) is None:
+    if times.days and next(_search(times.days, _LOOK_FROM), None) is None:
         raise BadCron(f"it never fires within {YEARS_MAX} years")
     return times
 
 
-def _fields(expression: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _fields(expression: str) -> tuple[str, ...]:
     """The five fields in lower case, without what croniter would take and we do not."""
     if len(expression) > CHARACTERS_MAX:
         raise BadCron(f"it has {len(expression)} characters, at most {CHARACTERS_MAX} are taken")
@@ -129,7 +135,7 @@ def _fields(expression: str) -> list[str]:
     for name, field in zip(_FIELDS, fields, strict=True):
         _check_field(name, field)
     _check_days(fields[_DAY_OF_MONTH], fields[_DAY_OF_WEEK])
-    return fields
+    return tuple(fields)
 
 
 def _words(text: str) -> list[str]:
@@ -176,7 +182,7 @@ def _draw(seed: str, place: int, field: str) -> str:
     return f"{drawn}-{high}/{step}" if step and drawn < high else str(drawn)
 
 
-def _expanded(fields: list[str]) -> list[list[int | str]]:
+def _expanded(fields: Sequence[str]) -> list[list[int | str]]:
     """What each field stands for. Raises BadCron that names the first field that alone is wrong."""
     try:
         return _expand(fields)
@@ -189,10 +195,20 @@ def _expanded(fields: list[str]) -> list[list[int | str]]:
         raise BadCron("its fields do not go together") from None
 
 
-def _expand(fields: list[str]) -> list[list[int | str]]:
+def _expand(fields: Sequence[str]) -> list[list[int | str]]:
     expanded: list[list[int | str]] = croniter.expand(" ".join(fields))[0]
     return expanded
 
 
-def _days(days: str, start: datetime) -> croniter:
-    return croniter(days, start, ret_type=datetime, max_years_between_matches=YEARS_MAX)
+# croniter takes a tenth of a millisecond for each day; with years kept, it is asked once.
+@lru_cache(maxsize=4096)
+def _days_of(days: str, year: int) -> tuple[date, ...]:
+    """The days of a year that an expression of days names."""
+    begin = datetime.combine(date(year - 1, 12, 31), time(23, 59))
+    return tuple(each.date() for each in takewhile(lambda each: each.year == year, _search(days, begin)))
+
+
+def _search(days: str, after: datetime) -> Iterator[datetime]:
+    """Midnight of each day; ends where there is none for YEARS_MAX."""
+    found = croniter(days, after, ret_type=datetime, max_years_between_matches=YEARS_MAX)
+    yield from found.all_next(datetime)

@@ -20,7 +20,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GAP = "the clocks jump over the local time"
 _LAST = datetime(LAST_YEAR, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NEAR = timedelta(hours=2)
+# Looked through first for the tick before an instant.
+_NEAR = (timedelta(minutes=10), timedelta(hours=2))
 
 RuleTime = tuple[datetime, str]
 """An instant, and why it is skipped: "" or GAP."""
@@ -110,10 +111,12 @@ def _mapped(schedule: Schedule, expression: str, seed: str, after: datetime) -> 
 
 
 def _cron_times_before(schedule: Schedule, expression: str, seed: str, before: datetime) -> Iterator[RuleTime]:
-    """By windows that end where the last one began: a short one, then from each day of the rule to the next."""
+    """By windows that end where the last one began: short ones, then from each day of the rule to the next."""
     zone = load_zone(schedule.zone)
-    end, begin = before, before - _NEAR
-    yield from _window(schedule, expression, seed, begin, end)
+    begin = before
+    for near in _NEAR:
+        end, begin = begin, before - near
+        yield from _window(schedule, expression, seed, begin, end)
     for day in read_cron(expression, seed).days_until(wall(begin, zone).date() + timedelta(days=1)):
         end, begin = begin, min(begin, day_begins(day, zone))
         yield from _window(schedule, expression, seed, begin, end)
