@@ -35,6 +35,7 @@ TRANSACTIONS = STEP_PARTS | {
     "deadlines",
     "delete_limit",
     "delete_pool",
+    "durations",
     "feed",
     "forget_results",
     "hello_bind",

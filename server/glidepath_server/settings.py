@@ -111,6 +111,11 @@ class Settings:
         512 * MIB, "address space of a plugin's process; what asks for more fails in it", least=64 * MIB
     )
 
+    # ---- prediction
+    learn_interval_seconds: float = _setting(
+        5.0, "between two looks for runs that have ended, to learn how long their tasks take", least=0.01
+    )
+
     # ---- keeping and forgetting
     request_retention_days: int = _setting(7, "how long a request id and its answer are kept", least=7)
     session_retention_days: int = _setting(

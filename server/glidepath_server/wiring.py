@@ -52,6 +52,7 @@ from .loops import metrics as metrics_loops
 from .loops import timers
 from .loops.approval_timeouts import approval_timeouts
 from .loops.deadlines import deadlines
+from .loops.durations import durations
 from .loops.engine import Engine
 from .loops.heartbeats import Heartbeats
 from .loops.lease_reaper import LeaseReaper
@@ -177,6 +178,7 @@ class Server:
             LeaseReaper(engine).loop,
             deadlines(self.database, self.settings, lambda: engine.on_facts()),
             pruner(self.database, self.settings),
+            durations(self.database, engine.replica.plans, self.settings),
         )
 
     async def _start_listeners(self) -> None:

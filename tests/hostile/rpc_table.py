@@ -105,6 +105,7 @@ RUN_RPCS = {
 RUN_RPCS |= {
     "AddNote": Rpc(OPERATOR, {**RUN, "text": "looked at it"}),
     "ListNotes": Rpc(VIEWER, RUN),
+    "GetRunEta": Rpc(VIEWER, RUN, DONE_BEFORE),
     "PauseDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
     "ResumeDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
 }

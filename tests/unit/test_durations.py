@@ -77,8 +77,9 @@ def test_what_has_lasted_a_while_lasts_longer(freedom: int) -> None:
     assert median(draws) == pytest.approx(median(fresh), rel=0.05)
 
 
-def test_something_that_hangs_goes_on_hanging() -> None:
-    belief = Belief(math.log(60), 0.4, 200)
+@pytest.mark.parametrize("freedom", [3, 200])
+def test_something_that_hangs_goes_on_hanging(freedom: int) -> None:
+    belief = Belief(math.log(60), 0.4, freedom)
     for over in (600.0, 6e4, 6e9):
         assert all(over <= each < math.inf for each in belief.longest(0, 64, over=over))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import advice, ends, instances, tree
+from . import advice, ends, instances, run_eta, tree
 from .exits import Exit
 from .output import STYLES, console, enum_name, moment, print_json, print_json_line, printable, proto_json, say
 
@@ -130,6 +130,7 @@ def follow(client: Client, run_id: str, output: str) -> RunView:
     elif target.is_terminal:
         _follow_live(client, run_id, view, target)
     else:
+        run_eta.say_once(client, run_id)
         _follow_each(client, run_id, view, _print_changes)
     return view
 
@@ -177,12 +178,15 @@ def _follow_live(client: Client, run_id: str, view: RunView, target: Any) -> Non
     def draw() -> Group:
         if view.run is None:
             return Group()
-        lines = tree.fit(view.rows(now()), target.height - 2)
+        lines = [*tree.fit(view.rows(now()), target.height - 3), *eta.row()]
         still = view.still(now())
         return Group(*map(row_text, [*lines, tree.Row("", still, "")] if still else lines))
 
     try:
-        with Live(get_renderable=draw, console=target, refresh_per_second=4, transient=True):
+        with (
+            run_eta.watched(client, run_id) as eta,
+            Live(get_renderable=draw, console=target, refresh_per_second=4, transient=True),
+        ):
             for message in client.watch(run_id):
                 view.take(message)
     finally:  # also when it is interrupted, what was seen last stays on the screen

@@ -50,6 +50,7 @@ COMMANDS = {
     "SetDagRunPriority": "glidepath run priority RUN_ID PRIORITY",
     "GetTaskOutput": "glidepath run output RUN_ID TASK_ID",
     "ExplainDagRun": "glidepath run explain RUN_ID",
+    "GetRunEta": "glidepath run eta RUN_ID",
     "AddNote": "glidepath run note RUN_ID TEXT",
     "ListNotes": "glidepath run show RUN_ID",
     "PauseDagRun": "glidepath run pause RUN_ID",

@@ -15,6 +15,7 @@ from ..core.run_view import EndedRow
 from ..operations.command_runs import REASON_CHARACTERS_MAX, CommandCall, RunCommander, Selection
 from ..operations.explain_run import explain_run
 from ..operations.follow_runs import LogQuestion, stream_logs, watch_run
+from ..operations.foresee_runs import get_run_eta
 from ..operations.move_run import RunMover
 from ..operations.new_runs import RUNS_PER_CALL_MAX
 from ..operations.notes import add_note, list_notes
@@ -26,7 +27,8 @@ from ..operations.set_priority import SetPriority
 from ..operations.trigger_dag_runs import TriggerCall, TriggerDagRuns
 from ..store.database import Database
 from .auth import current_identity, namespace_for
-from .convert_common import body_of, invalid, to_uuid
+from .convert_common import body_of, from_timestamp, invalid, to_uuid
+from .convert_eta import eta_out
 from .convert_note import added_out, index_in, note_out
 from .convert_run import (
     attempt_out,
@@ -161,6 +163,12 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             explanations=[explanation_out(plan, each) for each in explanations],
             critical_path=[step_out(plan, step) for step in path],
         )
+
+    async def GetRunEta(self, request: pb.GetRunEtaRequest, context: Context) -> pb.GetRunEtaResponse:
+        namespace = namespace_for(request, current_identity())
+        due_time = from_timestamp(request, "due_time")
+        eta = await get_run_eta(self._reader, namespace, to_uuid("dag_run_id", request.dag_run_id), due_time)
+        return pb.GetRunEtaResponse(eta=eta_out(eta, due_time))
 
     # ---- following
     async def WatchDagRun(

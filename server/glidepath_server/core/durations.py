@@ -37,6 +37,8 @@ _STREAMS = 1024
 _TAIL_MIN = 1e-300
 # Beyond the last place of the tail that can be told apart, what goes on goes on a little longer still.
 _HANGING = 1.01
+# Nothing is expected to take more than some centuries.
+_LOG_MAX = 23.0
 _NORMAL = NormalDist()
 _MASK = (1 << 64) - 1
 
@@ -102,8 +104,8 @@ class Belief:
         found = []
         for place in _order(stream % _STREAMS, number):
             tail = left * (1.0 - parts[place] ** power)
-            seconds = math.exp(self.location + self.scale * _student(-_below(tail), self.freedom))
-            found.append(max(seconds, over * _HANGING))
+            logarithm = self.location + self.scale * _student(-_below(tail), self.freedom)
+            found.append(max(math.exp(min(logarithm, _LOG_MAX)), over * _HANGING))
         return found
 
     def longer_than(self, seconds: float) -> float:

@@ -215,11 +215,13 @@ create table dag_run (
     priorities          text,                            -- what an operator said of them, core/priorities.py; null: nothing
     refresh_cache       boolean not null default false,  -- takes no kept result, but keeps its own
     has_deadlines       boolean not null default false,  -- there may be rows of deadline
+    end_written         xid8,                            -- who wrote its end: orders those who learn from ended runs
     check ((end_time is not null) = (state in ('success', 'failed', 'cancelled')))
 ) with (fillfactor = 60);
 create index dag_run_waiting on dag_run (dag_run_id) where state = 'queued';
 create index dag_run_admission on dag_run (namespace, dag_id, admitted) where state in ('queued', 'running');
 create index dag_run_timeout on dag_run (timeout_time) where timeout_time is not null and state = 'running';
+create index dag_run_ended on dag_run (end_written, dag_run_id) where end_written is not null;
 create index dag_run_list on dag_run (namespace, dag_id, dag_run_id);
 create index dag_run_date on dag_run (namespace, dag_id, logical_date, dag_run_id) where run_type <> 'child';
 create index dag_run_namespace on dag_run (namespace, dag_run_id);
@@ -554,6 +556,35 @@ create table task_log_chunk (
     primary key (dag_run_id, task_index, map_index, attempt_number, sequence_number)
 );
 create index task_log_chunk_feed on task_log_chunk (dag_run_id, written, log_id);
+
+-- ---------------------------------------------------------------- how long things take
+-- Of the tasks of a version, by core/durations.py: counts (older observations have faded), means and sums of squares of
+-- log seconds; work from the first start to the last end, and the wait before it. `handler` is the task's code.
+-- Written by loops/durations.py in one transaction with its cursor, so the end of a run counts once.
+create table task_duration (
+    namespace          text not null,
+    dag_id             text not null,
+    dag_version_number integer not null,
+    task_id            text not null,
+    handler            text not null,
+    work_count         double precision not null,
+    work_mean          double precision not null,
+    work_squares       double precision not null,
+    wait_count         double precision not null,
+    wait_mean          double precision not null,
+    wait_squares       double precision not null,
+    instances          double precision not null,    -- of it in a run, on average; 1 when it is not mapped
+    update_time        timestamptz not null,
+    primary key (namespace, dag_id, dag_version_number, task_id)
+);
+
+-- How far runs that have ended were learnt from, in the order in which their ends were committed.
+create table duration_cursor (
+    singleton   boolean primary key default true check (singleton),
+    end_written xid8 not null default '0',
+    dag_run_id  uuid not null default '00000000-0000-0000-0000-000000000000'
+);
+insert into duration_cursor default values;
 
 -- ---------------------------------------------------------------- kept results
 -- Per key of a call (core/caching.py): its newest result, if it has a store_time, with a copy of the output; who made it.

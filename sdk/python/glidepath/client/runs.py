@@ -10,7 +10,7 @@ from typing import Any, Literal, Required, TypedDict, Unpack
 from glidepath.client.calls import Call, Pages, Stream, iterated, outcome, rpc
 from glidepath.client.requests import Api, Service, new_request_id, to_enums, to_timestamp
 from glidepath.payloads import decode
-from glidepath_proto.run.v1 import run_pb2
+from glidepath_proto.run.v1 import eta_pb2, run_pb2
 from glidepath_proto.run.v1 import run_service_pb2 as pb
 
 _RUNS = Service(pb, "RunService")
@@ -369,6 +369,12 @@ class RunMethods(Api):
         """
         call = _RUNS.call(self, "GetTaskOutput", dag_run_id=run_id, task_id=task_id, map_index=map_index)
         return Call(call.method, call.request, call.response, lambda response: decode(response.task_output.output))
+
+    @rpc
+    def get_run_eta(self, run_id: str, due_time: Date | None = None) -> Call[eta_pb2.RunEta]:
+        """When a run that goes on will end, as far as earlier runs tell; each task's slack up to `due_time` (or to the
+        run's expected end). Raises StateConflict for a run that has ended."""
+        return _RUNS.call(self, "GetRunEta", "eta", dag_run_id=run_id, due_time=to_timestamp(due_time, "due_time"))
 
     @rpc
     def explain_dag_run(self, run_id: str, task_id: str = "") -> Call[pb.ExplainDagRunResponse]:

@@ -56,6 +56,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "get_task_output": ("r", "t"),
     "output": ("r", "t"),
     "explain_dag_run": ("r",),
+    "get_run_eta": ("r",),
     "list_dead_letters": (),
     "add_note": ("r", "late"),
     "list_notes": ("r",),

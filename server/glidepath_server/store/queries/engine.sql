@@ -173,6 +173,7 @@ with boards as (
                           else coalesce(r.start_time, case when u.state <> 'queued' then $9::timestamptz end) end,
         -- A run that had ended and has an end again was marked: nothing of it ran.
         end_time = case when u.state in ('success', 'failed', 'cancelled') then coalesce(r.end_time, $9::timestamptz) end,
+        end_written = case when u.state not in ('queued', 'running') then coalesce(r.end_written, pg_current_xact_id()) end,
         timeout_time = case when u.state = 'running' and r.timeout_time is null and u.timeout_seconds is not null
                             then $9::timestamptz + make_interval(secs => u.timeout_seconds)
                             when u.state = 'running' then r.timeout_time end

@@ -1,4 +1,5 @@
 from glidepath_proto.common.v1 import authorization_pb2 as _authorization_pb2
+from glidepath_proto.run.v1 import eta_pb2 as _eta_pb2
 from glidepath_proto.run.v1 import run_pb2 as _run_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -475,6 +476,22 @@ class StreamLogsResponse(_message.Message):
     lines: _containers.RepeatedCompositeFieldContainer[_run_pb2.LogLine]
     cursor: str
     def __init__(self, lines: _Optional[_Iterable[_Union[_run_pb2.LogLine, _Mapping]]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class GetRunEtaRequest(_message.Message):
+    __slots__ = ("namespace", "dag_run_id", "due_time")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    dag_run_id: str
+    due_time: _timestamp_pb2.Timestamp
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., due_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetRunEtaResponse(_message.Message):
+    __slots__ = ("eta",)
+    ETA_FIELD_NUMBER: _ClassVar[int]
+    eta: _eta_pb2.RunEta
+    def __init__(self, eta: _Optional[_Union[_eta_pb2.RunEta, _Mapping]] = ...) -> None: ...
 
 class ExplainDagRunRequest(_message.Message):
     __slots__ = ("namespace", "dag_run_id", "task_id")

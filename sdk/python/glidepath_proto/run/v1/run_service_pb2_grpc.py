@@ -129,6 +129,11 @@ class RunServiceStub(object):
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.StreamLogsRequest.SerializeToString,
                 response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.StreamLogsResponse.FromString,
                 _registered_method=True)
+        self.GetRunEta = channel.unary_unary(
+                '/glidepath.run.v1.RunService/GetRunEta',
+                request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.GetRunEtaRequest.SerializeToString,
+                response_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.GetRunEtaResponse.FromString,
+                _registered_method=True)
         self.ExplainDagRun = channel.unary_unary(
                 '/glidepath.run.v1.RunService/ExplainDagRun',
                 request_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.ExplainDagRunRequest.SerializeToString,
@@ -285,6 +290,14 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRunEta(self, request, context):
+        """When a run that goes on will end, by how long its tasks took before and where they are now; and how much each of
+        them may still slip. FAILED_PRECONDITION for a run that has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainDagRun(self, request, context):
         """Says of every task instance that is not final what it waits for.
         """
@@ -389,6 +402,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.StreamLogs,
                     request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.StreamLogsRequest.FromString,
                     response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.StreamLogsResponse.SerializeToString,
+            ),
+            'GetRunEta': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRunEta,
+                    request_deserializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.GetRunEtaRequest.FromString,
+                    response_serializer=glidepath_dot_run_dot_v1_dot_run__service__pb2.GetRunEtaResponse.SerializeToString,
             ),
             'ExplainDagRun': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainDagRun,
@@ -909,6 +927,33 @@ class RunService(object):
             '/glidepath.run.v1.RunService/StreamLogs',
             glidepath_dot_run_dot_v1_dot_run__service__pb2.StreamLogsRequest.SerializeToString,
             glidepath_dot_run_dot_v1_dot_run__service__pb2.StreamLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRunEta(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glidepath.run.v1.RunService/GetRunEta',
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.GetRunEtaRequest.SerializeToString,
+            glidepath_dot_run_dot_v1_dot_run__service__pb2.GetRunEtaResponse.FromString,
             options,
             channel_credentials,
             insecure,

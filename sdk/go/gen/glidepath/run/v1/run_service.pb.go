@@ -2802,6 +2802,111 @@ func (x *StreamLogsResponse) GetCursor() string {
 	return ""
 }
 
+type GetRunEtaRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	// By when it has to be done. Unset: only when it will be is asked.
+	DueTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRunEtaRequest) Reset() {
+	*x = GetRunEtaRequest{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRunEtaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRunEtaRequest) ProtoMessage() {}
+
+func (x *GetRunEtaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRunEtaRequest.ProtoReflect.Descriptor instead.
+func (*GetRunEtaRequest) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *GetRunEtaRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *GetRunEtaRequest) GetDagRunId() string {
+	if x != nil {
+		return x.DagRunId
+	}
+	return ""
+}
+
+func (x *GetRunEtaRequest) GetDueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueTime
+	}
+	return nil
+}
+
+type GetRunEtaResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Eta           *RunEta                `protobuf:"bytes,1,opt,name=eta,proto3" json:"eta,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRunEtaResponse) Reset() {
+	*x = GetRunEtaResponse{}
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRunEtaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRunEtaResponse) ProtoMessage() {}
+
+func (x *GetRunEtaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRunEtaResponse.ProtoReflect.Descriptor instead.
+func (*GetRunEtaResponse) Descriptor() ([]byte, []int) {
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *GetRunEtaResponse) GetEta() *RunEta {
+	if x != nil {
+		return x.Eta
+	}
+	return nil
+}
+
 type ExplainDagRunRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -2814,7 +2919,7 @@ type ExplainDagRunRequest struct {
 
 func (x *ExplainDagRunRequest) Reset() {
 	*x = ExplainDagRunRequest{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[41]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2826,7 +2931,7 @@ func (x *ExplainDagRunRequest) String() string {
 func (*ExplainDagRunRequest) ProtoMessage() {}
 
 func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[41]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2839,7 +2944,7 @@ func (x *ExplainDagRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunRequest.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunRequest) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{41}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ExplainDagRunRequest) GetNamespace() string {
@@ -2873,7 +2978,7 @@ type ExplainDagRunResponse struct {
 
 func (x *ExplainDagRunResponse) Reset() {
 	*x = ExplainDagRunResponse{}
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[42]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +2990,7 @@ func (x *ExplainDagRunResponse) String() string {
 func (*ExplainDagRunResponse) ProtoMessage() {}
 
 func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[42]
+	mi := &file_glidepath_run_v1_run_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3003,7 @@ func (x *ExplainDagRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainDagRunResponse.ProtoReflect.Descriptor instead.
 func (*ExplainDagRunResponse) Descriptor() ([]byte, []int) {
-	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{42}
+	return file_glidepath_run_v1_run_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ExplainDagRunResponse) GetExplanations() []*Explanation {
@@ -2919,7 +3024,7 @@ var File_glidepath_run_v1_run_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\n" +
-	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x04\n" +
+	"\"glidepath/run/v1/run_service.proto\x12\x10glidepath.run.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1aglidepath/run/v1/eta.proto\x1a\x1aglidepath/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x04\n" +
 	"\rDagRunRequest\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12.\n" +
 	"\x12dag_version_number\x18\x02 \x01(\x05H\x00R\x10dagVersionNumber\x12\x16\n" +
@@ -3163,7 +3268,14 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"_map_index\"]\n" +
 	"\x12StreamLogsResponse\x12/\n" +
 	"\x05lines\x18\x01 \x03(\v2\x19.glidepath.run.v1.LogLineR\x05lines\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"k\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\x85\x01\n" +
+	"\x10GetRunEtaRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\n" +
+	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x125\n" +
+	"\bdue_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\"?\n" +
+	"\x11GetRunEtaResponse\x12*\n" +
+	"\x03eta\x18\x01 \x01(\v2\x18.glidepath.run.v1.RunEtaR\x03eta\"k\n" +
 	"\x14ExplainDagRunRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -3171,7 +3283,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\atask_id\x18\x03 \x01(\tR\x06taskId\"\xa3\x01\n" +
 	"\x15ExplainDagRunResponse\x12A\n" +
 	"\fexplanations\x18\x01 \x03(\v2\x1d.glidepath.run.v1.ExplanationR\fexplanations\x12G\n" +
-	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\x82\x11\n" +
+	"\rcritical_path\x18\x02 \x03(\v2\".glidepath.run.v1.CriticalPathStepR\fcriticalPath2\xe3\x11\n" +
 	"\n" +
 	"RunService\x12k\n" +
 	"\x0eTriggerDagRuns\x12'.glidepath.run.v1.TriggerDagRunsRequest\x1a(.glidepath.run.v1.TriggerDagRunsResponse\"\x06\x8a\xe7\x18\x02\b\x02\x12_\n" +
@@ -3193,7 +3305,8 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\x0fListDeadLetters\x12(.glidepath.run.v1.ListDeadLettersRequest\x1a).glidepath.run.v1.ListDeadLettersResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12k\n" +
 	"\rGetTaskOutput\x12&.glidepath.run.v1.GetTaskOutputRequest\x1a'.glidepath.run.v1.GetTaskOutputResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12d\n" +
 	"\n" +
-	"StreamLogs\x12#.glidepath.run.v1.StreamLogsRequest\x1a$.glidepath.run.v1.StreamLogsResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x010\x01\x12k\n" +
+	"StreamLogs\x12#.glidepath.run.v1.StreamLogsRequest\x1a$.glidepath.run.v1.StreamLogsResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x010\x01\x12_\n" +
+	"\tGetRunEta\x12\".glidepath.run.v1.GetRunEtaRequest\x1a#.glidepath.run.v1.GetRunEtaResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01\x12k\n" +
 	"\rExplainDagRun\x12&.glidepath.run.v1.ExplainDagRunRequest\x1a'.glidepath.run.v1.ExplainDagRunResponse\"\t\x8a\xe7\x18\x02\b\x01\x90\x02\x01b\x06proto3"
 
 var (
@@ -3208,7 +3321,7 @@ func file_glidepath_run_v1_run_service_proto_rawDescGZIP() []byte {
 	return file_glidepath_run_v1_run_service_proto_rawDescData
 }
 
-var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_glidepath_run_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*DagRunRequest)(nil),               // 0: glidepath.run.v1.DagRunRequest
 	(*TriggerDagRunsRequest)(nil),       // 1: glidepath.run.v1.TriggerDagRunsRequest
@@ -3251,96 +3364,103 @@ var file_glidepath_run_v1_run_service_proto_goTypes = []any{
 	(*GetTaskOutputResponse)(nil),       // 38: glidepath.run.v1.GetTaskOutputResponse
 	(*StreamLogsRequest)(nil),           // 39: glidepath.run.v1.StreamLogsRequest
 	(*StreamLogsResponse)(nil),          // 40: glidepath.run.v1.StreamLogsResponse
-	(*ExplainDagRunRequest)(nil),        // 41: glidepath.run.v1.ExplainDagRunRequest
-	(*ExplainDagRunResponse)(nil),       // 42: glidepath.run.v1.ExplainDagRunResponse
-	(*timestamppb.Timestamp)(nil),       // 43: google.protobuf.Timestamp
-	(*DagRun)(nil),                      // 44: glidepath.run.v1.DagRun
-	(RunState)(0),                       // 45: glidepath.run.v1.RunState
-	(TaskState)(0),                      // 46: glidepath.run.v1.TaskState
-	(*TaskInstance)(nil),                // 47: glidepath.run.v1.TaskInstance
-	(*Attempt)(nil),                     // 48: glidepath.run.v1.Attempt
-	(*DeadLetter)(nil),                  // 49: glidepath.run.v1.DeadLetter
-	(*TaskOutput)(nil),                  // 50: glidepath.run.v1.TaskOutput
-	(*LogLine)(nil),                     // 51: glidepath.run.v1.LogLine
-	(*Explanation)(nil),                 // 52: glidepath.run.v1.Explanation
-	(*CriticalPathStep)(nil),            // 53: glidepath.run.v1.CriticalPathStep
+	(*GetRunEtaRequest)(nil),            // 41: glidepath.run.v1.GetRunEtaRequest
+	(*GetRunEtaResponse)(nil),           // 42: glidepath.run.v1.GetRunEtaResponse
+	(*ExplainDagRunRequest)(nil),        // 43: glidepath.run.v1.ExplainDagRunRequest
+	(*ExplainDagRunResponse)(nil),       // 44: glidepath.run.v1.ExplainDagRunResponse
+	(*timestamppb.Timestamp)(nil),       // 45: google.protobuf.Timestamp
+	(*DagRun)(nil),                      // 46: glidepath.run.v1.DagRun
+	(RunState)(0),                       // 47: glidepath.run.v1.RunState
+	(TaskState)(0),                      // 48: glidepath.run.v1.TaskState
+	(*TaskInstance)(nil),                // 49: glidepath.run.v1.TaskInstance
+	(*Attempt)(nil),                     // 50: glidepath.run.v1.Attempt
+	(*DeadLetter)(nil),                  // 51: glidepath.run.v1.DeadLetter
+	(*TaskOutput)(nil),                  // 52: glidepath.run.v1.TaskOutput
+	(*LogLine)(nil),                     // 53: glidepath.run.v1.LogLine
+	(*RunEta)(nil),                      // 54: glidepath.run.v1.RunEta
+	(*Explanation)(nil),                 // 55: glidepath.run.v1.Explanation
+	(*CriticalPathStep)(nil),            // 56: glidepath.run.v1.CriticalPathStep
 }
 var file_glidepath_run_v1_run_service_proto_depIdxs = []int32{
-	43, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
-	43, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
-	43, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
+	45, // 0: glidepath.run.v1.DagRunRequest.logical_date:type_name -> google.protobuf.Timestamp
+	45, // 1: glidepath.run.v1.DagRunRequest.data_interval_start:type_name -> google.protobuf.Timestamp
+	45, // 2: glidepath.run.v1.DagRunRequest.data_interval_end:type_name -> google.protobuf.Timestamp
 	0,  // 3: glidepath.run.v1.TriggerDagRunsRequest.runs:type_name -> glidepath.run.v1.DagRunRequest
 	2,  // 4: glidepath.run.v1.TriggerDagRunsResponse.runs:type_name -> glidepath.run.v1.TriggeredDagRun
-	44, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	45, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
-	44, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
-	46, // 8: glidepath.run.v1.ListTaskInstancesRequest.states:type_name -> glidepath.run.v1.TaskState
-	47, // 9: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	48, // 10: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
-	44, // 11: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	47, // 12: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
-	44, // 13: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	44, // 14: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	44, // 15: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	46, // 16: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
-	44, // 17: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	44, // 18: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	44, // 19: glidepath.run.v1.SetDagRunPriorityResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	43, // 20: glidepath.run.v1.Note.time:type_name -> google.protobuf.Timestamp
+	46, // 5: glidepath.run.v1.GetDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	47, // 6: glidepath.run.v1.ListDagRunsRequest.states:type_name -> glidepath.run.v1.RunState
+	46, // 7: glidepath.run.v1.ListDagRunsResponse.dag_runs:type_name -> glidepath.run.v1.DagRun
+	48, // 8: glidepath.run.v1.ListTaskInstancesRequest.states:type_name -> glidepath.run.v1.TaskState
+	49, // 9: glidepath.run.v1.ListTaskInstancesResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	50, // 10: glidepath.run.v1.ListAttemptsResponse.attempts:type_name -> glidepath.run.v1.Attempt
+	46, // 11: glidepath.run.v1.WatchDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	49, // 12: glidepath.run.v1.WatchDagRunResponse.task_instances:type_name -> glidepath.run.v1.TaskInstance
+	46, // 13: glidepath.run.v1.CancelDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	46, // 14: glidepath.run.v1.CancelTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	46, // 15: glidepath.run.v1.ClearTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	48, // 16: glidepath.run.v1.MarkTaskInstancesRequest.state:type_name -> glidepath.run.v1.TaskState
+	46, // 17: glidepath.run.v1.MarkTaskInstancesResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	46, // 18: glidepath.run.v1.RerunDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	46, // 19: glidepath.run.v1.SetDagRunPriorityResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	45, // 20: glidepath.run.v1.Note.time:type_name -> google.protobuf.Timestamp
 	26, // 21: glidepath.run.v1.AddNoteResponse.note:type_name -> glidepath.run.v1.Note
 	26, // 22: glidepath.run.v1.ListNotesResponse.notes:type_name -> glidepath.run.v1.Note
-	44, // 23: glidepath.run.v1.PauseDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	44, // 24: glidepath.run.v1.ResumeDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
-	49, // 25: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
-	50, // 26: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
-	51, // 27: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
-	52, // 28: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
-	53, // 29: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
-	1,  // 30: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
-	4,  // 31: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
-	6,  // 32: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
-	8,  // 33: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
-	10, // 34: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
-	12, // 35: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
-	14, // 36: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
-	16, // 37: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
-	18, // 38: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
-	20, // 39: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
-	22, // 40: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
-	24, // 41: glidepath.run.v1.RunService.SetDagRunPriority:input_type -> glidepath.run.v1.SetDagRunPriorityRequest
-	27, // 42: glidepath.run.v1.RunService.AddNote:input_type -> glidepath.run.v1.AddNoteRequest
-	29, // 43: glidepath.run.v1.RunService.ListNotes:input_type -> glidepath.run.v1.ListNotesRequest
-	31, // 44: glidepath.run.v1.RunService.PauseDagRun:input_type -> glidepath.run.v1.PauseDagRunRequest
-	33, // 45: glidepath.run.v1.RunService.ResumeDagRun:input_type -> glidepath.run.v1.ResumeDagRunRequest
-	35, // 46: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
-	37, // 47: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
-	39, // 48: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
-	41, // 49: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
-	3,  // 50: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
-	5,  // 51: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
-	7,  // 52: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
-	9,  // 53: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
-	11, // 54: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
-	13, // 55: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
-	15, // 56: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
-	17, // 57: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
-	19, // 58: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
-	21, // 59: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
-	23, // 60: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
-	25, // 61: glidepath.run.v1.RunService.SetDagRunPriority:output_type -> glidepath.run.v1.SetDagRunPriorityResponse
-	28, // 62: glidepath.run.v1.RunService.AddNote:output_type -> glidepath.run.v1.AddNoteResponse
-	30, // 63: glidepath.run.v1.RunService.ListNotes:output_type -> glidepath.run.v1.ListNotesResponse
-	32, // 64: glidepath.run.v1.RunService.PauseDagRun:output_type -> glidepath.run.v1.PauseDagRunResponse
-	34, // 65: glidepath.run.v1.RunService.ResumeDagRun:output_type -> glidepath.run.v1.ResumeDagRunResponse
-	36, // 66: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
-	38, // 67: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
-	40, // 68: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
-	42, // 69: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
-	50, // [50:70] is the sub-list for method output_type
-	30, // [30:50] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	46, // 23: glidepath.run.v1.PauseDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	46, // 24: glidepath.run.v1.ResumeDagRunResponse.dag_run:type_name -> glidepath.run.v1.DagRun
+	51, // 25: glidepath.run.v1.ListDeadLettersResponse.dead_letters:type_name -> glidepath.run.v1.DeadLetter
+	52, // 26: glidepath.run.v1.GetTaskOutputResponse.task_output:type_name -> glidepath.run.v1.TaskOutput
+	53, // 27: glidepath.run.v1.StreamLogsResponse.lines:type_name -> glidepath.run.v1.LogLine
+	45, // 28: glidepath.run.v1.GetRunEtaRequest.due_time:type_name -> google.protobuf.Timestamp
+	54, // 29: glidepath.run.v1.GetRunEtaResponse.eta:type_name -> glidepath.run.v1.RunEta
+	55, // 30: glidepath.run.v1.ExplainDagRunResponse.explanations:type_name -> glidepath.run.v1.Explanation
+	56, // 31: glidepath.run.v1.ExplainDagRunResponse.critical_path:type_name -> glidepath.run.v1.CriticalPathStep
+	1,  // 32: glidepath.run.v1.RunService.TriggerDagRuns:input_type -> glidepath.run.v1.TriggerDagRunsRequest
+	4,  // 33: glidepath.run.v1.RunService.GetDagRun:input_type -> glidepath.run.v1.GetDagRunRequest
+	6,  // 34: glidepath.run.v1.RunService.ListDagRuns:input_type -> glidepath.run.v1.ListDagRunsRequest
+	8,  // 35: glidepath.run.v1.RunService.ListTaskInstances:input_type -> glidepath.run.v1.ListTaskInstancesRequest
+	10, // 36: glidepath.run.v1.RunService.ListAttempts:input_type -> glidepath.run.v1.ListAttemptsRequest
+	12, // 37: glidepath.run.v1.RunService.WatchDagRun:input_type -> glidepath.run.v1.WatchDagRunRequest
+	14, // 38: glidepath.run.v1.RunService.CancelDagRun:input_type -> glidepath.run.v1.CancelDagRunRequest
+	16, // 39: glidepath.run.v1.RunService.CancelTaskInstances:input_type -> glidepath.run.v1.CancelTaskInstancesRequest
+	18, // 40: glidepath.run.v1.RunService.ClearTaskInstances:input_type -> glidepath.run.v1.ClearTaskInstancesRequest
+	20, // 41: glidepath.run.v1.RunService.MarkTaskInstances:input_type -> glidepath.run.v1.MarkTaskInstancesRequest
+	22, // 42: glidepath.run.v1.RunService.RerunDagRun:input_type -> glidepath.run.v1.RerunDagRunRequest
+	24, // 43: glidepath.run.v1.RunService.SetDagRunPriority:input_type -> glidepath.run.v1.SetDagRunPriorityRequest
+	27, // 44: glidepath.run.v1.RunService.AddNote:input_type -> glidepath.run.v1.AddNoteRequest
+	29, // 45: glidepath.run.v1.RunService.ListNotes:input_type -> glidepath.run.v1.ListNotesRequest
+	31, // 46: glidepath.run.v1.RunService.PauseDagRun:input_type -> glidepath.run.v1.PauseDagRunRequest
+	33, // 47: glidepath.run.v1.RunService.ResumeDagRun:input_type -> glidepath.run.v1.ResumeDagRunRequest
+	35, // 48: glidepath.run.v1.RunService.ListDeadLetters:input_type -> glidepath.run.v1.ListDeadLettersRequest
+	37, // 49: glidepath.run.v1.RunService.GetTaskOutput:input_type -> glidepath.run.v1.GetTaskOutputRequest
+	39, // 50: glidepath.run.v1.RunService.StreamLogs:input_type -> glidepath.run.v1.StreamLogsRequest
+	41, // 51: glidepath.run.v1.RunService.GetRunEta:input_type -> glidepath.run.v1.GetRunEtaRequest
+	43, // 52: glidepath.run.v1.RunService.ExplainDagRun:input_type -> glidepath.run.v1.ExplainDagRunRequest
+	3,  // 53: glidepath.run.v1.RunService.TriggerDagRuns:output_type -> glidepath.run.v1.TriggerDagRunsResponse
+	5,  // 54: glidepath.run.v1.RunService.GetDagRun:output_type -> glidepath.run.v1.GetDagRunResponse
+	7,  // 55: glidepath.run.v1.RunService.ListDagRuns:output_type -> glidepath.run.v1.ListDagRunsResponse
+	9,  // 56: glidepath.run.v1.RunService.ListTaskInstances:output_type -> glidepath.run.v1.ListTaskInstancesResponse
+	11, // 57: glidepath.run.v1.RunService.ListAttempts:output_type -> glidepath.run.v1.ListAttemptsResponse
+	13, // 58: glidepath.run.v1.RunService.WatchDagRun:output_type -> glidepath.run.v1.WatchDagRunResponse
+	15, // 59: glidepath.run.v1.RunService.CancelDagRun:output_type -> glidepath.run.v1.CancelDagRunResponse
+	17, // 60: glidepath.run.v1.RunService.CancelTaskInstances:output_type -> glidepath.run.v1.CancelTaskInstancesResponse
+	19, // 61: glidepath.run.v1.RunService.ClearTaskInstances:output_type -> glidepath.run.v1.ClearTaskInstancesResponse
+	21, // 62: glidepath.run.v1.RunService.MarkTaskInstances:output_type -> glidepath.run.v1.MarkTaskInstancesResponse
+	23, // 63: glidepath.run.v1.RunService.RerunDagRun:output_type -> glidepath.run.v1.RerunDagRunResponse
+	25, // 64: glidepath.run.v1.RunService.SetDagRunPriority:output_type -> glidepath.run.v1.SetDagRunPriorityResponse
+	28, // 65: glidepath.run.v1.RunService.AddNote:output_type -> glidepath.run.v1.AddNoteResponse
+	30, // 66: glidepath.run.v1.RunService.ListNotes:output_type -> glidepath.run.v1.ListNotesResponse
+	32, // 67: glidepath.run.v1.RunService.PauseDagRun:output_type -> glidepath.run.v1.PauseDagRunResponse
+	34, // 68: glidepath.run.v1.RunService.ResumeDagRun:output_type -> glidepath.run.v1.ResumeDagRunResponse
+	36, // 69: glidepath.run.v1.RunService.ListDeadLetters:output_type -> glidepath.run.v1.ListDeadLettersResponse
+	38, // 70: glidepath.run.v1.RunService.GetTaskOutput:output_type -> glidepath.run.v1.GetTaskOutputResponse
+	40, // 71: glidepath.run.v1.RunService.StreamLogs:output_type -> glidepath.run.v1.StreamLogsResponse
+	42, // 72: glidepath.run.v1.RunService.GetRunEta:output_type -> glidepath.run.v1.GetRunEtaResponse
+	44, // 73: glidepath.run.v1.RunService.ExplainDagRun:output_type -> glidepath.run.v1.ExplainDagRunResponse
+	53, // [53:74] is the sub-list for method output_type
+	32, // [32:53] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_run_v1_run_service_proto_init() }
@@ -3348,6 +3468,7 @@ func file_glidepath_run_v1_run_service_proto_init() {
 	if File_glidepath_run_v1_run_service_proto != nil {
 		return
 	}
+	file_glidepath_run_v1_eta_proto_init()
 	file_glidepath_run_v1_run_proto_init()
 	file_glidepath_run_v1_run_service_proto_msgTypes[0].OneofWrappers = []any{
 		(*DagRunRequest_DagVersionNumber)(nil),
@@ -3364,7 +3485,7 @@ func file_glidepath_run_v1_run_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_run_v1_run_service_proto_rawDesc), len(file_glidepath_run_v1_run_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

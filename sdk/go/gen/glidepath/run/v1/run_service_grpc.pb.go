@@ -40,6 +40,7 @@ const (
 	RunService_ListDeadLetters_FullMethodName     = "/glidepath.run.v1.RunService/ListDeadLetters"
 	RunService_GetTaskOutput_FullMethodName       = "/glidepath.run.v1.RunService/GetTaskOutput"
 	RunService_StreamLogs_FullMethodName          = "/glidepath.run.v1.RunService/StreamLogs"
+	RunService_GetRunEta_FullMethodName           = "/glidepath.run.v1.RunService/GetRunEta"
 	RunService_ExplainDagRun_FullMethodName       = "/glidepath.run.v1.RunService/ExplainDagRun"
 )
 
@@ -98,6 +99,9 @@ type RunServiceClient interface {
 	// Streams log lines of a run or one of its task instances in the order the server received them; with `follow` it
 	// stays open until the run is final. `after` resumes behind the cursor of the last message seen.
 	StreamLogs(ctx context.Context, in *StreamLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamLogsResponse], error)
+	// When a run that goes on will end, by how long its tasks took before and where they are now; and how much each of
+	// them may still slip. FAILED_PRECONDITION for a run that has ended.
+	GetRunEta(ctx context.Context, in *GetRunEtaRequest, opts ...grpc.CallOption) (*GetRunEtaResponse, error)
 	// Says of every task instance that is not final what it waits for.
 	ExplainDagRun(ctx context.Context, in *ExplainDagRunRequest, opts ...grpc.CallOption) (*ExplainDagRunResponse, error)
 }
@@ -318,6 +322,16 @@ func (c *runServiceClient) StreamLogs(ctx context.Context, in *StreamLogsRequest
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RunService_StreamLogsClient = grpc.ServerStreamingClient[StreamLogsResponse]
 
+func (c *runServiceClient) GetRunEta(ctx context.Context, in *GetRunEtaRequest, opts ...grpc.CallOption) (*GetRunEtaResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetRunEtaResponse)
+	err := c.cc.Invoke(ctx, RunService_GetRunEta_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) ExplainDagRun(ctx context.Context, in *ExplainDagRunRequest, opts ...grpc.CallOption) (*ExplainDagRunResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExplainDagRunResponse)
@@ -383,6 +397,9 @@ type RunServiceServer interface {
 	// Streams log lines of a run or one of its task instances in the order the server received them; with `follow` it
 	// stays open until the run is final. `after` resumes behind the cursor of the last message seen.
 	StreamLogs(*StreamLogsRequest, grpc.ServerStreamingServer[StreamLogsResponse]) error
+	// When a run that goes on will end, by how long its tasks took before and where they are now; and how much each of
+	// them may still slip. FAILED_PRECONDITION for a run that has ended.
+	GetRunEta(context.Context, *GetRunEtaRequest) (*GetRunEtaResponse, error)
 	// Says of every task instance that is not final what it waits for.
 	ExplainDagRun(context.Context, *ExplainDagRunRequest) (*ExplainDagRunResponse, error)
 	mustEmbedUnimplementedRunServiceServer()
@@ -451,6 +468,9 @@ func (UnimplementedRunServiceServer) GetTaskOutput(context.Context, *GetTaskOutp
 }
 func (UnimplementedRunServiceServer) StreamLogs(*StreamLogsRequest, grpc.ServerStreamingServer[StreamLogsResponse]) error {
 	return status.Error(codes.Unimplemented, "method StreamLogs not implemented")
+}
+func (UnimplementedRunServiceServer) GetRunEta(context.Context, *GetRunEtaRequest) (*GetRunEtaResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetRunEta not implemented")
 }
 func (UnimplementedRunServiceServer) ExplainDagRun(context.Context, *ExplainDagRunRequest) (*ExplainDagRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainDagRun not implemented")
@@ -804,6 +824,24 @@ func _RunService_StreamLogs_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RunService_StreamLogsServer = grpc.ServerStreamingServer[StreamLogsResponse]
 
+func _RunService_GetRunEta_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRunEtaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).GetRunEta(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_GetRunEta_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).GetRunEta(ctx, req.(*GetRunEtaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_ExplainDagRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExplainDagRunRequest)
 	if err := dec(in); err != nil {
@@ -896,6 +934,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetTaskOutput",
 			Handler:    _RunService_GetTaskOutput_Handler,
+		},
+		{
+			MethodName: "GetRunEta",
+			Handler:    _RunService_GetRunEta_Handler,
 		},
 		{
 			MethodName: "ExplainDagRun",
