@@ -39,6 +39,7 @@ TRANSACTIONS = STEP_PARTS | {
     "feed",
     "forget_results",
     "hello_bind",
+    "history",
     "hello_open",
     "leave",
     "limit_sweep",

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .core.cron import BadCron, read_cron
 from .core.errors import InvalidInput, Violation
 
 PREFIX = "GLIDEPATH_"
@@ -117,6 +118,10 @@ class Settings:
     )
 
     # ---- keeping and forgetting
+    history_retention_days: int = _setting(
+        90, "runs that ended before are forgotten, by whole months of their making; 0: history is kept", least=0
+    )
+    history_cron: str = _setting("17 3 * * *", "when history is dropped: five fields of cron, UTC")
     request_retention_days: int = _setting(7, "how long a request id and its answer are kept", least=7)
     session_retention_days: int = _setting(
         30, "how long an ended worker session is kept; its attempts name no worker afterwards", least=1
@@ -204,6 +209,10 @@ def _violations(settings: Settings) -> list[Violation]:
         found.append(
             Violation("tls_client_ca_file", repr(settings.tls_client_ca_file), "set only with tls_certificate_file")
         )
+    try:
+        read_cron(settings.history_cron, "history")
+    except BadCron as error:
+        found.append(Violation("history_cron", repr(settings.history_cron), f"a cron expression: {error}"))
     if settings.lease_ttl_seconds < 2 * settings.heartbeat_interval_seconds:
         found.append(
             Violation(

@@ -55,6 +55,7 @@ from .loops.deadlines import deadlines
 from .loops.durations import durations
 from .loops.engine import Engine
 from .loops.heartbeats import Heartbeats
+from .loops.history import history
 from .loops.lease_reaper import LeaseReaper
 from .loops.level import LevelLoop
 from .loops.past import past_checks, past_sweeper
@@ -179,6 +180,7 @@ class Server:
             deadlines(self.database, self.settings, lambda: engine.on_facts()),
             pruner(self.database, self.settings),
             durations(self.database, engine.replica.plans, self.settings),
+            history(self.database, self.settings),
         )
 
     async def _start_listeners(self) -> None:

@@ -183,10 +183,17 @@ class StepRoom:
         )
 
     async def create_run(
-        self, tasks: int, params: str = "{}", *, refresh_cache: bool = False, days: int = 0, run_type: str = "manual"
+        self,
+        tasks: int,
+        params: str = "{}",
+        *,
+        refresh_cache: bool = False,
+        days: int = 0,
+        run_type: str = "manual",
+        run_id: uuid.UUID | None = None,
     ) -> uuid.UUID:
         """A run that nobody has started, so many days after today."""
-        run_id = uuid.uuid4()
+        run_id = run_id or uuid.uuid4()
         await self.watcher.execute(
             """insert into dag_run (dag_run_id, dag_version_id, run_type, board, namespace, dag_id, run_key, params,
                                     logical_date, data_interval_start, data_interval_end, create_time, created_by,

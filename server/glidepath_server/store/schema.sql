@@ -4,6 +4,8 @@
 -- task_queue, live_attempt and child_run (waiting) are the places a released task instance can be: always in one alone.
 -- Lock order, everywhere: dag_run (by id) > live_attempt > child_run > withdrawn task_queue rows > cached_result (by key) >
 -- worker_session (by id) > candidate task_queue rows > concurrency_limit (by id) > limit_holder.
+-- History (what a run leaves and nobody changes: task_attempt, dag_run_event, task_output, ...) is partitioned by the run's
+-- id, which begins with its time; store/history.py closes and drops the partitions.
 -- No foreign keys on hot tables: the step transaction is the integrity rule, and it is checked from outside.
 
 -- The one clock. Tests move it by a row; nothing else in the product reads the time of the database.
@@ -269,7 +271,8 @@ create table dag_run_event (
     states       bytea not null,
     note         text not null default '',
     primary key (dag_run_id, revision)
-);
+) partition by range (dag_run_id);
+create table dag_run_event_open partition of dag_run_event for values from (minvalue) to (maxvalue);
 
 -- Events that wait for a run's next step: facts of other runs, operator commands, whatever a quarantined run missed.
 create table run_inbox (
@@ -410,7 +413,8 @@ create table task_attempt (
     failure         text,                            -- JSON of core/failure.py
     reason          text not null default '',
     primary key (dag_run_id, task_index, map_index, attempt_number)
-);
+) partition by range (dag_run_id);
+create table task_attempt_open partition of task_attempt for values from (minvalue) to (maxvalue);
 
 -- Task instances that were given up and not cleared since: what a person must look at. Written by the step that gives
 -- up, gone by the step that clears. task_id and dag_id are copies, so that the list needs no plan of the version.
@@ -482,7 +486,8 @@ create table task_output (
     sha256         text not null default '',
     primary key (dag_run_id, task_index, map_index, attempt_number),
     check ((body is null) <> (uri is null))
-);
+) partition by range (dag_run_id);
+create table task_output_open partition of task_output for values from (minvalue) to (maxvalue);
 
 -- Values beside the output, pushed by key. Written by the step that accepts the success whose they are.
 create table xcom (
@@ -493,7 +498,8 @@ create table xcom (
     xcom_key       text not null,
     value          text not null,                    -- JSON
     primary key (dag_run_id, task_index, map_index, attempt_number, xcom_key)
-);
+) partition by range (dag_run_id);
+create table xcom_open partition of xcom for values from (minvalue) to (maxvalue);
 
 -- Which artifacts attempts that succeeded read and wrote; written like xcom. namespace and dag_id are copies.
 create table artifact_use (
@@ -515,7 +521,8 @@ create table artifact_use (
     namespace      text not null,
     dag_id         text not null,
     primary key (dag_run_id, task_index, map_index, attempt_number, use_number)
-);
+) partition by range (dag_run_id);
+create table artifact_use_open partition of artifact_use for values from (minvalue) to (maxvalue);
 create index artifact_use_sha256 on artifact_use (namespace, sha256, use_time);
 create index artifact_use_uri on artifact_use using hash (uri);
 
@@ -540,21 +547,24 @@ create table map_items (
     length      integer not null,                    -- of all chunks together
     items       text not null,
     primary key (dag_run_id, task_index, chunk_index)
-);
+) partition by range (dag_run_id);
+create table map_items_open partition of map_items for values from (minvalue) to (maxvalue);
 
 -- Lines as a JSON array of [time, stream, text]. `written` orders readers: only rows below the oldest running
 -- transaction are read, because neither log_id nor time follows the order of commits.
+create sequence task_log_chunk_log_id_seq;
 create table task_log_chunk (
     dag_run_id      uuid not null,
     task_index      integer not null,
     map_index       integer not null,
     attempt_number  integer not null,
     sequence_number bigint not null,
-    log_id          bigint generated always as identity,
+    log_id          bigint not null default nextval('task_log_chunk_log_id_seq'),
     written         xid8 not null default pg_current_xact_id(),
     entries         text not null,
     primary key (dag_run_id, task_index, map_index, attempt_number, sequence_number)
-);
+) partition by range (dag_run_id);
+create table task_log_chunk_open partition of task_log_chunk for values from (minvalue) to (maxvalue);
 create index task_log_chunk_feed on task_log_chunk (dag_run_id, written, log_id);
 
 -- ---------------------------------------------------------------- how long things take
@@ -642,7 +652,8 @@ create table task_reuse (
     source_map_index integer not null,
     source_time      timestamptz not null,
     primary key (dag_run_id, task_index, map_index, attempt_number)
-);
+) partition by range (dag_run_id);
+create table task_reuse_open partition of task_reuse for values from (minvalue) to (maxvalue);
 
 -- What an output may belong to: attempts that have succeeded, and results that were taken instead.
 create view task_success as
@@ -748,6 +759,14 @@ create table worker_session (
 create unique index worker_session_open on worker_session (namespace, worker_identity, incarnation) where state = 'open';
 create index worker_session_lease on worker_session (lease_expire_time) where state = 'open';
 create index worker_session_list on worker_session (namespace, session_id);
+
+-- ---------------------------------------------------------------- upkeep
+-- What is done once per tick of its own schedule, by whichever replica comes first.
+create table maintenance (
+    name      text primary key,
+    last_time timestamptz not null
+);
+insert into maintenance (name, last_time) values ('history', glidepath_now()); -- what is new has nothing to drop
 
 -- ---------------------------------------------------------------- for people and tools
 -- The task instances of one run that have been released at least once; always filter by dag_run_id.

@@ -1,0 +1,47 @@
+-- Dropping history by months. The statements that make and drop partitions are in store/history.py: they have names in
+-- them that no parameter can be.
+
+-- name: partitions
+-- Every partition of every table of history, the open one last; bounds as Postgres prints them.
+select p.relname as parent, c.relname as partition, pg_get_expr(c.relpartbound, c.oid) as bounds
+from pg_inherits i
+join pg_class p on p.oid = i.inhparent
+join pg_class c on c.oid = i.inhrelid
+where p.relname = any($1::text[]) and p.relnamespace = current_schema()::regnamespace
+order by 1, 2;
+
+-- name: take_turn
+select pg_try_advisory_lock(hashtext('glidepath history'));
+
+-- name: give_turn
+select pg_advisory_unlock(hashtext('glidepath history'));
+
+-- name: left_over
+select conrelid::regclass::text as name from pg_constraint
+where conname = 'closing' and connamespace = current_schema()::regnamespace;
+
+-- name: claim_round
+-- The round of a tick is one replica's; a row of the table says which was the last.
+update maintenance set last_time = $2 where name = $1 and last_time < $2 returning 1;
+
+-- name: delete_runs
+-- Runs of a span of ids that ended before a time, the oldest first, with all that lies beside history; run keys stay.
+with gone as (
+    delete from dag_run r where r.dag_run_id = any(array(
+        select dag_run_id from dag_run
+        where dag_run_id >= $1 and dag_run_id < $2 and end_time < $3
+        order by dag_run_id limit $4 for update skip locked))
+    returning r.dag_run_id
+), moves as (delete from dag_run_move using gone where gone.dag_run_id = dag_run_move.dag_run_id)
+, notes as (delete from note using gone where gone.dag_run_id = note.dag_run_id)
+, inbox as (delete from run_inbox using gone where gone.dag_run_id = run_inbox.dag_run_id)
+, called as (delete from child_run using gone where gone.dag_run_id = child_run.parent_run_id)
+, dead as (delete from dead_letter using gone where gone.dag_run_id = dead_letter.dag_run_id)
+, asked as (delete from approval using gone where gone.dag_run_id = approval.dag_run_id)
+, due as (delete from deadline using gone where gone.dag_run_id = deadline.dag_run_id)
+, told as (delete from task_progress using gone where gone.dag_run_id = task_progress.dag_run_id)
+select count(*) from gone;
+
+-- name: stragglers
+-- Runs of a span of ids that are still there: open, or ended too lately.
+select dag_run_id from dag_run where dag_run_id >= $1 and dag_run_id < $2 order by dag_run_id;
