@@ -19,7 +19,7 @@ from glidepath_server.core.overlap import (
     decide_overlap,
     runs_may_start,
 )
-from glidepath_server.core.schedules import Catchup, Overlap, Tick, ticks, ticks_before
+from glidepath_server.core.schedules import Catchup, Overlap, Tick, ticks, ticks_before, ticks_between
 from tests.unit.schedule_world import SEED, at, cron
 
 NOW = at("2026-11-27T12:00")
@@ -100,6 +100,13 @@ def test_parts_of_the_due_ticks_are_decided_as_the_whole(policy: dict[str, Any],
     parts = [all_due[place : place + size] for place in range(0, len(all_due), size)]
     # Within the ticks that are asked for: the reach goes on beyond them.
     assert [each for part in parts for each in decide_missed(schedule, part, NOW, None, reach)] == whole
+
+
+def test_a_tick_whose_jitter_is_not_over_is_not_the_latest() -> None:
+    schedule = cron("0 2 * * *", catchup=Catchup.LATEST, jitter_seconds=80_000)
+    two, three = list(ticks_between(schedule, SEED, at("2026-11-26"), at("2026-11-28")))[:2]
+    assert catchup_reach(schedule, SEED, three.due_time - timedelta(seconds=1)) == two.tick_time < three.tick_time
+    assert catchup_reach(schedule, SEED, three.due_time) == three.tick_time
 
 
 def test_the_ticks_before_are_the_ticks_after_backwards() -> None:

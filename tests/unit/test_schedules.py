@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
-from itertools import pairwise
+from datetime import date, datetime, timedelta
+from itertools import islice, pairwise
 
 import pytest
 
+from glidepath_server.core.cron import read_cron
 from glidepath_server.core.schedules import (
     ContinuousRule,
     DataInterval,
@@ -86,6 +87,16 @@ def test_a_second_pass_over_midnight_comes_in_order() -> None:
     schedule = cron("30 0,23 * * *", "America/St_Johns", overlap_hours=DstOverlap.BOTH)
     found = local(schedule, first(schedule, "2006-10-28T12:00", 4))
     assert found == ["28T23:30-0230", "28T23:30-0330", "29T00:30-0330", "29T23:30-0330"]
+
+
+def test_who_asks_during_the_first_pass_is_told_the_second() -> None:
+    schedule = cron("0,30 1 * * *", NEW_YORK, overlap_hours=DstOverlap.BOTH)
+    assert local(schedule, first(schedule, "2024-11-03T05:30", 2)) == ["03T01:00-0500", "03T01:30-0500"]
+
+
+def test_local_times_of_an_expression_begin_where_they_are_asked_for() -> None:
+    times = read_cron("0,30 1,2 * * *", SEED).after(datetime(2026, 1, 1, 2, 15))  # noqa: DTZ001
+    assert [f"{each:%d %H:%M}" for each in islice(times, 2)] == ["01 02:30", "02 01:00"]
 
 
 def test_an_interval_counts_from_its_anchor_in_both_directions() -> None:

@@ -84,8 +84,6 @@ def _cron_times(schedule: Schedule, expression: str, seed: str, after: datetime)
             continue
         skipped, last = None, instant
         yield instant, ""
-    if skipped is not None:
-        yield skipped, GAP
 
 
 def _mapped(schedule: Schedule, expression: str, seed: str, after: datetime) -> Iterator[RuleTime]:
@@ -106,8 +104,6 @@ def _mapped(schedule: Schedule, expression: str, seed: str, after: datetime) -> 
             heapq.heappush(waiting, place.second)
         if place.second is None or overlap is not DstOverlap.LAST:
             yield place.first, ""
-    for instant in sorted(waiting):
-        yield instant, ""
 
 
 def _cron_times_before(schedule: Schedule, expression: str, seed: str, before: datetime) -> Iterator[RuleTime]:
