@@ -109,6 +109,7 @@ async def test_every_registered_metric_is_in_a_scrape_and_nothing_else() -> None
     metrics.spans("sent", 1)
     metrics.event_loop_lag(0.0)
     metrics.database(0.1, 0.0)
+    metrics.worker_clocks(0.5)
     metrics.loop_age("timers", 0.0)
     metrics.ready(True)
     metrics.queues([("default", "default", {"due": 1}, 2.0)])

@@ -62,8 +62,9 @@ class House:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.links: list[FaultLink | FaultRelay] = []
 
-    def server(self, *, address: str = "", **settings: object) -> subprocess.Popen[bytes]:
-        """Start a replica; short leases unless told otherwise, so that a lost worker is judged within the test."""
+    def server(self, *, address: str = "", before: Sequence[str] = (), **settings: object) -> subprocess.Popen[bytes]:
+        """Start a replica; short leases unless told otherwise, so that a lost worker is judged within the test.
+        `before`: as for workers."""
         chosen = {"lease_ttl_seconds": 3, "heartbeat_interval_seconds": INTERVAL_SECONDS, **settings}
         return self._start(
             "glidepath_server",
@@ -76,6 +77,7 @@ class House:
             str(self.folder / "admin"),
             "--bootstrap-worker-token-file",
             str(self.folder / "worker"),
+            before=before,
             **{f"GLIDEPATH_{name.upper()}": str(value) for name, value in chosen.items()},
         )
 

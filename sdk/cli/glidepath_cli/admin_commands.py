@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import completion, instances, tree
+from . import clocks, completion, instances, tree
 from .exits import Exit
 from .output import Column, cell, enum_name, moment, print_json, print_list, print_one, print_table, proto_json, say
 from .session import NUMBER, Moment, Session, command
@@ -192,6 +192,7 @@ def workers(session: Session, include_gone: bool) -> None:
         ("NAMESPACES", lambda each: [each.namespace, *each.other_namespaces]),
         ("LABELS", lambda each: [f"{name}={value}" for name, value in sorted(each.labels.items())]),
         ("HOST", lambda each: each.host_name),
+        ("CLOCK", clocks.told),
         ("SDK", lambda each: f"{each.sdk_name} {each.sdk_version}".strip()),
         ("CONNECTED", lambda each: moment(each, "connect_time")),
         ("LEASE UNTIL", lambda each: moment(each, "lease_expire_time")),

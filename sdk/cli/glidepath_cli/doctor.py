@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .clocks import SKEW_SECONDS_MAX, is_wrong, told
 from .exits import Exit
 from .home import Home
 from .output import moment, print_json, print_table, say, span
@@ -21,7 +22,6 @@ from .words import ours
 if TYPE_CHECKING:
     from glidepath.client import Client
 
-SKEW_SECONDS_MAX = 2.0
 DISK_FREE_BYTES_MIN = 1 << 30
 
 
@@ -90,11 +90,25 @@ def _access_checks(client: Client, info: Any) -> Iterator[Check]:
         if working
         else Check("workers", "fail", "none is connected, so nothing runs", "start one: glidepath worker")
     )
+    yield from worker_clocks(working)
     yield (
         Check("incidents", "warn", incidents[0].message, "look at them: glidepath incidents")
         if incidents
         else Check("incidents", "ok", "none")
     )
+
+
+def worker_clocks(workers: list[Any]) -> Iterator[Check]:
+    """Nothing where no worker has said: those of other SDKs need not."""
+    known = [each for each in workers if told(each)]
+    wrong = [f"{each.host_name or each.worker_identity} is {told(each)}" for each in known if is_wrong(each)]
+    if wrong:
+        found = "; ".join(dict.fromkeys(wrong))
+        yield Check(
+            "worker clocks", "warn", found, "set the clocks right (NTP); times in logs of tasks are off by that"
+        )
+    elif known:
+        yield Check("worker clocks", "ok", f"{len(known)} within {SKEW_SECONDS_MAX:g} s of the database's")
 
 
 def versions(info: Any, own: str) -> Check:

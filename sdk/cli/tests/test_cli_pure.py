@@ -12,13 +12,13 @@ from glidepath import errors
 from glidepath.authoring import load_dags
 from glidepath.authoring.convert import to_spec
 from glidepath.client import ConnectionSettingsError
-from glidepath_cli import drawing, tree
-from glidepath_cli.doctor import skew, versions
+from glidepath_cli import clocks, drawing, tree
+from glidepath_cli.doctor import skew, versions, worker_clocks
 from glidepath_cli.exits import Exit, verdict
 from glidepath_cli.output import cell, enum_name, printable, span
 from glidepath_cli.params import merge_params, needs_schema, parse_value, split_pairs
 from glidepath_cli.watch import RunView
-from glidepath_proto.admin.v1.admin_service_pb2 import GetServerInfoResponse
+from glidepath_proto.admin.v1.admin_service_pb2 import GetServerInfoResponse, Worker
 from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_proto.run.v1.run_service_pb2 import WatchDagRunResponse
@@ -217,6 +217,34 @@ def test_a_clock_is_off_only_by_what_the_time_of_the_answer_does_not_explain() -
     assert skew(info(5.1), NOW, later).state == "warn"
     assert skew(info(-2.1), NOW, later).state == "warn"
     assert skew(info(1, server=2.5), NOW, later).state == "warn"
+
+
+def clocked(offset: float | None, bound: float = 0.01) -> Worker:
+    """A worker whose host's clock is behind the database's by so many seconds."""
+    made = Worker(worker_identity="w", host_name="edge")
+    if offset is not None:
+        made.clock_offset.FromTimedelta(timedelta(seconds=offset))
+        made.clock_bound.FromTimedelta(timedelta(seconds=bound))
+    return made
+
+
+def test_a_workers_clock_is_told_in_words_and_wrong_only_beyond_doubt() -> None:
+    assert [clocks.told(clocked(each)) for each in (None, 0.05, 600.0, -600.0)] == [
+        "",
+        "right",
+        "10m00s behind",
+        "10m00s ahead",
+    ]
+    assert clocks.told(clocked(3.0, bound=4.0)) == "right"
+    assert [clocks.is_wrong(clocked(each)) for each in (None, 1.9, -2.1, 2.1)] == [False, False, True, True]
+    assert not clocks.is_wrong(clocked(5.0, bound=4.0))
+
+
+def test_doctor_warns_of_hosts_whose_clocks_are_wrong() -> None:
+    assert list(worker_clocks([clocked(None)])) == []
+    assert [each.state for each in worker_clocks([clocked(0.0), clocked(None)])] == ["ok"]
+    (found,) = worker_clocks([clocked(0.0), clocked(600.0)])
+    assert (found.state, found.message) == ("warn", "edge is 10m00s behind") and "NTP" in found.next
 
 
 def test_another_release_of_the_server_is_worth_a_warning() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from glidepath_proto.admin.v1 import admin_service_pb2 as pb
@@ -46,7 +47,7 @@ def token_out(token: Token) -> pb.Token:
 
 
 def worker_out(worker: Worker) -> pb.Worker:
-    return pb.Worker(
+    message = pb.Worker(
         session_id=str(worker.session_id),
         namespace=worker.namespace,
         worker_identity=worker.worker_identity,
@@ -62,6 +63,10 @@ def worker_out(worker: Worker) -> pb.Worker:
         host_name=worker.host_name,
         other_namespaces=worker.other_namespaces,
     )
+    if worker.clock_offset_seconds is not None and worker.clock_bound_seconds is not None:
+        message.clock_offset.FromTimedelta(timedelta(seconds=worker.clock_offset_seconds))
+        message.clock_bound.FromTimedelta(timedelta(seconds=worker.clock_bound_seconds))
+    return message
 
 
 def audit_event_out(event: AuditEvent) -> pb.AuditEvent:

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from glidepath_proto.common.v1 import failure_pb2, payload_pb2
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2
 
+from ..clock import monotonic
 from ..core.calls import Call
 from ..core.definition import WAIT_SECONDS_MAX
 from ..core.errors import StateConflict
@@ -19,6 +20,7 @@ from ..core.events import AttemptKey, Deferral
 from ..core.failure import BASE_TYPES_MAX, CAUSES_MAX, Failure, FailureKind
 from ..core.matching import Offer
 from ..core.retry import RETRY_AFTER_SECONDS_MAX
+from ..core.skew import HostReading
 from ..core.states import AttemptState
 from ..core.values import InvalidValues
 from ..operations.step_types import Output, Report, Verdict
@@ -238,3 +240,13 @@ def session_id_in(text: str) -> UUID:
 def verdict_out(verdict: Verdict) -> worker_service_pb2.Verdict:
     """The wire's code of a verdict."""
     return _VERDICTS[verdict]
+
+
+def host_reading_in(echo: worker_service_pb2.HeartbeatEcho, asked_at: float) -> HostReading | None:
+    """The clock that a worker tells with an echo of what was sent at `asked_at`; None when it tells none."""
+    if not echo.HasField("host_time"):
+        return None
+    try:
+        return HostReading(echo.host_time.ToDatetime(UTC), asked_at, monotonic())
+    except (ValueError, OverflowError):
+        return None

@@ -46,6 +46,7 @@ from .convert_worker import (
     PROTOCOL_VERSION_MIN,
     ResultLimits,
     clean,
+    host_reading_in,
     report_in,
     session_id_in,
     worker_in,
@@ -173,7 +174,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         if request.credits:
             session.grant(each.amount for each in request.credits if each.resource == "slots")
         if echoed:
-            self._heartbeats.heard(session, request.heartbeat.nonce)
+            asked_at = session.nonces[request.heartbeat.nonce]
+            self._heartbeats.heard(session, request.heartbeat.nonce, host_reading_in(request.heartbeat, asked_at))
         if request.draining:
             session.drain()
             await self._drain(session)

@@ -27,6 +27,7 @@ from ..core.errors import GlidepathError, LimitExceeded
 from ..core.events import AttemptKey
 from ..core.failure import Failure, FailureKind
 from ..core.matching import Offer
+from ..core.skew import ClockOffset
 from ..core.states import AttemptState
 from ..core.task_token import seal, unseal
 from ..operations.step_types import Assigned, CancelOrder, Report, Verdict
@@ -78,7 +79,9 @@ class Session:
         self.over = asyncio.Event()
         self.error: GlidepathError | None = None
         self.confirmed = b""
-        self.nonces: list[bytes] = []
+        # The last ones, and when each was sent.
+        self.nonces: dict[bytes, float] = {}
+        self.clock_offset: ClockOffset | None = None
         self.outgoing = Outgoing(assignments.frame_bytes, self._overflow)
 
     @property
@@ -145,8 +148,11 @@ class Session:
     # ---- leases
     def beat(self) -> None:
         """The server's heartbeat: a new nonce, and the last one whose renewal is committed."""
-        self.nonces = [*self.nonces, key_bytes()[:16]][-NONCES_KEPT:]
-        self.outgoing.beat(self.nonces[-1], self.confirmed)
+        nonce = key_bytes()[:16]
+        self.nonces[nonce] = monotonic()
+        if len(self.nonces) > NONCES_KEPT:
+            del self.nonces[next(iter(self.nonces))]
+        self.outgoing.beat(nonce, self.confirmed)
 
     def confirm(self, nonce: bytes) -> None:
         self.confirmed = nonce

@@ -8,12 +8,14 @@ session's credits fall to zero until it speaks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from ..clock import monotonic
 from ..core.events import AttemptKey
+from ..core.skew import ClockOffset, HostReading, offset_of
 from ..core.states import AttemptState
 from ..crash_points import reach
 from ..operations.pullers import Puller
@@ -24,7 +26,9 @@ from .level import LevelLoop
 
 
 class Heard(Puller, Protocol):
-    """A puller that keeps a session alive."""
+    """A puller that keeps a session alive. `clock_offset` is what is stored of its host's clock."""
+
+    clock_offset: ClockOffset | None
 
     def confirm(self, nonce: bytes) -> None: ...
     def withhold(self) -> None: ...
@@ -38,37 +42,58 @@ class Heartbeats:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._echoes: dict[UUID, tuple[Heard, bytes]] = {}
+        self._readings: dict[UUID, HostReading] = {}
         self.flush_loop = LevelLoop("renewals", self.flush, engine.settings.poll_interval_seconds)
         self.watch_loop = LevelLoop("assignments", self.watch, engine.settings.poll_interval_seconds)
 
-    def heard(self, puller: Heard, nonce: bytes) -> None:
-        """The worker echoed: its session is renewed with the next flush."""
+    def heard(self, puller: Heard, nonce: bytes, reading: HostReading | None = None) -> None:
+        """The worker echoed, and may have told its clock: its session is renewed with the next flush."""
         self._echoes[puller.session_id] = (puller, nonce)
+        if reading is not None:
+            self._readings[puller.session_id] = reading
         self.flush_loop.wake()
 
     async def flush(self) -> float | None:
         echoes, self._echoes = self._echoes, {}
         if not echoes:
             return None
+        readings, self._readings = self._readings, {}
+        asked_at = monotonic()
         try:
             renewed = await self._renew(puller for puller, _ in echoes.values())
         except Exception:
             self._echoes = {**echoes, **self._echoes}  # they count still, if nothing newer has come
             raise
+        heard_at = monotonic()
         for session_id, (puller, nonce) in echoes.items():
             if session_id in renewed:
                 puller.confirm(nonce)
             else:
                 puller.ended()
+        offsets = {
+            session_id: offset_of(readings[session_id], now, asked_at, heard_at)
+            for session_id, now in renewed.items()
+            if session_id in readings
+        }
+        await self._note_clocks({session_id: echoes[session_id][0] for session_id in offsets}, offsets)
         return 0.05
 
-    async def _renew(self, pullers: Iterable[Heard]) -> Collection[UUID]:
-        """Those of them whose sessions go on."""
+    async def _note_clocks(self, pullers: Mapping[UUID, Heard], offsets: Mapping[UUID, ClockOffset]) -> None:
+        """What is new of the clocks of hosts: seldom anything."""
+        news = {each: found for each, found in offsets.items() if found.tells_more_than(pullers[each].clock_offset)}
+        if news:
+            async with self.engine.database.worker.acquire() as connection:
+                await sessions.note_clocks(connection, news)
+            for session_id, offset in news.items():
+                pullers[session_id].clock_offset = offset
+
+    async def _renew(self, pullers: Iterable[Heard]) -> Mapping[UUID, datetime]:
+        """Those of them whose sessions go on, with the database's time."""
         async with self.engine.database.worker.acquire() as connection:
             reach("renewal.before_commit", backend=connection)
             renewed = await sessions.renew(connection, *_names(pullers), self.engine.settings.lease_ttl_seconds)
             reach("renewal.after_commit", backend=connection)
-        return renewed.keys()
+        return renewed
 
     async def watch(self) -> float | None:
         pullers = await self._current()

@@ -57,6 +57,7 @@ def watch_database(metrics: Metrics, database: Database) -> LevelLoop:
             now = await database_now(connection)
             seconds = monotonic() - begun
             rows = await store.queue_depths(connection, QUEUES_MAX)
+            metrics.worker_clocks(await store.clock_offset_max(connection))
         # The answer was made somewhere on its way: half of it is the best guess.
         metrics.database(seconds, (now - before).total_seconds() - seconds / 2)
         metrics.queues(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from ..core.events import AttemptKey
+from ..core.skew import HostReading
 from .pullers import Puller
 from .step_types import Output, Report
 
@@ -26,4 +27,4 @@ class WorkerEngine(Protocol):
 class WorkerHeartbeats(Protocol):
     """Where an echo goes."""
 
-    def heard(self, puller: Any, nonce: bytes) -> None: ...
+    def heard(self, puller: Any, nonce: bytes, reading: HostReading | None = None) -> None: ...

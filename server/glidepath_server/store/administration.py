@@ -45,6 +45,8 @@ class Worker:
     sdk_version: str
     host_name: str
     other_namespaces: Sequence[str]
+    clock_offset_seconds: float | None
+    clock_bound_seconds: float | None
     attempts_live: int
 
 

@@ -754,6 +754,8 @@ create table worker_session (
     host_name         text not null,
     process_id        integer not null,
     other_namespaces  text[] not null default '{}',  -- that it serves beside its own; only with a token for all of them
+    clock_offset_seconds double precision,           -- the database's clock minus its host's; null: it has not said
+    clock_bound_seconds  double precision,           -- within which that is known
     check ((end_time is not null) = (state <> 'open'))
 ) with (fillfactor = 50);
 create unique index worker_session_open on worker_session (namespace, worker_identity, incarnation) where state = 'open';

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from ..core.events import AttemptKey
 from ..core.matching import Offer
+from ..core.skew import ClockOffset
 from .database import Connection
 from .engine import Row
 from .sql import statements
@@ -112,9 +113,15 @@ async def runs_within(connection: Connection, run_ids: Iterable[UUID], namespace
 async def renew(
     connection: Connection, sessions: Sequence[UUID], generations: Sequence[int], ttl_seconds: float
 ) -> dict[UUID, datetime]:
-    """Committed lease times by session; a session that is missing has ended or moved on."""
+    """The database's time at each renewal by session; a session that is missing has ended or moved on."""
     rows = await connection.fetch(_SQL["renew"], sessions, generations, ttl_seconds)
-    return {row["session_id"]: row["lease_expire_time"] for row in rows}
+    return {row["session_id"]: row["now"] for row in rows}
+
+
+async def note_clocks(connection: Connection, offsets: Mapping[UUID, ClockOffset]) -> None:
+    """Remember how far the clocks of these sessions' hosts are off."""
+    columns = zip(*((session_id, *offset) for session_id, offset in offsets.items()), strict=True)
+    await connection.execute(_SQL["note_clocks"], *columns)
 
 
 async def lock_expired(connection: Connection, sessions_max: int) -> list[UUID]:

@@ -60,6 +60,9 @@ METRICS: dict[str, MetricName] = {
     "glidepath_tick_lateness_seconds": MetricName(
         "histogram", (), "from a tick of a schedule to the creation of its run", _LATE
     ),
+    "glidepath_worker_clock_offset_max_seconds": MetricName(
+        "gauge", (), "how far the clock of a connected worker's host is off the database's, the farthest of all"
+    ),
     "glidepath_trace_spans_total": MetricName(
         "counter", ("outcome",), "spans by what became of them: sent, refused (by the receiver), dropped (backlog full)"
     ),

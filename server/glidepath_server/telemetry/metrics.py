@@ -77,6 +77,9 @@ class Metrics:
         self._observe("glidepath_database_seconds", seconds)
         self._set("glidepath_clock_offset_seconds", clock_offset_seconds)
 
+    def worker_clocks(self, offset_max_seconds: float) -> None:
+        self._set("glidepath_worker_clock_offset_max_seconds", offset_max_seconds)
+
     def loop_age(self, loop: str, seconds: float) -> None:
         self._set("glidepath_loop_age_seconds", seconds, loop)
 

@@ -1,10 +1,11 @@
-"""Put on a worker's PYTHONPATH: its processes live by a clock that the test moves, on a disk that the test can lose.
+"""Put on a worker's PYTHONPATH: its processes live by clocks that the test moves, on a disk that the test can lose.
 
-Both are done where the worker asks the system, so that the worker itself is the real one. See offline_world.py.
+All is done where the worker asks the system, so that the worker itself is the real one. See offline_world.py.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import mmap
 import os
@@ -15,19 +16,46 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-CLOCK, DISK = "TEST_CLOCK_SHIFT_FILE", "TEST_SYNCED_FOLDER"
+CLOCK, WALL, DISK = "TEST_CLOCK_SHIFT_FILE", "TEST_WALL_CLOCK_SHIFT_FILE", "TEST_SYNCED_FOLDER"
+
+
+def shift_in(file: str) -> memoryview:
+    """The seconds that a file of 8 bytes holds, for reading and writing by all processes that look."""
+    with open(file, "r+b") as shared:
+        return memoryview(mmap.mmap(shared.fileno(), 8)).cast("d")
 
 
 def move_clocks(file: str) -> None:
     """Every clock is ahead by the seconds that the file holds, in all processes at once."""
-    with open(file, "r+b") as shared:
-        shift = memoryview(mmap.mmap(shared.fileno(), 8)).cast("d")
+    shift = shift_in(file)
 
     def ahead(clock: Callable[..., float]) -> Callable[..., float]:
         return lambda *which: clock(*which) + shift[0]
 
     for name in ("time", "monotonic", "clock_gettime"):
         setattr(time, name, ahead(getattr(time, name)))
+
+
+def move_wall_clock(file: str) -> None:
+    """What tells the time of day is ahead by the seconds that the file holds; what measures durations is right."""
+    shift, real, wall, wall_ns = shift_in(file), datetime.datetime, time.time, time.time_ns
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, real)
+
+    class Moved(real, metaclass=Kind):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return real.now(tz) + datetime.timedelta(seconds=shift[0])
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return real.utcnow() + datetime.timedelta(seconds=shift[0])
+
+    datetime.datetime = Moved  # type: ignore[misc]
+    time.time = lambda: wall() + shift[0]
+    time.time_ns = lambda: wall_ns() + int(shift[0] * 1e9)
 
 
 def watch_syncs(folder: Path) -> None:
@@ -66,5 +94,7 @@ def _write(path: Path, data: bytes) -> None:
 
 if CLOCK in os.environ:
     move_clocks(os.environ[CLOCK])
+if WALL in os.environ:
+    move_wall_clock(os.environ[WALL])
 if DISK in os.environ:
     watch_syncs(Path(os.environ[DISK]))

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	commonv1 "glidepath.dev/sdk/go/gen/glidepath/common/v1"
 	registryv1 "glidepath.dev/sdk/go/gen/glidepath/registry/v1"
@@ -137,7 +138,7 @@ func credits(amount int32) []*workerv1.Credit {
 func (w *worker) react(calls context.Context, answer *workerv1.WorkResponse) *workerv1.WorkRequest {
 	request := &workerv1.WorkRequest{}
 	if heartbeat := answer.GetHeartbeat(); heartbeat != nil {
-		request.Heartbeat = &workerv1.HeartbeatEcho{Nonce: heartbeat.GetNonce()}
+		request.Heartbeat = &workerv1.HeartbeatEcho{Nonce: heartbeat.GetNonce(), HostTime: timestamppb.Now()}
 	}
 	for _, task := range answer.GetAssignments() {
 		token := string(task.GetTaskToken())

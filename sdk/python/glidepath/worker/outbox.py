@@ -7,10 +7,12 @@ accepted or started is told again by the next hello. So the outbox is emptied wh
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable
 
 from glidepath.worker.logs import LogStore
+from glidepath.worker.results import timestamp
 from glidepath_proto.worker.v1.task_pb2 import Progress
 from glidepath_proto.worker.v1.worker_service_pb2 import Credit, HeartbeatEcho, WorkRequest
 
@@ -91,7 +93,7 @@ class Outbox:
             return None
         frame = self._full.popleft() if self._full else self._seal()
         if self._echo:
-            frame.heartbeat.CopyFrom(HeartbeatEcho(nonce=self._echo))
+            frame.heartbeat.CopyFrom(HeartbeatEcho(nonce=self._echo, host_time=timestamp(time.time())))
             self._echo = b""
         if self._logs.waiting:
             frame.log_chunks.extend(self._logs.take(FRAME_BYTES))

@@ -48,6 +48,7 @@ class Session:
         self.authorization = authorization
         self.outgoing: queue.SimpleQueue[WorkResponse | None] = queue.SimpleQueue()
         self.echoes: list[bytes] = []
+        self.host_times: list[float] = []
         self.ended = False
 
     def send(self, **fields: Any) -> None:
@@ -249,6 +250,7 @@ class ControlPlane(WorkerServiceServicer):
         self.draining = self.draining or request.draining
         if request.HasField("heartbeat"):
             session.echoes.append(request.heartbeat.nonce)
+            session.host_times.append(request.heartbeat.host_time.ToMicroseconds() / 1e6)
         for progress in request.progress:
             self.progress[progress.task_token] = progress
         for chunk in request.log_chunks:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import grpc
@@ -269,11 +270,14 @@ def test_a_silent_server_is_left(plane: ControlPlane, start_worker: StartWorker)
     plane.session(2)
 
 
-def test_every_heartbeat_is_echoed(plane: ControlPlane, start_worker: StartWorker) -> None:
+def test_every_heartbeat_is_echoed_with_the_time_of_this_host(plane: ControlPlane, start_worker: StartWorker) -> None:
+    begun = time.time()
     plane._interval = 0.5
     start_worker()
     session = plane.session()
     plane.wait(lambda: session.echoes[:3] == [b"1-1", b"1-2", b"1-3"], "three echoes")
+    told = session.host_times[:3]
+    assert told == sorted(told) and begun - 0.001 <= told[0] and told[-1] <= time.time()
 
 
 def test_an_exclusive_attempt_waits_for_its_permit(plane: ControlPlane, start_worker: StartWorker) -> None:

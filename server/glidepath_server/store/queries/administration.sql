@@ -35,7 +35,7 @@ delete from concurrency_limit where limit_id = $1;
 -- Newest first (ids carry the time of connection), below the id $2; $3: also those gone within a day.
 select s.session_id, s.namespace, s.worker_identity, s.incarnation, s.draining, s.state, s.queue_names, s.labels,
        s.connect_time, s.lease_expire_time, s.sdk_name, s.sdk_version, s.host_name,
-       s.other_namespaces,
+       s.other_namespaces, s.clock_offset_seconds, s.clock_bound_seconds,
        (select count(*) from live_attempt l where l.session_id = s.session_id)::integer as attempts_live
 from worker_session s
 where (s.namespace = $1 or $1 = any(s.other_namespaces)) and ($2::uuid is null or s.session_id < $2)

@@ -10,3 +10,6 @@ from task_queue t join queue q using (queue_id)
 group by q.namespace, q.queue_name
 order by count(*) desc, q.namespace, q.queue_name
 limit $1;
+
+-- name: clock_offset_max
+select coalesce(max(abs(clock_offset_seconds)), 0) from worker_session where state = 'open';

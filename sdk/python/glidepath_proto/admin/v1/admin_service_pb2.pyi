@@ -1,4 +1,5 @@
 from glidepath_proto.common.v1 import authorization_pb2 as _authorization_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -184,7 +185,7 @@ class RevokeTokenResponse(_message.Message):
     def __init__(self, token: _Optional[_Union[Token, _Mapping]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("session_id", "namespace", "worker_identity", "incarnation", "state", "queue_names", "labels", "attempts_live", "connect_time", "lease_expire_time", "sdk_name", "sdk_version", "host_name", "other_namespaces")
+    __slots__ = ("session_id", "namespace", "worker_identity", "incarnation", "state", "queue_names", "labels", "attempts_live", "connect_time", "lease_expire_time", "sdk_name", "sdk_version", "host_name", "other_namespaces", "clock_offset", "clock_bound")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +207,8 @@ class Worker(_message.Message):
     SDK_VERSION_FIELD_NUMBER: _ClassVar[int]
     HOST_NAME_FIELD_NUMBER: _ClassVar[int]
     OTHER_NAMESPACES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_BOUND_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     namespace: str
     worker_identity: str
@@ -220,7 +223,9 @@ class Worker(_message.Message):
     sdk_version: str
     host_name: str
     other_namespaces: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, session_id: _Optional[str] = ..., namespace: _Optional[str] = ..., worker_identity: _Optional[str] = ..., incarnation: _Optional[str] = ..., state: _Optional[str] = ..., queue_names: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., attempts_live: _Optional[int] = ..., connect_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease_expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., sdk_name: _Optional[str] = ..., sdk_version: _Optional[str] = ..., host_name: _Optional[str] = ..., other_namespaces: _Optional[_Iterable[str]] = ...) -> None: ...
+    clock_offset: _duration_pb2.Duration
+    clock_bound: _duration_pb2.Duration
+    def __init__(self, session_id: _Optional[str] = ..., namespace: _Optional[str] = ..., worker_identity: _Optional[str] = ..., incarnation: _Optional[str] = ..., state: _Optional[str] = ..., queue_names: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., attempts_live: _Optional[int] = ..., connect_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease_expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., sdk_name: _Optional[str] = ..., sdk_version: _Optional[str] = ..., host_name: _Optional[str] = ..., other_namespaces: _Optional[_Iterable[str]] = ..., clock_offset: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., clock_bound: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ("namespace", "include_gone", "page_size", "page_token")

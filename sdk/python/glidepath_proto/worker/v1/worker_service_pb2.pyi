@@ -2,6 +2,7 @@ from glidepath_proto.common.v1 import authorization_pb2 as _authorization_pb2
 from glidepath_proto.common.v1 import payload_pb2 as _payload_pb2
 from glidepath_proto.worker.v1 import task_pb2 as _task_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -174,10 +175,12 @@ class ServerHeartbeat(_message.Message):
     def __init__(self, nonce: _Optional[bytes] = ..., confirmed_nonce: _Optional[bytes] = ...) -> None: ...
 
 class HeartbeatEcho(_message.Message):
-    __slots__ = ("nonce",)
+    __slots__ = ("nonce", "host_time")
     NONCE_FIELD_NUMBER: _ClassVar[int]
+    HOST_TIME_FIELD_NUMBER: _ClassVar[int]
     nonce: bytes
-    def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
+    host_time: _timestamp_pb2.Timestamp
+    def __init__(self, nonce: _Optional[bytes] = ..., host_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ResultAck(_message.Message):
     __slots__ = ("task_token", "verdict", "reason")

@@ -12,6 +12,7 @@ import (
 	v1 "glidepath.dev/sdk/go/gen/glidepath/common/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1154,8 +1155,11 @@ type Worker struct {
 	HostName        string                 `protobuf:"bytes,13,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
 	// That it serves beside its own.
 	OtherNamespaces []string `protobuf:"bytes,14,rep,name=other_namespaces,json=otherNamespaces,proto3" json:"other_namespaces,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The database's clock minus its host's, known to within clock_bound either way. Unset: it has not said.
+	ClockOffset   *durationpb.Duration `protobuf:"bytes,15,opt,name=clock_offset,json=clockOffset,proto3" json:"clock_offset,omitempty"`
+	ClockBound    *durationpb.Duration `protobuf:"bytes,16,opt,name=clock_bound,json=clockBound,proto3" json:"clock_bound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Worker) Reset() {
@@ -1282,6 +1286,20 @@ func (x *Worker) GetHostName() string {
 func (x *Worker) GetOtherNamespaces() []string {
 	if x != nil {
 		return x.OtherNamespaces
+	}
+	return nil
+}
+
+func (x *Worker) GetClockOffset() *durationpb.Duration {
+	if x != nil {
+		return x.ClockOffset
+	}
+	return nil
+}
+
+func (x *Worker) GetClockBound() *durationpb.Duration {
+	if x != nil {
+		return x.ClockBound
 	}
 	return nil
 }
@@ -1903,7 +1921,7 @@ var File_glidepath_admin_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_admin_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
-	"&glidepath/admin/v1/admin_service.proto\x12\x12glidepath.admin.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
+	"&glidepath/admin/v1/admin_service.proto\x12\x12glidepath.admin.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
 	"\x14GetServerInfoRequest\"\x82\x03\n" +
 	"\x15GetServerInfoResponse\x12%\n" +
 	"\x0eserver_version\x18\x01 \x01(\tR\rserverVersion\x12'\n" +
@@ -1983,7 +2001,7 @@ const file_glidepath_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x12RevokeTokenRequest\x12\x19\n" +
 	"\btoken_id\x18\x01 \x01(\tR\atokenId\"F\n" +
 	"\x13RevokeTokenResponse\x12/\n" +
-	"\x05token\x18\x01 \x01(\v2\x19.glidepath.admin.v1.TokenR\x05token\"\xf2\x04\n" +
+	"\x05token\x18\x01 \x01(\v2\x19.glidepath.admin.v1.TokenR\x05token\"\xec\x05\n" +
 	"\x06Worker\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1c\n" +
@@ -2002,7 +2020,10 @@ const file_glidepath_admin_v1_admin_service_proto_rawDesc = "" +
 	"\vsdk_version\x18\f \x01(\tR\n" +
 	"sdkVersion\x12\x1b\n" +
 	"\thost_name\x18\r \x01(\tR\bhostName\x12)\n" +
-	"\x10other_namespaces\x18\x0e \x03(\tR\x0fotherNamespaces\x1a9\n" +
+	"\x10other_namespaces\x18\x0e \x03(\tR\x0fotherNamespaces\x12<\n" +
+	"\fclock_offset\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\vclockOffset\x12:\n" +
+	"\vclock_bound\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"clockBound\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x01\n" +
@@ -2119,6 +2140,7 @@ var file_glidepath_admin_v1_admin_service_proto_goTypes = []any{
 	nil,                             // 31: glidepath.admin.v1.Worker.LabelsEntry
 	(*timestamppb.Timestamp)(nil),   // 32: google.protobuf.Timestamp
 	(v1.Role)(0),                    // 33: glidepath.common.v1.Role
+	(*durationpb.Duration)(nil),     // 34: google.protobuf.Duration
 }
 var file_glidepath_admin_v1_admin_service_proto_depIdxs = []int32{
 	32, // 0: glidepath.admin.v1.GetServerInfoResponse.server_time:type_name -> google.protobuf.Timestamp
@@ -2137,42 +2159,44 @@ var file_glidepath_admin_v1_admin_service_proto_depIdxs = []int32{
 	31, // 13: glidepath.admin.v1.Worker.labels:type_name -> glidepath.admin.v1.Worker.LabelsEntry
 	32, // 14: glidepath.admin.v1.Worker.connect_time:type_name -> google.protobuf.Timestamp
 	32, // 15: glidepath.admin.v1.Worker.lease_expire_time:type_name -> google.protobuf.Timestamp
-	20, // 16: glidepath.admin.v1.ListWorkersResponse.workers:type_name -> glidepath.admin.v1.Worker
-	32, // 17: glidepath.admin.v1.AuditEvent.time:type_name -> google.protobuf.Timestamp
-	23, // 18: glidepath.admin.v1.ListAuditEventsResponse.audit_events:type_name -> glidepath.admin.v1.AuditEvent
-	32, // 19: glidepath.admin.v1.Incident.time:type_name -> google.protobuf.Timestamp
-	26, // 20: glidepath.admin.v1.ListIncidentsResponse.incidents:type_name -> glidepath.admin.v1.Incident
-	0,  // 21: glidepath.admin.v1.AdminService.GetServerInfo:input_type -> glidepath.admin.v1.GetServerInfoRequest
-	2,  // 22: glidepath.admin.v1.AdminService.CreateNamespace:input_type -> glidepath.admin.v1.CreateNamespaceRequest
-	4,  // 23: glidepath.admin.v1.AdminService.ListNamespaces:input_type -> glidepath.admin.v1.ListNamespacesRequest
-	7,  // 24: glidepath.admin.v1.AdminService.SetPool:input_type -> glidepath.admin.v1.SetPoolRequest
-	9,  // 25: glidepath.admin.v1.AdminService.ListPools:input_type -> glidepath.admin.v1.ListPoolsRequest
-	11, // 26: glidepath.admin.v1.AdminService.DeletePool:input_type -> glidepath.admin.v1.DeletePoolRequest
-	14, // 27: glidepath.admin.v1.AdminService.CreateToken:input_type -> glidepath.admin.v1.CreateTokenRequest
-	16, // 28: glidepath.admin.v1.AdminService.ListTokens:input_type -> glidepath.admin.v1.ListTokensRequest
-	18, // 29: glidepath.admin.v1.AdminService.RevokeToken:input_type -> glidepath.admin.v1.RevokeTokenRequest
-	21, // 30: glidepath.admin.v1.AdminService.ListWorkers:input_type -> glidepath.admin.v1.ListWorkersRequest
-	24, // 31: glidepath.admin.v1.AdminService.ListAuditEvents:input_type -> glidepath.admin.v1.ListAuditEventsRequest
-	27, // 32: glidepath.admin.v1.AdminService.ListIncidents:input_type -> glidepath.admin.v1.ListIncidentsRequest
-	29, // 33: glidepath.admin.v1.AdminService.ReleaseDagRun:input_type -> glidepath.admin.v1.ReleaseDagRunRequest
-	1,  // 34: glidepath.admin.v1.AdminService.GetServerInfo:output_type -> glidepath.admin.v1.GetServerInfoResponse
-	3,  // 35: glidepath.admin.v1.AdminService.CreateNamespace:output_type -> glidepath.admin.v1.CreateNamespaceResponse
-	5,  // 36: glidepath.admin.v1.AdminService.ListNamespaces:output_type -> glidepath.admin.v1.ListNamespacesResponse
-	8,  // 37: glidepath.admin.v1.AdminService.SetPool:output_type -> glidepath.admin.v1.SetPoolResponse
-	10, // 38: glidepath.admin.v1.AdminService.ListPools:output_type -> glidepath.admin.v1.ListPoolsResponse
-	12, // 39: glidepath.admin.v1.AdminService.DeletePool:output_type -> glidepath.admin.v1.DeletePoolResponse
-	15, // 40: glidepath.admin.v1.AdminService.CreateToken:output_type -> glidepath.admin.v1.CreateTokenResponse
-	17, // 41: glidepath.admin.v1.AdminService.ListTokens:output_type -> glidepath.admin.v1.ListTokensResponse
-	19, // 42: glidepath.admin.v1.AdminService.RevokeToken:output_type -> glidepath.admin.v1.RevokeTokenResponse
-	22, // 43: glidepath.admin.v1.AdminService.ListWorkers:output_type -> glidepath.admin.v1.ListWorkersResponse
-	25, // 44: glidepath.admin.v1.AdminService.ListAuditEvents:output_type -> glidepath.admin.v1.ListAuditEventsResponse
-	28, // 45: glidepath.admin.v1.AdminService.ListIncidents:output_type -> glidepath.admin.v1.ListIncidentsResponse
-	30, // 46: glidepath.admin.v1.AdminService.ReleaseDagRun:output_type -> glidepath.admin.v1.ReleaseDagRunResponse
-	34, // [34:47] is the sub-list for method output_type
-	21, // [21:34] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	34, // 16: glidepath.admin.v1.Worker.clock_offset:type_name -> google.protobuf.Duration
+	34, // 17: glidepath.admin.v1.Worker.clock_bound:type_name -> google.protobuf.Duration
+	20, // 18: glidepath.admin.v1.ListWorkersResponse.workers:type_name -> glidepath.admin.v1.Worker
+	32, // 19: glidepath.admin.v1.AuditEvent.time:type_name -> google.protobuf.Timestamp
+	23, // 20: glidepath.admin.v1.ListAuditEventsResponse.audit_events:type_name -> glidepath.admin.v1.AuditEvent
+	32, // 21: glidepath.admin.v1.Incident.time:type_name -> google.protobuf.Timestamp
+	26, // 22: glidepath.admin.v1.ListIncidentsResponse.incidents:type_name -> glidepath.admin.v1.Incident
+	0,  // 23: glidepath.admin.v1.AdminService.GetServerInfo:input_type -> glidepath.admin.v1.GetServerInfoRequest
+	2,  // 24: glidepath.admin.v1.AdminService.CreateNamespace:input_type -> glidepath.admin.v1.CreateNamespaceRequest
+	4,  // 25: glidepath.admin.v1.AdminService.ListNamespaces:input_type -> glidepath.admin.v1.ListNamespacesRequest
+	7,  // 26: glidepath.admin.v1.AdminService.SetPool:input_type -> glidepath.admin.v1.SetPoolRequest
+	9,  // 27: glidepath.admin.v1.AdminService.ListPools:input_type -> glidepath.admin.v1.ListPoolsRequest
+	11, // 28: glidepath.admin.v1.AdminService.DeletePool:input_type -> glidepath.admin.v1.DeletePoolRequest
+	14, // 29: glidepath.admin.v1.AdminService.CreateToken:input_type -> glidepath.admin.v1.CreateTokenRequest
+	16, // 30: glidepath.admin.v1.AdminService.ListTokens:input_type -> glidepath.admin.v1.ListTokensRequest
+	18, // 31: glidepath.admin.v1.AdminService.RevokeToken:input_type -> glidepath.admin.v1.RevokeTokenRequest
+	21, // 32: glidepath.admin.v1.AdminService.ListWorkers:input_type -> glidepath.admin.v1.ListWorkersRequest
+	24, // 33: glidepath.admin.v1.AdminService.ListAuditEvents:input_type -> glidepath.admin.v1.ListAuditEventsRequest
+	27, // 34: glidepath.admin.v1.AdminService.ListIncidents:input_type -> glidepath.admin.v1.ListIncidentsRequest
+	29, // 35: glidepath.admin.v1.AdminService.ReleaseDagRun:input_type -> glidepath.admin.v1.ReleaseDagRunRequest
+	1,  // 36: glidepath.admin.v1.AdminService.GetServerInfo:output_type -> glidepath.admin.v1.GetServerInfoResponse
+	3,  // 37: glidepath.admin.v1.AdminService.CreateNamespace:output_type -> glidepath.admin.v1.CreateNamespaceResponse
+	5,  // 38: glidepath.admin.v1.AdminService.ListNamespaces:output_type -> glidepath.admin.v1.ListNamespacesResponse
+	8,  // 39: glidepath.admin.v1.AdminService.SetPool:output_type -> glidepath.admin.v1.SetPoolResponse
+	10, // 40: glidepath.admin.v1.AdminService.ListPools:output_type -> glidepath.admin.v1.ListPoolsResponse
+	12, // 41: glidepath.admin.v1.AdminService.DeletePool:output_type -> glidepath.admin.v1.DeletePoolResponse
+	15, // 42: glidepath.admin.v1.AdminService.CreateToken:output_type -> glidepath.admin.v1.CreateTokenResponse
+	17, // 43: glidepath.admin.v1.AdminService.ListTokens:output_type -> glidepath.admin.v1.ListTokensResponse
+	19, // 44: glidepath.admin.v1.AdminService.RevokeToken:output_type -> glidepath.admin.v1.RevokeTokenResponse
+	22, // 45: glidepath.admin.v1.AdminService.ListWorkers:output_type -> glidepath.admin.v1.ListWorkersResponse
+	25, // 46: glidepath.admin.v1.AdminService.ListAuditEvents:output_type -> glidepath.admin.v1.ListAuditEventsResponse
+	28, // 47: glidepath.admin.v1.AdminService.ListIncidents:output_type -> glidepath.admin.v1.ListIncidentsResponse
+	30, // 48: glidepath.admin.v1.AdminService.ReleaseDagRun:output_type -> glidepath.admin.v1.ReleaseDagRunResponse
+	36, // [36:49] is the sub-list for method output_type
+	23, // [23:36] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_admin_v1_admin_service_proto_init() }

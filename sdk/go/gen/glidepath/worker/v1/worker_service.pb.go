@@ -14,6 +14,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -812,8 +813,10 @@ func (x *ServerHeartbeat) GetConfirmedNonce() []byte {
 }
 
 type HeartbeatEcho struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nonce         []byte                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Nonce []byte                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// This host's wall clock, read for this echo. Nothing is decided by it: people are shown how far it is off.
+	HostTime      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=host_time,json=hostTime,proto3" json:"host_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -851,6 +854,13 @@ func (*HeartbeatEcho) Descriptor() ([]byte, []int) {
 func (x *HeartbeatEcho) GetNonce() []byte {
 	if x != nil {
 		return x.Nonce
+	}
+	return nil
+}
+
+func (x *HeartbeatEcho) GetHostTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HostTime
 	}
 	return nil
 }
@@ -1990,7 +2000,7 @@ var File_glidepath_worker_v1_worker_service_proto protoreflect.FileDescriptor
 
 const file_glidepath_worker_v1_worker_service_proto_rawDesc = "" +
 	"\n" +
-	"(glidepath/worker/v1/worker_service.proto\x12\x13glidepath.worker.v1\x1a'glidepath/common/v1/authorization.proto\x1a!glidepath/common/v1/payload.proto\x1a\x1eglidepath/worker/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\">\n" +
+	"(glidepath/worker/v1/worker_service.proto\x12\x13glidepath.worker.v1\x1a'glidepath/common/v1/authorization.proto\x1a!glidepath/common/v1/payload.proto\x1a\x1eglidepath/worker/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\">\n" +
 	"\fHandlerOffer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bversions\x18\x02 \x03(\tR\bversions\"\xa0\x06\n" +
@@ -2065,9 +2075,10 @@ const file_glidepath_worker_v1_worker_service_proto_rawDesc = "" +
 	"\blog_acks\x18\b \x03(\v2\x1b.glidepath.worker.v1.LogAckR\alogAcks\"P\n" +
 	"\x0fServerHeartbeat\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\fR\x05nonce\x12'\n" +
-	"\x0fconfirmed_nonce\x18\x02 \x01(\fR\x0econfirmedNonce\"%\n" +
+	"\x0fconfirmed_nonce\x18\x02 \x01(\fR\x0econfirmedNonce\"^\n" +
 	"\rHeartbeatEcho\x12\x14\n" +
-	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"z\n" +
+	"\x05nonce\x18\x01 \x01(\fR\x05nonce\x127\n" +
+	"\thost_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bhostTime\"z\n" +
 	"\tResultAck\x12\x1d\n" +
 	"\n" +
 	"task_token\x18\x01 \x01(\fR\ttaskToken\x126\n" +
@@ -2182,44 +2193,45 @@ func file_glidepath_worker_v1_worker_service_proto_rawDescGZIP() []byte {
 var file_glidepath_worker_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_glidepath_worker_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_glidepath_worker_v1_worker_service_proto_goTypes = []any{
-	(Verdict)(0),                // 0: glidepath.worker.v1.Verdict
-	(*HandlerOffer)(nil),        // 1: glidepath.worker.v1.HandlerOffer
-	(*Hello)(nil),               // 2: glidepath.worker.v1.Hello
-	(*Welcome)(nil),             // 3: glidepath.worker.v1.Welcome
-	(*Limits)(nil),              // 4: glidepath.worker.v1.Limits
-	(*Credit)(nil),              // 5: glidepath.worker.v1.Credit
-	(*WorkRequest)(nil),         // 6: glidepath.worker.v1.WorkRequest
-	(*WorkResponse)(nil),        // 7: glidepath.worker.v1.WorkResponse
-	(*ServerHeartbeat)(nil),     // 8: glidepath.worker.v1.ServerHeartbeat
-	(*HeartbeatEcho)(nil),       // 9: glidepath.worker.v1.HeartbeatEcho
-	(*ResultAck)(nil),           // 10: glidepath.worker.v1.ResultAck
-	(*LogAck)(nil),              // 11: glidepath.worker.v1.LogAck
-	(*Cancel)(nil),              // 12: glidepath.worker.v1.Cancel
-	(*SessionRef)(nil),          // 13: glidepath.worker.v1.SessionRef
-	(*ClaimRequest)(nil),        // 14: glidepath.worker.v1.ClaimRequest
-	(*ClaimResponse)(nil),       // 15: glidepath.worker.v1.ClaimResponse
-	(*ReportRequest)(nil),       // 16: glidepath.worker.v1.ReportRequest
-	(*ReportResponse)(nil),      // 17: glidepath.worker.v1.ReportResponse
-	(*HeartbeatRequest)(nil),    // 18: glidepath.worker.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),   // 19: glidepath.worker.v1.HeartbeatResponse
-	(*GetOutputRequest)(nil),    // 20: glidepath.worker.v1.GetOutputRequest
-	(*GetOutputResponse)(nil),   // 21: glidepath.worker.v1.GetOutputResponse
-	(*GetXComRequest)(nil),      // 22: glidepath.worker.v1.GetXComRequest
-	(*GetXComResponse)(nil),     // 23: glidepath.worker.v1.GetXComResponse
-	(*PutArtifactRequest)(nil),  // 24: glidepath.worker.v1.PutArtifactRequest
-	(*PutArtifactResponse)(nil), // 25: glidepath.worker.v1.PutArtifactResponse
-	(*GetArtifactRequest)(nil),  // 26: glidepath.worker.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil), // 27: glidepath.worker.v1.GetArtifactResponse
-	(*GetSourceRequest)(nil),    // 28: glidepath.worker.v1.GetSourceRequest
-	(*GetSourceResponse)(nil),   // 29: glidepath.worker.v1.GetSourceResponse
-	nil,                         // 30: glidepath.worker.v1.Hello.LabelsEntry
-	nil,                         // 31: glidepath.worker.v1.Hello.ResourcesEntry
-	(*durationpb.Duration)(nil), // 32: google.protobuf.Duration
-	(*Progress)(nil),            // 33: glidepath.worker.v1.Progress
-	(*AttemptResult)(nil),       // 34: glidepath.worker.v1.AttemptResult
-	(*LogChunk)(nil),            // 35: glidepath.worker.v1.LogChunk
-	(*Assignment)(nil),          // 36: glidepath.worker.v1.Assignment
-	(*v1.Payload)(nil),          // 37: glidepath.common.v1.Payload
+	(Verdict)(0),                  // 0: glidepath.worker.v1.Verdict
+	(*HandlerOffer)(nil),          // 1: glidepath.worker.v1.HandlerOffer
+	(*Hello)(nil),                 // 2: glidepath.worker.v1.Hello
+	(*Welcome)(nil),               // 3: glidepath.worker.v1.Welcome
+	(*Limits)(nil),                // 4: glidepath.worker.v1.Limits
+	(*Credit)(nil),                // 5: glidepath.worker.v1.Credit
+	(*WorkRequest)(nil),           // 6: glidepath.worker.v1.WorkRequest
+	(*WorkResponse)(nil),          // 7: glidepath.worker.v1.WorkResponse
+	(*ServerHeartbeat)(nil),       // 8: glidepath.worker.v1.ServerHeartbeat
+	(*HeartbeatEcho)(nil),         // 9: glidepath.worker.v1.HeartbeatEcho
+	(*ResultAck)(nil),             // 10: glidepath.worker.v1.ResultAck
+	(*LogAck)(nil),                // 11: glidepath.worker.v1.LogAck
+	(*Cancel)(nil),                // 12: glidepath.worker.v1.Cancel
+	(*SessionRef)(nil),            // 13: glidepath.worker.v1.SessionRef
+	(*ClaimRequest)(nil),          // 14: glidepath.worker.v1.ClaimRequest
+	(*ClaimResponse)(nil),         // 15: glidepath.worker.v1.ClaimResponse
+	(*ReportRequest)(nil),         // 16: glidepath.worker.v1.ReportRequest
+	(*ReportResponse)(nil),        // 17: glidepath.worker.v1.ReportResponse
+	(*HeartbeatRequest)(nil),      // 18: glidepath.worker.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),     // 19: glidepath.worker.v1.HeartbeatResponse
+	(*GetOutputRequest)(nil),      // 20: glidepath.worker.v1.GetOutputRequest
+	(*GetOutputResponse)(nil),     // 21: glidepath.worker.v1.GetOutputResponse
+	(*GetXComRequest)(nil),        // 22: glidepath.worker.v1.GetXComRequest
+	(*GetXComResponse)(nil),       // 23: glidepath.worker.v1.GetXComResponse
+	(*PutArtifactRequest)(nil),    // 24: glidepath.worker.v1.PutArtifactRequest
+	(*PutArtifactResponse)(nil),   // 25: glidepath.worker.v1.PutArtifactResponse
+	(*GetArtifactRequest)(nil),    // 26: glidepath.worker.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),   // 27: glidepath.worker.v1.GetArtifactResponse
+	(*GetSourceRequest)(nil),      // 28: glidepath.worker.v1.GetSourceRequest
+	(*GetSourceResponse)(nil),     // 29: glidepath.worker.v1.GetSourceResponse
+	nil,                           // 30: glidepath.worker.v1.Hello.LabelsEntry
+	nil,                           // 31: glidepath.worker.v1.Hello.ResourcesEntry
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*Progress)(nil),              // 33: glidepath.worker.v1.Progress
+	(*AttemptResult)(nil),         // 34: glidepath.worker.v1.AttemptResult
+	(*LogChunk)(nil),              // 35: glidepath.worker.v1.LogChunk
+	(*Assignment)(nil),            // 36: glidepath.worker.v1.Assignment
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*v1.Payload)(nil),            // 38: glidepath.common.v1.Payload
 }
 var file_glidepath_worker_v1_worker_service_proto_depIdxs = []int32{
 	30, // 0: glidepath.worker.v1.Hello.labels:type_name -> glidepath.worker.v1.Hello.LabelsEntry
@@ -2240,47 +2252,48 @@ var file_glidepath_worker_v1_worker_service_proto_depIdxs = []int32{
 	12, // 15: glidepath.worker.v1.WorkResponse.cancels:type_name -> glidepath.worker.v1.Cancel
 	8,  // 16: glidepath.worker.v1.WorkResponse.heartbeat:type_name -> glidepath.worker.v1.ServerHeartbeat
 	11, // 17: glidepath.worker.v1.WorkResponse.log_acks:type_name -> glidepath.worker.v1.LogAck
-	0,  // 18: glidepath.worker.v1.ResultAck.verdict:type_name -> glidepath.worker.v1.Verdict
-	32, // 19: glidepath.worker.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	2,  // 20: glidepath.worker.v1.ClaimRequest.hello:type_name -> glidepath.worker.v1.Hello
-	13, // 21: glidepath.worker.v1.ClaimRequest.session:type_name -> glidepath.worker.v1.SessionRef
-	32, // 22: glidepath.worker.v1.ClaimRequest.wait:type_name -> google.protobuf.Duration
-	3,  // 23: glidepath.worker.v1.ClaimResponse.welcome:type_name -> glidepath.worker.v1.Welcome
-	36, // 24: glidepath.worker.v1.ClaimResponse.assignments:type_name -> glidepath.worker.v1.Assignment
-	13, // 25: glidepath.worker.v1.ReportRequest.session:type_name -> glidepath.worker.v1.SessionRef
-	34, // 26: glidepath.worker.v1.ReportRequest.results:type_name -> glidepath.worker.v1.AttemptResult
-	33, // 27: glidepath.worker.v1.ReportRequest.progress:type_name -> glidepath.worker.v1.Progress
-	35, // 28: glidepath.worker.v1.ReportRequest.log_chunks:type_name -> glidepath.worker.v1.LogChunk
-	10, // 29: glidepath.worker.v1.ReportResponse.result_acks:type_name -> glidepath.worker.v1.ResultAck
-	11, // 30: glidepath.worker.v1.ReportResponse.log_acks:type_name -> glidepath.worker.v1.LogAck
-	13, // 31: glidepath.worker.v1.HeartbeatRequest.session:type_name -> glidepath.worker.v1.SessionRef
-	12, // 32: glidepath.worker.v1.HeartbeatResponse.cancels:type_name -> glidepath.worker.v1.Cancel
-	32, // 33: glidepath.worker.v1.HeartbeatResponse.lease_ttl:type_name -> google.protobuf.Duration
-	37, // 34: glidepath.worker.v1.GetOutputResponse.output:type_name -> glidepath.common.v1.Payload
-	37, // 35: glidepath.worker.v1.PutArtifactResponse.artifact:type_name -> glidepath.common.v1.Payload
-	6,  // 36: glidepath.worker.v1.WorkerService.Work:input_type -> glidepath.worker.v1.WorkRequest
-	14, // 37: glidepath.worker.v1.WorkerService.Claim:input_type -> glidepath.worker.v1.ClaimRequest
-	16, // 38: glidepath.worker.v1.WorkerService.Report:input_type -> glidepath.worker.v1.ReportRequest
-	18, // 39: glidepath.worker.v1.WorkerService.Heartbeat:input_type -> glidepath.worker.v1.HeartbeatRequest
-	20, // 40: glidepath.worker.v1.WorkerService.GetOutput:input_type -> glidepath.worker.v1.GetOutputRequest
-	22, // 41: glidepath.worker.v1.WorkerService.GetXCom:input_type -> glidepath.worker.v1.GetXComRequest
-	24, // 42: glidepath.worker.v1.WorkerService.PutArtifact:input_type -> glidepath.worker.v1.PutArtifactRequest
-	26, // 43: glidepath.worker.v1.WorkerService.GetArtifact:input_type -> glidepath.worker.v1.GetArtifactRequest
-	28, // 44: glidepath.worker.v1.WorkerService.GetSource:input_type -> glidepath.worker.v1.GetSourceRequest
-	7,  // 45: glidepath.worker.v1.WorkerService.Work:output_type -> glidepath.worker.v1.WorkResponse
-	15, // 46: glidepath.worker.v1.WorkerService.Claim:output_type -> glidepath.worker.v1.ClaimResponse
-	17, // 47: glidepath.worker.v1.WorkerService.Report:output_type -> glidepath.worker.v1.ReportResponse
-	19, // 48: glidepath.worker.v1.WorkerService.Heartbeat:output_type -> glidepath.worker.v1.HeartbeatResponse
-	21, // 49: glidepath.worker.v1.WorkerService.GetOutput:output_type -> glidepath.worker.v1.GetOutputResponse
-	23, // 50: glidepath.worker.v1.WorkerService.GetXCom:output_type -> glidepath.worker.v1.GetXComResponse
-	25, // 51: glidepath.worker.v1.WorkerService.PutArtifact:output_type -> glidepath.worker.v1.PutArtifactResponse
-	27, // 52: glidepath.worker.v1.WorkerService.GetArtifact:output_type -> glidepath.worker.v1.GetArtifactResponse
-	29, // 53: glidepath.worker.v1.WorkerService.GetSource:output_type -> glidepath.worker.v1.GetSourceResponse
-	45, // [45:54] is the sub-list for method output_type
-	36, // [36:45] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	37, // 18: glidepath.worker.v1.HeartbeatEcho.host_time:type_name -> google.protobuf.Timestamp
+	0,  // 19: glidepath.worker.v1.ResultAck.verdict:type_name -> glidepath.worker.v1.Verdict
+	32, // 20: glidepath.worker.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	2,  // 21: glidepath.worker.v1.ClaimRequest.hello:type_name -> glidepath.worker.v1.Hello
+	13, // 22: glidepath.worker.v1.ClaimRequest.session:type_name -> glidepath.worker.v1.SessionRef
+	32, // 23: glidepath.worker.v1.ClaimRequest.wait:type_name -> google.protobuf.Duration
+	3,  // 24: glidepath.worker.v1.ClaimResponse.welcome:type_name -> glidepath.worker.v1.Welcome
+	36, // 25: glidepath.worker.v1.ClaimResponse.assignments:type_name -> glidepath.worker.v1.Assignment
+	13, // 26: glidepath.worker.v1.ReportRequest.session:type_name -> glidepath.worker.v1.SessionRef
+	34, // 27: glidepath.worker.v1.ReportRequest.results:type_name -> glidepath.worker.v1.AttemptResult
+	33, // 28: glidepath.worker.v1.ReportRequest.progress:type_name -> glidepath.worker.v1.Progress
+	35, // 29: glidepath.worker.v1.ReportRequest.log_chunks:type_name -> glidepath.worker.v1.LogChunk
+	10, // 30: glidepath.worker.v1.ReportResponse.result_acks:type_name -> glidepath.worker.v1.ResultAck
+	11, // 31: glidepath.worker.v1.ReportResponse.log_acks:type_name -> glidepath.worker.v1.LogAck
+	13, // 32: glidepath.worker.v1.HeartbeatRequest.session:type_name -> glidepath.worker.v1.SessionRef
+	12, // 33: glidepath.worker.v1.HeartbeatResponse.cancels:type_name -> glidepath.worker.v1.Cancel
+	32, // 34: glidepath.worker.v1.HeartbeatResponse.lease_ttl:type_name -> google.protobuf.Duration
+	38, // 35: glidepath.worker.v1.GetOutputResponse.output:type_name -> glidepath.common.v1.Payload
+	38, // 36: glidepath.worker.v1.PutArtifactResponse.artifact:type_name -> glidepath.common.v1.Payload
+	6,  // 37: glidepath.worker.v1.WorkerService.Work:input_type -> glidepath.worker.v1.WorkRequest
+	14, // 38: glidepath.worker.v1.WorkerService.Claim:input_type -> glidepath.worker.v1.ClaimRequest
+	16, // 39: glidepath.worker.v1.WorkerService.Report:input_type -> glidepath.worker.v1.ReportRequest
+	18, // 40: glidepath.worker.v1.WorkerService.Heartbeat:input_type -> glidepath.worker.v1.HeartbeatRequest
+	20, // 41: glidepath.worker.v1.WorkerService.GetOutput:input_type -> glidepath.worker.v1.GetOutputRequest
+	22, // 42: glidepath.worker.v1.WorkerService.GetXCom:input_type -> glidepath.worker.v1.GetXComRequest
+	24, // 43: glidepath.worker.v1.WorkerService.PutArtifact:input_type -> glidepath.worker.v1.PutArtifactRequest
+	26, // 44: glidepath.worker.v1.WorkerService.GetArtifact:input_type -> glidepath.worker.v1.GetArtifactRequest
+	28, // 45: glidepath.worker.v1.WorkerService.GetSource:input_type -> glidepath.worker.v1.GetSourceRequest
+	7,  // 46: glidepath.worker.v1.WorkerService.Work:output_type -> glidepath.worker.v1.WorkResponse
+	15, // 47: glidepath.worker.v1.WorkerService.Claim:output_type -> glidepath.worker.v1.ClaimResponse
+	17, // 48: glidepath.worker.v1.WorkerService.Report:output_type -> glidepath.worker.v1.ReportResponse
+	19, // 49: glidepath.worker.v1.WorkerService.Heartbeat:output_type -> glidepath.worker.v1.HeartbeatResponse
+	21, // 50: glidepath.worker.v1.WorkerService.GetOutput:output_type -> glidepath.worker.v1.GetOutputResponse
+	23, // 51: glidepath.worker.v1.WorkerService.GetXCom:output_type -> glidepath.worker.v1.GetXComResponse
+	25, // 52: glidepath.worker.v1.WorkerService.PutArtifact:output_type -> glidepath.worker.v1.PutArtifactResponse
+	27, // 53: glidepath.worker.v1.WorkerService.GetArtifact:output_type -> glidepath.worker.v1.GetArtifactResponse
+	29, // 54: glidepath.worker.v1.WorkerService.GetSource:output_type -> glidepath.worker.v1.GetSourceResponse
+	46, // [46:55] is the sub-list for method output_type
+	37, // [37:46] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_worker_v1_worker_service_proto_init() }
