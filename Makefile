@@ -6,10 +6,10 @@ TESTS := $(wildcard tests sdk/python/tests sdk/cli/tests)
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench prove fix proto clean
+.PHONY: help demo up test check bench bench-scale prove fix proto clean
 
 help: ## Say what each target does
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: ## Start Postgres, a server and workers; run the example DAGs and show what happened
 	@$(PYTHON) bootstrap.py demo
@@ -31,6 +31,10 @@ check: ## Lint, format, types, layers, protos, generated code, house rules
 bench: ## Measure the figures of the README on this machine
 	@$(PYTHON) bootstrap.py
 	@$(BIN)/python tests/benchmarks/run.py $(BENCH_OPTIONS)
+
+bench-scale: ## Measure what the system does when there is much of everything
+	@$(PYTHON) bootstrap.py
+	@$(BIN)/python tests/benchmarks/scale.py $(BENCH_OPTIONS)
 
 prove: ## Search longer for a broken promise than `make test` does, and write docs/proof.md
 	@$(PYTHON) bootstrap.py
