@@ -31,6 +31,7 @@ from glidepath_proto.run.v1 import (
     value_service_pb2,
     value_service_pb2_grpc,
 )
+from glidepath_proto.schedule.v1 import deadline_service_pb2, deadline_service_pb2_grpc
 from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 
 from . import __version__, clock
@@ -38,6 +39,7 @@ from .api.admin_servicer import AdminServicer
 from .api.approval_servicer import ApprovalServicer
 from .api.auth import Authenticator
 from .api.capacity_servicer import CapacityServicer
+from .api.deadline_servicer import DeadlineServicer
 from .api.exposure import check_exposure
 from .api.grpc_server import Listeners, Service
 from .api.metrics_endpoint import MetricsEndpoint
@@ -257,6 +259,11 @@ class Server:
                 approval_service_pb2.DESCRIPTOR.services_by_name["ApprovalService"],
                 approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server,
                 ApprovalServicer(self.database, self.engine.replica.plans, self.engine),
+            ),
+            Service(
+                deadline_service_pb2.DESCRIPTOR.services_by_name["DeadlineService"],
+                deadline_service_pb2_grpc.add_DeadlineServiceServicer_to_server,
+                DeadlineServicer(self.database, self.engine.replica.plans),
             ),
             Service(
                 value_service_pb2.DESCRIPTOR.services_by_name["ValueService"],

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from fault_world import House, attempts, finished, wait_until
 
-from glidepath import load_dags
+from glidepath import Deadline, load_dags
 from glidepath.client import Client
 from glidepath.errors import AlreadyExists, Unavailable
 from glidepath_proto.run.v1 import run_pb2
@@ -147,6 +147,7 @@ def _administer(client: Client) -> None:
     for each in load_dags(CRASH_DAG).dags + load_dags(CRASH_DAG.with_name("waiting_dag.py")).dags:
         request_id = str(uuid4())
         persist(lambda each=each, request_id=request_id: client.register(each, request_id=request_id))
+    persist(lambda: client.set_deadline("crash", Deadline.after_queue(0.05, name="soon")))
     persist(lambda: client.set_dag_alias("crash", "production", 1))
     persist(lambda: client.pause_dag("crash"))
     persist(lambda: client.unpause_dag("crash"))
@@ -174,6 +175,12 @@ def _run_dags(house: House, client: Client) -> None:
         assert begun == {"first": 1, "flaky": 2, "pooled": 1, "large": 1, "last": 1}, begun
         assert persist(lambda run_id=run_id: client.output(run_id, "last")) == LARGE_CHARS
         wait_until(lambda run_id=run_id: _logged(client, run_id) == ["first has begun"], "the log is there, once")
+    # Nobody can do that in 50 ms; each run has told so, once, and that it was done after all.
+    told = house.rows(
+        "select kind, count(*) from outbox where kind in ('missed', 'met_late') group by kind order by kind"
+    )
+    assert [tuple(row) for row in told] == [("met_late", 2), ("missed", 2)]
+    persist(lambda: client.delete_deadline("crash", "soon"))
 
 
 def _steer(house: House, client: Client) -> None:

@@ -109,6 +109,13 @@ RUN_RPCS |= {
     "PauseDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
     "ResumeDagRun": Rpc(OPERATOR, RUN, DONE_BEFORE),
 }
+DEADLINE_RPCS = {
+    "SetDeadline": Rpc(OPERATOR, {**DAG, "declaration": {"after_start": "3600s"}}),
+    # What is not there is deleted already.
+    "DeleteDeadline": Rpc(OPERATOR, {**DAG, "deadline_name": "another"}),
+    "ListDeadlines": Rpc(VIEWER, DAG),
+    "ListRunDeadlines": Rpc(VIEWER, RUN),
+}
 APPROVAL_RPCS = {
     "ListApprovals": Rpc(VIEWER, RUN),
     # The scene's task asks nothing; what answers may say is in tests/api/test_approvals.py.
@@ -143,6 +150,7 @@ RPCS = {
         "run.v1.RunService": RUN_RPCS,
         "run.v1.ApprovalService": APPROVAL_RPCS,
         "run.v1.ValueService": VALUE_RPCS,
+        "schedule.v1.DeadlineService": DEADLINE_RPCS,
         "worker.v1.WorkerService": WORKER_RPCS,
     }.items()
     for name, rpc in rpcs.items()

@@ -15,6 +15,7 @@ from .approval_commands import approval
 from .capacity_commands import limit
 from .completion import completion
 from .dag_commands import dag
+from .deadline_commands import deadline
 from .doctor import doctor
 from .output import say
 from .run_commands import run
@@ -85,6 +86,7 @@ for _command in (
     dag,
     task,
     run,
+    deadline,
     schedule,
     approval,
     artifact,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from . import advice, completion, ends, instances, run_group, run_logs, run_notes, run_pauses, run_steering, tree, watch  # noqa: F401 - two of them are here for the commands they add
+from .deadline_commands import print_deadlines
 from .output import (
     Column,
     enum_name,
@@ -100,9 +101,11 @@ def run_show(
     pages = session.client.list_dag_runs(children_of=run_id, page_size=CHILDREN_SHOWN_MAX + 1)
     children = [each for _, each in zip(range(CHILDREN_SHOWN_MAX + 1), pages, strict=False)]
     notes = list(session.client.list_notes(run_id))
+    deadlines = list(session.client.list_run_deadlines(dag_run_id=run_id))
     if session.json:
         shown = {"dagRun": proto_json(found), "taskInstances": [proto_json(each) for each in tasks]}
         shown |= {"notes": [proto_json(each) for each in notes]} if notes else {}
+        shown |= {"deadlines": [proto_json(each) for each in deadlines]} if deadlines else {}
         shown |= {"childRuns": [proto_json(each) for each in children[:CHILDREN_SHOWN_MAX]]} if children else {}
         print_json(shown | ({"attempts": [proto_json(each) for each in attempts]} if with_attempts else {}))
         return
@@ -124,6 +127,7 @@ def run_show(
         if len(children) > CHILDREN_SHOWN_MAX:
             say(f"these are the newest; see all: glidepath run list --children-of {run_id}")
     run_notes.print_notes(notes)
+    print_deadlines(deadlines)
     if found.HasField("caller"):
         say(f"a task of another run waits for its end: glidepath run show {found.caller.dag_run_id}")
     if found.quarantined:

@@ -55,6 +55,10 @@ COMMANDS = {
     "ListNotes": "glidepath run show RUN_ID",
     "PauseDagRun": "glidepath run pause RUN_ID",
     "ResumeDagRun": "glidepath run resume RUN_ID",
+    "SetDeadline": "glidepath deadline set DAG_ID --after-start 6h",
+    "DeleteDeadline": "glidepath deadline delete DAG_ID NAME",
+    "ListDeadlines": "glidepath deadline show DAG_ID",
+    "ListRunDeadlines": "glidepath deadline list",
     "ListApprovals": "glidepath approval list",
     "AnswerApproval": "glidepath approval answer RUN_ID TASK_ID --approve",
     "ListXComs": "glidepath run xcoms RUN_ID",
@@ -108,6 +112,10 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\bvalues\.(?=\w+: got)"), "--value "),
     (re.compile(r"\bruns\[0\]\.params\.(?=\w)"), "--param "),
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
+    (re.compile(r"\bdeclaration\.wall\.clock\b"), "--wall"),
+    (re.compile(r"\bdeclaration\.wall\.(zone|weekdays)\b"), r"--\1"),
+    (re.compile(r"\bdeclaration\.(task|group)_id\b"), r"--\1"),
+    (re.compile(r"\bdeclaration\.name\b"), "--name"),
     (re.compile(r"\bdag_version: got\b"), "--version: got"),
     (re.compile(r"\bruns\[0\]\.pause_at_task_ids\b"), "--pause-at"),
     (re.compile(r"\bruns\[0\]\.only_task_ids\b"), "--only"),
@@ -136,7 +144,7 @@ _LISTS = [
 
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
-    r"\bglidepath (?:(?:dag|run|approval|artifact|pool|limit|namespace|token) [a-z]+"
+    r"\bglidepath (?:(?:dag|run|deadline|approval|artifact|pool|limit|namespace|token) [a-z]+"
     r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 

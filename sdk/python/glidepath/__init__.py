@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from glidepath.authoring import (
     Dag,
+    Deadline,
     Handle,
     approval,
     call_dag,
@@ -57,6 +58,7 @@ __all__ = [
     "Client",
     "Dag",
     "Dataset",
+    "Deadline",
     "Defer",
     "Fail",
     "File",

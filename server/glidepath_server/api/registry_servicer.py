@@ -13,15 +13,17 @@ from glidepath_proto.registry.v1 import registry_service_pb2_grpc
 from ..core.diff import diff_specs
 from ..core.errors import NotFound
 from ..core.validation import LeaseTerms
+from ..operations.find_dag import get_dag
 from ..operations.forget_results import forget_results
 from ..operations.pause_dag import set_dag_paused
 from ..operations.register_dag_version import Bundle, RegisterCall, RegisterDagVersion
-from ..operations.set_dag_alias import get_dag, set_dag_alias
+from ..operations.set_dag_alias import set_dag_alias
 from ..store import registry
 from ..store.database import Connection, Database, transaction
 from ..store.registry import Dag, Version
 from .auth import current_identity, namespace_for
 from .convert_common import body_of, storable
+from .convert_deadline import deadline_in
 from .convert_registry import dag_out, difference_out, draft_in, registered_out, version_out
 from .handlers import Context
 from .paging import Page
@@ -59,6 +61,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             bundles=[Bundle(each.content_hash, each.archive) for each in request.sources],
             aliases=list(request.aliases),
             validate_only=request.validate_only,
+            deadlines=[deadline_in(each, f"deadlines[{i}]") for i, each in enumerate(request.deadlines)],
         )
         return pb.RegisterDagVersionResponse.FromString(await self._register(call, registered_out))
 

@@ -295,7 +295,7 @@ def check_deadline(deadline: Deadline, at: str) -> Iterator[Violation]:
 
 def _check_wall(deadline: Deadline, at: str) -> Iterator[Violation]:
     if deadline.wall_time is None:
-        yield Violation(f"{at}.wall.time", "nothing", "a local time, as in 09:15")
+        yield Violation(f"{at}.wall.clock", "nothing", "a local time, as in 09:15")
     if not known_zone(deadline.zone):
         yield Violation(f"{at}.wall.zone", repr(deadline.zone[:80]), "an IANA time zone, as in Asia/Kolkata")
     wrong = [day for day in deadline.weekdays if not 0 <= day <= 6]

@@ -23,18 +23,19 @@ def deadlines(database: Database, settings: Settings, on_facts: Callable[[], Non
 
     async def once() -> float | None:
         nonlocal held_rounds
+        async with database.worker.acquire() as connection:
+            due = await store.next_due(connection)
+        if due is None or due > 0:
+            return due
         wait = LOCK_WAIT_SECONDS if held_rounds >= HELD_ROUNDS_MAX else None
         # One at a time when waiting: a run that stays held must not keep the others waiting.
         held_rounds, rows_max = (0, 1) if wait else (held_rounds, ROWS_MAX)
         async with transaction(database.worker, "deadlines") as connection:
             told, left = await judge_due(connection, rows_max, wait_seconds=wait)
-            due = await store.next_due(connection)
         if told:
             on_facts()
         held_rounds = held_rounds + 1 if left else 0
-        if left:
-            return HELD_PAUSE_SECONDS
-        # What is due next may have become so just now.
-        return None if due is None else max(due, HELD_PAUSE_SECONDS)
+        # Without a pause, the rest of what is due.
+        return HELD_PAUSE_SECONDS if left else 0.0
 
     return LevelLoop("deadlines", once, settings.poll_interval_seconds)

@@ -9,7 +9,7 @@ from ..core.errors import NotFound
 from ..store import caching, registry
 from ..store.database import Connection, database_now
 from .audit import append_audit
-from .set_dag_alias import get_dag
+from .find_dag import get_dag
 
 # Rows that one statement holds and changes.
 RESULTS_AT_ONCE = 5_000

@@ -6,7 +6,7 @@ from ..store import limits, registry
 from ..store.database import Connection, database_now
 from ..store.registry import Dag
 from .audit import append_audit
-from .set_dag_alias import get_dag, lock_dag
+from .find_dag import get_dag, lock_dag
 
 
 async def set_dag_paused(

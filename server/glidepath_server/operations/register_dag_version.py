@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..core.canonical import canonical_json, content_hash
+from ..core.deadlines import Deadline, check_deadlines
 from ..core.definition import PYTHON_PREFIX, DagSpec, TaskSpec
 from ..core.doubts import warnings
 from ..core.draft import DagDraft, resolve
@@ -26,6 +27,7 @@ from ..store.database import Connection, Database, database_now, transaction
 from ..store.registry import LockedDag, NamedLimit, NamedPool, NewClass, Version
 from .audit import append_audit
 from .requests import once
+from .set_deadlines import declare_deadlines
 
 SOURCES_BYTES_MAX = 2 * 1024 * 1024
 SPEC_BYTES_MAX = 16 * 1024 * 1024
@@ -55,6 +57,8 @@ class RegisterCall:
     bundles: Sequence[Bundle] = ()
     aliases: Sequence[str] = ()
     validate_only: bool = False
+    # None leaves those of the DAG as they are.
+    deadlines: Sequence[Deadline] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,10 @@ def check_call(call: RegisterCall, lease: LeaseTerms) -> Prepared | list[Violati
     """The DAG as it would be stored, or everything that is wrong with the call without asking the database."""
     checked = check_dag(call.draft, lease)
     found = [*checked.violations, *_bundle_violations(call.bundles), *alias_violations(call.aliases)]
+    if call.deadlines:
+        tasks = call.draft.tasks
+        ids, groups = {task.task_id for task in tasks}, {task.group_id for task in tasks}
+        found += check_deadlines(call.deadlines, "deadlines", ids, groups)
     if found:
         return found
     spec = resolve(call.draft, checked.order)
@@ -228,6 +236,15 @@ class _Registration:
             dag = await registry.lock_dag(self.connection, call.namespace, spec.dag_id)
             assert dag is not None
         named = await self._check()
+        if call.deadlines is not None:
+            await declare_deadlines(
+                self.connection,
+                namespace=call.namespace,
+                dag_id=spec.dag_id,
+                declared=call.deadlines,
+                actor=call.actor,
+                now=now,
+            )
         await registry.insert_bundles(
             self.connection,
             call.namespace,

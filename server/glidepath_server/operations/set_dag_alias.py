@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 
 from ..core.errors import InvalidInput, NotFound
 from ..store import registry
 from ..store.database import Connection, database_now
-from ..store.registry import Dag, LockedDag
+from ..store.registry import Dag
 from .audit import append_audit
+from .find_dag import get_dag, lock_dag
 from .register_dag_version import alias_violations
 
 
@@ -42,27 +42,3 @@ async def set_dag_alias(
             now=await database_now(connection),
         )
     return await get_dag(connection, namespace, dag_id)
-
-
-async def lock_dag(connection: Connection, namespace: str, dag_id: str) -> LockedDag:
-    """The DAG's row, locked. Raises NotFound."""
-    found = await registry.lock_dag(connection, namespace, dag_id)
-    if found is None:
-        raise await no_such_dag(connection, namespace, dag_id)
-    return found
-
-
-async def get_dag(connection: Connection, namespace: str, dag_id: str) -> Dag:
-    """A DAG. Raises NotFound."""
-    found = await registry.get_dag(connection, namespace, dag_id)
-    if found is None:
-        raise await no_such_dag(connection, namespace, dag_id)
-    return found
-
-
-async def no_such_dag(connection: Connection, namespace: str, dag_id: str) -> NotFound:
-    """The error that says so, with the name that is nearest."""
-    names = [each.dag_id for each in await registry.list_dags(connection, namespace, after="", tag="", limit=1000)]
-    close = difflib.get_close_matches(dag_id, names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"register it first, or look at the DAGs of namespace {namespace}"
-    return NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint=hint)

@@ -4,6 +4,7 @@ from glidepath.authoring.approvals import approval
 from glidepath.authoring.bundle import Bundle, bundle_source
 from glidepath.authoring.calls import call_dag, loop
 from glidepath.authoring.dags import Dag, dag
+from glidepath.authoring.deadlines import Deadline
 from glidepath.authoring.load import LoadedDags, LoadError, load_dags
 from glidepath.authoring.nodes import Group, Handle, group
 from glidepath.authoring.params import dated
@@ -13,6 +14,7 @@ from glidepath.authoring.values import ParamRef, literal
 __all__ = [
     "Bundle",
     "Dag",
+    "Deadline",
     "Group",
     "Handle",
     "LoadError",

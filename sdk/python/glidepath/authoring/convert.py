@@ -1,4 +1,4 @@
-"""A DAG to the message that the server registers. The only module of authoring that knows protobuf."""
+"""A DAG to the message that the server registers. Of authoring, this and `deadline_messages` know protobuf."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from google.protobuf.duration_pb2 import Duration
 from glidepath.authoring.approvals import Approval
 from glidepath.authoring.bundle import Bundle, bundle_source
 from glidepath.authoring.dags import Dag
+from glidepath.authoring.deadline_messages import deadline_message
+from glidepath.authoring.deadlines import Deadline, of_task
 from glidepath.authoring.hints import types_of
 from glidepath.authoring.nodes import Node
 from glidepath.authoring.values import Constant, Items, Output, Param, Source, Template
 from glidepath.errors import AuthoringError
 from glidepath.payloads import encode
 from glidepath_proto.registry.v1 import dag_pb2
+from glidepath_proto.schedule.v1 import deadline_pb2
 
 INPUT_BYTES_MAX = 64 * 1024
 """Largest constant of a task, encoded."""
@@ -30,13 +33,20 @@ class Registration:
 
     spec: dag_pb2.DagSpec
     bundle: Bundle | None
+    deadlines: tuple[deadline_pb2.DeadlineDeclaration, ...] = ()
 
 
 def to_registration(dag: Dag) -> Registration:
     """The DAG's message and its source. AuthoringError or InvalidDag says everything that is wrong."""
     python = any(node.function is not None or node.condition is not None for node in dag.nodes)
     bundle = bundle_source(dag.source_file, dag.include) if python else None
-    return Registration(to_spec(dag, bundle), bundle)
+    return Registration(to_spec(dag, bundle), bundle, tuple(map(deadline_message, deadlines_of(dag))))
+
+
+def deadlines_of(dag: Dag) -> list[Deadline]:
+    """Those of the DAG, and then those of its tasks."""
+    of_tasks = [of_task(each, node.task_id) for node in dag.nodes for each in node.options.get("deadline", ())]
+    return [*dag.deadlines, *of_tasks]
 
 
 def called_dags(dag: Dag) -> list[Dag]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from glidepath.authoring.bundle import source_file
+from glidepath.authoring.deadlines import Deadline, check_deadlines
 from glidepath.authoring.nodes import ID, Builder, Node, building
 from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration, parse_yes
 from glidepath.authoring.params import param_defaults
@@ -43,6 +44,7 @@ class Dag:
         run_retry_delay: DurationLike = 0,
         params_schema: Mapping[str, Any] | None = None,
         include: Sequence[str] = (),
+        deadlines: Sequence[Deadline] = (),
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -69,6 +71,7 @@ class Dag:
         self.params_schema = _choose_schema(params_schema, function, where)
         self.param_defaults = param_defaults(function)
         self.include = tuple(include)
+        self.deadlines = check_deadlines(deadlines, f"{where}: deadlines")
 
     @functools.cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -123,6 +126,7 @@ def dag(
     run_retry_delay: DurationLike = 0,
     params_schema: Mapping[str, Any] | None = None,
     include: Sequence[str] = (),
+    deadlines: Sequence[Deadline] = (),
 ) -> Callable[[Callable[..., Any]], Dag]: ...
 def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     """Make a function a DAG: `@dag`, or `@dag(dag_id="training", defaults={"retries": 2})`.
@@ -135,6 +139,7 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     `run_tasks_active_max`. With `weight=2.0` the DAG gets twice the share of the workers that another DAG gets.
     With `runs_in_order` one run goes after the other, the earliest logical date first, whoever created them.
     `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
+    `deadlines` say what its runs have to be done by: `[Deadline.wall("09:15", zone="Asia/Kolkata")]`.
     """
     known = inspect.signature(Dag).parameters.keys() - {"function"}
     if unknown := sorted(settings.keys() - known):

@@ -118,6 +118,8 @@ class NodeOptions(PolicyOptions, total=False):
     """Counts instead of the arguments: a template, with the values that it names."""
     cache_version: str
     """Whatever differs here differs as a call."""
+    deadline: Any
+    """A Deadline that the task has to be done by, or a list."""
 
 
 class TaskOptions(NodeOptions, total=False):
@@ -353,6 +355,13 @@ def _names(value: object, field: str) -> tuple[str, ...]:
     return tuple(_text(each, f"{field}[{index}]") for index, each in enumerate(value))
 
 
+def _deadline(value: object, field: str) -> object:
+    # Not above: deadlines are made of spans, which are read here.
+    from glidepath.authoring.deadlines import check_own_deadline
+
+    return check_own_deadline(value, field)
+
+
 _POLICY: dict[str, _Parser] = {
     "owner": _text,
     "queue": _text,
@@ -394,4 +403,5 @@ _TASK: dict[str, _Parser] = {
     "cache_ignore": _names,
     "cache_key": _template,
     "cache_version": _text,
+    "deadline": _deadline,
 }

@@ -10,6 +10,7 @@ from glidepath.client.approvals import ApprovalMethods
 from glidepath.client.calls import AsyncCaller, Caller
 from glidepath.client.capacity import CapacityMethods
 from glidepath.client.connection import Tls, find_connection
+from glidepath.client.deadlines import DeadlineMethods
 from glidepath.client.registry import RegistryMethods
 from glidepath.client.runs import RunMethods
 from glidepath.client.values import ValueMethods
@@ -17,7 +18,9 @@ from glidepath.client.values import ValueMethods
 TIMEOUT_SECONDS = 30.0
 
 
-class Client(RegistryMethods, RunMethods, ValueMethods, ApprovalMethods, AdminMethods, CapacityMethods, Caller):
+class Client(
+    RegistryMethods, RunMethods, DeadlineMethods, ValueMethods, ApprovalMethods, AdminMethods, CapacityMethods, Caller
+):
     """A blocking client. Threads may share one; `with Client() as client:` closes it.
 
     What is not given is found as `glidepath.client.connection` says. `timeout` is in seconds per call; streams have
@@ -45,7 +48,14 @@ class Client(RegistryMethods, RunMethods, ValueMethods, ApprovalMethods, AdminMe
 
 
 class AsyncClient(
-    RegistryMethods, RunMethods, ValueMethods, ApprovalMethods, AdminMethods, CapacityMethods, AsyncCaller
+    RegistryMethods,
+    RunMethods,
+    DeadlineMethods,
+    ValueMethods,
+    ApprovalMethods,
+    AdminMethods,
+    CapacityMethods,
+    AsyncCaller,
 ):
     """Like `Client`, for asyncio: methods are awaited, lists and streams take `async for`."""
 

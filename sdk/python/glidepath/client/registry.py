@@ -12,6 +12,7 @@ from glidepath.client.calls import Call, Pages, iterated, rpc
 from glidepath.client.requests import Api, Service, new_request_id
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2 as pb
+from glidepath_proto.schedule.v1.deadline_pb2 import DeadlineDeclaration
 
 _REGISTRY = Service(pb, "RegistryService")
 
@@ -26,6 +27,7 @@ class RegistryMethods(Api):
         *,
         aliases: Sequence[str] = (),
         sources: Sequence[pb.SourceBundle] = (),
+        deadlines: Sequence[DeadlineDeclaration] = (),
         validate_only: bool = False,
         request_id: str = "",
     ) -> Call[pb.RegisterDagVersionResponse]:
@@ -33,20 +35,22 @@ class RegistryMethods(Api):
 
         The same content gives the version that exists. `aliases` point at it from then on, in the same transaction.
         `validate_only` checks everything and stores nothing. InvalidDag lists every violation at once.
-        A message instead of a `Dag` takes its `sources` from the argument. DAGs that a `Dag` calls as objects are
-        registered before it, each as if it were registered alone.
+        A message instead of a `Dag` takes its `sources` and `deadlines` from the arguments. DAGs that a `Dag` calls as
+        objects are registered before it, each as if it were registered alone.
         """
         before: tuple[Call[Any], ...] = ()
         if isinstance(dag, Dag):
             before = tuple(
-                self._registration(each, sources, validate_only, (), new_request_id()) for each in called_dags(dag)
+                self._registration(each, sources, deadlines, validate_only, (), new_request_id())
+                for each in called_dags(dag)
             )
-        return replace(self._registration(dag, sources, validate_only, aliases, request_id), before=before)
+        return replace(self._registration(dag, sources, deadlines, validate_only, aliases, request_id), before=before)
 
     def _registration(
         self,
         dag: Dag | dag_pb2.DagSpec,
         sources: Sequence[pb.SourceBundle],
+        deadlines: Sequence[DeadlineDeclaration],
         validate_only: bool,
         aliases: Sequence[str],
         request_id: str,
@@ -57,6 +61,7 @@ class RegistryMethods(Api):
             if registration.bundle is not None:
                 bundle = registration.bundle
                 sources = [*sources, pb.SourceBundle(content_hash=bundle.content_hash, archive=bundle.archive)]
+            deadlines = registration.deadlines
         return _REGISTRY.call(
             self,
             "RegisterDagVersion",
@@ -65,6 +70,7 @@ class RegistryMethods(Api):
             sources=sources,
             validate_only=validate_only,
             aliases=aliases,
+            deadlines=deadlines,
         )
 
     @rpc

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from glidepath import AsyncClient, Client, dag, task
+from glidepath import AsyncClient, Client, Deadline, dag, task
 from glidepath.payloads import encode
 from glidepath_proto.admin.v1 import admin_service_pb2
 from glidepath_proto.common.v1 import authorization_pb2
@@ -62,6 +62,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "list_notes": ("r",),
     "pause_dag_run": ("r",),
     "resume_dag_run": ("r", ["t"]),
+    "set_deadline": ("d", Deadline.after_start("6h")),
+    "delete_deadline": ("d", "name"),
+    "list_deadlines": ("d",),
+    "list_run_deadlines": (),
     "list_approvals": (),
     "answer_approval": ("r", "release", True),
     "list_xcoms": ("r",),
