@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from runs_room import Hand, Room, dag, open_room, run_state, state_name, timestamp
+from runs_room import SOON_SECONDS, Hand, Room, dag, open_room, run_state, state_name, timestamp
 
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server.core.states import AttemptState
 from glidepath_server.loops.past import past_sweeper
 
+WAITED_FOR = "select previous_run_id from past_wait where dag_run_id = $1::uuid"
 CHURN = {"load": [], "train": ["load"]}
 
 
@@ -141,6 +143,23 @@ async def test_a_run_that_comes_between_is_the_run_before_from_then_on(database_
         assert (await hand.take("train")).key.dag_run_id.hex == between.replace("-", "")
         assert between in (await waiting(room, later)).message
         await hand.end("train")
+        await hand.end("train")
+        assert run_state(await room.watch(later)) == "success"
+
+
+async def test_a_run_that_comes_between_lets_go_what_waited_for_one_that_failed(database_url: str) -> None:
+    async with house(database_url) as (room, hand):
+        await loaded(room, hand, 1)
+        await hand.end("train", AttemptState.FAILED)
+        later = await loaded(room, hand, 9)
+        await waiting(room, later)
+        between = await loaded(room, hand, 5)
+        await waiting(room, between)
+        await past_sweeper(room.server.engine).once()
+        async with asyncio.timeout(SOON_SECONDS):
+            while str((await room.rows(WAITED_FOR, later))[0]["previous_run_id"]) != between:
+                await asyncio.sleep(0.02)
+        await room.call("MarkTaskInstances", dag_run_id=between, task_ids=["train"], state="TASK_STATE_SUCCESS")
         await hand.end("train")
         assert run_state(await room.watch(later)) == "success"
 

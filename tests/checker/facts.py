@@ -55,6 +55,7 @@ class Task:
     rule: str = "all_success"
     retries_max: int = 0
     losses_max: int = 3
+    preemptions_max: int = 10
     timeout_seconds: float | None = None
     grace_seconds: float = 10.0
     pool: str | None = None
@@ -151,6 +152,7 @@ class Attempt:
     choice: str | None = None
     """The output of a branch or short circuit, as JSON."""
     without_choice: bool = False
+    preempted: bool = False
     """A branch whose output named nothing that it could follow."""
     digest: str = ""
     """Of the output, empty for none."""

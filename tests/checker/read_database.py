@@ -263,6 +263,8 @@ class _Reader:
             has_output=row["has_output"],
             choice=self._choice(row),
             digest=row.get("digest") or "",
+            preempted=row.get("state") == "failed"
+            and json.loads(row.get("failure") or "{}").get("kind") == "preempted",
             without_choice=json.loads(row.get("failure") or "{}").get("type") == "NoChoice",
         )
 
@@ -385,6 +387,7 @@ def _task(spec: dict[str, Any]) -> Task:
         rule=spec["trigger_rule"],
         retries_max=policy["retry"]["retries_max"],
         losses_max=policy["retry"]["losses_max"],
+        preemptions_max=policy["retry"].get("preemptions_max", 10),
         timeout_seconds=policy.get("execution_timeout_seconds"),
         grace_seconds=policy["cancel_grace_seconds"],
         pool=policy.get("pool_name"),

@@ -11,7 +11,7 @@ _CALLS_UNLESS_TOLD = """        if row["cancel_requested"] or row["timed_out"]:
         else:
             begun.append((report, row))"""
 _OF_ITS_GENERATION = """
-  and c.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals"""
+  and c.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals - l.preemptions"""
 
 CHILD_RUN_GUARDS = (
     Guard(

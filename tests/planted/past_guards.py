@@ -64,7 +64,7 @@ PAST_GUARDS = (
     Guard(
         "sweep: who waits for what is not the run before any more",
         (sql("sweep", "p.dag_run_id is distinct from w.previous_run_id\n           or ", of="past"),),
-        RUNS + "a_run_that_comes_between_is_the_run_before_from_then_on",
+        RUNS + "a_run_that_comes_between_lets_go_what_waited_for_one_that_failed",
     ),
     Guard(
         "sweep: who waits for what has ended unseen",

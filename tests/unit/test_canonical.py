@@ -57,6 +57,7 @@ def retries(draw: st.DrawFn) -> RetryDraft:
     common = {
         "retries_max": draw(st.none() | st.integers(0, 1000)),
         "losses_max": draw(st.none() | st.integers(0, 100)),
+        "preemptions_max": draw(st.none() | st.integers(0, 1_000)),
         "jitter": draw(st.none() | st.floats(0, 1)),
         "reroute_queue": draw(st.none() | st.just("big")),
         "only_on": draw(st.none() | st.just(("timeout", "ValueError"))),

@@ -75,7 +75,7 @@ def after(seconds: float) -> Deferral:
 def test_a_deferral_uses_nothing_up_and_is_resumed_when_it_asked() -> None:
     run = Waiting()
     run.end(deferral=after(30))
-    assert run.live == (0, -1, 2, 0, 0, 0, NOW + timedelta(seconds=30), 1, NOW)
+    assert run.live == (0, -1, 2, 0, 0, 0, NOW + timedelta(seconds=30), 1, NOW, 0)
     until = NOW + timedelta(seconds=90)
     run.end(deferral=Deferral(until))
     assert (run.live.at, run.live.deferrals, run.live.waiting_since) == (until, 2, NOW)

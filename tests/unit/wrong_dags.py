@@ -308,6 +308,7 @@ WRONG_DAGS = (
     retry("less than none", ("retries_max", "-1", "0 to 1000"), retries_max=-1),
     retry("without end", ("retries_max", "1001", "0 to 1000"), retries_max=1_001),
     retry("losses", ("losses_max", "101", "0 to 100"), losses_max=101),
+    retry("preemptions", ("preemptions_max", "1001", "0 to 1000"), preemptions_max=1_001),
     retry("a negative delay", ("delay", "-1 s", f"0 to {YEAR} s"), delay_seconds=-1.0),
     retry("a delay that shrinks", ("backoff", "0.5", "1 to 100"), backoff=0.5),
     retry("a delay that explodes", ("backoff", "101", "1 to 100"), backoff=101.0),

@@ -77,6 +77,7 @@ _OPTIONS = {
     "policy.retry.backoff": "retry_backoff",
     "policy.retry.delay_max": "retry_delay_max",
     "policy.retry.losses_max": "losses_max",
+    "policy.retry.preemptions_max": "preemptions_max",
     "map.active_max": "map_active_max",
     "map.success_ratio_min": "map_success_ratio_min",
     "map.empty": "map_empty",

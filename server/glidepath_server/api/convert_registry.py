@@ -190,6 +190,7 @@ def _retry_in(retry: dag_pb2.RetryPolicy) -> RetryDraft:
         delay_max_seconds=_seconds(retry, "delay_max"),
         delays_seconds=tuple(map(_seconds_of, retry.delays)) or None,
         losses_max=_given(retry, "losses_max"),
+        preemptions_max=_given(retry, "preemptions_max"),
         reroute_queue=_given(retry, "reroute_queue"),
         reroute_after=_given(retry, "reroute_after"),
         jitter=_given(retry, "jitter"),
@@ -357,6 +358,7 @@ def _retry_out(retry: RetryPolicy) -> dag_pb2.RetryPolicy:
     message = dag_pb2.RetryPolicy(
         retries_max=retry.retries_max,
         losses_max=retry.losses_max,
+        preemptions_max=retry.preemptions_max,
         reroute_queue=retry.reroute_queue or None,
         reroute_after=retry.reroute_after if retry.reroute_queue else None,
         jitter=retry.jitter or None,

@@ -48,6 +48,7 @@ _SAID_WHEN_USED = frozenset(
         "fail_fast",
         "jitter",
         "map",
+        "preemptions_max",
         "reroute_after",
         "role",
         "run_retries_max",

@@ -48,6 +48,7 @@ class RetryDraft:
     jitter: float | None = None
     only_on: tuple[str, ...] | None = None
     never_on: tuple[str, ...] | None = None
+    preemptions_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

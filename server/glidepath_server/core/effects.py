@@ -23,6 +23,7 @@ class Release(NamedTuple):
     at: datetime | None = None
     deferrals: int = 0
     waiting_since: datetime | None = None
+    preemptions: int = 0
 
     def to_json(self) -> list[Any]:
         """As a board keeps it (core/pausing.py)."""
@@ -30,10 +31,10 @@ class Release(NamedTuple):
 
     @staticmethod
     def from_json(value: list[Any]) -> Release:
-        times = {6, 8}
-        return Release._make(
-            datetime.fromisoformat(each) if place in times and each else each for place, each in enumerate(value)
-        )
+        known: list[Any] = [*value, *Release(0, 0, 0)[len(value) :]]  # what was stored before there were more fields
+        for place in (6, 8):
+            known[place] = datetime.fromisoformat(known[place]) if known[place] else None
+        return Release._make(known)
 
 
 class Withdraw(NamedTuple):

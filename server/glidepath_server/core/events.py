@@ -2,8 +2,8 @@
 
 `task`, `map_index` and `attempt_number` name an attempt inside the run; `map_index` is -1 for a task that is not
 mapped.
-`tries`, `losses` and `redeliveries` are what the ended attempt's row said: how many tries the attempts before it used,
-how many were lost with their worker, how many were taken back.
+`tries`, `losses`, `redeliveries` and `preemptions` are what the ended attempt's row said: how many tries the attempts
+before it used, how many were lost with their worker, how many were taken back, of how many the machine was taken away.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class AttemptEnded:
     waiting_since: datetime | None = None
     # Nobody ran it: its result is that of an equal call.
     cached: bool = False
+    preemptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ _UNKNOWN_FAILURE = Failure(FailureKind.INFRASTRUCTURE, message="the worker gave 
 def next_attempt(graph: Graph, event: AttemptEnded, now: datetime, seed: bytes) -> Release | GiveUp:
     """The next attempt of a task instance whose attempt did not succeed, within the budget that its cause uses."""
     policy = graph.retries[event.task]
-    tries, losses, redeliveries = event.tries, event.losses, event.redeliveries
+    tries, losses, redeliveries, preemptions = event.tries, event.losses, event.redeliveries, event.preemptions
     at: datetime | None = None
     if event.outcome is AttemptState.LOST:
         losses += 1
@@ -37,6 +37,11 @@ def next_attempt(graph: Graph, event: AttemptEnded, now: datetime, seed: bytes) 
         return _deferred(graph.waits[event.task], event, now)
     elif event.outcome is AttemptState.CALLED:
         return _called(event)
+    elif is_preempted(event.outcome, event.failure) and FailureKind.PREEMPTED not in policy.never_on:
+        preemptions += 1
+        if preemptions > policy.preemptions_max:
+            failure = event.failure or _UNKNOWN_FAILURE
+            return GiveUp(f"its machine was taken away {preemptions} times: {failure.summary()}", Budget.PREEMPTIONS)
     else:
         tries += 1
         key = (seed, event.task, event.map_index, event.attempt_number)
@@ -44,20 +49,29 @@ def next_attempt(graph: Graph, event: AttemptEnded, now: datetime, seed: bytes) 
         if isinstance(decision, GiveUp):
             return decision
         at = decision.at if isinstance(decision, Retry) and decision.at > now else None
-    return _next(event, tries, losses, redeliveries, at, event.deferrals, event.waiting_since)
+    again = _next(event)._replace(tries=tries, losses=losses, redeliveries=redeliveries, preemptions=preemptions)
+    return again._replace(at=at)
 
 
-def _next(
-    event: AttemptEnded,
-    tries: int,
-    losses: int,
-    redeliveries: int,
-    at: datetime | None,
-    deferrals: int,
-    waiting_since: datetime | None,
-) -> Release:
-    number = event.attempt_number + 1
-    return Release(event.task, event.map_index, number, tries, losses, redeliveries, at, deferrals, waiting_since)
+def is_preempted(outcome: AttemptState, failure: Failure | None) -> bool:
+    """Whether an attempt has ended because its machine is taken away."""
+    return outcome is AttemptState.FAILED and failure is not None and failure.kind is FailureKind.PREEMPTED
+
+
+def _next(event: AttemptEnded) -> Release:
+    """The attempt that follows, with the counts of the one that has ended."""
+    return Release(
+        event.task,
+        event.map_index,
+        event.attempt_number + 1,
+        event.tries,
+        event.losses,
+        event.redeliveries,
+        None,
+        event.deferrals,
+        event.waiting_since,
+        event.preemptions,
+    )
 
 
 def _deferred(wait_timeout_seconds: float, event: AttemptEnded, now: datetime) -> Release | GiveUp:
@@ -70,12 +84,11 @@ def _deferred(wait_timeout_seconds: float, event: AttemptEnded, now: datetime) -
         return GiveUp(f"deferred {event.deferrals} times, as often as a task may", Budget.NONE)
     wanted = max(asked.until or now, now + timedelta(seconds=max(asked.after_seconds, DEFERRAL_SECONDS_MIN)))
     at = min(wanted, max(deadline, now + timedelta(seconds=DEFERRAL_SECONDS_MIN)))
-    return _next(event, event.tries, event.losses, event.redeliveries, at, event.deferrals + 1, since)
+    return _next(event)._replace(at=at, deferrals=event.deferrals + 1, waiting_since=since)
 
 
 def _called(event: AttemptEnded) -> Release | GiveUp:
     """At once: the child run that was waited for has ended."""
     if event.deferrals >= DEFERRALS_MAX:
         return GiveUp(f"has called and deferred {event.deferrals} times, as often as a task may", Budget.NONE)
-    more = event.deferrals + 1
-    return _next(event, event.tries, event.losses, event.redeliveries, None, more, event.waiting_since)
+    return _next(event)._replace(deferrals=event.deferrals + 1)

@@ -19,6 +19,7 @@ ENTRIES_MAX = 100
 CACHE_SECONDS_MAX = 3_660 * 86_400.0
 RETRIES_MAX = 1_000
 LOSSES_MAX = 100
+PREEMPTIONS_MAX = 1_000
 BACKOFF_MAX = 100.0
 PRIORITY_MAX = 100
 COUNT_MAX = 1_000_000
@@ -63,6 +64,7 @@ def check_cache(at: str, cache: CachePolicy, inputs: Collection[str]) -> Iterato
 def _retry(at: str, retry: RetryDraft) -> Iterator[Violation]:
     yield from check_whole(f"{at}.retries_max", retry.retries_max, 0, RETRIES_MAX)
     yield from check_whole(f"{at}.losses_max", retry.losses_max, 0, LOSSES_MAX)
+    yield from check_whole(f"{at}.preemptions_max", retry.preemptions_max, 0, PREEMPTIONS_MAX)
     yield from check_duration(f"{at}.delay", retry.delay_seconds, zero=True)
     yield from check_duration(f"{at}.delay_max", retry.delay_max_seconds)
     if retry.backoff is not None and not 1 <= retry.backoff <= BACKOFF_MAX:

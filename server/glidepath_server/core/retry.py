@@ -20,6 +20,7 @@ class Budget(StrEnum):
     TRIES = "tries"
     LOSSES = "losses"
     REDELIVERIES = "redeliveries"
+    PREEMPTIONS = "preemptions"
     NONE = "none"
 
 
@@ -45,6 +46,7 @@ class RetryPolicy:
     jitter: float = 0.0
     only_on: tuple[str, ...] = ()
     never_on: tuple[str, ...] = ()
+    preemptions_max: int = 10
 
     def covers(self, failure: Failure) -> bool:
         """Whether the policy lets an attempt follow such a failure."""

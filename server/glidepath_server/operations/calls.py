@@ -176,6 +176,7 @@ def _call_row(report: Report, row: engine_store.Row) -> tuple[object, ...]:
         *(called.depth, call.output_task_id, call.resume),
         *(row["session_id"], row["tries"], row["losses"], row["redeliveries"]),
         *(row["queue_time"], row["start_time"], row["timeout_time"], row["deferrals"], row["waiting_since"]),
+        row["preemptions"],
     )
 
 

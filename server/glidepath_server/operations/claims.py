@@ -460,6 +460,7 @@ def _hand_over_columns(direct: list[Seated]) -> list[list[object]]:
             needs.tasks_limit_id,
             release.deferrals,
             release.waiting_since,
+            release.preemptions,
         )
         for (run, release), needs, puller in direct
     ]

@@ -145,7 +145,9 @@ class EqualCalls:
             for run_id, run in runs.items()
             for release in run.effects.releases
             if release.task in run.plan.graph.cached
-            and not (release.tries or release.losses or release.redeliveries or release.deferrals)
+            and not (
+                release.tries or release.losses or release.redeliveries or release.deferrals or release.preemptions
+            )
             and AttemptKey(run_id, release.task, release.map_index, release.attempt_number) not in known
         ]
         if not new:

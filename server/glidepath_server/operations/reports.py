@@ -106,6 +106,7 @@ def ended_event(report: Report, row: store.Row) -> AttemptEnded:
         report.deferral,
         row["deferrals"],
         row["waiting_since"],
+        preemptions=row["preemptions"],
     )
 
 

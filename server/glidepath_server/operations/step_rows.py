@@ -23,6 +23,7 @@ def release_of(row: store.Row) -> Release:
         None if row["due"] else row["available_time"],
         row["deferrals"],
         row["waiting_since"],
+        row["preemptions"],
     )
 
 

@@ -457,7 +457,7 @@ class Step:
     def _queue_columns(
         self, queued: list[tuple[LockedRun, Release]], run_limits: dict[UUID, int]
     ) -> list[list[object]]:
-        columns: list[list[object]] = [[] for _ in range(16)]
+        columns: list[list[object]] = [[] for _ in range(17)]
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
@@ -482,6 +482,7 @@ class Step:
                 release.deferrals,
                 release.waiting_since,
                 run_limits.get(run.dag_run_id, 0),
+                release.preemptions,
             )
             for column, value in zip(columns, row, strict=True):
                 column.append(value)

@@ -78,7 +78,7 @@ async def _take_keys(connection: Connection, runs: Sequence[NewChild]) -> set[UU
 async def insert_calls(connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
     """Rows: parent, task, map index, attempt, parent's DAG, task's id, child, child's DAG, depth, output task, resume;
     then as in live_attempt: session, tries, losses, redeliveries, queue, start and timeout time, deferrals, waiting
-    since."""
+    since, preemptions."""
     await connection.execute(_SQL["insert_calls"], *zip(*rows, strict=True))
 
 

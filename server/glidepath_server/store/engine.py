@@ -90,10 +90,11 @@ async def hand_over(
     connection: Connection, columns: Sequence[Sequence[Any]], now: datetime
 ) -> set[tuple[UUID, int, int]]:
     """Make released rows live at once. `columns`: run, task, map, attempt, class, session, tries, losses, redeliveries,
-    timeout seconds, tasks limit, deferrals, waiting since. Returns the keys that are live; the others must be
-    queued."""
-    *head, limits, deferrals, since = columns
-    rows = await connection.fetch(_SQL["hand_over"], *head, now, limits, sorted(set(limits)), deferrals, since)
+    timeout seconds, tasks limit, deferrals, waiting since, preemptions. Returns the keys that are live; the
+    others must be queued."""
+    *head, limits, deferrals, since, preemptions = columns
+    rest = (deferrals, since, preemptions)
+    rows = await connection.fetch(_SQL["hand_over"], *head, now, limits, sorted(set(limits)), *rest)
     return {(row["dag_run_id"], row["task_index"], row["map_index"]) for row in rows}
 
 

@@ -320,6 +320,7 @@ create table task_queue (
     deferrals      integer not null default 0,
     waiting_since  timestamptz,                      -- end of the attempt that deferred first
     run_limit_id   bigint not null default 0,        -- the limit on live attempts of its run, 0: none
+    preemptions    integer not null default 0,       -- attempts whose machine was taken away
     primary key (dag_run_id, task_index, map_index)
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 create index task_queue_claim on task_queue (queue_id, order_key) include (class_id) where due and parked_on = 0;
@@ -345,6 +346,7 @@ create table live_attempt (
     timed_out             boolean not null default false,  -- the cancel is the server's watch over the timeout
     deferrals             integer not null default 0,
     waiting_since         timestamptz,
+    preemptions           integer not null default 0,
     primary key (dag_run_id, task_index, map_index)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 create index live_attempt_session on live_attempt (session_id);
@@ -392,6 +394,7 @@ create table child_run (
     timed_out             boolean not null default false,
     deferrals             integer not null,
     waiting_since         timestamptz,
+    preemptions           integer not null default 0,
     primary key (parent_run_id, task_index, map_index, attempt_number),
     check (waiting = (child_state is null))
 );
@@ -424,7 +427,7 @@ create table dead_letter (
     task_index     integer not null,
     map_index      integer not null,
     attempt_number integer not null,
-    budget         text not null check (budget in ('tries', 'losses', 'redeliveries', 'none')),
+    budget         text not null check (budget in ('tries', 'losses', 'redeliveries', 'none', 'preemptions')),
     reason         text not null,
     dead_time      timestamptz not null,
     namespace      text not null,

@@ -182,6 +182,7 @@ def _over_budget(history: History, attempts: list[Attempt]) -> Iterator[Break]:
     """Before each start no budget was used up, and nothing had ended for good."""
     task = history.version.task(attempts[0].key.task_id)
     budgets = {"own": task.retries_max, "lost": task.losses_max, "returned": REDELIVERIES_MAX}
+    budgets["preempted"] = task.preemptions_max
     spent: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         for cause, allowed in budgets.items():
@@ -196,6 +197,8 @@ def _over_budget(history: History, attempts: list[Attempt]) -> Iterator[Break]:
 
 
 def _cause(attempt: Attempt) -> str:
+    if attempt.preempted:
+        return "preempted"
     if attempt.state in ("failed", "timed_out"):
         return "own"
     # A deferral uses no budget: what bounds it is time.

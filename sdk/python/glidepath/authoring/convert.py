@@ -234,6 +234,7 @@ def _retry(options: Mapping[str, Any]) -> dag_pb2.RetryPolicy | None:
         backoff=options.get("retry_backoff"),
         delay_max=_duration(options.get("retry_delay_max")),
         losses_max=options.get("losses_max"),
+        preemptions_max=options.get("preemptions_max"),
         reroute_queue=options.get("reroute_queue"),
         reroute_after=options.get("reroute_after"),
         jitter=options.get("retry_jitter"),

@@ -68,6 +68,8 @@ class PolicyOptions(TypedDict, total=False):
     reroute_after: int
     losses_max: int
     """Attempts that may be lost with their worker before the task fails; they use no retry."""
+    preemptions_max: int
+    """Attempts that may end because their machine is taken away; they use no retry and no loss. 10 unless given."""
     timeout: DurationLike
     """Time one attempt may run."""
     pool: str
@@ -375,6 +377,7 @@ _POLICY: dict[str, _Parser] = {
     "reroute_queue": _text,
     "reroute_after": _whole(1),
     "losses_max": _whole(0),
+    "preemptions_max": _whole(0, 1_000),
     "timeout": parse_duration,
     "pool": _text,
     "pool_slots": _whole(1),

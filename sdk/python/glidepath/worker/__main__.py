@@ -45,6 +45,14 @@ def _parser() -> argparse.ArgumentParser:
         "--dags-folder", default=None, help="where handlers without registered source are imported from"
     )
     parser.add_argument("--drain-grace", type=float, default=DRAIN_GRACE_SECONDS, metavar="SECONDS")
+    parser.add_argument(
+        "--preemption-notice",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="SIGTERM says, as SIGUSR1 always does, that the machine is taken away so soon (SIGUSR1 alone: 25): what "
+        "runs is ended in time, and uses no retry",
+    )
     parser.add_argument("--tls", action="store_true", help="talk TLS, trusting the system's authorities")
     parser.add_argument("--ca-file", default="", help="talk TLS, trusting the authorities in this PEM file")
     parser.add_argument("--certificate-file", default="", help="PEM file to show to a server that asks for it")
@@ -72,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dags_folder=options.dags_folder,
             tls=_tls(options),
             drain_grace_seconds=options.drain_grace,
+            preemption_notice_seconds=options.preemption_notice,
         )
         worker.run()
     except (GlidepathError, ValueError) as error:

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import json
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ from glidepath.worker.inlines import Inlines
 from glidepath.worker.journal import Journal, sync
 from glidepath.worker.logs import LogStore
 from glidepath.worker.outbox import Outbox
-from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult, Cancelled, Returned
+from glidepath_proto.worker.v1.task_pb2 import Assignment, AttemptResult
 from glidepath_proto.worker.v1.worker_service_pb2 import (
     Cancel,
     Hello,
@@ -45,6 +46,9 @@ logger = logging.getLogger(__name__)
 ACCEPT_INLINE_SECONDS = 1.0
 TICK_SECONDS = 0.25
 LEAVE_SECONDS = 5.0
+# Of the notice that a machine is taken away, what is kept for telling the server how its attempts ended.
+TELL_SECONDS = 5.0
+LEAVING = "the worker is leaving"
 EARLY_CANCELS_MAX = 10_000
 EARLY_CANCEL_SECONDS = 60.0
 INLINE_BYTES_DEFAULT = 64 * 1024
@@ -164,7 +168,7 @@ class Agent:
         if cancel is not None:
             self._end(held, "cancel", cancel[0].reason, 0)
         elif self._draining:
-            self._end(held, "return", "the worker is leaving", 0)
+            self._end(held, "return", LEAVING, 0)
         return bool(held.ending)
 
     def _take_inline(self, inline: list[Held]) -> None:
@@ -259,14 +263,10 @@ class Agent:
 
     def _finish_ended(self, held: Held) -> None:
         """The end of an attempt that never ran."""
-        match held.ending:
-            case "fence":
-                self._let_go(held)
-                self._grant(1)
-            case "return":
-                self._finish(held, AttemptResult(returned=Returned(reason=held.reason)))
-            case _:
-                self._finish(held, AttemptResult(cancelled=Cancelled(reason=held.reason)))
+        if held.ending == "fence":
+            self._let_go(held)
+            return self._grant(1)
+        self._finish(held, results.ended_for(held.ending, held.reason))
 
     def _fail(self, held: Held, kind: int, type_name: str, message: str) -> None:
         self._finish(held, results.failed(held.token, kind, type_name, message))
@@ -348,7 +348,7 @@ class Agent:
             "timeout": assignments.timeout_seconds(held.assignment),
             "memory_mb": held.assignment.memory_limit_mb,
         }
-        result = results.decide(held.token, report, limits, held.reason, returned=held.ending == "return")
+        result = results.decide(held.token, report, limits, held.reason, held.ending)
         self._finish_or_store(held, result)
 
     def forks_died(self, keys: Sequence[int], alone: bool) -> None:
@@ -407,22 +407,8 @@ class Agent:
             return
         if at_fault.ending == "fence":
             return self._finish_ended(at_fault)
-        now = time.time()
-        causes = {"": "", "timeout": "timed_out"}
-        report = {
-            "status": -status if status < 0 else status << 8,
-            "cause": causes.get(at_fault.ending, "cancelled"),
-            "end": b"",
-            "end_after_cause": False,
-            "output": "",
-            "started": now,
-            "ended": now,
-        }
-        if not status and not report["cause"]:
-            report["status"] = 1 << 8  # it left in the middle of a task
-        limits = {"timeout": assignments.timeout_seconds(at_fault.assignment), "memory_mb": 0}
-        returned = at_fault.ending == "return"
-        self._finish(at_fault, results.decide(at_fault.token, report, limits, at_fault.reason, returned))
+        timeout = assignments.timeout_seconds(at_fault.assignment)
+        self._finish(at_fault, results.of_inline(at_fault.token, at_fault.ending, at_fault.reason, status, timeout))
 
     def _finish_or_store(self, held: Held, result: AttemptResult) -> None:
         if not result.success.output.uri.startswith(results.SPOOL):
@@ -479,21 +465,32 @@ class Agent:
 
     async def drain(self, grace_seconds: float) -> None:
         """Take nothing new, finish what runs within the grace, hand the rest back, wait for the server's answers."""
+        await self._leave(grace_seconds, "return", LEAVING, math.inf)
+
+    async def preempt(self, notice_seconds: float) -> None:
+        """The machine is taken away that soon: as `drain`, but what runs is ended in time and reported as preempted."""
+        left = max(notice_seconds - TELL_SECONDS, 0.0)
+        longest = min(self._longest_grace(), left)
+        await self._leave(left - longest, "preempt", "the machine of its worker is taken away", longest)
+
+    async def _leave(self, run_seconds: float, ending: str, reason: str, grace_max: float) -> None:
         self._draining = True
         self.outbox.draining()
-        reason = "the worker is leaving"
         for held in list(self._held.values()):
             if held.place in (PREPARING, WAITING):
-                self._end(held, "return", reason, 0)
+                self._end(held, "return", LEAVING, 0)
         for held in self.inlines.withdraw(lambda _: False):
-            held.ending, held.reason = "return", reason
+            held.ending, held.reason = "return", LEAVING
             self._finish_ended(held)
-        if not await within(self.idle.wait(), grace_seconds):
-            longest = max((assignments.grace_seconds(held.assignment) for held in self._held.values()), default=0.0)
+        if not await within(self.idle.wait(), run_seconds):
+            longest = min(self._longest_grace(), grace_max)
             for held in list(self._held.values()):
-                self._end(held, "return", reason, assignments.grace_seconds(held.assignment))
+                self._end(held, ending, reason, min(assignments.grace_seconds(held.assignment), grace_max))
             await within(self.idle.wait(), longest + LEAVE_SECONDS)
         await within(self._deliveries.all_answered(), LEAVE_SECONDS)
+
+    def _longest_grace(self) -> float:
+        return max((assignments.grace_seconds(held.assignment) for held in self._held.values()), default=0.0)
 
     async def stop(self) -> None:
         """End what goes on in the background."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -39,18 +40,39 @@ SPOOL = "spool:"
 
 
 def decide(
-    token: bytes, report: Mapping[str, Any], limits: Mapping[str, float], cancel: str, returned: bool
+    token: bytes, report: Mapping[str, Any], limits: Mapping[str, float], reason: str, ending: str
 ) -> AttemptResult:
     """The result of an attempt whose body ended as `report` says.
 
-    `limits` has "timeout" in seconds and "memory_mb". `cancel` is the reason of a cancel; `returned` says that the
-    worker itself ended the body because it leaves.
+    `limits` has "timeout" in seconds and "memory_mb". `ending` is what the worker ended the body for, and `reason` why:
+    "return" because it leaves, "preempt" because its machine is taken away, else because it was told to.
     """
-    result = _from_body(report) or _from_exit(report, limits, cancel, returned)
+    result = _from_body(report) or _from_exit(report, limits, reason, ending)
     result.task_token = token
     result.start_time.CopyFrom(timestamp(report["started"]))
     result.end_time.CopyFrom(timestamp(report["ended"]))
     return result
+
+
+def ended_for(ending: str, reason: str) -> AttemptResult:
+    """The result of an attempt that the worker has ended, or has not begun."""
+    match ending:
+        case "return":
+            return AttemptResult(returned=Returned(reason=reason))
+        case "preempt":
+            return failed(b"", failures.PREEMPTED, "Preempted", reason)
+        case _:
+            return AttemptResult(cancelled=Cancelled(reason=reason))
+
+
+def of_inline(token: bytes, ending: str, reason: str, status: int, timeout: float) -> AttemptResult:
+    """The result of an inline task in which its runner ended: by its doing, or because the worker ended it."""
+    now = time.time()
+    cause = {"": "", "timeout": TIMED_OUT}.get(ending, CANCELLED)
+    # Without a cause and a bad status it left in the middle of a task.
+    code = -status if status < 0 else (status or (0 if cause else 1)) << 8
+    report = {"status": code, "cause": cause, "end": b"", "end_after_cause": False, "started": now, "ended": now}
+    return decide(token, report, {"timeout": timeout, "memory_mb": 0}, reason, ending)
 
 
 def from_end(end: Mapping[str, Any], data: bytes) -> AttemptResult:
@@ -168,14 +190,12 @@ def _from_body(report: Mapping[str, Any]) -> AttemptResult | None:
         return failed(b"", failures.INFRASTRUCTURE, "BrokenResult", problem)
 
 
-def _from_exit(report: Mapping[str, Any], limits: Mapping[str, float], cancel: str, returned: bool) -> AttemptResult:
+def _from_exit(report: Mapping[str, Any], limits: Mapping[str, float], reason: str, ending: str) -> AttemptResult:
     match report["cause"]:
         case "":
             return _from_status(report)
-        case cause if cause == CANCELLED and returned:
-            return AttemptResult(returned=Returned(reason=cancel))
         case cause if cause == CANCELLED:
-            return AttemptResult(cancelled=Cancelled(reason=cancel))
+            return ended_for(ending, reason)
         case cause if cause == TIMED_OUT:
             message = f"ran longer than its timeout of {limits['timeout']:g} s"
             timeout = failures.failure(failures.TIMEOUT, "Timeout", message)

@@ -5,7 +5,8 @@ and free of threads. It holds the lock `bodies` of the state folder for as long 
 that follows a killed one waits for it: its hello gives up the attempts of the one before, so their trees must be gone.
 
 Signals: the first SIGTERM or SIGINT drains, a second one ends at once; the forkserver then ends every tree by itself,
-and results that were finished are in the journal for the next start.
+and results that were finished are in the journal for the next start. SIGUSR1 is the notice that the machine is taken
+away: what runs is ended in time and reported as preempted. With a `preemption_notice_seconds`, SIGTERM says that, too.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 PROTOCOL_VERSION = 1
 DRAIN_GRACE_SECONDS = 30.0
+PREEMPTION_NOTICE_SECONDS = 25.0
 SECOND_SIGNAL_STATUS = 130
 
 
@@ -49,6 +51,8 @@ class Worker:
     state_dir    journal, source and artifacts, for one worker at a time; by default one of this user's on this host
     tasks        plain functions that it offers as handlers besides registered source ("python:module:function")
     dags_folder  folder from which handlers without registered source are imported
+    preemption_notice_seconds  from the notice that the machine is taken away to its end; if given, SIGTERM is such a
+                 notice, as SIGUSR1 always is (25 s then)
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Worker:
         dags_folder: str | Path | None = None,
         tls: Tls | bool | None = None,
         drain_grace_seconds: float = DRAIN_GRACE_SECONDS,
+        preemption_notice_seconds: float | None = None,
     ) -> None:
         if sys.platform != "linux":
             raise WorkerSettingsError(f"this worker owns its tasks' processes as Linux lets it; here is {sys.platform}")
@@ -85,6 +90,10 @@ class Worker:
         folders = [str(dags_folder)] if dags_folder else []
         self._paths = import_paths([*folders, *{folder for _, folder in self._tasks if folder}])
         self._drain_grace = drain_grace_seconds
+        if preemption_notice_seconds is not None and not 0 <= preemption_notice_seconds <= 86_400:
+            found = f"preemption_notice_seconds is {preemption_notice_seconds:g}"
+            raise WorkerSettingsError(f"{found}; expected 0 to 86400")
+        self._notice, self._preempted = preemption_notice_seconds, False
         self._state = claim(identity, Path(state_dir) if state_dir else None)
 
     @property
@@ -141,8 +150,7 @@ class Worker:
         try:
             await asyncio.wait([serving, ticking, asked], return_when=asyncio.FIRST_COMPLETED)
             if draining.is_set() and not serving.done():
-                logger.info("leaving: finishing what runs within %g s", self._drain_grace)
-                await agent.drain(self._drain_grace)
+                await self._leave(agent)
                 stream.leave()
             elif ticking.done():
                 ticking.result()
@@ -152,16 +160,31 @@ class Worker:
                 task.cancel()
             await asyncio.gather(serving, ticking, asked, return_exceptions=True)
 
+    async def _leave(self, agent: Agent) -> None:
+        if not self._preempted:
+            logger.info("leaving: finishing what runs within %g s", self._drain_grace)
+            return await agent.drain(self._drain_grace)
+        notice = PREEMPTION_NOTICE_SECONDS if self._notice is None else self._notice
+        logger.info("leaving: the machine is taken away in %g s", notice)
+        await agent.preempt(notice)
+
     def _listen(self, draining: asyncio.Event, agent: Agent) -> None:
-        def on_signal() -> None:
-            if draining.is_set():
+        told = False
+
+        def on_signal(number: int) -> None:
+            nonlocal told
+            if told and number != signal.SIGUSR1:
                 agent.inlines.close()
                 os._exit(SECOND_SIGNAL_STATUS)
+            # A machine that goes down tells its processes to end after its notice: that is not yet the second word.
+            told = told or number != signal.SIGUSR1
+            if not draining.is_set():
+                self._preempted = number == signal.SIGUSR1 or (number == signal.SIGTERM and self._notice is not None)
             draining.set()
 
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, on_signal)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+                asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
         except (RuntimeError, ValueError):
             logger.info("not in the main thread: signals are left to the program")
 

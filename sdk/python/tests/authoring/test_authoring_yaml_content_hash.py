@@ -53,7 +53,8 @@ def made(
         first = shell("first", "run.sh {{ params.day }} {{ outputs.load.day }}",
                       env={"RATE": rate, "N": 5, "T": "{{ ds }}"}, output="json",
                       resources={"cpu": 2, "gpu": 0.5}, worker_selector={"zone": "eu"},
-                      retry_delay="10s", retry_backoff=2, retry_delay_max="1h", retry_jitter=0.5, losses_max=4)
+                      retry_delay="10s", retry_backoff=2, retry_delay_max="1h", retry_jitter=0.5, losses_max=4,
+                      preemptions_max=20)
         with group("inner"):
             second = task(add).options(task_id="second", priority=-5, pool="p", pool_slots=2, memory_limit_mb=512)(
                 rows=loaded["rows"], weights=[first["w"], rate, 1, "{{ ds }}"], title="of {{ run_id }}",
@@ -124,6 +125,7 @@ tasks:
     retry_delay_max: 1h
     retry_jitter: 0.5
     losses_max: 4
+    preemptions_max: 20
     after: [choose]
   end: {shell: "true", trigger_rule: none_failed_min_one_success, cancel_grace: 5, lease_mode: exclusive, after: [work]}
   up: {handler: cluster.Up, role: setup, with: {text: {literal: "{{ kept }}"}}, description: Makes it.}

@@ -37,11 +37,11 @@ from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::integer[], $5::text[], 
 -- name: insert_calls
 insert into child_run (parent_run_id, task_index, map_index, attempt_number, parent_dag_id, task_id, child_run_id,
                        child_dag_id, depth, output_task_id, resume, session_id, tries, losses, redeliveries, queue_time,
-                       start_time, timeout_time, deferrals, waiting_since)
+                       start_time, timeout_time, deferrals, waiting_since, preemptions)
 select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::uuid[],
                      $8::text[], $9::smallint[], $10::text[], $11::boolean[], $12::uuid[], $13::integer[],
                      $14::integer[], $15::integer[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
-                     $19::integer[], $20::timestamptz[]);
+                     $19::integer[], $20::timestamptz[], $21::integer[]);
 
 -- name: waited_for
 -- Of these runs, which have ended, those that a caller waits for. Not locked: only the caller's step ends the wait, and
@@ -125,5 +125,5 @@ join child_run c on c.parent_run_id = l.dag_run_id and c.task_index = l.task_ind
 left join task_output o on o.dag_run_id = c.parent_run_id and o.task_index = c.task_index
      and o.map_index = c.map_index and o.attempt_number = c.attempt_number
 where c.resume and not c.waiting and c.tries = l.tries
-  and c.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals
+  and c.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals - l.preemptions
 order by c.parent_run_id, c.task_index, c.map_index, c.attempt_number desc;

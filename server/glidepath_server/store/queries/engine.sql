@@ -57,7 +57,7 @@ with gone as (
     where current_setting('glidepath.traced', true) = 'on'
 )
 select g.ord, g.session_id, g.class_id, g.tries, g.losses, g.redeliveries, g.deferrals, g.waiting_since,
-       g.queue_time, g.start_time, g.timeout_time,
+       g.preemptions, g.queue_time, g.start_time, g.timeout_time,
        g.cancel_requested_time is not null as cancel_requested,
        g.timed_out,
        (select array_agg(f.limit_id) from freed f
@@ -102,7 +102,8 @@ delete from task_queue q
 using unnest($1::uuid[], $2::integer[], $3::integer[]) as w (dag_run_id, task_index, map_index)
 where q.dag_run_id = w.dag_run_id and q.task_index = w.task_index and w.map_index in (-1, q.map_index)
 returning q.dag_run_id, q.task_index, q.map_index, q.attempt_number, q.class_id, q.parked_on, q.run_limit_id,
-          q.tries, q.losses, q.redeliveries, q.available_time, q.due, q.deferrals, q.waiting_since;
+          q.tries, q.losses, q.redeliveries, q.available_time, q.due, q.deferrals, q.waiting_since,
+          q.preemptions;
 
 -- name: request_cancel
 -- A later statement than `withdraw`, so that it sees what a claim committed meanwhile. What goes on as a child run is told
@@ -153,14 +154,15 @@ with allowed as materialized (
     for key share
 )
 insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
-                          redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since)
+                          redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since, preemptions)
 select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.session_id, u.tries, u.losses,
        u.redeliveries, $11::timestamptz, $11::timestamptz, $11::timestamptz + make_interval(secs => u.timeout_seconds),
-       u.deferrals, u.waiting_since
+       u.deferrals, u.waiting_since, u.preemptions
 from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::bigint[], $6::uuid[], $7::integer[],
-            $8::integer[], $9::integer[], $10::double precision[], $12::bigint[], $14::integer[], $15::timestamptz[])
+            $8::integer[], $9::integer[], $10::double precision[], $12::bigint[], $14::integer[], $15::timestamptz[],
+            $16::integer[])
      as u (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
-           timeout_seconds, tasks_limit_id, deferrals, waiting_since)
+           timeout_seconds, tasks_limit_id, deferrals, waiting_since, preemptions)
 where u.tasks_limit_id in (select limit_id from allowed)
 returning dag_run_id, task_index, map_index;
 
@@ -191,21 +193,21 @@ with boards as (
     select b.dag_run_id, b.revision, $9::timestamptz, b.state, e.task_indexes::integer[], e.map_indexes::integer[],
            e.states, b.note
     from boards b
-    join unnest($1::uuid[], $10::text[], $11::bytea[], $28::text[]) as e (dag_run_id, task_indexes, states, map_indexes)
+    join unnest($1::uuid[], $10::text[], $11::bytea[], $29::text[]) as e (dag_run_id, task_indexes, states, map_indexes)
          using (dag_run_id)
 ), released as (
     insert into task_queue (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries,
                             losses, redeliveries, queue_time, available_time, timeout_seconds, due, priority,
-                            deferrals, waiting_since, run_limit_id)
+                            deferrals, waiting_since, run_limit_id, preemptions)
     select u.dag_run_id, u.task_index, u.map_index, u.attempt_number, u.class_id, u.queue_id, u.order_key, u.tries,
            u.losses, u.redeliveries, $9::timestamptz, coalesce(u.available_time, $9::timestamptz), u.timeout_seconds, u.available_time is null,
-           u.priority, u.deferrals, u.waiting_since, u.run_limit_id
+           u.priority, u.deferrals, u.waiting_since, u.run_limit_id, u.preemptions
     from unnest($12::uuid[], $13::integer[], $14::integer[], $15::integer[], $16::bigint[], $17::integer[],
                 $18::double precision[], $19::integer[], $20::integer[], $21::integer[], $22::timestamptz[],
                 $23::double precision[], $24::smallint[], $25::integer[], $26::timestamptz[],
-                $27::bigint[])
+                $27::bigint[], $28::integer[])
          as u (dag_run_id, task_index, map_index, attempt_number, class_id, queue_id, order_key, tries, losses,
-               redeliveries, available_time, timeout_seconds, priority, deferrals, waiting_since, run_limit_id)
+               redeliveries, available_time, timeout_seconds, priority, deferrals, waiting_since, run_limit_id, preemptions)
 )
 select dag_run_id from boards;
 
@@ -256,7 +258,7 @@ from unnest($1::uuid[], $2::integer[]) as w (dag_run_id, task_index)
 join task_progress p using (dag_run_id, task_index)
 join live_attempt l using (dag_run_id, task_index, map_index)
 where p.checkpoint is not null
-  and p.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals;
+  and p.attempt_number >= l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals - l.preemptions;
 
 -- name: claim
 -- Rows of classes without limits, in order, straight into live_attempt; the n-th row goes to the n-th session of $4.
@@ -284,10 +286,10 @@ with candidates as materialized (
     from gone g
 ), live as (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
-                              redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since)
+                              redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since, preemptions)
     select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, ($4::uuid[])[p.n], p.tries, p.losses,
            p.redeliveries, p.queue_time, p.start_time, p.start_time + make_interval(secs => p.timeout_seconds),
-           p.deferrals, p.waiting_since
+           p.deferrals, p.waiting_since, p.preemptions
     from placed p
 )
 select p.dag_run_id, p.task_index, p.map_index, p.attempt_number, p.class_id, p.order_key, p.priority, p.n
@@ -348,9 +350,10 @@ with gone as (
     returning q.*, u.session_id, greatest($5::timestamptz, q.queue_time) as start_time  -- see `claim`
 ), live as (
     insert into live_attempt (dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses,
-                              redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since)
+                              redeliveries, queue_time, start_time, timeout_time, deferrals, waiting_since, preemptions)
     select dag_run_id, task_index, map_index, attempt_number, class_id, session_id, tries, losses, redeliveries,
-           queue_time, start_time, start_time + make_interval(secs => timeout_seconds), deferrals, waiting_since
+           queue_time, start_time, start_time + make_interval(secs => timeout_seconds), deferrals, waiting_since,
+           preemptions
     from gone
 ), holders as (
     insert into limit_holder (limit_id, dag_run_id, task_index, map_index, slots)
@@ -451,13 +454,11 @@ returning r.dag_run_id;
 -- name: admit_next_run
 -- Of a DAG whose runs go in order: the first one by logical date, once none is active; looked for under the limit's row
 -- lock. One that somebody holds is waited for by coming again: no later one may go before it.
-with first as (
-    select w.dag_run_id from dag_run w
-    where w.namespace = $1 and w.dag_id = $2 and w.state = 'queued' and not w.admitted
-    order by w.logical_date, w.dag_run_id limit 1
-), free as (
+with free as (
     select r.dag_run_id from dag_run r
-    where r.dag_run_id in (select dag_run_id from first)
+    where r.dag_run_id = (select w.dag_run_id from dag_run w
+                          where w.namespace = $1 and w.dag_id = $2 and w.state = 'queued' and not w.admitted
+                          order by w.logical_date, w.dag_run_id limit 1)
       and not exists (select from dag_run a where a.namespace = $1 and a.dag_id = $2 and a.admitted
                       and a.state in ('queued', 'running'))
     for update skip locked

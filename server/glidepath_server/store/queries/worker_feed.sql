@@ -26,7 +26,8 @@ for key share of l skip locked
 on conflict (dag_run_id, task_index, map_index) do update
 set attempt_number = excluded.attempt_number, progress_percent = excluded.progress_percent, note = excluded.note,
     checkpoint = coalesce(excluded.checkpoint, case when p.attempt_number >= (
-        select l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals from live_attempt l
+        select l.attempt_number - l.tries - l.losses - l.redeliveries - l.deferrals - l.preemptions
+        from live_attempt l
         where l.dag_run_id = p.dag_run_id and l.task_index = p.task_index and l.map_index = p.map_index
     ) then p.checkpoint end), update_time = excluded.update_time
 where p.attempt_number <= excluded.attempt_number;

@@ -345,7 +345,7 @@ class CachePolicy(_message.Message):
     def __init__(self, expire_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., ignore: _Optional[_Iterable[str]] = ..., key: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
-    __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max", "jitter", "only_on", "never_on", "reroute_queue", "reroute_after")
+    __slots__ = ("retries_max", "delay", "backoff", "delay_max", "delays", "losses_max", "jitter", "only_on", "never_on", "reroute_queue", "reroute_after", "preemptions_max")
     RETRIES_MAX_FIELD_NUMBER: _ClassVar[int]
     DELAY_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
@@ -357,6 +357,7 @@ class RetryPolicy(_message.Message):
     NEVER_ON_FIELD_NUMBER: _ClassVar[int]
     REROUTE_QUEUE_FIELD_NUMBER: _ClassVar[int]
     REROUTE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTIONS_MAX_FIELD_NUMBER: _ClassVar[int]
     retries_max: int
     delay: _duration_pb2.Duration
     backoff: float
@@ -368,4 +369,5 @@ class RetryPolicy(_message.Message):
     never_on: _containers.RepeatedScalarFieldContainer[str]
     reroute_queue: str
     reroute_after: int
-    def __init__(self, retries_max: _Optional[int] = ..., delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff: _Optional[float] = ..., delay_max: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., delays: _Optional[_Iterable[_Union[_duration_pb2.Duration, _Mapping]]] = ..., losses_max: _Optional[int] = ..., jitter: _Optional[float] = ..., only_on: _Optional[_Iterable[str]] = ..., never_on: _Optional[_Iterable[str]] = ..., reroute_queue: _Optional[str] = ..., reroute_after: _Optional[int] = ...) -> None: ...
+    preemptions_max: int
+    def __init__(self, retries_max: _Optional[int] = ..., delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff: _Optional[float] = ..., delay_max: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., delays: _Optional[_Iterable[_Union[_duration_pb2.Duration, _Mapping]]] = ..., losses_max: _Optional[int] = ..., jitter: _Optional[float] = ..., only_on: _Optional[_Iterable[str]] = ..., never_on: _Optional[_Iterable[str]] = ..., reroute_queue: _Optional[str] = ..., reroute_after: _Optional[int] = ..., preemptions_max: _Optional[int] = ...) -> None: ...

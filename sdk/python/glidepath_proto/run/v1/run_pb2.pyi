@@ -266,11 +266,13 @@ class DeadLetter(_message.Message):
         BUDGET_TRIES: _ClassVar[DeadLetter.Budget]
         BUDGET_LOSSES: _ClassVar[DeadLetter.Budget]
         BUDGET_REDELIVERIES: _ClassVar[DeadLetter.Budget]
+        BUDGET_PREEMPTIONS: _ClassVar[DeadLetter.Budget]
     BUDGET_UNSPECIFIED: DeadLetter.Budget
     BUDGET_NONE: DeadLetter.Budget
     BUDGET_TRIES: DeadLetter.Budget
     BUDGET_LOSSES: DeadLetter.Budget
     BUDGET_REDELIVERIES: DeadLetter.Budget
+    BUDGET_PREEMPTIONS: DeadLetter.Budget
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     DAG_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]

@@ -40,7 +40,8 @@ const (
 	FailureKind_FAILURE_KIND_BAD_INPUT FailureKind = 5
 	// The worker could not run it (code missing, disk full, executor refused).
 	FailureKind_FAILURE_KIND_INFRASTRUCTURE FailureKind = 6
-	// The machine was taken away with notice (spot reclaim).
+	// The machine is taken away (spot reclaim), and the worker has ended the attempt for that. Uses a budget of its own:
+	// RetryPolicy.preemptions_max.
 	FailureKind_FAILURE_KIND_PREEMPTED FailureKind = 7
 )
 

@@ -314,6 +314,8 @@ const (
 	DeadLetter_BUDGET_LOSSES DeadLetter_Budget = 3
 	// Attempts that were handed back.
 	DeadLetter_BUDGET_REDELIVERIES DeadLetter_Budget = 4
+	// Attempts that ended because their machine was taken away.
+	DeadLetter_BUDGET_PREEMPTIONS DeadLetter_Budget = 5
 )
 
 // Enum value maps for DeadLetter_Budget.
@@ -324,6 +326,7 @@ var (
 		2: "BUDGET_TRIES",
 		3: "BUDGET_LOSSES",
 		4: "BUDGET_REDELIVERIES",
+		5: "BUDGET_PREEMPTIONS",
 	}
 	DeadLetter_Budget_value = map[string]int32{
 		"BUDGET_UNSPECIFIED":  0,
@@ -331,6 +334,7 @@ var (
 		"BUDGET_TRIES":        2,
 		"BUDGET_LOSSES":       3,
 		"BUDGET_REDELIVERIES": 4,
+		"BUDGET_PREEMPTIONS":  5,
 	}
 )
 
@@ -1710,7 +1714,7 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"has_output\x18\n" +
 	" \x01(\bR\thasOutput\x12\x16\n" +
 	"\x06reason\x18\v \x01(\tR\x06reason\x12'\n" +
-	"\x10child_dag_run_id\x18\f \x01(\tR\rchildDagRunId\"\x94\x03\n" +
+	"\x10child_dag_run_id\x18\f \x01(\tR\rchildDagRunId\"\xad\x03\n" +
 	"\n" +
 	"DeadLetter\x12\x1c\n" +
 	"\n" +
@@ -1721,13 +1725,14 @@ const file_glidepath_run_v1_run_proto_rawDesc = "" +
 	"\x0eattempt_number\x18\x05 \x01(\x05R\rattemptNumber\x12;\n" +
 	"\x06budget\x18\x06 \x01(\x0e2#.glidepath.run.v1.DeadLetter.BudgetR\x06budget\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12.\n" +
-	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"o\n" +
+	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x87\x01\n" +
 	"\x06Budget\x12\x16\n" +
 	"\x12BUDGET_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vBUDGET_NONE\x10\x01\x12\x10\n" +
 	"\fBUDGET_TRIES\x10\x02\x12\x11\n" +
 	"\rBUDGET_LOSSES\x10\x03\x12\x17\n" +
-	"\x13BUDGET_REDELIVERIES\x10\x04\"\xe2\x03\n" +
+	"\x13BUDGET_REDELIVERIES\x10\x04\x12\x16\n" +
+	"\x12BUDGET_PREEMPTIONS\x10\x05\"\xe2\x03\n" +
 	"\vExplanation\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n" +
 	"\tmap_index\x18\x02 \x01(\x05R\bmapIndex\x121\n" +
