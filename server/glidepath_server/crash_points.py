@@ -54,6 +54,7 @@ TRANSACTIONS = STEP_PARTS | {
     "renewal",
     "request",
     "revoke_token",
+    "risks",
     "server_key",
     "set_alias",
     "set_deadline",

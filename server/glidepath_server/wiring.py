@@ -63,6 +63,7 @@ from .loops.level import LevelLoop
 from .loops.past import past_checks, past_sweeper
 from .loops.pruner import pruner
 from .loops.readiness import Readiness
+from .loops.risks import risks
 from .loops.trace_exporter import trace_exporter
 from .loops.wakeups import WakeUps
 from .operations.first_token import ensure_token_file
@@ -183,6 +184,7 @@ class Server:
             pruner(self.database, self.settings),
             durations(self.database, engine.replica.plans, self.settings),
             history(self.database, self.settings),
+            risks(self.database, engine.replica.plans, self.settings, lambda: engine.on_facts()),
         )
 
     async def _start_listeners(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tree
-from .output import Column, enum_name, moment, print_json, print_rows, print_table, proto_json, say, span
+from .output import Column, enum_name, moment, print_json, print_table, proto_json, say, span
 from .run_group import run_command
 from .session import Session
 
@@ -57,7 +57,7 @@ def run_eta(session: Session, run_id: str, due_time: str | None) -> None:
     if session.json:
         print_json(proto_json(found))
         return
-    print_rows([("end", line(found)), *_judgement(found)])
+    click.echo(line(found))
     for cause in found.causes:
         click.echo(f"  {cause.message}")
     click.echo()
@@ -72,20 +72,15 @@ def line(eta: Any) -> str:
     """ "ETA 14:05:10Z (p90 14:20:00Z)", with the day where it is another."""
     at, median, late = (moment(eta, name) for name in ("time", "p50_end_time", "p90_end_time"))
     guess = ", a guess" if eta.unknown_task_ids else ""
-    return f"ETA {clock_text(median, at)} (p90 {clock_text(late, at)}{guess})"
+    due = moment(eta, "due_time")
+    by = f", due {clock_text(due, at)}: {eta.late_probability:.0%} likely late" if due is not None else ""
+    return f"ETA {clock_text(median, at)} (p90 {clock_text(late, at)}{guess}){by}"
 
 
 def clock_text(time: datetime | None, at: datetime | None) -> str:
     if time is None:
         return ""
     return f"{time:%H:%M:%SZ}" if at is not None and time.date() == at.date() else f"{time:%Y-%m-%d %H:%M:%SZ}"
-
-
-def _judgement(eta: Any) -> list[tuple[str, object]]:
-    due = moment(eta, "due_time")
-    if due is None:
-        return []
-    return [("due", due), ("late", f"{eta.late_probability:.0%} likely")]
 
 
 class Watched:

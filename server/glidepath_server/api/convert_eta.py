@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -24,8 +25,8 @@ _STATES = {
 }
 
 
-def eta_out(eta: Eta, due_time: datetime | None) -> eta_pb2.RunEta:
-    found, ids = eta.forecast, eta.plan.graph.task_ids
+def eta_out(eta: Eta, causes: Sequence[Cause]) -> eta_pb2.RunEta:
+    found, ids, due_time = eta.forecast, eta.plan.graph.task_ids, eta.due_time
     return eta_pb2.RunEta(
         time=to_timestamp(eta.now),
         p50_end_time=to_timestamp(_after(eta.now, found.end(0.5))),
@@ -33,7 +34,7 @@ def eta_out(eta: Eta, due_time: datetime | None) -> eta_pb2.RunEta:
         due_time=to_timestamp(due_time),
         late_probability=found.late((due_time - eta.now).total_seconds()) if due_time is not None else 0.0,
         tasks=[_task_out(eta, each) for each in found.tasks.values()],
-        causes=[_cause_out(ids[each.task], each) for each in eta.causes],
+        causes=[_cause_out(ids[each.task], each) for each in causes],
         unknown_task_ids=[ids[task] for task in found.unknown[:UNKNOWN_SHOWN_MAX]],
     )
 

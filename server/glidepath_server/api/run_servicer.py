@@ -167,8 +167,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def GetRunEta(self, request: pb.GetRunEtaRequest, context: Context) -> pb.GetRunEtaResponse:
         namespace = namespace_for(request, current_identity())
         due_time = from_timestamp(request, "due_time")
-        eta = await get_run_eta(self._reader, namespace, to_uuid("dag_run_id", request.dag_run_id), due_time)
-        return pb.GetRunEtaResponse(eta=eta_out(eta, due_time))
+        run_id = to_uuid("dag_run_id", request.dag_run_id)
+        return pb.GetRunEtaResponse(eta=eta_out(*await get_run_eta(self._reader, namespace, run_id, due_time)))
 
     # ---- following
     async def WatchDagRun(

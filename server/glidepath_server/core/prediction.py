@@ -90,14 +90,20 @@ class Forecast:
     unknown: Sequence[int]
     _draws: Mapping[int, Draws] = field(repr=False, default_factory=dict)
 
-    def end(self, share: float) -> float:
-        """The time by which the run has ended in this share of futures."""
-        return self.ends[min(int(share * len(self.ends)), len(self.ends) - 1)]
+    def end(self, share: float, tasks: Collection[int] = ()) -> float:
+        """The time by which the run (tasks named: the last of these) has ended in this share of futures."""
+        ends = self._ends(tasks)
+        return ends[min(int(share * len(ends)), len(ends) - 1)]
 
     def late(self, seconds: float, tasks: Collection[int] = ()) -> float:
-        """The probability that the run (tasks named: the last of these) ends later than in `seconds`."""
-        ends = self.ends if not tasks else sorted(_latest([self._draws[t] for t in tasks if t in self._draws]) or [0.0])
+        """The probability that it ends later than in `seconds`."""
+        ends = self._ends(tasks)
         return 1.0 - bisect_right(ends, seconds) / len(ends)
+
+    def _ends(self, tasks: Collection[int]) -> Sequence[float]:
+        if not tasks:
+            return self.ends
+        return sorted(_latest([self._draws[task] for task in tasks if task in self._draws]) or [0.0])
 
 
 def forecast(

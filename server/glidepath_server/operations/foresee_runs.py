@@ -14,8 +14,8 @@ from ..core.errors import StateConflict
 from ..core.prediction import Forecast, Phase, TaskBelief, TaskNow, forecast
 from ..core.states import RUN_FINAL, TaskState
 from ..core.warning import Cause, causes
+from ..store import deadlines, runs_read
 from ..store import durations as store
-from ..store import runs_read
 from ..store.database import Connection, database_now
 from ..store.durations import TaskDuration, Whereabouts
 from ..store.runs_read import Run
@@ -34,35 +34,44 @@ class Beliefs:
 
 @dataclass(frozen=True, slots=True)
 class Eta:
-    """When a run will end, as it was known at `now`, and where its tasks are. `causes` of a miss, the most first."""
+    """When a run will end, as it was known at `now`, and where its tasks are. Slack counts up to `due_time`."""
 
     run: Run
     plan: Plan
     board: Board
     now: datetime
+    due_time: datetime | None
     tasks: Sequence[TaskNow]
     beliefs: Beliefs
     forecast: Forecast
-    causes: Sequence[Cause]
 
 
-async def get_run_eta(reader: RunReader, namespace: str, dag_run_id: UUID, due_time: datetime | None) -> Eta:
-    """When a run will end, and its slack up to `due_time`. Raises NotFound, StateConflict for one that has ended."""
+async def get_run_eta(
+    reader: RunReader, namespace: str, dag_run_id: UUID, due_time: datetime | None
+) -> tuple[Eta, Sequence[Cause]]:
+    """When a run will end, and what makes it late, or would. Without a `due_time` it is that of the run's next open
+    deadline, if it has one. Raises NotFound, StateConflict for one that has ended."""
     async with runs_read.snapshot(reader.database) as connection:
         run, plan = await reader.load(connection, namespace, dag_run_id)
         if run.state in RUN_FINAL:
             raise StateConflict(
                 f"run {dag_run_id} has ended: {run.state.value}", hint=f"glidepath run show {dag_run_id}"
             )
-        now = await database_now(connection)
-        beliefs = await beliefs_of(connection, plan)
-        where = (await store.whereabouts(connection, [dag_run_id]))[dag_run_id]
-        board = run.unpacked(plan.graph.size)
-        tasks = tasks_now(plan, board, where, beliefs, await queues_ahead(connection, where.values()))
-        target = (due_time - now).total_seconds() if due_time is not None else None
-        found = forecast(plan.graph, tasks, beliefs.tasks, target)
-        why = await causes_of(connection, run, plan, board, tasks, beliefs, found, now)
-    return Eta(run, plan, board, now, tasks, beliefs, found, why)
+        if due_time is None:
+            due_time = await deadlines.next_of_run(connection, dag_run_id)
+        eta = await foresee(connection, run, plan, due_time, await beliefs_of(connection, plan))
+        return eta, await causes_of(connection, eta)
+
+
+async def foresee(connection: Connection, run: Run, plan: Plan, due_time: datetime | None, beliefs: Beliefs) -> Eta:
+    """When a run will end; run and connection are of one snapshot."""
+    now = await database_now(connection)
+    where = (await store.whereabouts(connection, [run.dag_run_id]))[run.dag_run_id]
+    board = run.unpacked(plan.graph.size)
+    tasks = tasks_now(plan, board, where, beliefs, await queues_ahead(connection, where.values()))
+    target = (due_time - now).total_seconds() if due_time is not None else None
+    found = forecast(plan.graph, tasks, beliefs.tasks, target)
+    return Eta(run, plan, board, now, due_time, tasks, beliefs, found)
 
 
 async def beliefs_of(connection: Connection, plan: Plan) -> Beliefs:
@@ -149,30 +158,20 @@ def _task_now(
     return TaskNow(phase, rest=rest, window=window)
 
 
-async def causes_of(
-    connection: Connection,
-    run: Run,
-    plan: Plan,
-    board: Board,
-    tasks: Sequence[TaskNow],
-    beliefs: Beliefs,
-    found: Forecast,
-    now: datetime,
-) -> Sequence[Cause]:
-    """What makes, or would make, the run late: also of what has ended already."""
-    times = await runs_read.attempt_times(connection, run.dag_run_id, board)
-    steps = critical_path(plan.graph, board.states, times, now)
+async def causes_of(connection: Connection, eta: Eta) -> Sequence[Cause]:
+    """What makes, or would make, a run late, the most first: also of what has ended already."""
+    plan, tasks = eta.plan, eta.tasks
+    times = await runs_read.attempt_times(connection, eta.run.dag_run_id, eta.board)
     path = {
         each.task: (each.waited + each.worked).total_seconds()
-        for each in steps
+        for each in critical_path(plan.graph, eta.board.states, times, eta.now)
         if tasks[each.task].phase is Phase.ENDED and each.task not in plan.graph.maps
     }
-    usual = {
-        task: belief.work.median + belief.wait.median for task, belief in enumerate(beliefs.tasks) if belief.work.count
-    }
+    known = ((task, belief) for task, belief in enumerate(eta.beliefs.tasks) if belief.work.count)
+    usual = {task: belief.work.median + belief.wait.median for task, belief in known}
     spent = {
         task: each.elapsed
         for task, each in enumerate(tasks)
         if each.phase in (Phase.RUNNING, Phase.QUEUED) and task not in plan.graph.maps
     }
-    return causes(found, spent, path, usual)
+    return causes(eta.forecast, spent, path, usual)

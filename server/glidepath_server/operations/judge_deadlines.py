@@ -161,7 +161,8 @@ def _summary(judged: _Judged, kind: FactKind) -> str:
     if kind is FactKind.MET_LATE:
         return f"{what} is done, after {by}"
     if kind is FactKind.AT_RISK:
-        return f"{what} will probably not be done by {by}"
+        because = (judged.why or {}).get("because")
+        return f"{what} will probably not be done by {by}" + (f": {because}" if because else "")
     done = judged.after.state in DEADLINE_FINAL
     return f"{what} is done in time, by {by}" if done else f"{what} will probably be done by {by}"
 

@@ -175,6 +175,17 @@ async def hold_for_risk(connection: Connection, ids: Sequence[int]) -> list[Held
     return list(map(_held, await connection.fetch(_SQL["hold_for_risk"], ids)))
 
 
+async def foreseeable(connection: Connection, limit: int) -> list[HeldDeadline]:
+    """Open ones of runs under way that are not yet due, the next first; they are not held."""
+    return list(map(_held, await connection.fetch(_SQL["foreseeable"], limit)))
+
+
+async def next_of_run(connection: Connection, dag_run_id: UUID) -> datetime | None:
+    """By when the run as a whole has to be done; None: no open deadline says so."""
+    found: datetime | None = await connection.fetchval(_SQL["next_of_run"], dag_run_id)
+    return found
+
+
 async def write_deadlines(connection: Connection, now: datetime, changed: Sequence[tuple[int, Watched]]) -> None:
     """Rows that the caller holds."""
     await connection.execute(

@@ -98,6 +98,20 @@ where deadline_id = any($1::bigint[]) and state in ('on_track', 'at_risk') and d
 order by deadline_id
 for no key update;
 
+-- name: foreseeable
+-- Of runs under way, what is open and not yet due, the next first. Nothing is held.
+select d.deadline_id, d.namespace, d.dag_id, d.run_key, d.deadline_name, d.dag_run_id, d.content, d.state, d.due_time,
+       d.told
+from deadline d join dag_run r on r.dag_run_id = d.dag_run_id
+where d.state in ('on_track', 'at_risk') and d.due_time > glidepath_now() and r.state = 'running' and not r.quarantined
+order by d.due_time, d.deadline_id limit $1;
+
+-- name: next_of_run
+-- By when a run as a whole has to be done.
+select min(due_time) from deadline
+where dag_run_id = $1 and state in ('on_track', 'at_risk')
+  and not content::jsonb ? 'task_id' and not content::jsonb ? 'group_id';
+
 -- name: write_deadlines
 update deadline d
 set state = w.state, due_time = w.due_time, told = string_to_array(w.told, ','),
