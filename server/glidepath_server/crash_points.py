@@ -30,6 +30,7 @@ TRANSACTIONS = STEP_PARTS | {
     "admission",
     "artifact",
     "call_timeouts",
+    "create_backfill",
     "create_namespace",
     "create_token",
     "deadlines",
@@ -46,6 +47,7 @@ TRANSACTIONS = STEP_PARTS | {
     "limit_sweep",
     "migration",
     "past_check",
+    "pace_backfill",
     "quarantine",
     "quarantine_bare",
     "reaping",
@@ -63,6 +65,7 @@ TRANSACTIONS = STEP_PARTS | {
     "set_priority",
     "set_weight",
     "set_pool",
+    "steer_backfill",
     "token_file",
     "trigger",
 }

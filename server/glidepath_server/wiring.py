@@ -26,6 +26,8 @@ from glidepath_proto.registry.v1 import registry_service_pb2, registry_service_p
 from glidepath_proto.run.v1 import (
     approval_service_pb2,
     approval_service_pb2_grpc,
+    backfill_service_pb2,
+    backfill_service_pb2_grpc,
     run_service_pb2,
     run_service_pb2_grpc,
     value_service_pb2,
@@ -38,6 +40,7 @@ from . import __version__, clock
 from .api.admin_servicer import AdminServicer
 from .api.approval_servicer import ApprovalServicer
 from .api.auth import Authenticator
+from .api.backfill_servicer import BackfillServicer
 from .api.capacity_servicer import CapacityServicer
 from .api.deadline_servicer import DeadlineServicer
 from .api.exposure import check_exposure
@@ -53,6 +56,7 @@ from .core.validation import LeaseTerms
 from .loops import metrics as metrics_loops
 from .loops import timers
 from .loops.approval_timeouts import approval_timeouts
+from .loops.backfill_pacer import backfill_pacer
 from .loops.deadlines import deadlines
 from .loops.durations import durations
 from .loops.engine import Engine
@@ -66,8 +70,14 @@ from .loops.readiness import Readiness
 from .loops.risks import risks
 from .loops.trace_exporter import trace_exporter
 from .loops.wakeups import WakeUps
+from .operations.command_runs import RunCommander
+from .operations.create_backfill import CreateBackfill
 from .operations.first_token import ensure_token_file
+from .operations.move_run import RunMover
+from .operations.pace_backfills import PaceBackfills
+from .operations.read_runs import RunReader
 from .operations.register_dag_version import RegisterDagVersion
+from .operations.steer_backfills import Backfills
 from .settings import Settings
 from .store import identity, migrate
 from .store.database import Database, loss_is_unavailable, transaction
@@ -156,8 +166,10 @@ class Server:
         calls = timers.call_timeouts(engine)
         unanswered, equal_calls = approval_timeouts(engine), timers.equal_call_sweeper(engine)
         engine.on_timers = lambda: _wake(due, late, overdue, rates, unanswered)
+        self.backfill_pacer = self._backfill_pacer()
         engine.on_equal_calls = equal_calls.wake
         engine.on_past = (past := past_checks(engine)).wake
+        engine.on_backfills = self.backfill_pacer.wake
         engine.on_admission = admission.wake
         engine.on_queues = self.wake_ups.queues
         engine.on_cancels = lambda: self.wake_ups.say("c")
@@ -170,6 +182,7 @@ class Server:
             overdue,
             calls,
             unanswered,
+            self.backfill_pacer,
             admission,
             polls,
             rates,
@@ -186,6 +199,13 @@ class Server:
             history(self.database, self.settings),
             risks(self.database, engine.replica.plans, self.settings, lambda: engine.on_facts()),
         )
+
+    def _backfill_pacer(self) -> LevelLoop:
+        plans = self.engine.replica.plans
+        mover = RunMover(self.database, plans, self._definitions_changed)
+        commander = RunCommander(RunReader(self.database, plans), self.engine, mover)
+        pace = PaceBackfills(self.database, plans, commander)
+        return backfill_pacer(pace, self.settings.poll_interval_seconds)
 
     async def _start_listeners(self) -> None:
         settings = self.settings
@@ -268,11 +288,21 @@ class Server:
                 DeadlineServicer(self.database, self.engine.replica.plans),
             ),
             Service(
+                backfill_service_pb2.DESCRIPTOR.services_by_name["BackfillService"],
+                backfill_service_pb2_grpc.add_BackfillServiceServicer_to_server,
+                self._backfills(),
+            ),
+            Service(
                 value_service_pb2.DESCRIPTOR.services_by_name["ValueService"],
                 value_service_pb2_grpc.add_ValueServiceServicer_to_server,
                 ValueServicer(self.database, self.engine.replica.plans),
             ),
         ]
+
+    def _backfills(self) -> BackfillServicer:
+        plans, wake = self.engine.replica.plans, self.backfill_pacer.wake
+        create = CreateBackfill(self.database, plans, wake, self._definitions_changed)
+        return BackfillServicer(create, Backfills(self.database, wake))
 
     async def _definitions_changed(self, queues: set[int]) -> None:
         """Task classes or limits changed: learn them here, tell other replicas, go on where rows may go on."""

@@ -121,6 +121,20 @@ APPROVAL_RPCS = {
     # The scene's task asks nothing; what answers may say is in tests/api/test_approvals.py.
     "AnswerApproval": Rpc(OPERATOR, {**TASK, "answer": "APPROVAL_ANSWER_APPROVE"}, frozenset({Code.INVALID_ARGUMENT})),
 }
+FILL = {"backfill_id": "{backfill}"}
+FILLED = {"spec": {"dag_id": "{dag}", "logical_dates": ["2026-01-01T00:00:00Z"]}}
+BACKFILL_RPCS = {
+    "PreviewBackfill": Rpc(VIEWER, FILLED),
+    "CreateBackfill": Rpc(OPERATOR, FILLED),
+    "GetBackfill": Rpc(VIEWER, FILL),
+    "ListBackfills": Rpc(VIEWER),
+    "ListBackfillDates": Rpc(VIEWER, FILL),
+    "PauseBackfill": Rpc(OPERATOR, FILL, DONE_BEFORE),
+    "ResumeBackfill": Rpc(OPERATOR, FILL, DONE_BEFORE),
+    # None of its runs has failed.
+    "RetryBackfill": Rpc(OPERATOR, FILL, frozenset({Code.FAILED_PRECONDITION})),
+    "CancelBackfill": Rpc(OPERATOR, FILL, DONE_BEFORE),
+}
 VALUE_RPCS = {
     "ListXComs": Rpc(VIEWER, RUN),
     "ListArtifactUses": Rpc(VIEWER, RUN),
@@ -149,6 +163,7 @@ RPCS = {
         "registry.v1.RegistryService": REGISTRY_RPCS,
         "run.v1.RunService": RUN_RPCS,
         "run.v1.ApprovalService": APPROVAL_RPCS,
+        "run.v1.BackfillService": BACKFILL_RPCS,
         "run.v1.ValueService": VALUE_RPCS,
         "schedule.v1.DeadlineService": DEADLINE_RPCS,
         "worker.v1.WorkerService": WORKER_RPCS,

@@ -126,6 +126,8 @@ async def open_scene(database_url: str, **overrides: Any) -> AsyncIterator[Scene
     """The scene on a server that demands tokens."""
     async with running(database_url, **{**STILL, **overrides}) as api, open_channel(api.address) as channel:
         scene = Scene(api, channel)
+        # It would make runs in the midst of the calls.
+        await api.server.backfill_pacer.stop()
         scene.callers.append(Caller("admin of everything", await api.token("admin"), "*", "admin"))
         for role in ROLES[:3] + ROLES[4:]:
             scene.callers.append(Caller(f"{role} of everything", await api.token(role), "*", role))
@@ -159,6 +161,7 @@ async def _furnish(scene: Scene, namespace: str) -> None:
     stored = await scene.ask(
         worker, "PutArtifact", task_token=encoded(second), chunk=encoded(f"bytes of {mark}".encode())
     )
+    filled = await scene.ask(admin, "CreateBackfill", spec={"dag_id": mark, "logical_dates": ["2025-01-01T00:00:00Z"]})
     scene.live[namespace], scene.ended[namespace] = second, first
     scene.ids[namespace] = {
         "dag": mark,
@@ -169,6 +172,7 @@ async def _furnish(scene: Scene, namespace: str) -> None:
         "task_token": encoded(second),
         "artifact": stored.artifact.sha256,
         "source": source,
+        "backfill": filled.backfill.backfill_id,
     }
 
 
@@ -224,6 +228,7 @@ async def _nothing(scene: Scene) -> None:
         "task_token": encoded(seal(key, await task_token_secret(scene))),
         "artifact": "0" * 64,
         "source": "0" * 64,
+        "backfill": "01890a5d-ac96-774b-bcce-b302099a8059",
     }
 
 

@@ -15,7 +15,16 @@ from repository import ROOT, list_files
 from glidepath_proto.common.v1 import authorization_pb2
 
 # Instants whose names the glossary fixes, or that read as a sentence with their message.
-INSTANTS = {"time", "until", "logical_date", "data_interval_start", "data_interval_end"}
+INSTANTS = {
+    "time",
+    "until",
+    "logical_date",
+    "data_interval_start",
+    "data_interval_end",
+    "logical_dates",
+    "range_start",
+    "range_end",
+}
 
 
 @cache

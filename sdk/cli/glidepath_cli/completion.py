@@ -58,6 +58,8 @@ limit_names = _from_server(lambda client, _: (each.limit_name for each in client
 namespaces = _from_server(lambda client, _: client.list_namespaces())
 run_ids = _from_server(lambda client, _: ["last", *(each.dag_run_id for each in islice(client.list_dag_runs(), 50))])
 
+backfill_ids = _from_server(lambda client, _: (each.backfill_id for each in client.list_backfills(include_ended=True)))
+
 
 def _tasks(client: Client, ctx: click.Context) -> Iterable[str]:
     from .run_group import find_run

@@ -12,6 +12,7 @@ import click
 from . import exits, schedule_preview  # noqa: F401 - the second is here for the command it adds
 from .admin_commands import audit, dead_letters, incidents, namespace, pool, token, workers
 from .approval_commands import approval
+from .backfill_commands import backfill
 from .capacity_commands import limit
 from .completion import completion
 from .dag_commands import dag
@@ -88,6 +89,7 @@ for _command in (
     run,
     deadline,
     schedule,
+    backfill,
     approval,
     artifact,
     doctor,

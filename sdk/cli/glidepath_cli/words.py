@@ -61,6 +61,15 @@ COMMANDS = {
     "ListRunDeadlines": "glidepath deadline list",
     "ListApprovals": "glidepath approval list",
     "AnswerApproval": "glidepath approval answer RUN_ID TASK_ID --approve",
+    "PreviewBackfill": "glidepath backfill create DAG_ID --dry-run",
+    "CreateBackfill": "glidepath backfill create DAG_ID",
+    "GetBackfill": "glidepath backfill show BACKFILL_ID",
+    "ListBackfills": "glidepath backfill list",
+    "ListBackfillDates": "glidepath backfill dates BACKFILL_ID",
+    "PauseBackfill": "glidepath backfill pause BACKFILL_ID",
+    "ResumeBackfill": "glidepath backfill resume BACKFILL_ID",
+    "CancelBackfill": "glidepath backfill cancel BACKFILL_ID",
+    "RetryBackfill": "glidepath backfill retry BACKFILL_ID",
     "ListXComs": "glidepath run xcoms RUN_ID",
     "ListArtifactUses": "glidepath run artifacts RUN_ID",
     "GetArtifactLineage": "glidepath artifact lineage URI",
@@ -100,6 +109,18 @@ def _option(found: re.Match[str]) -> str:
 _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\btasks\.([^\s:]+?)\.((?:policy|map)(?:\.\w+)+|trigger_rule|role|upstream_task_ids)\b"), _option),
     (re.compile(r"^address: got\b"), "--address: got"),
+    (re.compile(r"\bspec\.range_start\b"), "--from"),
+    (re.compile(r"\bspec\.range_end\b"), "--to"),
+    (re.compile(r"\bspec\.logical_dates\b(?:\[\d+\])?"), "--date"),
+    (re.compile(r"\bspec\.period\b"), "--every"),
+    (re.compile(r"\bspec\.runs_active_max\b"), "--active"),
+    (re.compile(r"\bspec\.rate_(?:runs|period)\b"), "--rate"),
+    (re.compile(r"\bspec\.dag_id: "), ""),
+    (re.compile(r"\bspec\.(?:alias|dag_version_number|dag_version)\b"), "--version"),
+    (re.compile(r"\bspec\.params\.(?=\w)"), "--param "),
+    (re.compile(r"\bspec\.params\b"), "--param"),
+    (re.compile(r"\bspec\.(schedule|pool|queue)_name\b"), lambda found: "--" + found[1]),
+    (re.compile(r"\bspec\.(\w+)"), lambda found: "--" + found[1].replace("_", "-")),
     (re.compile(r"\bpool_name: got\b"), "POOL_NAME: got"),
     (re.compile(r"\blimit_name: got\b"), "LIMIT_NAME: got"),
     (re.compile(r"\brate\.(?:starts|per): got\b"), "--rate: got"),
@@ -132,6 +153,7 @@ _LISTS = [
     (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no alias\b"), "glidepath dag show {name}"),
     (re.compile(r"\btask '?(?P<name>[\w.-]+)'? has no instance\b"), "glidepath run show RUN_ID --task {name}"),
     (re.compile(r"\bhas no task\b"), "glidepath run show RUN_ID"),
+    (re.compile(r"\bbackfill\b"), "glidepath backfill list --all"),
     (re.compile(r"\btoken\b"), "glidepath token list"),
     (re.compile(r"\bpool\b"), "glidepath pool list"),
     (re.compile(r"\blimit\b"), "glidepath limit list"),
@@ -145,7 +167,7 @@ _LISTS = [
 
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
-    r"\bglidepath (?:(?:dag|run|deadline|approval|artifact|pool|limit|namespace|token) [a-z]+"
+    r"\bglidepath (?:(?:dag|run|backfill|deadline|approval|artifact|pool|limit|namespace|token) [a-z]+"
     r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 

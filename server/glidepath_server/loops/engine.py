@@ -63,6 +63,7 @@ class Engine:
         self.on_step: Callable[[Step, float], None] | None = None
         self.on_facts: Callable[[], None] = _nothing
         self.on_past: Callable[[], None] = _nothing
+        self.on_backfills: Callable[[], None] = _nothing
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
         self.steps_committed = 0
         # Monotonic time of the last step whose COMMIT may have happened unseen; None once that was looked into.
@@ -391,6 +392,8 @@ class Engine:
             self.on_past()
         if outcome.ended_capped or outcome.unadmitted:
             self.on_admission()
+        if outcome.backfills:
+            self.on_backfills()
         if outcome.created:
             self.runs_created(outcome.created)
         for run_id in outcome.inboxes | outcome.woken:

@@ -6,7 +6,7 @@ What is checked here, before the step, makes good messages; the step checks agai
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -44,6 +44,8 @@ class CommandCall:
     request_id: str
     body: bytes
     reason: str = ""
+    # Comes first in the step's transaction; what it raises leaves the run as it was.
+    before: Callable[[Connection, datetime], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,8 @@ class RunCommander:
         made: list[bytes] = []
 
         async def within(connection: Connection, now: datetime, completed: Command) -> None:
+            if call.before is not None:
+                await call.before(connection, now)
             named = {} if isinstance(completed, RunCancelled) else {"task_ids": _ids(plan, completed.tasks)}
 
             async def write() -> bytes:

@@ -61,6 +61,9 @@ class RunRequest:
     only_with_downstream: bool = False
     # Who makes it: "manual", "scheduled" or "backfill". Child runs are made by the step of their callers.
     run_type: str = "manual"
+    backfill_id: UUID | None = None
+    # A run that has the key is the answer, whatever its content.
+    any_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,7 @@ class NewRuns:
             first_board(self.plans.versions[version_id], request.pause_at, self.actor),
             request.run_type,
             resolved.has_deadlines,
+            request.backfill_id,
         )
 
     # ---- keys that existed
@@ -288,7 +292,7 @@ class NewRuns:
         found = {}
         for index, run in runs:
             row = rows[run.dag_id, run.run_key]
-            if row["dag_version_id"] is not None:
+            if row["dag_version_id"] is not None and not self.requests[index].any_content:
                 self._check_same(index, row, run.dag_version_id)
             number = row["dag_version_number"] or self._number(run.dag_version_id)
             found[run.dag_run_id] = Triggered(row["dag_run_id"], run.run_key, number, created=False)

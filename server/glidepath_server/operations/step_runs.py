@@ -50,6 +50,7 @@ from ..store.layouts import move_run
 from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
+from .flows import flow_of, learn_backfills
 from .judge_deadlines import judge_runs
 from .map_tasks import check_instances, expand, parts_to_clear
 from .past import Past
@@ -130,6 +131,7 @@ class Step:
         rows = await store.lock_runs(connection, list(self.batch), wait_seconds=self.wait_seconds)
         if rows:
             await self.replica.plans.load(connection, (row["dag_version_id"] for row in rows))
+            await learn_backfills(connection, self.replica, rows)
         for row in rows:
             self._admit(row)
         for run_id, work in self.batch.items():
@@ -156,6 +158,7 @@ class Step:
         )
         if row["priorities"] is not None:
             self.runs[run_id].priorities = priorities_from_text(row["priorities"])
+        self.runs[run_id].backfill_id = row["backfill_id"]
         self.events[run_id] = []
 
     # ---- 2. accept
@@ -438,6 +441,7 @@ class Step:
         if run.board.state in RUN_FINAL:
             if run.plan.spec.runs_active_max is not None:
                 self.outcome.ended_capped.add((run.plan.namespace, run.plan.dag_id))
+            self.outcome.backfills = self.outcome.backfills or run.backfill_id is not None
         elif run.board.tally is not None:
             self.outcome.tallies.append((run.dag_run_id, run.revision + 1, run.board.tally))
 
@@ -461,10 +465,8 @@ class Step:
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
-            priority = run.priorities.of(release.task, plan.priorities[release.task])
-            key = self.replica.flow(queue_id).key(
-                (plan.namespace, plan.dag_id), priority=priority, weight=plan.spec.weight
-            )
+            priority, flow, weight = flow_of(self.replica, run, release.task)
+            key = self.replica.flow(queue_id).key(flow, priority=priority, weight=weight)
             row = (
                 run.dag_run_id,
                 release.task,

@@ -153,6 +153,8 @@ class LockedRun:
     notes: list[str] = field(default_factory=list)
     # What an operator has said of its priority.
     priorities: Priorities = UNSAID
+    # Whose flow it is in; None: in its DAG's.
+    backfill_id: UUID | None = None
     effects: Effects = field(default_factory=Effects)
     # Something of it was to be taken back: the board may have changed though no state has.
     asked_back: bool = False
@@ -210,6 +212,8 @@ class StepOutcome:
     queues: set[int] = field(default_factory=set)
     # (namespace, dag id) of capped DAGs of which a run has ended.
     ended_capped: set[tuple[str, str]] = field(default_factory=set)
+    # A run of a backfill has ended.
+    backfills: bool = False
     # (session, class) of attempts that ended: their resources are free again.
     ended: list[tuple[UUID, int]] = field(default_factory=list)
     tallies: list[tuple[UUID, int, Tally]] = field(default_factory=list)
@@ -239,6 +243,8 @@ class Replica:
     pullers: Pullers = field(default_factory=Pullers)
     flows: dict[int, FlowClock] = field(default_factory=dict)
     tallies: OrderedDict[UUID, tuple[int, Tally]] = field(default_factory=OrderedDict)
+    # They never change.
+    backfill_weights: dict[UUID, float] = field(default_factory=dict)
 
     def flow(self, queue_id: int) -> FlowClock:
         clock = self.flows.get(queue_id)

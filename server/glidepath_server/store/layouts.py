@@ -34,6 +34,26 @@ async def ensure_layout(connection: Connection, base_id: int, layout: Layout) ->
     if found is not None:
         return found, False
     await connection.execute(_SQL["copy_classes"], base_id, key)
+    return await _insert(connection, base_id, text, key, layout), True
+
+
+async def ensure_lane(
+    connection: Connection, base_id: int, key: bytes, queue_id: int | None, pool_limit_id: int | None
+) -> bool:
+    """See that there is the version whose tasks use this queue and this pool (None: their own), by its layout hash
+    `key`. Returns whether it was made now."""
+    if await connection.fetchval(_SQL["layout_id"], base_id, key) is not None:
+        return False
+    await connection.execute(_SQL["copy_classes_for_lane"], base_id, key, queue_id, pool_limit_id)
+    base = await connection.fetchrow(_SQL["base_classes"], base_id)
+    assert base is not None
+    layout = Layout(tuple(task.task_id for task in from_canonical_json(base["spec"]).tasks))
+    await _insert(connection, base_id, layout.to_json(), key, layout)
+    return True
+
+
+async def _insert(connection: Connection, base_id: int, text: str, key: bytes, layout: Layout) -> int:
+    """Store the version of a layout whose classes were copied."""
     rows = await connection.fetch(_SQL["copied_classes"], base_id, key)
     copies = {row["class_id"]: row["copy_id"] for row in rows}
     base = await connection.fetchrow(_SQL["base_classes"], base_id)
@@ -48,7 +68,7 @@ async def ensure_layout(connection: Connection, base_id: int, layout: Layout) ->
     reroutes = moved(base["reroute_class_ids"]) if base["reroute_class_ids"] else []
     await connection.execute(_SQL["insert_layout"], base_id, moved(base["class_ids"]), reroutes, text, key)
     made: int = await connection.fetchval(_SQL["layout_id"], base_id, key)
-    return made, True
+    return made
 
 
 async def move_run(

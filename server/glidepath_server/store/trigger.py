@@ -22,6 +22,8 @@ class Selector:
     dag_id: str
     number: int | None = None
     alias: str | None = None
+    # Laid out for something (store/layouts.py); empty: as it was registered.
+    layout_hash: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class NewRun:
     run_type: str = "manual"
     # Its DAG has some; the caller writes them.
     has_deadlines: bool = False
+    backfill_id: UUID | None = None
 
 
 async def resolve(connection: Connection, namespace: str, selectors: Sequence[Selector]) -> list[Resolved]:
@@ -67,6 +70,7 @@ async def resolve(connection: Connection, namespace: str, selectors: Sequence[Se
         [each.dag_id for each in selectors],
         [each.number for each in selectors],
         [each.alias for each in selectors],
+        [each.layout_hash for each in selectors],
     )
     return [Resolved(*tuple(row)[1:]) for row in rows]
 
@@ -113,10 +117,11 @@ async def insert_runs(
                 r.board,
                 r.run_type,
                 r.has_deadlines,
+                r.backfill_id,
             )
             for r in runs
         ],
-        15,
+        16,
     )
     await connection.execute(_SQL["insert_runs"], namespace, now, created_by, *columns)
 

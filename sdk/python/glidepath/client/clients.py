@@ -7,6 +7,7 @@ from typing import Self
 
 from glidepath.client.admin import AdminMethods
 from glidepath.client.approvals import ApprovalMethods
+from glidepath.client.backfills import BackfillMethods
 from glidepath.client.calls import AsyncCaller, Caller
 from glidepath.client.capacity import CapacityMethods
 from glidepath.client.connection import Tls, find_connection
@@ -19,7 +20,15 @@ TIMEOUT_SECONDS = 30.0
 
 
 class Client(
-    RegistryMethods, RunMethods, DeadlineMethods, ValueMethods, ApprovalMethods, AdminMethods, CapacityMethods, Caller
+    RegistryMethods,
+    RunMethods,
+    BackfillMethods,
+    DeadlineMethods,
+    ValueMethods,
+    ApprovalMethods,
+    AdminMethods,
+    CapacityMethods,
+    Caller,
 ):
     """A blocking client. Threads may share one; `with Client() as client:` closes it.
 
@@ -50,6 +59,7 @@ class Client(
 class AsyncClient(
     RegistryMethods,
     RunMethods,
+    BackfillMethods,
     DeadlineMethods,
     ValueMethods,
     ApprovalMethods,

@@ -14,7 +14,7 @@ from google.protobuf import message_factory
 from glidepath.client import calls
 from glidepath_proto.admin.v1 import admin_service_pb2, capacity_service_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2
-from glidepath_proto.run.v1 import approval_service_pb2, run_service_pb2, value_service_pb2
+from glidepath_proto.run.v1 import approval_service_pb2, backfill_service_pb2, run_service_pb2, value_service_pb2
 from glidepath_proto.schedule.v1 import deadline_service_pb2
 
 SERVICES = {
@@ -23,6 +23,7 @@ SERVICES = {
         registry_service_pb2,
         run_service_pb2,
         approval_service_pb2,
+        backfill_service_pb2,
         value_service_pb2,
         deadline_service_pb2,
         admin_service_pb2,

@@ -3,7 +3,7 @@
 -- name: lock_runs
 -- The runs of a batch that nobody else holds, ordered by id, with the step's one `now`.
 select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
-       r.priorities,
+       r.priorities, r.backfill_id,
        coalesce(r.timeout_time <= glidepath_now(), false) as overdue, r.run_type = 'child' as is_child,
        r.has_deadlines, glidepath_now() as now
 from dag_run r
@@ -14,7 +14,7 @@ for no key update skip locked;
 -- name: lock_run_waiting
 -- One run, waiting for whoever holds it (lock_timeout is set by the caller).
 select r.dag_run_id, r.dag_version_id, r.revision, r.state, r.intent, r.reason, r.board, r.quarantined, r.admitted,
-       r.priorities,
+       r.priorities, r.backfill_id,
        coalesce(r.timeout_time <= glidepath_now(), false) as overdue, r.run_type = 'child' as is_child,
        r.has_deadlines, glidepath_now() as now
 from dag_run r

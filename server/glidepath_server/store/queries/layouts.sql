@@ -53,3 +53,18 @@ select m.dag_run_id, $3, $4, $2, $5 from moved m;
 -- The version that a run was created with, if it was moved since.
 select v.dag_version_number from dag_run_move m join dag_version v on v.dag_version_id = m.from_version_id
 where m.dag_run_id = $1 order by m.revision limit 1;
+
+-- name: copy_classes_for_lane
+-- The classes of a version, each once more for a lane: in queue $3, if that is one, and with a slot of pool $4, if that is
+-- one, beside what they take anyway.
+insert into task_class (namespace, dag_id, queue_id, handler_name, handler_version, worker_selector, resources,
+                        tasks_limit_id, pool_limit_id, pool_slots, class_hash, limit_ids, limit_slots, run_limited)
+select k.namespace, k.dag_id, coalesce($3::integer, k.queue_id), k.handler_name, k.handler_version, k.worker_selector,
+       k.resources, k.tasks_limit_id, coalesce($4::bigint, k.pool_limit_id),
+       case when $4 is null or k.pool_limit_id = $4 then k.pool_slots else 1 end, sha256(k.class_hash || $2::bytea),
+       case when k.pool_limit_id <> $4 then k.limit_ids || k.pool_limit_id else k.limit_ids end,
+       case when k.pool_limit_id <> $4 then k.limit_slots || k.pool_slots else k.limit_slots end, k.run_limited
+from dag_version b join task_class k on k.class_id = any(b.class_ids || b.reroute_class_ids)
+where b.dag_version_id = $1
+order by k.class_id
+on conflict (class_hash) do nothing;
