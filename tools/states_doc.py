@@ -12,7 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from glidepath_server.core import states
+from glidepath_server.core import alerts, states
+from glidepath_server.core.alerts import DeliveryState
 from glidepath_server.core.states import AttemptState, RunState, TaskState
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "states.md"
@@ -50,6 +51,13 @@ RUNS = {
     RunState.CANCELLED: "somebody ended it",
 }
 
+ALERTS = {
+    DeliveryState.PENDING: "not tried yet: facts may join it, or one before it is not done",
+    DeliveryState.RETRYING: "was not taken yet, and is tried again",
+    DeliveryState.DELIVERED: "its channel took it",
+    DeliveryState.DEAD: "was refused, or not taken in time, or has no channel",
+}
+
 HEAD = """# States
 
 Generated from `server/glidepath_server/core/states.py` by `python -m tools.states_doc`; edit the tables there. An arrow
@@ -62,6 +70,8 @@ What people are shown is finer: *released* appears as `queued` (a row in task_qu
 a state to itself is a new attempt, not a new state."""
 ATTEMPT_TEXT = """One try of a task by one worker. It begins with the claim and ends once. One that calls a child run
 goes on, running, until that ends."""
+ALERT_TEXT = """What was sent to one channel about one run; from `server/glidepath_server/core/alerts.py`. Dead ones are
+sent again when a person says so."""
 RUN_TEXT = "Follows from the states of the run's tasks; why it fails when it does is said in `adr/0001-run-state.md`."
 
 
@@ -74,6 +84,7 @@ def render() -> str:
             _section("Task instance", TASK_TEXT, TASKS, states.TASK_FINAL, states.TASK_TRANSITIONS),
             _section("Attempt", ATTEMPT_TEXT, ATTEMPTS, final_attempts, states.ATTEMPT_TRANSITIONS),
             _section("DAG run", RUN_TEXT, RUNS, states.RUN_FINAL, states.RUN_TRANSITIONS),
+            _section("Alert", ALERT_TEXT, ALERTS, alerts.DELIVERY_FINAL, alerts.DELIVERY_TRANSITIONS),
         ]
     )
 

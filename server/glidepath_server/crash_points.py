@@ -28,6 +28,13 @@ MODES = ("kill", "stop", "fail")
 STEP_PARTS = frozenset({"call", "child_end", "claim", "command", "equal_call", "inbox", "report", "step", "withdraw"})
 TRANSACTIONS = STEP_PARTS | {
     "admission",
+    "alert_channel",
+    "alert_claim",
+    "alert_incident",
+    "alert_resend",
+    "alert_route",
+    "alert_routing",
+    "alert_settle",
     "artifact",
     "call_timeouts",
     "create_backfill",

@@ -112,6 +112,12 @@ class Settings:
         512 * MIB, "address space of a plugin's process; what asks for more fails in it", least=64 * MIB
     )
 
+    alert_group_seconds: float = _setting(
+        5.0, "facts of a run that come within this are one alert; it is sent after it", least=0
+    )
+    alert_attempts_max: int = _setting(25, "tries of an alert; what fails that often is dead", least=1)
+    alert_age_seconds_max: float = _setting(86_400.0, "how long an alert is tried; what is older is dead", least=1)
+
     # ---- prediction
     learn_interval_seconds: float = _setting(
         5.0, "between two looks for runs that have ended, to learn how long their tasks take", least=0.01
@@ -131,6 +137,8 @@ class Settings:
     session_retention_days: int = _setting(
         30, "how long an ended worker session is kept; its attempts name no worker afterwards", least=1
     )
+    fact_retention_days: int = _setting(7, "how long a fact is kept in the outbox once it was routed", least=1)
+    alert_retention_days: int = _setting(30, "how long an alert is kept that was delivered or is dead", least=1)
     prune_interval_seconds: float = _setting(600.0, "between two rounds of the pruner", least=0.1)
     prune_rows_max: int = _setting(1000, "rows that the pruner deletes in one statement", least=1)
 

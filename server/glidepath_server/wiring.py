@@ -19,6 +19,8 @@ from typing import Self
 from glidepath_proto.admin.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     capacity_service_pb2,
     capacity_service_pb2_grpc,
 )
@@ -38,6 +40,7 @@ from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grp
 
 from . import __version__, clock
 from .api.admin_servicer import AdminServicer
+from .api.alert_servicer import AlertServicer
 from .api.approval_servicer import ApprovalServicer
 from .api.auth import Authenticator
 from .api.backfill_servicer import BackfillServicer
@@ -55,6 +58,7 @@ from .core.errors import InvalidInput, Violation
 from .core.validation import LeaseTerms
 from .loops import metrics as metrics_loops
 from .loops import timers
+from .loops.alert_sender import AlertSender
 from .loops.approval_timeouts import approval_timeouts
 from .loops.backfill_pacer import backfill_pacer
 from .loops.deadlines import deadlines
@@ -78,6 +82,7 @@ from .operations.pace_backfills import PaceBackfills
 from .operations.read_runs import RunReader
 from .operations.register_dag_version import RegisterDagVersion
 from .operations.steer_backfills import Backfills
+from .plugin_host.host import PluginHost
 from .settings import Settings
 from .store import identity, migrate
 from .store.database import Database, loss_is_unavailable, transaction
@@ -158,6 +163,11 @@ class Server:
         self.engine = engine = Engine(self.database, self.settings)
         await engine.start()
         self._parts.push_async_callback(engine.stop)
+        self.plugins = PluginHost(self.settings)
+        self._parts.push_async_callback(self.plugins.stop)
+        self.alerts = AlertSender(self.database, self.settings, self.plugins)
+        self._parts.push_async_callback(self.alerts.stop)
+        engine.on_facts = self.alerts.loop.wake
         self.wake_ups, self.heartbeats = WakeUps(engine), Heartbeats(engine)
         self.wake_ups.start()
         self._parts.push_async_callback(self.wake_ups.stop)
@@ -194,6 +204,7 @@ class Server:
             self.heartbeats.watch_loop,
             LeaseReaper(engine).loop,
             deadlines(self.database, self.settings, lambda: engine.on_facts()),
+            self.alerts.loop,
             pruner(self.database, self.settings),
             durations(self.database, engine.replica.plans, self.settings),
             history(self.database, self.settings),
@@ -261,6 +272,11 @@ class Server:
                 admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
                 admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
                 AdminServicer(self.database, authenticator, self.engine),
+            ),
+            Service(
+                alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"],
+                alert_service_pb2_grpc.add_AlertServiceServicer_to_server,
+                AlertServicer(self.database, self.plugins, self.alerts.loop.wake),
             ),
             Service(
                 capacity_service_pb2.DESCRIPTOR.services_by_name["CapacityService"],

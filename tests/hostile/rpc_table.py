@@ -70,6 +70,31 @@ CAPACITY_RPCS = {
     "SetNamespaceWeight": Rpc(ADMIN, {"weight": 2.0}, everywhere=True),
     "ListNamespaceWeights": Rpc(VIEWER),
 }
+ALERT_RPCS = {
+    "SetAlertChannel": Rpc(
+        ADMIN,
+        {
+            "channel_name": "one-more",
+            "plugin_name": "email",
+            "config": {"host": "h", "sender": "a@b.example", "recipients": "a@b.example"},
+        },
+    ),
+    "ListAlertChannels": Rpc(VIEWER),
+    # As with pools.
+    "DeleteAlertChannel": Rpc(ADMIN, {"channel_name": "one-more"}, strange=Code.OK),
+    "TestAlertChannel": Rpc(OPERATOR, {"channel_name": "none"}, frozenset({Code.NOT_FOUND})),
+    "SetAlertRoute": Rpc(
+        ADMIN,
+        {"route_name": "one-more", "kinds": ["missed"], "channel_name": "none"},
+        frozenset({Code.NOT_FOUND}),
+    ),
+    "ListAlertRoutes": Rpc(VIEWER),
+    "DeleteAlertRoute": Rpc(ADMIN, {"route_name": "one-more"}, strange=Code.OK),
+    "ListAlerts": Rpc(VIEWER),
+    # Of another namespace it finds nothing dead.
+    "ResendAlerts": Rpc(OPERATOR, {"channel_name": "one-more"}, strange=Code.OK),
+    "ListPlugins": Rpc(VIEWER),
+}
 REGISTRY_RPCS = {
     "RegisterDagVersion": Rpc(
         AUTHOR, {"spec": {"dag_id": "one-more", "tasks": [{"task_id": "only", "handler": {"name": "test:task"}}]}}
@@ -159,6 +184,7 @@ RPCS = {
     f"glidepath.{package}/{name}": rpc
     for package, rpcs in {
         "admin.v1.AdminService": ADMIN_RPCS,
+        "admin.v1.AlertService": ALERT_RPCS,
         "admin.v1.CapacityService": CAPACITY_RPCS,
         "registry.v1.RegistryService": REGISTRY_RPCS,
         "run.v1.RunService": RUN_RPCS,

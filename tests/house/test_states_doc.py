@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from glidepath_server.core import states
+from glidepath_server.core import alerts, states
 from tools import states_doc
 
 
@@ -14,9 +14,14 @@ def test_the_page_is_current() -> None:
 
 def test_every_arrow_and_every_state_is_on_the_page() -> None:
     rows = re.findall(r"^\| \w+ \| \w+ \| \w+ \|$", states_doc.render(), re.MULTILINE)
-    heads = 3
-    arrows = len(states.TASK_TRANSITIONS) + len(states.ATTEMPT_TRANSITIONS) + len(states.RUN_TRANSITIONS)
-    assert len(rows) == heads + arrows
+    tables = (
+        states.TASK_TRANSITIONS,
+        states.ATTEMPT_TRANSITIONS,
+        states.RUN_TRANSITIONS,
+        alerts.DELIVERY_TRANSITIONS,
+    )
+    assert len(rows) == len(tables) + sum(map(len, tables))
     assert set(states_doc.TASKS) == set(states.TaskState)
     assert set(states_doc.ATTEMPTS) == set(states.AttemptState)
     assert set(states_doc.RUNS) == set(states.RunState)
+    assert set(states_doc.ALERTS) == set(alerts.DeliveryState)

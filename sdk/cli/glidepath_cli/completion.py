@@ -55,6 +55,7 @@ def _from_server(names: Callable[[Client, click.Context], Iterable[str]]) -> Com
 dag_ids = _from_server(lambda client, _: (each.dag_id for each in client.list_dags()))
 pool_names = _from_server(lambda client, _: (each.pool_name for each in client.list_pools()))
 limit_names = _from_server(lambda client, _: (each.limit_name for each in client.list_limits()))
+channel_names = _from_server(lambda client, _: (each.channel_name for each in client.list_alert_channels()))
 namespaces = _from_server(lambda client, _: client.list_namespaces())
 run_ids = _from_server(lambda client, _: ["last", *(each.dag_run_id for each in islice(client.list_dag_runs(), 50))])
 

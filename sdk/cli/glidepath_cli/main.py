@@ -11,6 +11,7 @@ import click
 
 from . import exits, schedule_preview  # noqa: F401 - the second is here for the command it adds
 from .admin_commands import audit, dead_letters, incidents, namespace, pool, token, workers
+from .alert_commands import alert, plugin
 from .approval_commands import approval
 from .backfill_commands import backfill
 from .capacity_commands import limit
@@ -91,6 +92,8 @@ for _command in (
     schedule,
     backfill,
     approval,
+    alert,
+    plugin,
     artifact,
     doctor,
     workers,

@@ -13,6 +13,16 @@ COMMANDS = {
     "SetLimit": "glidepath limit set NAME SLOTS",
     "ListLimits": "glidepath limit list",
     "DeleteLimit": "glidepath limit delete NAME",
+    "SetAlertChannel": "glidepath alert channel set NAME --plugin PLUGIN",
+    "ListAlertChannels": "glidepath alert channel list",
+    "DeleteAlertChannel": "glidepath alert channel delete NAME",
+    "TestAlertChannel": "glidepath alert test NAME",
+    "SetAlertRoute": "glidepath alert route set NAME --on KIND --channel CHANNEL",
+    "ListAlertRoutes": "glidepath alert route list",
+    "DeleteAlertRoute": "glidepath alert route delete NAME",
+    "ListAlerts": "glidepath alert list",
+    "ResendAlerts": "glidepath alert resend ALERT_ID",
+    "ListPlugins": "glidepath plugin list",
     "SetNamespaceWeight": "glidepath namespace weight NAME WEIGHT",
     "ListNamespaceWeights": "glidepath namespace weights",
     "CreateNamespace": "glidepath namespace create NAME",
@@ -125,6 +135,10 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\blimit_name: got\b"), "LIMIT_NAME: got"),
     (re.compile(r"\brate\.(?:starts|per): got\b"), "--rate: got"),
     (re.compile(r"\bslots: got\b"), "SLOTS: got"),
+    (re.compile(r"\bchannel_name: got\b"), "CHANNEL_NAME: got"),
+    (re.compile(r"\broute_name: got\b"), "ROUTE_NAME: got"),
+    (re.compile(r"\bkinds(?:\[\d+\])?: got\b"), "--on: got"),
+    (re.compile(r"\bconfig\.(?=\w+: got)"), "--config "),
     (re.compile(r"\bnew_namespace: got\b"), "NAME: got"),
     (re.compile(r"\bexpire_time: got\b"), "--expires: got"),
     (re.compile(r"\baliases\[\d+\]: got\b"), "--alias: got"),
@@ -157,6 +171,8 @@ _LISTS = [
     (re.compile(r"\btoken\b"), "glidepath token list"),
     (re.compile(r"\bpool\b"), "glidepath pool list"),
     (re.compile(r"\blimit\b"), "glidepath limit list"),
+    (re.compile(r"\bchannel\b"), "glidepath alert channel list"),
+    (re.compile(r"\bplugin\b"), "glidepath plugin list"),
     (re.compile(r"\bversion\b|\balias\b"), "glidepath dag versions DAG_ID"),
     (re.compile(r"\bDAG\b"), "glidepath dag list"),
     (re.compile(r"\bnamespace\b"), "glidepath namespace list"),
@@ -167,7 +183,8 @@ _LISTS = [
 
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
-    r"\bglidepath (?:(?:dag|run|backfill|deadline|approval|artifact|pool|limit|namespace|token) [a-z]+"
+    r"\bglidepath (?:alert (?:channel|route) [a-z]+"
+    r"|(?:alert|plugin|dag|run|backfill|deadline|approval|artifact|pool|limit|namespace|token) [a-z]+"
     r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 

@@ -9,7 +9,7 @@ from cli_world import Answer, Folder
 
 from glidepath_cli.dag_commands import diff_rows
 from glidepath_cli.words import COMMANDS, ours, sent_to, where_to_look
-from glidepath_proto.admin.v1 import admin_service_pb2, capacity_service_pb2
+from glidepath_proto.admin.v1 import admin_service_pb2, alert_service_pb2, capacity_service_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2
 from glidepath_proto.registry.v1.registry_service_pb2 import DagDifference
 from glidepath_proto.run.v1 import approval_service_pb2, backfill_service_pb2, run_service_pb2, value_service_pb2
@@ -61,6 +61,7 @@ def test_every_method_has_its_command() -> None:
         service
         for file in (
             admin_service_pb2,
+            alert_service_pb2,
             capacity_service_pb2,
             registry_service_pb2,
             run_service_pb2,

@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2 as pb
 
+from ..core.alerts import Route
 from ..core.approvals import ApprovalSpec, Decision, OnReject
 from ..core.canonical import from_canonical_json
 from ..core.definition import (
@@ -92,6 +93,7 @@ def draft_in(spec: dag_pb2.DagSpec) -> DagDraft:
         run_tasks_active_max=_given(spec, "run_tasks_active_max"),
         weight=_given(spec, "weight"),
         runs_in_order=spec.runs_in_order,
+        alerts=[Route(tuple(each.on), each.channel) for each in spec.alerts],
     )
 
 
@@ -280,6 +282,7 @@ def spec_out(spec: DagSpec) -> dag_pb2.DagSpec:
         run_tasks_active_max=spec.run_tasks_active_max,
         weight=spec.weight if spec.weight != WEIGHT_DEFAULT else None,
         runs_in_order=spec.runs_in_order,
+        alerts=[dag_pb2.AlertRoute(on=each.kinds, channel=each.channel_name) for each in spec.alerts],
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from .alerts import Route
 from .approvals import ApprovalSpec, Decision, OnReject
 from .definition import (
     JSON,
@@ -77,12 +78,16 @@ def from_canonical_json(text: str) -> DagSpec:
     value = from_json(text)
     if value.pop("format") != FORMAT:
         raise ValueError(f"the stored DAG {value['dag_id']} has a format that this server does not read")
-    return DagSpec(**{**value, "tasks": tuple(map(_task_in, value["tasks"])), "tags": tuple(value.get("tags", ()))})
+    alerts = tuple(Route(tuple(each["on"]), each["channel"]) for each in value.get("alerts", ()))
+    tasks, tags = tuple(map(_task_in, value["tasks"])), tuple(value.get("tags", ()))
+    return DagSpec(**{**value, "tasks": tasks, "tags": tags, "alerts": alerts})
 
 
 # ---- out
 def _dag_out(spec: DagSpec) -> dict[str, Any]:
     value = _said(spec)
+    if spec.alerts:
+        value["alerts"] = [route.to_json() for route in spec.alerts]
     return {**value, "format": FORMAT, "tasks": [_task_out(task) for task in spec.tasks]}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .alerts import Route
 from .approvals import ApprovalSpec
 from .graph import TaskRole
 from .retry import RetryPolicy
@@ -193,6 +194,8 @@ class DagSpec:
     weight: float = WEIGHT_DEFAULT
     # Then runs_active_max is 1.
     runs_in_order: bool = False
+    # What of its runs goes to which alert channels.
+    alerts: tuple[Route, ...] = ()
 
 
 def leaves(source: Input) -> Iterator[Input]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from .alerts import Route
 from .approvals import ApprovalSpec
 from .definition import (
     APPROVAL,
@@ -125,6 +126,7 @@ class DagDraft:
     run_tasks_active_max: int | None = None
     weight: float | None = None
     runs_in_order: bool = False
+    alerts: Sequence[Route] = ()
 
 
 Draft = TypeVar("Draft", RetryDraft, PolicyDraft)
@@ -150,6 +152,7 @@ def resolve(draft: DagDraft, order: Sequence[str]) -> DagSpec:
         run_tasks_active_max=draft.run_tasks_active_max,
         weight=WEIGHT_DEFAULT if draft.weight is None else draft.weight,
         runs_in_order=draft.runs_in_order,
+        alerts=tuple(draft.alerts),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from .alerts import check_alerts
 from .approval_checks import check_approval
 from .compile import MAP_WINDOW, find_cycle, topological_order
 from .definition import (
@@ -163,6 +164,7 @@ class _Check:
         yield from check_whole("tasks_active_max", draft.tasks_active_max, 1, COUNT_MAX)
         yield from check_whole("run_tasks_active_max", draft.run_tasks_active_max, 1, COUNT_MAX)
         yield from check_weight("weight", draft.weight)
+        yield from check_alerts(draft.alerts)
         yield from check_policy("defaults", draft.defaults)
         if draft.defaults.cache is not None:
             expected = "none: each task whose results may be used again says so itself"

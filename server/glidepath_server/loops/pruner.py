@@ -6,7 +6,7 @@ What keeps things unique for ever (run keys) is not touched.
 from __future__ import annotations
 
 from ..settings import Settings
-from ..store import caching, identity, sessions
+from ..store import alerts, caching, identity, sessions
 from ..store.database import Database
 from ..telemetry import get_logger
 from .level import LevelLoop
@@ -23,6 +23,8 @@ def pruner(database: Database, settings: Settings) -> LevelLoop:
             await prune_requests(database, settings.request_retention_days, rows_max),
             await prune_sessions(database, settings.session_retention_days, rows_max),
             await prune_results(database, rows_max),
+            await prune_facts(database, settings.fact_retention_days, rows_max),
+            await prune_alerts(database, settings.alert_retention_days, rows_max),
         )
         # A full batch: more is there, go on at once, with a round for everybody else in between.
         return 0.0 if rows_max in deleted else None
@@ -49,6 +51,20 @@ async def prune_results(database: Database, rows_max: int) -> int:
     async with database.api.acquire() as connection:
         deleted = await caching.prune(connection, rows_max)
     return _said("results", deleted)
+
+
+async def prune_facts(database: Database, retention_days: int, rows_max: int) -> int:
+    """Delete facts that were routed and are past their retention, the oldest first, at most `rows_max`; how many."""
+    async with database.api.acquire() as connection:
+        deleted = await alerts.prune_facts(connection, retention_days, rows_max)
+    return _said("facts", deleted)
+
+
+async def prune_alerts(database: Database, retention_days: int, rows_max: int) -> int:
+    """Delete alerts that ended before their retention, the oldest first, at most `rows_max`; how many."""
+    async with database.api.acquire() as connection:
+        deleted = await alerts.prune_deliveries(connection, retention_days, rows_max)
+    return _said("alerts", deleted)
 
 
 def _said(what: str, deleted: int) -> int:

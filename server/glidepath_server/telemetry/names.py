@@ -6,6 +6,7 @@ A test holds the code against it; the tables of the docs are made from it.
 from __future__ import annotations
 
 LOG_EVENTS: dict[str, str] = {
+    "alert_unsettled": "what became of an alert could not be written; it is sent again",
     "batch_split": "a step failed by somebody's data; its runs are stepped one by one to find whose",
     "call_failed": "an RPC raised something unexpected; the caller got the incident id",
     "claim_failed": "a claim without results or events failed; it is tried again",
@@ -41,6 +42,7 @@ LOG_EVENTS: dict[str, str] = {
 }
 
 LOG_FIELDS: dict[str, str] = {
+    "alert_id": "the alert, as receivers know it",
     "fault": "what a plugin has done",
     "faults": "how many faults in a row",
     "line": "a line of text, cut",

@@ -90,6 +90,7 @@ def to_spec(dag: Dag, bundle: Bundle | None) -> dag_pb2.DagSpec:
         run_tasks_active_max=dag.run_tasks_active_max,
         weight=dag.weight,
         runs_in_order=dag.runs_in_order,
+        alerts=[dag_pb2.AlertRoute(on=each["on"], channel=each["channel"]) for each in dag.alerts],
     )
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, overload
 
+from glidepath.authoring.alerts import AlertOptions, check_alerts
 from glidepath.authoring.bundle import source_file
 from glidepath.authoring.deadlines import Deadline, check_deadlines
 from glidepath.authoring.nodes import ID, Builder, Node, building
@@ -45,6 +46,7 @@ class Dag:
         params_schema: Mapping[str, Any] | None = None,
         include: Sequence[str] = (),
         deadlines: Sequence[Deadline] = (),
+        alerts: Sequence[AlertOptions] = (),
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -72,6 +74,7 @@ class Dag:
         self.param_defaults = param_defaults(function)
         self.include = tuple(include)
         self.deadlines = check_deadlines(deadlines, f"{where}: deadlines")
+        self.alerts = check_alerts(alerts, f"{where}: alerts")
 
     @functools.cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -127,6 +130,7 @@ def dag(
     params_schema: Mapping[str, Any] | None = None,
     include: Sequence[str] = (),
     deadlines: Sequence[Deadline] = (),
+    alerts: Sequence[AlertOptions] = (),
 ) -> Callable[[Callable[..., Any]], Dag]: ...
 def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     """Make a function a DAG: `@dag`, or `@dag(dag_id="training", defaults={"retries": 2})`.
@@ -138,6 +142,7 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     `runs_active_max` runs may be active at once, `tasks_active_max` attempts live over all of them, and of one run
     `run_tasks_active_max`. With `weight=2.0` the DAG gets twice the share of the workers that another DAG gets.
     With `runs_in_order` one run goes after the other, the earliest logical date first, whoever created them.
+    `alerts=[{"on": ["run_failed", "missed"], "channel": "ops"}]` says which alert channels hear of what of its runs.
     `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
     `deadlines` say what its runs have to be done by: `[Deadline.wall("09:15", zone="Asia/Kolkata")]`.
     """

@@ -48,6 +48,7 @@ _SETTINGS = {
     "run_retries": _CHECKED_BY_DAG,
     "run_retry_delay": _CHECKED_BY_DAG,
     "deadlines": _CHECKED_BY_DAG,
+    "alerts": _CHECKED_BY_DAG,
 }
 KEYS = frozenset({*_SETTINGS, "params", "defaults", "tasks"})
 """All that may stand in a document."""

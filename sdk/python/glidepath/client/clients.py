@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from glidepath.client.admin import AdminMethods
+from glidepath.client.alerts import AlertMethods
 from glidepath.client.approvals import ApprovalMethods
 from glidepath.client.backfills import BackfillMethods
 from glidepath.client.calls import AsyncCaller, Caller
@@ -27,6 +28,7 @@ class Client(
     ValueMethods,
     ApprovalMethods,
     AdminMethods,
+    AlertMethods,
     CapacityMethods,
     Caller,
 ):
@@ -64,6 +66,7 @@ class AsyncClient(
     ValueMethods,
     ApprovalMethods,
     AdminMethods,
+    AlertMethods,
     CapacityMethods,
     AsyncCaller,
 ):

@@ -265,7 +265,7 @@ def test_writing_dags_imports_no_network_library() -> None:
 
 def test_a_setting_that_a_dag_does_not_have_is_named_with_those_it_has() -> None:
     with pytest.raises(
-        AuthoringError, match="unknown setting 'fail_fst'; did you mean 'fail_fast'\\? known settings: dag_id"
+        AuthoringError, match="unknown setting 'fail_fst'; did you mean 'fail_fast'\\? known settings: alerts, dag_id"
     ):
         dag(fail_fst=True)  # type: ignore[call-overload]
     with pytest.raises(AuthoringError, match="params_schema is 5; expected a JSON Schema of an object"):

@@ -41,6 +41,7 @@ def add(rows, weights, title="", options=None):
     dag_id="sales", description="Adds up.", owner="team", tags=["b", "a"], include=["data"],
     defaults={"retries": 2, "depends_on_past": True, "retry_delay": ["1m", "5m"], "timeout": "1h30m", "queue": "bulk"},
     run_timeout="2d", runs_active_max=1, tasks_active_max=10, fail_fast=True, runs_in_order=True,
+    alerts=[{"on": ["run_failed", "missed"], "channel": "ops"}, {"on": ["incident"], "channel": "pager"}],
 )
 def made(
     day: Annotated[date, "the day", {"examples": ["2026-01-01"]}],
@@ -81,6 +82,9 @@ runs_active_max: 1
 runs_in_order: true
 tasks_active_max: 10
 fail_fast: true
+alerts:
+  - {on: [run_failed, missed], channel: ops}
+  - {on: [incident], channel: pager}
 params:
   day: {type: string, format: date, description: the day, examples: [2026-01-01]}
   rate: {type: number, default: 0.5}

@@ -203,7 +203,7 @@ tasks:
 """
     found = errors(tmp_path, text)
     expected = [
-        (2, "owenr: unknown key 'owenr'; did you mean 'owner'? known keys of a DAG: dag_id, defaults"),
+        (2, "owenr: unknown key 'owenr'; did you mean 'owner'? known keys of a DAG: alerts, dag_id, deadline"),
         (3, "runs_active_max: DAG 'd': runs_active_max is 'many'; expected a whole number of at least 1"),
         (5, "defaults.timeout: DAG 'd': defaults: timeout is 'soon'; expected seconds, a timedelta, or text such as"),
         (6, "defaults.retires: DAG 'd': defaults: unknown option 'retires'; did you mean 'retries'?"),

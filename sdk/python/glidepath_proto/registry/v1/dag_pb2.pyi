@@ -105,7 +105,7 @@ LEASE_MODE_HOLD: LeaseMode
 LEASE_MODE_EXCLUSIVE: LeaseMode
 
 class DagSpec(_message.Message):
-    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast", "run_retries_max", "run_retry_delay", "param_defaults", "run_tasks_active_max", "weight", "runs_in_order")
+    __slots__ = ("dag_id", "description", "owner", "tags", "params_schema", "defaults", "tasks", "run_timeout", "runs_active_max", "tasks_active_max", "fail_fast", "run_retries_max", "run_retry_delay", "param_defaults", "run_tasks_active_max", "weight", "runs_in_order", "alerts")
     class ParamDefaultsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,7 @@ class DagSpec(_message.Message):
     RUN_TASKS_ACTIVE_MAX_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     RUNS_IN_ORDER_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
     dag_id: str
     description: str
     owner: str
@@ -147,7 +148,16 @@ class DagSpec(_message.Message):
     run_tasks_active_max: int
     weight: float
     runs_in_order: bool
-    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., param_defaults: _Optional[_Mapping[str, str]] = ..., run_tasks_active_max: _Optional[int] = ..., weight: _Optional[float] = ..., runs_in_order: bool = ...) -> None: ...
+    alerts: _containers.RepeatedCompositeFieldContainer[AlertRoute]
+    def __init__(self, dag_id: _Optional[str] = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., params_schema: _Optional[str] = ..., defaults: _Optional[_Union[TaskPolicy, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[TaskSpec, _Mapping]]] = ..., run_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., runs_active_max: _Optional[int] = ..., tasks_active_max: _Optional[int] = ..., fail_fast: bool = ..., run_retries_max: _Optional[int] = ..., run_retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., param_defaults: _Optional[_Mapping[str, str]] = ..., run_tasks_active_max: _Optional[int] = ..., weight: _Optional[float] = ..., runs_in_order: bool = ..., alerts: _Optional[_Iterable[_Union[AlertRoute, _Mapping]]] = ...) -> None: ...
+
+class AlertRoute(_message.Message):
+    __slots__ = ("on", "channel")
+    ON_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    on: _containers.RepeatedScalarFieldContainer[str]
+    channel: str
+    def __init__(self, on: _Optional[_Iterable[str]] = ..., channel: _Optional[str] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
     __slots__ = ("task_id", "description", "group_id", "handler", "upstream_task_ids", "trigger_rule", "inputs", "policy", "role", "map", "input_schemas", "output_schema", "approval")

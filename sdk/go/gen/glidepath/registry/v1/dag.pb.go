@@ -538,7 +538,9 @@ type DagSpec struct {
 	// date goes first (of equal dates the one that was created first), and none starts before the one before it has ended,
 	// however that was. A run that is created with an earlier date than the one that runs goes next. It means
 	// runs_active_max 1; another cap is refused.
-	RunsInOrder   bool `protobuf:"varint,17,opt,name=runs_in_order,json=runsInOrder,proto3" json:"runs_in_order,omitempty"`
+	RunsInOrder bool `protobuf:"varint,17,opt,name=runs_in_order,json=runsInOrder,proto3" json:"runs_in_order,omitempty"`
+	// Who hears of what happens to its runs, beside the namespace's own routes. At most 20.
+	Alerts        []*AlertRoute `protobuf:"bytes,30,rep,name=alerts,proto3" json:"alerts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -692,6 +694,68 @@ func (x *DagSpec) GetRunsInOrder() bool {
 	return false
 }
 
+func (x *DagSpec) GetAlerts() []*AlertRoute {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
+type AlertRoute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kinds of facts, each once: "run_failed", "run_recovered", "incident", "at_risk", "missed", "met_late", "recovered".
+	// Text, because kinds are added by servers that clients are older than.
+	On []string `protobuf:"bytes,1,rep,name=on,proto3" json:"on,omitempty"`
+	// An alert channel of the namespace. One that is not there (yet) is no error: what would go to it is dead.
+	Channel       string `protobuf:"bytes,2,opt,name=channel,proto3" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertRoute) Reset() {
+	*x = AlertRoute{}
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertRoute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertRoute) ProtoMessage() {}
+
+func (x *AlertRoute) ProtoReflect() protoreflect.Message {
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertRoute.ProtoReflect.Descriptor instead.
+func (*AlertRoute) Descriptor() ([]byte, []int) {
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *AlertRoute) GetOn() []string {
+	if x != nil {
+		return x.On
+	}
+	return nil
+}
+
+func (x *AlertRoute) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
 type TaskSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Same alphabet as dag_id; unique in the DAG; groups prefix it ("features.scale").
@@ -724,7 +788,7 @@ type TaskSpec struct {
 
 func (x *TaskSpec) Reset() {
 	*x = TaskSpec{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[1]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +800,7 @@ func (x *TaskSpec) String() string {
 func (*TaskSpec) ProtoMessage() {}
 
 func (x *TaskSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[1]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +813,7 @@ func (x *TaskSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskSpec.ProtoReflect.Descriptor instead.
 func (*TaskSpec) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{1}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TaskSpec) GetTaskId() string {
@@ -867,7 +931,7 @@ type ApprovalSpec struct {
 
 func (x *ApprovalSpec) Reset() {
 	*x = ApprovalSpec{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +943,7 @@ func (x *ApprovalSpec) String() string {
 func (*ApprovalSpec) ProtoMessage() {}
 
 func (x *ApprovalSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[2]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +956,7 @@ func (x *ApprovalSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSpec.ProtoReflect.Descriptor instead.
 func (*ApprovalSpec) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{2}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ApprovalSpec) GetMessage() string {
@@ -963,7 +1027,7 @@ type MapSpec struct {
 
 func (x *MapSpec) Reset() {
 	*x = MapSpec{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1039,7 @@ func (x *MapSpec) String() string {
 func (*MapSpec) ProtoMessage() {}
 
 func (x *MapSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[3]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1052,7 @@ func (x *MapSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapSpec.ProtoReflect.Descriptor instead.
 func (*MapSpec) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{3}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *MapSpec) GetInputs() []*MapInput {
@@ -1043,7 +1107,7 @@ type MapInput struct {
 
 func (x *MapInput) Reset() {
 	*x = MapInput{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1119,7 @@ func (x *MapInput) String() string {
 func (*MapInput) ProtoMessage() {}
 
 func (x *MapInput) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[4]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1132,7 @@ func (x *MapInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapInput.ProtoReflect.Descriptor instead.
 func (*MapInput) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{4}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *MapInput) GetName() string {
@@ -1099,7 +1163,7 @@ type Handler struct {
 
 func (x *Handler) Reset() {
 	*x = Handler{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1175,7 @@ func (x *Handler) String() string {
 func (*Handler) ProtoMessage() {}
 
 func (x *Handler) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[5]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1188,7 @@ func (x *Handler) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handler.ProtoReflect.Descriptor instead.
 func (*Handler) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{5}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Handler) GetName() string {
@@ -1157,7 +1221,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1233,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[6]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1246,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{6}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Input) GetSource() isInput_Source {
@@ -1289,7 +1353,7 @@ type OutputRef struct {
 
 func (x *OutputRef) Reset() {
 	*x = OutputRef{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1365,7 @@ func (x *OutputRef) String() string {
 func (*OutputRef) ProtoMessage() {}
 
 func (x *OutputRef) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[7]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1378,7 @@ func (x *OutputRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRef.ProtoReflect.Descriptor instead.
 func (*OutputRef) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{7}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OutputRef) GetTaskId() string {
@@ -1347,7 +1411,7 @@ type InputList struct {
 
 func (x *InputList) Reset() {
 	*x = InputList{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1423,7 @@ func (x *InputList) String() string {
 func (*InputList) ProtoMessage() {}
 
 func (x *InputList) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[8]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1436,7 @@ func (x *InputList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InputList.ProtoReflect.Descriptor instead.
 func (*InputList) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{8}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *InputList) GetItems() []*Input {
@@ -1432,7 +1496,7 @@ type TaskPolicy struct {
 
 func (x *TaskPolicy) Reset() {
 	*x = TaskPolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1508,7 @@ func (x *TaskPolicy) String() string {
 func (*TaskPolicy) ProtoMessage() {}
 
 func (x *TaskPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[9]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1521,7 @@ func (x *TaskPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskPolicy.ProtoReflect.Descriptor instead.
 func (*TaskPolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{9}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TaskPolicy) GetOwner() string {
@@ -1605,7 +1669,7 @@ type CachePolicy struct {
 
 func (x *CachePolicy) Reset() {
 	*x = CachePolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1681,7 @@ func (x *CachePolicy) String() string {
 func (*CachePolicy) ProtoMessage() {}
 
 func (x *CachePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[10]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1694,7 @@ func (x *CachePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CachePolicy.ProtoReflect.Descriptor instead.
 func (*CachePolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{10}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CachePolicy) GetExpireAfter() *durationpb.Duration {
@@ -1695,7 +1759,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[11]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1771,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[11]
+	mi := &file_glidepath_registry_v1_dag_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1784,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{11}
+	return file_glidepath_registry_v1_dag_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RetryPolicy) GetRetriesMax() int32 {
@@ -1811,7 +1875,7 @@ var File_glidepath_registry_v1_dag_proto protoreflect.FileDescriptor
 
 const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\n" +
-	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\x87\a\n" +
+	"\x1fglidepath/registry/v1/dag.proto\x12\x15glidepath.registry.v1\x1a!glidepath/common/v1/payload.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc2\a\n" +
 	"\aDagSpec\x12\x15\n" +
 	"\x06dag_id\x18\x01 \x01(\tR\x05dagId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -1831,14 +1895,19 @@ const file_glidepath_registry_v1_dag_proto_rawDesc = "" +
 	"\x0eparam_defaults\x18\x13 \x03(\v21.glidepath.registry.v1.DagSpec.ParamDefaultsEntryR\rparamDefaults\x124\n" +
 	"\x14run_tasks_active_max\x18\x0e \x01(\x05H\x02R\x11runTasksActiveMax\x88\x01\x01\x12\x1b\n" +
 	"\x06weight\x18\x0f \x01(\x01H\x03R\x06weight\x88\x01\x01\x12\"\n" +
-	"\rruns_in_order\x18\x11 \x01(\bR\vrunsInOrder\x1a@\n" +
+	"\rruns_in_order\x18\x11 \x01(\bR\vrunsInOrder\x129\n" +
+	"\x06alerts\x18\x1e \x03(\v2!.glidepath.registry.v1.AlertRouteR\x06alerts\x1a@\n" +
 	"\x12ParamDefaultsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x12\n" +
 	"\x10_runs_active_maxB\x13\n" +
 	"\x11_tasks_active_maxB\x17\n" +
 	"\x15_run_tasks_active_maxB\t\n" +
-	"\a_weight\"\xcc\x06\n" +
+	"\a_weight\"6\n" +
+	"\n" +
+	"AlertRoute\x12\x0e\n" +
+	"\x02on\x18\x01 \x03(\tR\x02on\x12\x18\n" +
+	"\achannel\x18\x02 \x01(\tR\achannel\"\xcc\x06\n" +
 	"\bTaskSpec\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x19\n" +
@@ -2025,7 +2094,7 @@ func file_glidepath_registry_v1_dag_proto_rawDescGZIP() []byte {
 }
 
 var file_glidepath_registry_v1_dag_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_glidepath_registry_v1_dag_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	(ApprovalAnswer)(0),         // 0: glidepath.registry.v1.ApprovalAnswer
 	(ApprovalReject)(0),         // 1: glidepath.registry.v1.ApprovalReject
@@ -2036,71 +2105,73 @@ var file_glidepath_registry_v1_dag_proto_goTypes = []any{
 	(IsolationMode)(0),          // 6: glidepath.registry.v1.IsolationMode
 	(LeaseMode)(0),              // 7: glidepath.registry.v1.LeaseMode
 	(*DagSpec)(nil),             // 8: glidepath.registry.v1.DagSpec
-	(*TaskSpec)(nil),            // 9: glidepath.registry.v1.TaskSpec
-	(*ApprovalSpec)(nil),        // 10: glidepath.registry.v1.ApprovalSpec
-	(*MapSpec)(nil),             // 11: glidepath.registry.v1.MapSpec
-	(*MapInput)(nil),            // 12: glidepath.registry.v1.MapInput
-	(*Handler)(nil),             // 13: glidepath.registry.v1.Handler
-	(*Input)(nil),               // 14: glidepath.registry.v1.Input
-	(*OutputRef)(nil),           // 15: glidepath.registry.v1.OutputRef
-	(*InputList)(nil),           // 16: glidepath.registry.v1.InputList
-	(*TaskPolicy)(nil),          // 17: glidepath.registry.v1.TaskPolicy
-	(*CachePolicy)(nil),         // 18: glidepath.registry.v1.CachePolicy
-	(*RetryPolicy)(nil),         // 19: glidepath.registry.v1.RetryPolicy
-	nil,                         // 20: glidepath.registry.v1.DagSpec.ParamDefaultsEntry
-	nil,                         // 21: glidepath.registry.v1.TaskSpec.InputsEntry
-	nil,                         // 22: glidepath.registry.v1.TaskSpec.InputSchemasEntry
-	nil,                         // 23: glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	nil,                         // 24: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	nil,                         // 25: glidepath.registry.v1.TaskPolicy.LimitsEntry
-	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
-	(*v1.Payload)(nil),          // 27: glidepath.common.v1.Payload
+	(*AlertRoute)(nil),          // 9: glidepath.registry.v1.AlertRoute
+	(*TaskSpec)(nil),            // 10: glidepath.registry.v1.TaskSpec
+	(*ApprovalSpec)(nil),        // 11: glidepath.registry.v1.ApprovalSpec
+	(*MapSpec)(nil),             // 12: glidepath.registry.v1.MapSpec
+	(*MapInput)(nil),            // 13: glidepath.registry.v1.MapInput
+	(*Handler)(nil),             // 14: glidepath.registry.v1.Handler
+	(*Input)(nil),               // 15: glidepath.registry.v1.Input
+	(*OutputRef)(nil),           // 16: glidepath.registry.v1.OutputRef
+	(*InputList)(nil),           // 17: glidepath.registry.v1.InputList
+	(*TaskPolicy)(nil),          // 18: glidepath.registry.v1.TaskPolicy
+	(*CachePolicy)(nil),         // 19: glidepath.registry.v1.CachePolicy
+	(*RetryPolicy)(nil),         // 20: glidepath.registry.v1.RetryPolicy
+	nil,                         // 21: glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	nil,                         // 22: glidepath.registry.v1.TaskSpec.InputsEntry
+	nil,                         // 23: glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	nil,                         // 24: glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	nil,                         // 25: glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	nil,                         // 26: glidepath.registry.v1.TaskPolicy.LimitsEntry
+	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
+	(*v1.Payload)(nil),          // 28: glidepath.common.v1.Payload
 }
 var file_glidepath_registry_v1_dag_proto_depIdxs = []int32{
-	17, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
-	9,  // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
-	26, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
-	26, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
-	20, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
-	13, // 5: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
-	5,  // 6: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
-	21, // 7: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
-	17, // 8: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
-	4,  // 9: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
-	11, // 10: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
-	22, // 11: glidepath.registry.v1.TaskSpec.input_schemas:type_name -> glidepath.registry.v1.TaskSpec.InputSchemasEntry
-	10, // 12: glidepath.registry.v1.TaskSpec.approval:type_name -> glidepath.registry.v1.ApprovalSpec
-	26, // 13: glidepath.registry.v1.ApprovalSpec.timeout:type_name -> google.protobuf.Duration
-	0,  // 14: glidepath.registry.v1.ApprovalSpec.default:type_name -> glidepath.registry.v1.ApprovalAnswer
-	1,  // 15: glidepath.registry.v1.ApprovalSpec.on_reject:type_name -> glidepath.registry.v1.ApprovalReject
-	12, // 16: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
-	2,  // 17: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
-	3,  // 18: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
-	14, // 19: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
-	27, // 20: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
-	15, // 21: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
-	16, // 22: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
-	14, // 23: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
-	19, // 24: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
-	26, // 25: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
-	23, // 26: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
-	24, // 27: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
-	6,  // 28: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
-	7,  // 29: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
-	26, // 30: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
-	26, // 31: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
-	25, // 32: glidepath.registry.v1.TaskPolicy.limits:type_name -> glidepath.registry.v1.TaskPolicy.LimitsEntry
-	18, // 33: glidepath.registry.v1.TaskPolicy.cache:type_name -> glidepath.registry.v1.CachePolicy
-	26, // 34: glidepath.registry.v1.CachePolicy.expire_after:type_name -> google.protobuf.Duration
-	26, // 35: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
-	26, // 36: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
-	26, // 37: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	14, // 38: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	18, // 0: glidepath.registry.v1.DagSpec.defaults:type_name -> glidepath.registry.v1.TaskPolicy
+	10, // 1: glidepath.registry.v1.DagSpec.tasks:type_name -> glidepath.registry.v1.TaskSpec
+	27, // 2: glidepath.registry.v1.DagSpec.run_timeout:type_name -> google.protobuf.Duration
+	27, // 3: glidepath.registry.v1.DagSpec.run_retry_delay:type_name -> google.protobuf.Duration
+	21, // 4: glidepath.registry.v1.DagSpec.param_defaults:type_name -> glidepath.registry.v1.DagSpec.ParamDefaultsEntry
+	9,  // 5: glidepath.registry.v1.DagSpec.alerts:type_name -> glidepath.registry.v1.AlertRoute
+	14, // 6: glidepath.registry.v1.TaskSpec.handler:type_name -> glidepath.registry.v1.Handler
+	5,  // 7: glidepath.registry.v1.TaskSpec.trigger_rule:type_name -> glidepath.registry.v1.TriggerRule
+	22, // 8: glidepath.registry.v1.TaskSpec.inputs:type_name -> glidepath.registry.v1.TaskSpec.InputsEntry
+	18, // 9: glidepath.registry.v1.TaskSpec.policy:type_name -> glidepath.registry.v1.TaskPolicy
+	4,  // 10: glidepath.registry.v1.TaskSpec.role:type_name -> glidepath.registry.v1.TaskRole
+	12, // 11: glidepath.registry.v1.TaskSpec.map:type_name -> glidepath.registry.v1.MapSpec
+	23, // 12: glidepath.registry.v1.TaskSpec.input_schemas:type_name -> glidepath.registry.v1.TaskSpec.InputSchemasEntry
+	11, // 13: glidepath.registry.v1.TaskSpec.approval:type_name -> glidepath.registry.v1.ApprovalSpec
+	27, // 14: glidepath.registry.v1.ApprovalSpec.timeout:type_name -> google.protobuf.Duration
+	0,  // 15: glidepath.registry.v1.ApprovalSpec.default:type_name -> glidepath.registry.v1.ApprovalAnswer
+	1,  // 16: glidepath.registry.v1.ApprovalSpec.on_reject:type_name -> glidepath.registry.v1.ApprovalReject
+	13, // 17: glidepath.registry.v1.MapSpec.inputs:type_name -> glidepath.registry.v1.MapInput
+	2,  // 18: glidepath.registry.v1.MapSpec.mode:type_name -> glidepath.registry.v1.MapMode
+	3,  // 19: glidepath.registry.v1.MapSpec.empty:type_name -> glidepath.registry.v1.MapEmpty
+	15, // 20: glidepath.registry.v1.MapInput.source:type_name -> glidepath.registry.v1.Input
+	28, // 21: glidepath.registry.v1.Input.literal:type_name -> glidepath.common.v1.Payload
+	16, // 22: glidepath.registry.v1.Input.output:type_name -> glidepath.registry.v1.OutputRef
+	17, // 23: glidepath.registry.v1.Input.list:type_name -> glidepath.registry.v1.InputList
+	15, // 24: glidepath.registry.v1.InputList.items:type_name -> glidepath.registry.v1.Input
+	20, // 25: glidepath.registry.v1.TaskPolicy.retry:type_name -> glidepath.registry.v1.RetryPolicy
+	27, // 26: glidepath.registry.v1.TaskPolicy.execution_timeout:type_name -> google.protobuf.Duration
+	24, // 27: glidepath.registry.v1.TaskPolicy.resources:type_name -> glidepath.registry.v1.TaskPolicy.ResourcesEntry
+	25, // 28: glidepath.registry.v1.TaskPolicy.worker_selector:type_name -> glidepath.registry.v1.TaskPolicy.WorkerSelectorEntry
+	6,  // 29: glidepath.registry.v1.TaskPolicy.isolation:type_name -> glidepath.registry.v1.IsolationMode
+	7,  // 30: glidepath.registry.v1.TaskPolicy.lease_mode:type_name -> glidepath.registry.v1.LeaseMode
+	27, // 31: glidepath.registry.v1.TaskPolicy.cancel_grace:type_name -> google.protobuf.Duration
+	27, // 32: glidepath.registry.v1.TaskPolicy.wait_timeout:type_name -> google.protobuf.Duration
+	26, // 33: glidepath.registry.v1.TaskPolicy.limits:type_name -> glidepath.registry.v1.TaskPolicy.LimitsEntry
+	19, // 34: glidepath.registry.v1.TaskPolicy.cache:type_name -> glidepath.registry.v1.CachePolicy
+	27, // 35: glidepath.registry.v1.CachePolicy.expire_after:type_name -> google.protobuf.Duration
+	27, // 36: glidepath.registry.v1.RetryPolicy.delay:type_name -> google.protobuf.Duration
+	27, // 37: glidepath.registry.v1.RetryPolicy.delay_max:type_name -> google.protobuf.Duration
+	27, // 38: glidepath.registry.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	15, // 39: glidepath.registry.v1.TaskSpec.InputsEntry.value:type_name -> glidepath.registry.v1.Input
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_dag_proto_init() }
@@ -2109,23 +2180,23 @@ func file_glidepath_registry_v1_dag_proto_init() {
 		return
 	}
 	file_glidepath_registry_v1_dag_proto_msgTypes[0].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[3].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[6].OneofWrappers = []any{
+	file_glidepath_registry_v1_dag_proto_msgTypes[4].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[7].OneofWrappers = []any{
 		(*Input_Literal)(nil),
 		(*Input_Template)(nil),
 		(*Input_Output)(nil),
 		(*Input_List)(nil),
 		(*Input_Param)(nil),
 	}
-	file_glidepath_registry_v1_dag_proto_msgTypes[9].OneofWrappers = []any{}
-	file_glidepath_registry_v1_dag_proto_msgTypes[11].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[10].OneofWrappers = []any{}
+	file_glidepath_registry_v1_dag_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glidepath_registry_v1_dag_proto_rawDesc), len(file_glidepath_registry_v1_dag_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
