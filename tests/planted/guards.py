@@ -460,12 +460,12 @@ GUARDS = (
     # ---- what few runs have
     Guard(
         "hand_over: takes along how often the task has deferred",
-        (sql("hand_over", "u.deferrals, u.waiting_since\nfrom", "0, null\nfrom"),),
+        (sql("hand_over", "u.deferrals, u.waiting_since, u.preemptions\nfrom", "0, null, u.preemptions\nfrom"),),
         STEERED + "a_deferral_is_known_to_the_attempt_that_is_handed_over_after_it[lost]",
     ),
     Guard(
         "claim: takes along how often the task has deferred",
-        (sql("claim", "p.deferrals, p.waiting_since\n    from", "0, null\n    from"),),
+        (sql("claim", "p.deferrals, p.waiting_since, p.preemptions\n    from", "0, null, p.preemptions\n    from"),),
         STEERED + "a_deferral_is_known_to_the_attempt_that_is_claimed_after_it",
     ),
     Guard(

@@ -1,4 +1,4 @@
-"""The guards of tasks that depend on the past and of runs that go in order, of the kind of guards.py."""
+"""The guards of tasks that depend on the past, of runs that go in order, of preempted attempts; see guards.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from guards import Guard, code, sql
 WAITS = "tests/store/test_past_waits.py::test_"
 RUNS = "tests/api/test_depends_on_past.py::test_"
 ORDER = "tests/api/test_runs_in_order.py::test_"
+COUNTS = "tests/store/test_preemption_counts.py::test_"
 RULES = "tests/unit/test_past.py::test_"
 PAST = "operations/past.py"
 
@@ -87,6 +88,21 @@ PAST_GUARDS = (
         "run_retried: what begins again was let go before",
         (code("core/advance.py", "self.past_free.update(event.tasks)", "pass"),),
         RULES + "a_retry_of_the_run_asks_for_what_has_not_started_and_keeps_its_delay",
+    ),
+    Guard(
+        "hand_over: takes along how often machines were taken away",
+        (sql("hand_over", "u.waiting_since, u.preemptions\nfrom", "u.waiting_since, 0\nfrom"),),
+        COUNTS + "an_attempt_that_is_handed_over_knows_the_count",
+    ),
+    Guard(
+        "claim: takes along how often machines were taken away",
+        (sql("claim", "p.waiting_since, p.preemptions\n    from", "p.waiting_since, 0\n    from"),),
+        COUNTS + "a_claim_knows_the_count[unlimited]",
+    ),
+    Guard(
+        "read_checkpoints: also of what was preempted",
+        (sql("read_checkpoints", " - l.preemptions"),),
+        COUNTS + "a_preempted_attempt_leaves_its_checkpoint_to_the_next",
     ),
     Guard(
         "admit_next_run: not beside another",
