@@ -16,6 +16,7 @@ from test_worker_calls import called
 from worker_room import Stream, failure, open_stream, success, until_rows
 
 from glidepath_proto.registry.v1 import dag_pb2
+from glidepath_proto.run.v1 import run_pb2
 from glidepath_server import clock
 from glidepath_server.api.otlp import check_otlp, headers_of
 from glidepath_server.core.errors import InvalidInput
@@ -216,6 +217,21 @@ def spans_told(room: Room, outcome: str) -> float:
     """How many spans have come to this by the server's own count."""
     found = re.search(f'spans_total{{outcome="{outcome}"}} (\\S+)', room.server.metrics.text().decode())
     return float(found[1]) if found else 0.0
+
+
+async def test_a_run_is_noted_once_when_it_ends_and_not_by_later_steps(
+    database_url: str, receiver: SpanReceiver
+) -> None:
+    receiver.refuse = grpc.StatusCode.UNAVAILABLE
+    async with traced(database_url, receiver) as (room, stream):
+        await room.register(dag("etl", {"load": []}))
+        run_id = await room.start("etl")
+        await stream.send(results=[success((await take(stream)).task_token)])
+        await room.watch(run_id)
+        mark = {"task_ids": ["load"], "state": run_pb2.TASK_STATE_FAILED, "reason": "not good"}
+        await room.call("MarkTaskInstances", dag_run_id=run_id, **mark)
+        found = await room.rows("select task_index, attempt_number from trace_feed order by feed_id")
+    assert [tuple(each) for each in found] == [(0, 1), (None, None)]
 
 
 async def test_nobody_takes_what_another_replica_is_at_until_its_time_is_over(database_url: str) -> None:

@@ -12,8 +12,18 @@ from map_guards import MAP_GUARDS
 from operator_guards import OPERATOR_GUARDS
 from past_guards import PAST_GUARDS
 from planting import PACKAGE, apply, ask
+from trace_guards import TRACE_GUARDS
 
-ALL_GUARDS = (*GUARDS, *CALL_GUARDS, *OPERATOR_GUARDS, *CHILD_RUN_GUARDS, *LIMIT_GUARDS, *MAP_GUARDS, *PAST_GUARDS)
+ALL_GUARDS = (
+    *GUARDS,
+    *CALL_GUARDS,
+    *OPERATOR_GUARDS,
+    *CHILD_RUN_GUARDS,
+    *LIMIT_GUARDS,
+    *MAP_GUARDS,
+    *PAST_GUARDS,
+    *TRACE_GUARDS,
+)
 
 
 def _name(guard: Guard) -> str:

@@ -60,10 +60,10 @@ from heard where s.session_id = heard.session_id
 returning s.session_id, s.lease_expire_time, glidepath_now() as now;
 
 -- name: note_clocks
--- For people to see; a session that has ended keeps what was known of it.
+-- For people to see: of which state the session is does not matter.
 update worker_session s set clock_offset_seconds = c.seconds, clock_bound_seconds = c.bound
 from unnest($1::uuid[], $2::double precision[], $3::double precision[]) as c (session_id, seconds, bound)
-where s.session_id = c.session_id and s.state = 'open';
+where s.session_id = c.session_id;
 
 -- name: lock_expired
 -- FOR UPDATE: a session that a claim or a renewal holds is stepped over and judged in a later round, which then sees
