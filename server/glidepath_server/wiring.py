@@ -208,7 +208,7 @@ class Server:
             pruner(self.database, self.settings),
             durations(self.database, engine.replica.plans, self.settings),
             history(self.database, self.settings),
-            risks(self.database, engine.replica.plans, self.settings, lambda: engine.on_facts()),
+            risks(self.database, engine.replica, self.settings, lambda: engine.on_facts()),
         )
 
     def _backfill_pacer(self) -> LevelLoop:

@@ -141,6 +141,32 @@ async def test_a_task_that_has_failed_will_not_be_done_in_time_by_itself(watch: 
     await watch.room.watch(run_id)
 
 
+async def test_of_two_runs_of_a_dag_the_one_with_less_slack_goes_first(watch: Watch) -> None:
+    """What is released after a look at the deadlines; the worker has no room meanwhile."""
+    relaxed = await watch.start("chain", by(90_000))
+    await watch.scene.hand.take("load")
+    first = watch.scene.hand.taken.pop("load")
+    pressed = await watch.start("chain", by(300))
+    await watch.scene.hand.take("load")
+    replica, room_before = watch.room.server.engine.replica, watch.scene.hand.free
+    await watch.look(Looks(urgency=replica.urgency))
+    assert replica.urgency_of(UUID(pressed), 1) > 0.8 > 0.1 > replica.urgency_of(UUID(relaxed), 1)
+    watch.scene.hand.free = -1
+    last = watch.scene.hand.taken["load"]
+    for each in (first, last):
+        watch.scene.hand.taken["load"] = each
+        await watch.scene.hand.end("load")
+        watch.scene.hand.free = -1
+    rows = await watch.room.rows("select dag_run_id from task_queue where due order by order_key")
+    assert [str(row["dag_run_id"]) for row in rows] == [pressed, relaxed]
+    for run_id in (relaxed, pressed):
+        await watch.room.call("CancelDagRun", dag_run_id=run_id)
+        await watch.room.watch(run_id)
+    watch.scene.hand.free = room_before
+    await watch.look(Looks(urgency=replica.urgency))
+    assert replica.urgency == {}
+
+
 async def test_a_guess_warns_nobody(watch: Watch) -> None:
     await watch.room.register(dag("new", {"never": []}))
     run_id = await watch.start("new", by(60))

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from ..operations.foresee_misses import Looks, foresee_misses
 from ..operations.judge_deadlines import set_risks
-from ..operations.plans import Plans
 from ..operations.read_runs import RunReader
+from ..operations.step_types import Replica
 from ..settings import Settings
 from ..store.database import Database, transaction
 from .level import LevelLoop
 
 
-def risks(database: Database, plans: Plans, settings: Settings, on_facts: Callable[[], None]) -> LevelLoop:
+def risks(database: Database, replica: Replica, settings: Settings, on_facts: Callable[[], None]) -> LevelLoop:
     """The loop; any number of replicas may run it, the first one that says something has said it."""
-    reader, looks = RunReader(database, plans), Looks()
+    reader, looks = RunReader(database, replica.plans), Looks(urgency=replica.urgency)
 
     async def once() -> float | None:
         said = await foresee_misses(reader, looks, settings.risk_threshold, settings.risk_runs_max)

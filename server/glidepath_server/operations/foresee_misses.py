@@ -17,6 +17,7 @@ from uuid import UUID
 from ..core.deadlines import TASK_DONE, DeadlineState, members
 from ..core.errors import NotFound
 from ..core.graph import reached
+from ..core.order import urgency
 from ..core.states import TASK_FINAL, RunState
 from ..core.warning import is_at_risk, span
 from ..store import deadlines as store
@@ -29,6 +30,8 @@ from .read_runs import RunReader
 
 DEADLINES_MAX = 5_000
 LOOKS_PER_DEADLINE = 100
+# Of a run whose order of claims is moved by their slack.
+URGENT_TASKS_MAX = 1_000
 # How old what is known of a version may be: it changes little by one run.
 BELIEFS_SECONDS = 60.0
 _OVER = frozenset(int(state) for state in TASK_FINAL - TASK_DONE)
@@ -42,10 +45,15 @@ class Looks:
 
     again: dict[int, datetime] = field(default_factory=dict)
     beliefs: dict[int, tuple[datetime, Beliefs]] = field(default_factory=dict)
+    # By run and task: for the order of claims (core/order.py).
+    urgency: dict[UUID, Mapping[int, float]] = field(default_factory=dict)
 
-    def forget(self, ids: set[int], now: datetime) -> None:
+    def forget(self, deadlines: Sequence[HeldDeadline], now: datetime) -> None:
         """All but these deadlines; and what is known of versions, when it is old."""
+        ids, runs = {each.deadline_id for each in deadlines}, {each.dag_run_id for each in deadlines}
         self.again = {each: time for each, time in self.again.items() if each in ids}
+        for gone in self.urgency.keys() - runs:
+            del self.urgency[gone]
         oldest = now - timedelta(seconds=BELIEFS_SECONDS)
         self.beliefs = {each: (time, known) for each, (time, known) in self.beliefs.items() if time >= oldest}
 
@@ -56,7 +64,7 @@ async def foresee_misses(reader: RunReader, looks: Looks, threshold: float, runs
     async with reader.database.api.acquire() as connection:
         found = await store.foreseeable(connection, DEADLINES_MAX)
         now = await database_now(connection)
-    looks.forget({each.deadline_id for each in found}, now)
+    looks.forget(found, now)
     by_run: dict[UUID, list[HeldDeadline]] = {}
     for each in found:
         if each.dag_run_id is not None and looks.again.get(each.deadline_id, now) <= now:
@@ -81,13 +89,23 @@ async def _look(
             return said
         if run.state is not RunState.RUNNING:
             return said
-        eta = await foresee(connection, run, plan, None, await _beliefs(connection, looks, plan))
+        due_time = min(each.watched.due_time for each in deadlines if each.watched.due_time is not None)
+        eta = await foresee(connection, run, plan, due_time, await _beliefs(connection, looks, plan))
+        looks.urgency[run_id] = _urgency(eta, (due_time - eta.now).total_seconds())
         for each in deadlines:
             late = _late(eta, each)
             was = each.watched.state is DeadlineState.AT_RISK
             if late is not None and (now_is := is_at_risk(late, was, threshold)) != was:
                 said[each.deadline_id] = await _why(connection, eta, each, late) if now_is else None
     return said
+
+
+def _urgency(eta: Eta, left: float) -> dict[int, float]:
+    """Of the tasks with the least slack, if what is known of them is no guess. A backfill goes ahead of nobody."""
+    if eta.forecast.unknown or eta.run.run_type == "backfill":
+        return {}
+    slacks = sorted((each.slack, each.task) for each in eta.forecast.tasks.values())
+    return {task: urgency(slack, left) for slack, task in slacks[:URGENT_TASKS_MAX]}
 
 
 async def _beliefs(connection: Connection, looks: Looks, plan: Plan) -> Beliefs:

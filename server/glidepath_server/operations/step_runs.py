@@ -466,7 +466,8 @@ class Step:
             plan = run.plan
             queue_id = self._queue_of(run, release)
             priority, flow, weight = flow_of(self.replica, run, release.task)
-            key = self.replica.flow(queue_id).key(flow, priority=priority, weight=weight)
+            urgency = self.replica.urgency_of(run.dag_run_id, release.task)
+            key = self.replica.flow(queue_id).key(flow, priority=priority, weight=weight, urgency=urgency)
             row = (
                 run.dag_run_id,
                 release.task,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -242,6 +242,8 @@ class Replica:
     plans: Plans = field(default_factory=Plans)
     pullers: Pullers = field(default_factory=Pullers)
     flows: dict[int, FlowClock] = field(default_factory=dict)
+    # Of tasks of runs with deadlines, 0 to 1: who looks ahead at these says so (operations/foresee_misses.py).
+    urgency: dict[UUID, Mapping[int, float]] = field(default_factory=dict)
     tallies: OrderedDict[UUID, tuple[int, Tally]] = field(default_factory=OrderedDict)
     # They never change.
     backfill_weights: dict[UUID, float] = field(default_factory=dict)
@@ -251,6 +253,9 @@ class Replica:
         if clock is None:
             clock = self.flows[queue_id] = FlowClock()
         return clock
+
+    def urgency_of(self, run_id: UUID, task: int) -> float:
+        return self.urgency[run_id].get(task, 0.0) if run_id in self.urgency else 0.0
 
     def see_heads(self, heads: Iterable[Any]) -> None:
         """How far the queues have come, whoever claims from them: after a restart, or beside other replicas."""
