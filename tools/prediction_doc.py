@@ -4,9 +4,9 @@
 
 A fixed generator: three graphs, log-normal durations (sigma 0.4) whose medians the predictor does not know, log-normal
 waits for a worker. Each graph has 30 past runs to learn from, and a deadline that 20 % of its runs miss. Each run is
-looked at a hundred times until its deadline. Beside the predictor stand an oracle, the same rule with the true
-distributions, and two rules without any: the run lasts longer than the average run; what is left of the average, by the
-share of tasks that have ended, reaches beyond the deadline.
+looked at some ninety times, the more often the nearer its deadline. Beside the predictor stand an oracle, the same rule
+with the true distributions, and two rules without any: the run lasts longer than the average run; what is left of the
+average, by the share of tasks that have ended, reaches beyond the deadline.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
@@ -29,7 +29,7 @@ from glidepath_server.core.warning import THRESHOLD
 PAGE = Path(__file__).parent.parent / "docs" / "prediction.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 SIGMA, WAIT_SIGMA, WAIT_MEDIAN = 0.4, 0.8, 20.0
-PAST_RUNS, MISS_SHARE, LOOKS = 30, 0.2, 100
+PAST_RUNS, MISS_SHARE, PARTS = 30, 0.2, 25
 SHAPES: dict[str, list[list[int]]] = {
     "chain of 8": [[task - 1] if task else [] for task in range(8)],
     "diamond of 10": [[], [0], [1], [2], [3], [0], [5], [6], [4, 7], [8]],
@@ -107,19 +107,26 @@ class Score:
     def lead(self) -> float:
         return median(self.leads) if self.leads else 0.0
 
-    def count(self, past: Past, deadline: float, rule: Rule, looks: int) -> None:
+    def count(self, past: Past, deadline: float, rule: Rule, parts: int) -> None:
         is_late = past.length > deadline
         self.late += is_late
         self.on_time += not is_late
         until = min(past.length, deadline)
-        times = (look * deadline / looks for look in range(looks))
-        warned = next((time for time in times if time < until and rule(past, time)), None)
+        warned = next((time for time in look_times(deadline, parts) if time < until and rule(past, time)), None)
         if warned is None:
             return
         if is_late:
             self.leads.append((deadline - warned) / past.length)
         else:
             self.false += 1
+
+
+def look_times(deadline: float, parts: int) -> Iterator[float]:
+    """After a part of the time that is left, so the more often the nearer the deadline."""
+    time = 0.0
+    while time < deadline:
+        yield time
+        time += max((deadline - time) / parts, deadline / (16 * parts))
 
 
 def graph_of(upstream: Sequence[Sequence[int]]) -> Graph:
@@ -129,7 +136,7 @@ def graph_of(upstream: Sequence[Sequence[int]]) -> Graph:
     return Graph(ids, tuple(map(tuple, upstream)), down, (TriggerRule.ALL_SUCCESS,) * size, (RetryPolicy(),) * size)
 
 
-def scores(runs: int, seed: int, threshold: float = THRESHOLD, looks: int = LOOKS) -> dict[str, dict[str, Score]]:
+def scores(runs: int, seed: int, threshold: float = THRESHOLD, parts: int = PARTS) -> dict[str, dict[str, Score]]:
     """By shape and rule."""
     found = {}
     for shape, upstream in SHAPES.items():
@@ -143,7 +150,7 @@ def scores(runs: int, seed: int, threshold: float = THRESHOLD, looks: int = LOOK
         for _ in range(runs):
             run = world.run(chance)
             for name, rule in rules.items():
-                found[shape][name].count(run, deadline, rule, looks)
+                found[shape][name].count(run, deadline, rule, parts)
     return found
 
 

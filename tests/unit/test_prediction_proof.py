@@ -10,7 +10,7 @@ SEED = 20261127
 
 
 def test_most_misses_are_predicted_early_and_few_others() -> None:
-    found = scores(runs=20, seed=SEED, looks=25)
+    found = scores(runs=20, seed=SEED, parts=8)
     ours, oracle, naive = (total(found, rule) for rule in ("Glidepath", "oracle", "elapsed over average"))
     assert ours.late >= 8
     assert ours.recall >= 0.9 * oracle.recall
@@ -27,7 +27,7 @@ def test_the_page_has_a_table_of_the_shape_that_the_tool_writes() -> None:
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 def test_misses_are_predicted_as_well_as_by_who_knows_the_distributions() -> None:
-    found = scores(runs=250, seed=SEED + 1, looks=50)
+    found = scores(runs=250, seed=SEED + 1)
     print(table(found))
     ours, oracle = total(found, "Glidepath"), total(found, "oracle")
     assert 0.15 <= ours.late / (ours.late + ours.on_time) <= 0.25

@@ -18,6 +18,16 @@ async def learn_backfills(connection: Connection, replica: Replica, rows: Iterab
         replica.backfill_weights.update(await backfills.weights(connection, new))
 
 
+def order_key(replica: Replica, run: LockedRun, queue_id: int, task: int) -> tuple[float, int]:
+    """The key by which a released task of a run is claimed, and the priority that is in it.
+
+    A backfill goes ahead of nobody, however late it will be: what it may take is bounded already.
+    """
+    priority, flow, weight = flow_of(replica, run, task)
+    urgency = replica.urgency_of(run.dag_run_id, task) if run.backfill_id is None else 0.0
+    return replica.flow(queue_id).key(flow, priority=priority, weight=weight, urgency=urgency), priority
+
+
 def flow_of(replica: Replica, run: LockedRun, task: int) -> tuple[int, object, float]:
     """Priority, flow and weight of a task of a run.
 

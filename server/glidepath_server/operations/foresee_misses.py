@@ -101,8 +101,8 @@ async def _look(
 
 
 def _urgency(eta: Eta, left: float) -> dict[int, float]:
-    """Of the tasks with the least slack, if what is known of them is no guess. A backfill goes ahead of nobody."""
-    if eta.forecast.unknown or eta.run.run_type == "backfill":
+    """Of the tasks with the least slack, if what is known of them is no guess."""
+    if eta.forecast.unknown:
         return {}
     slacks = sorted((each.slack, each.task) for each in eta.forecast.tasks.values())
     return {task: urgency(slack, left) for slack, task in slacks[:URGENT_TASKS_MAX]}

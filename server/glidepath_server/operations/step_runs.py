@@ -50,7 +50,7 @@ from ..store.layouts import move_run
 from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
 from .equal_calls import EqualCalls
-from .flows import flow_of, learn_backfills
+from .flows import learn_backfills, order_key
 from .judge_deadlines import judge_runs
 from .map_tasks import check_instances, expand, parts_to_clear
 from .past import Past
@@ -465,9 +465,7 @@ class Step:
         for run, release in queued:
             plan = run.plan
             queue_id = self._queue_of(run, release)
-            priority, flow, weight = flow_of(self.replica, run, release.task)
-            urgency = self.replica.urgency_of(run.dag_run_id, release.task)
-            key = self.replica.flow(queue_id).key(flow, priority=priority, weight=weight, urgency=urgency)
+            key, priority = order_key(self.replica, run, queue_id, release.task)
             row = (
                 run.dag_run_id,
                 release.task,
