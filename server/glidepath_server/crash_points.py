@@ -30,7 +30,6 @@ TRANSACTIONS = STEP_PARTS | {
     "admission",
     "alert_channel",
     "alert_claim",
-    "alert_incident",
     "alert_resend",
     "alert_route",
     "alert_routing",

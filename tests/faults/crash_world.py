@@ -28,6 +28,13 @@ LEASE_SECONDS = 3.0
 ASLEEP_SECONDS = 3.3  # longer than a lease
 CALL_SECONDS = 40.0
 LARGE_CHARS = 100_000
+NOBODY = {
+    "host": "127.0.0.1",
+    "port": "1",
+    "security": "none",
+    "sender": "glidepath@house.example",
+    "recipients": "ops@house.example",
+}
 CRASH_DAG = Path(__file__).with_name("crash_dag.py")
 
 
@@ -126,6 +133,7 @@ def live_through(house: House) -> None:
     _withdraw(client)
     _cancel_and_clear(house, client)
     successor = _lose_a_worker(house, client, worker)
+    _alert(house, client)
     _quarantine(house, client, "aside")
     _quarantine_bare(house, client)
     _sweep_limits(house)
@@ -147,6 +155,8 @@ def _administer(client: Client) -> None:
     for each in load_dags(CRASH_DAG).dags + load_dags(CRASH_DAG.with_name("waiting_dag.py")).dags:
         request_id = str(uuid4())
         persist(lambda each=each, request_id=request_id: client.register(each, request_id=request_id))
+    persist(lambda: client.set_alert_channel("nobody", "email", NOBODY))
+    persist(lambda: client.set_alert_route("failures", ["run_failed"], "nobody", dag_id="waiting"))
     persist(lambda: client.set_deadline("crash", Deadline.after_queue(0.05, name="soon")))
     persist(lambda: client.set_dag_alias("crash", "production", 1))
     persist(lambda: client.pause_dag("crash"))
@@ -274,6 +284,15 @@ def _lose_a_worker(house: House, client: Client, worker: subprocess.Popen[bytes]
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     _assert_begun(client, run_id, folder, a=2, b=2)
     return successor
+
+
+def _alert(house: House, client: Client) -> None:
+    """The run that had failed is told of once, to a channel where nobody answers, and that is tried again."""
+    tried = "select count(*) from alert_delivery where state = 'retrying' and last_error like 'no answer%'"
+    wait_until(lambda: _sql(house, tried) == 1, "the alert was tried")
+    persist(lambda: client.resend_alerts(channel_name="nobody"))
+    persist(lambda: client.delete_alert_route("failures"))
+    assert _sql(house, "select count(*) from alert_fact") == 1
 
 
 def _quarantine(house: House, client: Client, name: str) -> None:

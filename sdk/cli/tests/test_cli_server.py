@@ -209,6 +209,38 @@ def test_dags_have_versions_that_can_be_compared_and_aliases_that_move(sales: Fo
     assert lines(sales.call("dag", "validate", str(file), "--server"))[1].startswith("growing")
 
 
+def test_alerts_go_by_channels_and_routes(running: Folder) -> None:
+    plugins = {each["pluginName"]: each for each in running.call("plugin", "list", "-o", "json").json}
+    assert {"email", "webhook"} <= set(plugins)
+    assert "must be given" in running.call("plugin", "show", "email").out
+    config = {
+        "host": "127.0.0.1",
+        "port": "1",
+        "security": "none",
+        "sender": "a@b.example",
+        "recipients": "c@d.example",
+    }
+    given = [part for name, value in config.items() for part in ("--config", f"{name}={value}")]
+    channel = ("alert", "channel", "set", "ops", "--plugin", "email")
+    wrong = running.call(*channel, *given, "--config", "port=smtp")
+    assert wrong.code == 2 and "--config port: got 'smtp', expected a whole number" in wrong.err
+    assert running.call(*channel, *given, "-o", "json").json["config"]["port"] == "1"
+    tried = running.call("alert", "test", "ops")
+    assert tried.code == 1 and "no answer of 127.0.0.1:1" in tried.out
+    route = ("alert", "route", "set", "failures")
+    assert running.call(*route, "--on", "fails", "--channel", "ops").code == 2
+    assert running.call(*route, "--on", "run_failed", "--channel", "ops").code == 0
+    assert running.call("alert", "route", "list", "-o", "json").json[0]["kinds"] == ["run_failed"]
+    held = running.call("alert", "channel", "delete", "ops")
+    assert held.code == 6 and "named by route failures" in held.err
+    assert running.call("alert", "list", "--state", "dead", "-o", "json").json == []
+    assert running.call("alert", "resend").code == 2
+    assert "0 alerts are tried anew" in running.call("alert", "resend", "--channel", "ops").err
+    assert running.call("alert", "route", "delete", "failures").code == 0
+    assert running.call("alert", "channel", "delete", "ops").code == 0
+    assert "no channels" in running.call("alert", "channel", "list").err
+
+
 def test_pools_tokens_and_the_audit_trail(running: Folder) -> None:
     assert running.call("pool", "set", "gpu", "4", "-o", "json").json["slots"] == 4
     assert lines(running.call("pool", "list"))[1].split() == ["gpu", "4", "0", "0"]

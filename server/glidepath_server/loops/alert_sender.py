@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 from ..core.alerts import NotNow, Terms
 from ..operations.deliver_alerts import Claimed, claim_alerts, send_alert, settle_alert
@@ -50,22 +51,25 @@ class AlertSender:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     async def once(self) -> float | None:
-        for plugin, reason in self._host.given_up():
-            async with transaction(self._database.api, "alert_incident") as connection:
-                await note_disabled(connection, plugin, reason)
-            self._host.told(plugin)
+        given_up = self._host.given_up()
         async with self._database.api.acquire() as connection:
             facts, due = await store.work_waits(connection)
-        if facts and await self._route() == FACTS_AT_ONCE:
+        if (facts or given_up) and await self._route(given_up) == FACTS_AT_ONCE:
             return 0.0
         if due is not None and due <= 0:
             await self._claim()
             return NO_PLACE_SECONDS
         return UNSEEN_SECONDS if facts else due
 
-    async def _route(self) -> int:
+    async def _route(self, given_up: Sequence[tuple[str, str]] = ()) -> int:
+        """Route facts, and make plugins that were given up facts themselves; how many were routed."""
         async with transaction(self._database.api, "alert_routing") as connection:
-            return await route_facts(connection, self._settings.alert_group_seconds)
+            for plugin, reason in given_up:
+                await note_disabled(connection, plugin, reason)
+            routed = await route_facts(connection, self._settings.alert_group_seconds)
+        for plugin, _ in given_up:
+            self._host.told(plugin)
+        return routed
 
     async def _claim(self) -> None:
         """Begin to send whatever may be sent now."""
