@@ -20,7 +20,7 @@ def test_a_judge_that_is_killed_leaves_each_miss_told_once(house: House, place: 
     dag_id = next(iter(client.list_dags())).dag_id
     client.set_deadline(dag_id, Deadline.after_queue(3, name="soon"))
     for _ in range(RUNS):
-        client.trigger(dag_id)
+        client.trigger(dag_id, params={"folder": str(house.folder)})
     wait_until(lambda: doomed.poll() == -signal.SIGKILL, "the judge dies at its commit")
     # The other one comes to what is past by then; the first one comes back beside it.
     house.server(address=free_address())

@@ -6,6 +6,7 @@ import pytest
 from bugs import Bug
 from call_guards import CALL_GUARDS
 from child_run_guards import CHILD_RUN_GUARDS
+from deadline_guards import DEADLINE_GUARDS
 from guards import GUARDS, Guard
 from limit_guards import LIMIT_GUARDS
 from map_guards import MAP_GUARDS
@@ -23,6 +24,7 @@ ALL_GUARDS = (
     *MAP_GUARDS,
     *PAST_GUARDS,
     *TRACE_GUARDS,
+    *DEADLINE_GUARDS,
 )
 
 
