@@ -35,7 +35,12 @@ from glidepath_proto.run.v1 import (
     value_service_pb2,
     value_service_pb2_grpc,
 )
-from glidepath_proto.schedule.v1 import deadline_service_pb2, deadline_service_pb2_grpc
+from glidepath_proto.schedule.v1 import (
+    deadline_service_pb2,
+    deadline_service_pb2_grpc,
+    schedule_service_pb2,
+    schedule_service_pb2_grpc,
+)
 from glidepath_proto.worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 
 from . import __version__, clock
@@ -52,6 +57,7 @@ from .api.metrics_endpoint import MetricsEndpoint
 from .api.otlp import OtlpSender, check_otlp
 from .api.registry_servicer import RegistryServicer
 from .api.run_servicer import RunServicer
+from .api.schedule_servicer import ScheduleServicer
 from .api.value_servicer import ValueServicer
 from .api.worker_servicer import WorkerServicer
 from .core.errors import InvalidInput, Violation
@@ -72,6 +78,7 @@ from .loops.past import past_checks, past_sweeper
 from .loops.pruner import pruner
 from .loops.readiness import Readiness
 from .loops.risks import risks
+from .loops.scheduler import Scheduler
 from .loops.trace_exporter import trace_exporter
 from .loops.wakeups import WakeUps
 from .operations.command_runs import RunCommander
@@ -174,6 +181,7 @@ class Server:
         due, late, overdue = timers.due_rows(engine), timers.run_timeouts(engine), timers.execution_timeouts(engine)
         admission, polls, rates = timers.admission(engine), timers.lost_wake_ups(engine), timers.rates(engine)
         calls = timers.call_timeouts(engine)
+        self.scheduler = scheduler = Scheduler(engine, self.metrics.tick)
         unanswered, equal_calls = approval_timeouts(engine), timers.equal_call_sweeper(engine)
         engine.on_timers = lambda: _wake(due, late, overdue, rates, unanswered)
         self.backfill_pacer = self._backfill_pacer()
@@ -181,6 +189,7 @@ class Server:
         engine.on_past = (past := past_checks(engine)).wake
         engine.on_backfills = self.backfill_pacer.wake
         engine.on_admission = admission.wake
+        engine.on_runs_ended = scheduler.run_ended
         engine.on_queues = self.wake_ups.queues
         engine.on_cancels = lambda: self.wake_ups.say("c")
         self.wake_ups.on_cancels = self.heartbeats.watch_loop.wake
@@ -205,6 +214,8 @@ class Server:
             LeaseReaper(engine).loop,
             deadlines(self.database, self.settings, lambda: engine.on_facts()),
             self.alerts.loop,
+            scheduler.due_loop,
+            scheduler.waiting_loop,
             pruner(self.database, self.settings),
             durations(self.database, engine.replica.plans, self.settings),
             history(self.database, self.settings),
@@ -258,7 +269,8 @@ class Server:
 
     def _services(self, authenticator: Authenticator, secret: bytes) -> list[Service]:
         lease = LeaseTerms(self.settings.lease_ttl_seconds, self.settings.heartbeat_interval_seconds)
-        register = RegisterDagVersion(self.database, lease, self._definitions_changed)
+        plans = self.engine.replica.plans
+        register = RegisterDagVersion(self.database, lease, self._definitions_changed, plans, self.scheduler.changed)
         worker = WorkerServicer(self.database, self.settings, self.engine, self.heartbeats, secret, register)
         return [
             Service(
@@ -286,17 +298,22 @@ class Server:
             Service(
                 registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
                 registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
-                RegistryServicer(self.database, lease, self._definitions_changed),
+                RegistryServicer(self.database, register, self._definitions_changed),
             ),
             Service(
                 run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
                 run_service_pb2_grpc.add_RunServiceServicer_to_server,
-                RunServicer(self.database, self.engine.replica.plans, self.engine, self._definitions_changed),
+                RunServicer(self.database, plans, self.engine, self._definitions_changed),
+            ),
+            Service(
+                schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"],
+                schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
+                ScheduleServicer(self.database, plans, self.scheduler.changed),
             ),
             Service(
                 approval_service_pb2.DESCRIPTOR.services_by_name["ApprovalService"],
                 approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server,
-                ApprovalServicer(self.database, self.engine.replica.plans, self.engine),
+                ApprovalServicer(self.database, plans, self.engine),
             ),
             Service(
                 deadline_service_pb2.DESCRIPTOR.services_by_name["DeadlineService"],
@@ -311,7 +328,7 @@ class Server:
             Service(
                 value_service_pb2.DESCRIPTOR.services_by_name["ValueService"],
                 value_service_pb2_grpc.add_ValueServiceServicer_to_server,
-                ValueServicer(self.database, self.engine.replica.plans),
+                ValueServicer(self.database, plans),
             ),
         ]
 
@@ -325,6 +342,7 @@ class Server:
         self.wake_ups.say("l")
         self.wake_ups.say("r")
         self.engine.on_admission()
+        self.scheduler.wake()
         if queues:
             self.engine.on_queues(queues)
         await self.engine.classes_changed()

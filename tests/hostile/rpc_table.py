@@ -141,6 +141,18 @@ DEADLINE_RPCS = {
     "ListDeadlines": Rpc(VIEWER, DAG),
     "ListRunDeadlines": Rpc(VIEWER, RUN),
 }
+SCHEDULE = {**DAG, "schedule_name": "{pool}"}
+ONE_DAY = {"schedule_name": "one-more", "spec": {"dates": {"tick_time": ["2190-01-01T00:00:00Z"]}, "zone": "UTC"}}
+SCHEDULE_RPCS = {
+    "SetSchedule": Rpc(OPERATOR, {**DAG, "declaration": ONE_DAY}),
+    "GetSchedule": Rpc(VIEWER, SCHEDULE),
+    "ListSchedules": Rpc(VIEWER),
+    "PauseSchedule": Rpc(OPERATOR, SCHEDULE),
+    "ResumeSchedule": Rpc(OPERATOR, SCHEDULE),
+    "ListTicks": Rpc(VIEWER, SCHEDULE),
+    # What is not there is deleted already.
+    "DeleteSchedule": Rpc(OPERATOR, {**DAG, "schedule_name": "another"}),
+}
 APPROVAL_RPCS = {
     "ListApprovals": Rpc(VIEWER, RUN),
     # The scene's task asks nothing; what answers may say is in tests/api/test_approvals.py.
@@ -192,6 +204,7 @@ RPCS = {
         "run.v1.BackfillService": BACKFILL_RPCS,
         "run.v1.ValueService": VALUE_RPCS,
         "schedule.v1.DeadlineService": DEADLINE_RPCS,
+        "schedule.v1.ScheduleService": SCHEDULE_RPCS,
         "worker.v1.WorkerService": WORKER_RPCS,
     }.items()
     for name, rpc in rpcs.items()

@@ -18,7 +18,7 @@ from glidepath_server.core.task_token import seal, unseal
 from glidepath_server.store import identity
 from glidepath_server.store.database import transaction
 from tests.api.serving import Api, bearer, open_channel, running
-from tests.hostile.rpc_table import ROLES
+from tests.hostile.rpc_table import ONE_DAY, ROLES
 
 CALL_SECONDS_MAX = 20.0
 HANDLER = "test:task"
@@ -152,6 +152,7 @@ async def _furnish(scene: Scene, namespace: str) -> None:
     archive = f"source of {mark}".encode()
     source = hashlib.sha256(archive).hexdigest()
     await scene.ask(admin, "RegisterDagVersion", **_registration(mark, source, archive), aliases=["production"])
+    await scene.ask(admin, "SetSchedule", dag_id=mark, declaration={**ONE_DAY, "schedule_name": mark})
     run = (await scene.ask(admin, "TriggerDagRuns", runs=[{"dag_id": mark}], request_id="the-same")).runs[0]
     session, first = await _claim(scene, worker, namespace)
     report = {"session": session, "results": [_result(first, mark)], "log_chunks": [_line(first, mark)]}

@@ -56,6 +56,11 @@ dag_ids = _from_server(lambda client, _: (each.dag_id for each in client.list_da
 pool_names = _from_server(lambda client, _: (each.pool_name for each in client.list_pools()))
 limit_names = _from_server(lambda client, _: (each.limit_name for each in client.list_limits()))
 channel_names = _from_server(lambda client, _: (each.channel_name for each in client.list_alert_channels()))
+schedule_names = _from_server(
+    lambda client, ctx: (
+        each.declaration.schedule_name for each in client.list_schedules(ctx.params.get("dag_id") or "")
+    )
+)
 namespaces = _from_server(lambda client, _: client.list_namespaces())
 run_ids = _from_server(lambda client, _: ["last", *(each.dag_run_id for each in islice(client.list_dag_runs(), 50))])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import exits, schedule_preview  # noqa: F401 - the second is here for the command it adds
+from . import exits, schedule_commands, schedule_preview  # noqa: F401 - the last two are here for the commands they add
 from .admin_commands import audit, dead_letters, incidents, namespace, pool, token, workers
 from .alert_commands import alert, plugin
 from .approval_commands import approval

@@ -80,6 +80,13 @@ COMMANDS = {
     "ResumeBackfill": "glidepath backfill resume BACKFILL_ID",
     "CancelBackfill": "glidepath backfill cancel BACKFILL_ID",
     "RetryBackfill": "glidepath backfill retry BACKFILL_ID",
+    "SetSchedule": 'glidepath schedule create DAG_ID NAME --cron "0 2 * * *" --zone ZONE',
+    "GetSchedule": "glidepath schedule show DAG_ID NAME",
+    "ListSchedules": "glidepath schedule list",
+    "PauseSchedule": "glidepath schedule pause DAG_ID NAME",
+    "ResumeSchedule": "glidepath schedule resume DAG_ID NAME",
+    "DeleteSchedule": "glidepath schedule delete DAG_ID NAME",
+    "ListTicks": "glidepath schedule ticks DAG_ID NAME",
     "ListXComs": "glidepath run xcoms RUN_ID",
     "ListArtifactUses": "glidepath run artifacts RUN_ID",
     "GetArtifactLineage": "glidepath artifact lineage URI",
@@ -152,6 +159,16 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\bdeclaration\.wall\.(zone|weekdays)\b"), r"--\1"),
     (re.compile(r"\bdeclaration\.(task|group)_id\b"), r"--\1"),
     (re.compile(r"\bdeclaration\.name\b"), "--name"),
+    (re.compile(r"\bdeclaration\.schedule_name: got\b"), "SCHEDULE_NAME: got"),
+    (re.compile(r"\bdeclaration\.dag_version_number\b"), "--version"),
+    (re.compile(r"\bdeclaration\.params\.(?=\w)"), "--param "),
+    (re.compile(r"\bdeclaration\.spec\.dst_overlap\b"), "--overlap-hours"),
+    (re.compile(r"\bdeclaration\.spec\.dst_gap\b"), "--gap"),
+    (re.compile(r"\bdeclaration\.spec\.interval\.every\b"), "--every"),
+    (re.compile(r"\bdeclaration\.spec\.interval\.anchor_time\b"), "--anchor"),
+    (re.compile(r"\bdeclaration\.spec\.dates\.tick_time\b"), "--at"),
+    (re.compile(r"\bdeclaration\.spec\.(start|end)_time\b"), r"--\1"),
+    (re.compile(r"\bdeclaration\.(?:spec\.)?(\w+)(?=[.\[:])"), lambda found: "--" + found[1].replace("_", "-")),
     (re.compile(r"\bdag_version: got\b"), "--version: got"),
     (re.compile(r"\bruns\[0\]\.pause_at_task_ids\b"), "--pause-at"),
     (re.compile(r"\bruns\[0\]\.only_task_ids\b"), "--only"),
@@ -169,6 +186,7 @@ _LISTS = [
     (re.compile(r"\bhas no task\b"), "glidepath run show RUN_ID"),
     (re.compile(r"\bbackfill\b"), "glidepath backfill list --all"),
     (re.compile(r"\btoken\b"), "glidepath token list"),
+    (re.compile(r"\bDAG '?(?P<name>[\w.-]+)'? has no schedule\b"), "glidepath schedule list --dag {name}"),
     (re.compile(r"\bpool\b"), "glidepath pool list"),
     (re.compile(r"\blimit\b"), "glidepath limit list"),
     (re.compile(r"\bchannel\b"), "glidepath alert channel list"),
@@ -184,7 +202,7 @@ _LISTS = [
 # A command that talks to a server, as far as its verb.
 _COMMAND = re.compile(
     r"\bglidepath (?:alert (?:channel|route) [a-z]+"
-    r"|(?:alert|plugin|dag|run|backfill|deadline|approval|artifact|pool|limit|namespace|token) [a-z]+"
+    r"|(?:alert|plugin|dag|run|schedule|backfill|deadline|approval|artifact|pool|limit|namespace|token) [a-z]+"
     r"|workers|worker|audit|incidents|dead-letters|doctor)\b(?! -)"
 )
 

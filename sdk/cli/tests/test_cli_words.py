@@ -13,6 +13,7 @@ from glidepath_proto.admin.v1 import admin_service_pb2, alert_service_pb2, capac
 from glidepath_proto.registry.v1 import registry_service_pb2
 from glidepath_proto.registry.v1.registry_service_pb2 import DagDifference
 from glidepath_proto.run.v1 import approval_service_pb2, backfill_service_pb2, run_service_pb2, value_service_pb2
+from glidepath_proto.schedule.v1 import schedule_service_pb2
 
 # A person has no use for these: `up`, `doctor` and the SDK ask.
 UNTOLD = {"GetServerInfo", "ListSourceBundles"}
@@ -68,6 +69,7 @@ def test_every_method_has_its_command() -> None:
             approval_service_pb2,
             backfill_service_pb2,
             value_service_pb2,
+            schedule_service_pb2,
         )
         for service in file.DESCRIPTOR.services_by_name.values()
     ]

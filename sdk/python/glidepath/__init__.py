@@ -10,8 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from glidepath.authoring import (
+    Continuous,
+    Cron,
     Dag,
+    Dates,
     Deadline,
+    Every,
     Handle,
     approval,
     call_dag,
@@ -56,10 +60,14 @@ __all__ = [
     "AuthoringError",
     "Call",
     "Client",
+    "Continuous",
+    "Cron",
     "Dag",
     "Dataset",
+    "Dates",
     "Deadline",
     "Defer",
+    "Every",
     "Fail",
     "File",
     "GlidepathError",

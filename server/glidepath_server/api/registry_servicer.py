@@ -12,7 +12,6 @@ from glidepath_proto.registry.v1 import registry_service_pb2_grpc
 
 from ..core.diff import diff_specs
 from ..core.errors import NotFound
-from ..core.validation import LeaseTerms
 from ..operations.find_dag import get_dag
 from ..operations.forget_results import forget_results
 from ..operations.pause_dag import set_dag_paused
@@ -25,6 +24,7 @@ from .auth import current_identity, namespace_for
 from .convert_common import body_of, storable
 from .convert_deadline import deadline_in
 from .convert_registry import dag_out, difference_out, draft_in, registered_out, version_out
+from .convert_schedule import declaration_in
 from .handlers import Context
 from .paging import Page
 
@@ -40,11 +40,10 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     def __init__(
         self,
         database: Database,
-        lease: LeaseTerms,
+        register: RegisterDagVersion,
         on_changed: Callable[[set[int]], Awaitable[None]],
     ) -> None:
-        self._database, self._on_changed = database, on_changed
-        self._register = RegisterDagVersion(database, lease, on_changed)
+        self._database, self._register, self._on_changed = database, register, on_changed
 
     async def RegisterDagVersion(
         self,
@@ -62,6 +61,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             aliases=list(request.aliases),
             validate_only=request.validate_only,
             deadlines=[deadline_in(each, f"deadlines[{i}]") for i, each in enumerate(request.deadlines)],
+            schedules=[declaration_in(each, f"schedules[{i}]") for i, each in enumerate(request.schedules)],
         )
         return pb.RegisterDagVersionResponse.FromString(await self._register(call, registered_out))
 

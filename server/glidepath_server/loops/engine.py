@@ -64,6 +64,7 @@ class Engine:
         self.on_facts: Callable[[], None] = _nothing
         self.on_past: Callable[[], None] = _nothing
         self.on_backfills: Callable[[], None] = _nothing
+        self.on_runs_ended: Callable[[], None] = _nothing
         self._watchers: dict[UUID, set[asyncio.Event]] = {}
         self.steps_committed = 0
         # Monotonic time of the last step whose COMMIT may have happened unseen; None once that was looked into.
@@ -394,6 +395,8 @@ class Engine:
             self.on_admission()
         if outcome.backfills:
             self.on_backfills()
+        if outcome.runs_ended:
+            self.on_runs_ended()
         if outcome.created:
             self.runs_created(outcome.created)
         for run_id in outcome.inboxes | outcome.woken:

@@ -1,8 +1,12 @@
-"""Pause a DAG, or let it go on. Attempts that run go on; what is held back is the start of attempts."""
+"""Pause a DAG, or let it go on. Attempts that run go on; what is held back is the start of attempts.
+
+Schedules of a paused DAG do not tick: of the ticks of the pause at most the last is run afterwards, as of a schedule
+that was paused itself.
+"""
 
 from __future__ import annotations
 
-from ..store import limits, registry
+from ..store import limits, registry, schedules
 from ..store.database import Connection, database_now
 from ..store.registry import Dag
 from .audit import append_audit
@@ -25,6 +29,8 @@ async def set_dag_paused(
     dag = await lock_dag(connection, namespace, dag_id)
     queues: set[int] | None = None
     if dag.paused != paused:
+        now = await database_now(connection)
+        await schedules.set_dag_paused(connection, namespace, dag_id, paused, now)
         queues = await limits.set_paused(connection, dag.tasks_limit_id, paused)
         await registry.set_paused(connection, namespace, dag_id, paused)
         await append_audit(
@@ -34,6 +40,6 @@ async def set_dag_paused(
             action="dag.pause" if paused else "dag.unpause",
             target=f"dag/{dag_id}",
             detail={},
-            now=await database_now(connection),
+            now=now,
         )
     return await get_dag(connection, namespace, dag_id), queues

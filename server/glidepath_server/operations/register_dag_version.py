@@ -21,13 +21,17 @@ from ..core.draft import DagDraft, resolve
 from ..core.errors import InvalidDag, Violation
 from ..core.json_text import to_json
 from ..core.limit_checks import limit_names
+from ..core.params import ParamsSchema
 from ..core.validation import LeaseTerms, check_dag, stored_violations
 from ..store import limits, registry
 from ..store.database import Connection, Database, database_now, transaction
 from ..store.registry import LockedDag, NamedLimit, NamedPool, NewClass, Version
 from .audit import append_audit
+from .plans import Plans
 from .requests import once
 from .set_deadlines import declare_deadlines
+from .set_schedules import ChangeSchedules, Declaration, check_declarations, check_params
+from .tick_schedules import Ticked
 
 SOURCES_BYTES_MAX = 2 * 1024 * 1024
 SPEC_BYTES_MAX = 16 * 1024 * 1024
@@ -59,6 +63,8 @@ class RegisterCall:
     validate_only: bool = False
     # None leaves those of the DAG as they are.
     deadlines: Sequence[Deadline] | None = None
+    # None leaves the schedules of the DAG as they are.
+    schedules: Sequence[Declaration] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +87,14 @@ class Prepared:
 
 @dataclass(slots=True)
 class RegisterDagVersion:
-    """The operation. After a commit that made a version, `on_changed` is told the queues in which rows may go on."""
+    """The operation. After a commit that made a version, `on_changed` is told the queues in which rows may go on;
+    `on_schedules` is told of any that declared schedules, and of what was due of them."""
 
     database: Database
     lease: LeaseTerms
     on_changed: Callable[[set[int]], Awaitable[None]]
+    plans: Plans = field(default_factory=Plans)
+    on_schedules: Callable[[Ticked], None] = lambda _: None
 
     async def __call__(self, call: RegisterCall, encode: Callable[[Registered], bytes]) -> bytes:
         """The encoded answer, also when the request id was used before with the same body.
@@ -99,12 +108,12 @@ class RegisterDagVersion:
         assert isinstance(found, Prepared)
         if call.validate_only:
             async with transaction(self.database.api, "register") as connection:
-                checked = await _Registration(connection, call, found).validate()
+                checked = await _Registration(connection, call, found, self.plans).validate()
             return await asyncio.to_thread(encode, checked)
         work: list[_Registration] = []
 
         async def run() -> bytes:
-            work.append(_Registration(connection, call, found))
+            work.append(_Registration(connection, call, found, self.plans))
             return await asyncio.to_thread(encode, await work[-1].store())
 
         async with transaction(self.database.api, "register") as connection:
@@ -118,6 +127,8 @@ class RegisterDagVersion:
             )
         if work and work[-1].created:
             await self.on_changed(work[-1].queues)
+        if work and work[-1].ticked is not None:
+            self.on_schedules(work[-1].ticked)
         return answer
 
     async def _refuse(self, call: RegisterCall, found: list[Violation]) -> None:
@@ -135,6 +146,7 @@ def check_call(call: RegisterCall, lease: LeaseTerms) -> Prepared | list[Violati
         tasks = call.draft.tasks
         ids, groups = {task.task_id for task in tasks}, {task.group_id for task in tasks}
         found += check_deadlines(call.deadlines, "deadlines", ids, groups)
+    found += check_declarations(call.schedules or ())
     if found:
         return found
     spec = resolve(call.draft, checked.order)
@@ -208,7 +220,9 @@ class _Registration:
     connection: Connection
     call: RegisterCall
     prepared: Prepared
+    plans: Plans
     created: bool = False
+    ticked: Ticked | None = None
     queues: set[int] = field(default_factory=set)
 
     async def validate(self) -> Registered:
@@ -245,6 +259,9 @@ class _Registration:
                 actor=call.actor,
                 now=now,
             )
+        if call.schedules is not None:
+            # Before limits are: whoever gives ticks their runs holds schedules first.
+            await self._declare(call.schedules, dag.paused, now)
         await registry.insert_bundles(
             self.connection,
             call.namespace,
@@ -280,6 +297,22 @@ class _Registration:
         if found:
             raise invalid_dag(found)
         return named
+
+    async def _declare(self, declared: Sequence[Declaration], dag_paused: bool, now: datetime) -> None:
+        """Make these the schedules that the DAG declares. Raises InvalidInput."""
+        spec = self.prepared.spec
+        schema = ParamsSchema(spec.params_schema, spec.param_defaults)
+        wrong = [
+            found
+            for index, each in enumerate(declared)
+            if each.version_number is None and each.alias is None
+            for found in check_params(each, schema, now, f"schedules[{index}]")
+        ]
+        if wrong:
+            raise invalid_dag(wrong)
+        changes = ChangeSchedules(self.connection, self.plans, self.call.namespace, spec.dag_id, self.call.actor)
+        await changes.declare(declared, dag_paused)
+        self.ticked = changes.ticked
 
     async def _existing(self) -> Version | None:
         return await registry.version_by_hash(

@@ -441,7 +441,7 @@ class Step:
         if run.board.state in RUN_FINAL:
             if run.plan.spec.runs_active_max is not None:
                 self.outcome.ended_capped.add((run.plan.namespace, run.plan.dag_id))
-            self.outcome.backfills = self.outcome.backfills or run.backfill_id is not None
+            self.outcome.note_end(run.backfill_id is not None)
         elif run.board.tally is not None:
             self.outcome.tallies.append((run.dag_run_id, run.revision + 1, run.board.tally))
 

@@ -212,7 +212,8 @@ class StepOutcome:
     queues: set[int] = field(default_factory=set)
     # (namespace, dag id) of capped DAGs of which a run has ended.
     ended_capped: set[tuple[str, str]] = field(default_factory=set)
-    # A run of a backfill has ended.
+    # A run has ended; one of a backfill.
+    runs_ended: bool = False
     backfills: bool = False
     # (session, class) of attempts that ended: their resources are free again.
     ended: list[tuple[UUID, int]] = field(default_factory=list)
@@ -233,6 +234,11 @@ class StepOutcome:
     created: list[UUID] = field(default_factory=list)
     unadmitted: bool = False
     inboxes: set[UUID] = field(default_factory=set)
+
+    def note_end(self, of_backfill: bool) -> None:
+        """A run has ended."""
+        self.runs_ended = True
+        self.backfills = self.backfills or of_backfill
 
 
 @dataclass(slots=True)

@@ -8,13 +8,18 @@ from glidepath.authoring.deadlines import Deadline
 from glidepath.authoring.load import LoadedDags, LoadError, load_dags
 from glidepath.authoring.nodes import Group, Handle, group
 from glidepath.authoring.params import dated
+from glidepath.authoring.schedules import Continuous, Cron, Dates, Every
 from glidepath.authoring.tasks import Task, external, shell, task
 from glidepath.authoring.values import ParamRef, literal
 
 __all__ = [
     "Bundle",
+    "Continuous",
+    "Cron",
     "Dag",
+    "Dates",
     "Deadline",
+    "Every",
     "Group",
     "Handle",
     "LoadError",

@@ -1,4 +1,4 @@
-"""A DAG to the message that the server registers. Of authoring, this and `deadline_messages` know protobuf."""
+"""A DAG to the message that the server registers. Of authoring, this and `*_messages` know protobuf."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from glidepath.authoring.deadline_messages import deadline_message
 from glidepath.authoring.deadlines import Deadline, of_task
 from glidepath.authoring.hints import types_of
 from glidepath.authoring.nodes import Node
+from glidepath.authoring.schedule_messages import to_declaration
 from glidepath.authoring.values import Constant, Items, Output, Param, Source, Template
 from glidepath.errors import AuthoringError
 from glidepath.payloads import encode
 from glidepath_proto.registry.v1 import dag_pb2
-from glidepath_proto.schedule.v1 import deadline_pb2
+from glidepath_proto.schedule.v1 import deadline_pb2, schedule_pb2
 
 INPUT_BYTES_MAX = 64 * 1024
 """Largest constant of a task, encoded."""
@@ -34,13 +35,19 @@ class Registration:
     spec: dag_pb2.DagSpec
     bundle: Bundle | None
     deadlines: tuple[deadline_pb2.DeadlineDeclaration, ...] = ()
+    schedules: tuple[schedule_pb2.ScheduleDeclaration, ...] = ()
 
 
 def to_registration(dag: Dag) -> Registration:
     """The DAG's message and its source. AuthoringError or InvalidDag says everything that is wrong."""
     python = any(node.function is not None or node.condition is not None for node in dag.nodes)
     bundle = bundle_source(dag.source_file, dag.include) if python else None
-    return Registration(to_spec(dag, bundle), bundle, tuple(map(deadline_message, deadlines_of(dag))))
+    return Registration(
+        to_spec(dag, bundle),
+        bundle,
+        tuple(map(deadline_message, deadlines_of(dag))),
+        tuple(map(to_declaration, dag.schedules)),
+    )
 
 
 def deadlines_of(dag: Dag) -> list[Deadline]:

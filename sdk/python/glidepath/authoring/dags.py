@@ -17,6 +17,7 @@ from glidepath.authoring.nodes import ID, Builder, Node, building
 from glidepath.authoring.options import DurationLike, PolicyOptions, check_policy, parse_duration, parse_yes
 from glidepath.authoring.params import param_defaults
 from glidepath.authoring.params import params_schema as schema_of
+from glidepath.authoring.schedules import Schedule, check_schedules
 from glidepath.authoring.suggestions import suggestion
 from glidepath.authoring.values import ParamRef
 from glidepath.errors import AuthoringError
@@ -47,6 +48,8 @@ class Dag:
         include: Sequence[str] = (),
         deadlines: Sequence[Deadline] = (),
         alerts: Sequence[AlertOptions] = (),
+        schedule: Schedule | str | None = None,
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -75,6 +78,7 @@ class Dag:
         self.include = tuple(include)
         self.deadlines = check_deadlines(deadlines, f"{where}: deadlines")
         self.alerts = check_alerts(alerts, f"{where}: alerts")
+        self.schedules = check_schedules(schedule, schedules, where)
 
     @functools.cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -131,6 +135,8 @@ def dag(
     include: Sequence[str] = (),
     deadlines: Sequence[Deadline] = (),
     alerts: Sequence[AlertOptions] = (),
+    schedule: Schedule | str | None = None,
+    schedules: Sequence[Schedule] = (),
 ) -> Callable[[Callable[..., Any]], Dag]: ...
 def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     """Make a function a DAG: `@dag`, or `@dag(dag_id="training", defaults={"retries": 2})`.
@@ -145,6 +151,7 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     `alerts=[{"on": ["run_failed", "missed"], "channel": "ops"}]` says which alert channels hear of what of its runs.
     `include` names files or folders beside the DAG's file that its tasks need (see `bundle_source`).
     `deadlines` say what its runs have to be done by: `[Deadline.wall("09:15", zone="Asia/Kolkata")]`.
+    `schedules` say when it runs by itself; `schedule="0 2 * * * Asia/Kolkata"` is the short form of one.
     """
     known = inspect.signature(Dag).parameters.keys() - {"function"}
     if unknown := sorted(settings.keys() - known):

@@ -49,6 +49,8 @@ _SETTINGS = {
     "run_retry_delay": _CHECKED_BY_DAG,
     "deadlines": _CHECKED_BY_DAG,
     "alerts": _CHECKED_BY_DAG,
+    "schedule": _CHECKED_BY_DAG,
+    "schedules": _CHECKED_BY_DAG,
 }
 KEYS = frozenset({*_SETTINGS, "params", "defaults", "tasks"})
 """All that may stand in a document."""
@@ -135,6 +137,9 @@ def _settings(document: Document, content: Mapping[str, Any]) -> dict[str, Any]:
         with document.noting((name,)):
             Dag(lambda: None, **{"dag_id": good["dag_id"], name: value})
             good[name] = value
+    if "schedule" in good and "schedules" in good:
+        document.say(("schedule",), "schedule and schedules are both given; expected one of them")
+        del good["schedule"]
     defaults = content.get("defaults", {})
     if not isinstance(defaults, Mapping):
         document.say(("defaults",), f"defaults is {defaults!r:.60}; expected options of tasks by their names")

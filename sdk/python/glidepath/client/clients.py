@@ -15,6 +15,7 @@ from glidepath.client.connection import Tls, find_connection
 from glidepath.client.deadlines import DeadlineMethods
 from glidepath.client.registry import RegistryMethods
 from glidepath.client.runs import RunMethods
+from glidepath.client.schedules import ScheduleMethods
 from glidepath.client.values import ValueMethods
 
 TIMEOUT_SECONDS = 30.0
@@ -24,6 +25,7 @@ class Client(
     RegistryMethods,
     RunMethods,
     BackfillMethods,
+    ScheduleMethods,
     DeadlineMethods,
     ValueMethods,
     ApprovalMethods,
@@ -63,6 +65,7 @@ class AsyncClient(
     RunMethods,
     BackfillMethods,
     DeadlineMethods,
+    ScheduleMethods,
     ValueMethods,
     ApprovalMethods,
     AdminMethods,

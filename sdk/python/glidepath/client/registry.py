@@ -13,6 +13,7 @@ from glidepath.client.requests import Api, Service, new_request_id
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2 as pb
 from glidepath_proto.schedule.v1.deadline_pb2 import DeadlineDeclaration
+from glidepath_proto.schedule.v1.schedule_pb2 import ScheduleDeclaration
 
 _REGISTRY = Service(pb, "RegistryService")
 
@@ -28,6 +29,7 @@ class RegistryMethods(Api):
         aliases: Sequence[str] = (),
         sources: Sequence[pb.SourceBundle] = (),
         deadlines: Sequence[DeadlineDeclaration] = (),
+        schedules: Sequence[ScheduleDeclaration] = (),
         validate_only: bool = False,
         request_id: str = "",
     ) -> Call[pb.RegisterDagVersionResponse]:
@@ -35,29 +37,31 @@ class RegistryMethods(Api):
 
         The same content gives the version that exists. `aliases` point at it from then on, in the same transaction.
         `validate_only` checks everything and stores nothing. InvalidDag lists every violation at once.
-        A message instead of a `Dag` takes its `sources` and `deadlines` from the arguments. DAGs that a `Dag` calls as
-        objects are registered before it, each as if it were registered alone.
+        A message instead of a `Dag` takes its `sources`, `deadlines` and `schedules` from the arguments. DAGs that a
+        `Dag` calls as objects are registered before it, each as if it were registered alone.
         """
         before: tuple[Call[Any], ...] = ()
         if isinstance(dag, Dag):
             before = tuple(
-                self._registration(each, sources, deadlines, validate_only, (), new_request_id())
+                self._registration(each, sources, (), (), validate_only, (), new_request_id())
                 for each in called_dags(dag)
             )
-        return replace(self._registration(dag, sources, deadlines, validate_only, aliases, request_id), before=before)
+        last = self._registration(dag, sources, deadlines, schedules, validate_only, aliases, request_id)
+        return replace(last, before=before)
 
     def _registration(
         self,
         dag: Dag | dag_pb2.DagSpec,
         sources: Sequence[pb.SourceBundle],
         deadlines: Sequence[DeadlineDeclaration],
+        schedules: Sequence[ScheduleDeclaration],
         validate_only: bool,
         aliases: Sequence[str],
         request_id: str,
     ) -> Call[pb.RegisterDagVersionResponse]:
         if isinstance(dag, Dag):
             registration = to_registration(dag)
-            dag = registration.spec
+            dag, schedules = registration.spec, registration.schedules
             if registration.bundle is not None:
                 bundle = registration.bundle
                 sources = [*sources, pb.SourceBundle(content_hash=bundle.content_hash, archive=bundle.archive)]
@@ -71,6 +75,7 @@ class RegistryMethods(Api):
             validate_only=validate_only,
             aliases=aliases,
             deadlines=deadlines,
+            schedules=schedules,
         )
 
     @rpc

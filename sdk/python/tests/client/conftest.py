@@ -15,7 +15,7 @@ from glidepath.client import calls
 from glidepath_proto.admin.v1 import admin_service_pb2, alert_service_pb2, capacity_service_pb2
 from glidepath_proto.registry.v1 import registry_service_pb2
 from glidepath_proto.run.v1 import approval_service_pb2, backfill_service_pb2, run_service_pb2, value_service_pb2
-from glidepath_proto.schedule.v1 import deadline_service_pb2
+from glidepath_proto.schedule.v1 import deadline_service_pb2, schedule_service_pb2
 
 SERVICES = {
     service.full_name: service
@@ -29,6 +29,7 @@ SERVICES = {
         admin_service_pb2,
         alert_service_pb2,
         capacity_service_pb2,
+        schedule_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from glidepath import AsyncClient, Client, Deadline, dag, task
+from glidepath import AsyncClient, Client, Cron, Deadline, dag, task
 from glidepath.payloads import encode
 from glidepath_proto.admin.v1 import admin_service_pb2
 from glidepath_proto.common.v1 import authorization_pb2
@@ -66,6 +66,13 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "delete_deadline": ("d", "name"),
     "list_deadlines": ("d",),
     "list_run_deadlines": (),
+    "set_schedule": ("d", Cron("0 2 * * *", zone="Asia/Kolkata")),
+    "get_schedule": ("d", "main"),
+    "list_schedules": (),
+    "pause_schedule": ("d", "main"),
+    "resume_schedule": ("d", "main"),
+    "delete_schedule": ("d", "main"),
+    "list_ticks": ("d", "main"),
     "list_approvals": (),
     "answer_approval": ("r", "release", True),
     "preview_backfill": ("d",),

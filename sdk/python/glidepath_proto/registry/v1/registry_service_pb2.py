@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from glidepath_proto.common.v1 import authorization_pb2 as glidepath_dot_common_dot_v1_dot_authorization__pb2
 from glidepath_proto.registry.v1 import dag_pb2 as glidepath_dot_registry_dot_v1_dot_dag__pb2
 from glidepath_proto.schedule.v1 import deadline_pb2 as glidepath_dot_schedule_dot_v1_dot_deadline__pb2
+from glidepath_proto.schedule.v1 import schedule_pb2 as glidepath_dot_schedule_dot_v1_dot_schedule__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,glidepath/registry/v1/registry_service.proto\x12\x15glidepath.registry.v1\x1a\'glidepath/common/v1/authorization.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a$glidepath/schedule/v1/deadline.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x02\n\x03\x44\x61g\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x1d\n\x15latest_version_number\x18\x06 \x01(\x05\x12\x0e\n\x06paused\x18\x07 \x01(\x08\x12\x38\n\x07\x61liases\x18\x08 \x03(\x0b\x32\'.glidepath.registry.v1.Dag.AliasesEntry\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xd5\x01\n\nDagVersion\x12\x0e\n\x06\x64\x61g_id\x18\x01 \x01(\t\x12\x1a\n\x12\x64\x61g_version_number\x18\x02 \x01(\x05\x12\x14\n\x0c\x63ontent_hash\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x12\n\ntask_count\x18\x06 \x01(\x05\x12,\n\x04spec\x18\x07 \x01(\x0b\x32\x1e.glidepath.registry.v1.DagSpec\"5\n\x0cSourceBundle\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\t\x12\x0f\n\x07\x61rchive\x18\x02 \x01(\x0c\"\x8d\x02\n\x19RegisterDagVersionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12,\n\x04spec\x18\x03 \x01(\x0b\x32\x1e.glidepath.registry.v1.DagSpec\x12\x34\n\x07sources\x18\x04 \x03(\x0b\x32#.glidepath.registry.v1.SourceBundle\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12=\n\tdeadlines\x18\x08 \x03(\x0b\x32*.glidepath.schedule.v1.DeadlineDeclaration\"w\n\x1aRegisterDagVersionResponse\x12\x36\n\x0b\x64\x61g_version\x18\x01 \x01(\x0b\x32!.glidepath.registry.v1.DagVersion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x10\n\x08warnings\x18\x03 \x03(\t\"2\n\rGetDagRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\"9\n\x0eGetDagResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"X\n\x0fListDagsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0b\n\x03tag\x18\x04 \x01(\t\"U\n\x10ListDagsResponse\x12(\n\x04\x64\x61gs\x18\x01 \x03(\x0b\x32\x1a.glidepath.registry.v1.Dag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x14GetDagVersionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x1c\n\x12\x64\x61g_version_number\x18\x03 \x01(\x05H\x00\x12\x0f\n\x05\x61lias\x18\x04 \x01(\tH\x00\x42\n\n\x08selector\"O\n\x15GetDagVersionResponse\x12\x36\n\x0b\x64\x61g_version\x18\x01 \x01(\x0b\x32!.glidepath.registry.v1.DagVersion\"b\n\x16ListDagVersionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"k\n\x17ListDagVersionsResponse\x12\x37\n\x0c\x64\x61g_versions\x18\x01 \x03(\x0b\x32!.glidepath.registry.v1.DagVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x16\x44iffDagVersionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x1b\n\x13\x66rom_version_number\x18\x03 \x01(\x05\x12\x19\n\x11to_version_number\x18\x04 \x01(\x05\"\xd5\x01\n\rDagDifference\x12;\n\x06\x63hange\x18\x01 \x01(\x0e\x32+.glidepath.registry.v1.DagDifference.Change\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\"Z\n\x06\x43hange\x12\x16\n\x12\x43HANGE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANGE_ADDED\x10\x01\x12\x12\n\x0e\x43HANGE_REMOVED\x10\x02\x12\x12\n\x0e\x43HANGE_CHANGED\x10\x03\"T\n\x17\x44iffDagVersionsResponse\x12\x39\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32$.glidepath.registry.v1.DagDifference\"b\n\x12SetDagAliasRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\r\n\x05\x61lias\x18\x03 \x01(\t\x12\x1a\n\x12\x64\x61g_version_number\x18\x04 \x01(\x05\">\n\x13SetDagAliasResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"4\n\x0fPauseDagRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\";\n\x10PauseDagResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"6\n\x11UnpauseDagRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\"=\n\x12UnpauseDagResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"J\n\x14\x43learDagCacheRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\"0\n\x15\x43learDagCacheResponse\x12\x17\n\x0fresults_cleared\x18\x01 \x01(\x03\x32\x8e\t\n\x0fRegistryService\x12\x81\x01\n\x12RegisterDagVersion\x12\x30.glidepath.registry.v1.RegisterDagVersionRequest\x1a\x31.glidepath.registry.v1.RegisterDagVersionResponse\"\x06\x8a\xe7\x18\x02\x08\x03\x12`\n\x06GetDag\x12$.glidepath.registry.v1.GetDagRequest\x1a%.glidepath.registry.v1.GetDagResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12\x66\n\x08ListDags\x12&.glidepath.registry.v1.ListDagsRequest\x1a\'.glidepath.registry.v1.ListDagsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12u\n\rGetDagVersion\x12+.glidepath.registry.v1.GetDagVersionRequest\x1a,.glidepath.registry.v1.GetDagVersionResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12{\n\x0fListDagVersions\x12-.glidepath.registry.v1.ListDagVersionsRequest\x1a..glidepath.registry.v1.ListDagVersionsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12{\n\x0f\x44iffDagVersions\x12-.glidepath.registry.v1.DiffDagVersionsRequest\x1a..glidepath.registry.v1.DiffDagVersionsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12o\n\x0bSetDagAlias\x12).glidepath.registry.v1.SetDagAliasRequest\x1a*.glidepath.registry.v1.SetDagAliasResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x03\x12\x66\n\x08PauseDag\x12&.glidepath.registry.v1.PauseDagRequest\x1a\'.glidepath.registry.v1.PauseDagResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x02\x12l\n\nUnpauseDag\x12(.glidepath.registry.v1.UnpauseDagRequest\x1a).glidepath.registry.v1.UnpauseDagResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x02\x12u\n\rClearDagCache\x12+.glidepath.registry.v1.ClearDagCacheRequest\x1a,.glidepath.registry.v1.ClearDagCacheResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,glidepath/registry/v1/registry_service.proto\x12\x15glidepath.registry.v1\x1a\'glidepath/common/v1/authorization.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a$glidepath/schedule/v1/deadline.proto\x1a$glidepath/schedule/v1/schedule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x02\n\x03\x44\x61g\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x1d\n\x15latest_version_number\x18\x06 \x01(\x05\x12\x0e\n\x06paused\x18\x07 \x01(\x08\x12\x38\n\x07\x61liases\x18\x08 \x03(\x0b\x32\'.glidepath.registry.v1.Dag.AliasesEntry\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xd5\x01\n\nDagVersion\x12\x0e\n\x06\x64\x61g_id\x18\x01 \x01(\t\x12\x1a\n\x12\x64\x61g_version_number\x18\x02 \x01(\x05\x12\x14\n\x0c\x63ontent_hash\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x12\n\ntask_count\x18\x06 \x01(\x05\x12,\n\x04spec\x18\x07 \x01(\x0b\x32\x1e.glidepath.registry.v1.DagSpec\"5\n\x0cSourceBundle\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\t\x12\x0f\n\x07\x61rchive\x18\x02 \x01(\x0c\"\xcc\x02\n\x19RegisterDagVersionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12,\n\x04spec\x18\x03 \x01(\x0b\x32\x1e.glidepath.registry.v1.DagSpec\x12\x34\n\x07sources\x18\x04 \x03(\x0b\x32#.glidepath.registry.v1.SourceBundle\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12=\n\tdeadlines\x18\x08 \x03(\x0b\x32*.glidepath.schedule.v1.DeadlineDeclaration\x12=\n\tschedules\x18\x07 \x03(\x0b\x32*.glidepath.schedule.v1.ScheduleDeclaration\"w\n\x1aRegisterDagVersionResponse\x12\x36\n\x0b\x64\x61g_version\x18\x01 \x01(\x0b\x32!.glidepath.registry.v1.DagVersion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x10\n\x08warnings\x18\x03 \x03(\t\"2\n\rGetDagRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\"9\n\x0eGetDagResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"X\n\x0fListDagsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0b\n\x03tag\x18\x04 \x01(\t\"U\n\x10ListDagsResponse\x12(\n\x04\x64\x61gs\x18\x01 \x03(\x0b\x32\x1a.glidepath.registry.v1.Dag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x14GetDagVersionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x1c\n\x12\x64\x61g_version_number\x18\x03 \x01(\x05H\x00\x12\x0f\n\x05\x61lias\x18\x04 \x01(\tH\x00\x42\n\n\x08selector\"O\n\x15GetDagVersionResponse\x12\x36\n\x0b\x64\x61g_version\x18\x01 \x01(\x0b\x32!.glidepath.registry.v1.DagVersion\"b\n\x16ListDagVersionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"k\n\x17ListDagVersionsResponse\x12\x37\n\x0c\x64\x61g_versions\x18\x01 \x03(\x0b\x32!.glidepath.registry.v1.DagVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x16\x44iffDagVersionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x1b\n\x13\x66rom_version_number\x18\x03 \x01(\x05\x12\x19\n\x11to_version_number\x18\x04 \x01(\x05\"\xd5\x01\n\rDagDifference\x12;\n\x06\x63hange\x18\x01 \x01(\x0e\x32+.glidepath.registry.v1.DagDifference.Change\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\"Z\n\x06\x43hange\x12\x16\n\x12\x43HANGE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANGE_ADDED\x10\x01\x12\x12\n\x0e\x43HANGE_REMOVED\x10\x02\x12\x12\n\x0e\x43HANGE_CHANGED\x10\x03\"T\n\x17\x44iffDagVersionsResponse\x12\x39\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32$.glidepath.registry.v1.DagDifference\"b\n\x12SetDagAliasRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\r\n\x05\x61lias\x18\x03 \x01(\t\x12\x1a\n\x12\x64\x61g_version_number\x18\x04 \x01(\x05\">\n\x13SetDagAliasResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"4\n\x0fPauseDagRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\";\n\x10PauseDagResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"6\n\x11UnpauseDagRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\"=\n\x12UnpauseDagResponse\x12\'\n\x03\x64\x61g\x18\x01 \x01(\x0b\x32\x1a.glidepath.registry.v1.Dag\"J\n\x14\x43learDagCacheRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x61g_id\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\"0\n\x15\x43learDagCacheResponse\x12\x17\n\x0fresults_cleared\x18\x01 \x01(\x03\x32\x8e\t\n\x0fRegistryService\x12\x81\x01\n\x12RegisterDagVersion\x12\x30.glidepath.registry.v1.RegisterDagVersionRequest\x1a\x31.glidepath.registry.v1.RegisterDagVersionResponse\"\x06\x8a\xe7\x18\x02\x08\x03\x12`\n\x06GetDag\x12$.glidepath.registry.v1.GetDagRequest\x1a%.glidepath.registry.v1.GetDagResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12\x66\n\x08ListDags\x12&.glidepath.registry.v1.ListDagsRequest\x1a\'.glidepath.registry.v1.ListDagsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12u\n\rGetDagVersion\x12+.glidepath.registry.v1.GetDagVersionRequest\x1a,.glidepath.registry.v1.GetDagVersionResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12{\n\x0fListDagVersions\x12-.glidepath.registry.v1.ListDagVersionsRequest\x1a..glidepath.registry.v1.ListDagVersionsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12{\n\x0f\x44iffDagVersions\x12-.glidepath.registry.v1.DiffDagVersionsRequest\x1a..glidepath.registry.v1.DiffDagVersionsResponse\"\t\x90\x02\x01\x8a\xe7\x18\x02\x08\x01\x12o\n\x0bSetDagAlias\x12).glidepath.registry.v1.SetDagAliasRequest\x1a*.glidepath.registry.v1.SetDagAliasResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x03\x12\x66\n\x08PauseDag\x12&.glidepath.registry.v1.PauseDagRequest\x1a\'.glidepath.registry.v1.PauseDagResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x02\x12l\n\nUnpauseDag\x12(.glidepath.registry.v1.UnpauseDagRequest\x1a).glidepath.registry.v1.UnpauseDagResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x02\x12u\n\rClearDagCache\x12+.glidepath.registry.v1.ClearDagCacheRequest\x1a,.glidepath.registry.v1.ClearDagCacheResponse\"\t\x90\x02\x02\x8a\xe7\x18\x02\x08\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,58 +58,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTRYSERVICE'].methods_by_name['UnpauseDag']._serialized_options = b'\220\002\002\212\347\030\002\010\002'
   _globals['_REGISTRYSERVICE'].methods_by_name['ClearDagCache']._loaded_options = None
   _globals['_REGISTRYSERVICE'].methods_by_name['ClearDagCache']._serialized_options = b'\220\002\002\212\347\030\002\010\002'
-  _globals['_DAG']._serialized_start=217
-  _globals['_DAG']._serialized_end=509
-  _globals['_DAG_ALIASESENTRY']._serialized_start=463
-  _globals['_DAG_ALIASESENTRY']._serialized_end=509
-  _globals['_DAGVERSION']._serialized_start=512
-  _globals['_DAGVERSION']._serialized_end=725
-  _globals['_SOURCEBUNDLE']._serialized_start=727
-  _globals['_SOURCEBUNDLE']._serialized_end=780
-  _globals['_REGISTERDAGVERSIONREQUEST']._serialized_start=783
-  _globals['_REGISTERDAGVERSIONREQUEST']._serialized_end=1052
-  _globals['_REGISTERDAGVERSIONRESPONSE']._serialized_start=1054
-  _globals['_REGISTERDAGVERSIONRESPONSE']._serialized_end=1173
-  _globals['_GETDAGREQUEST']._serialized_start=1175
-  _globals['_GETDAGREQUEST']._serialized_end=1225
-  _globals['_GETDAGRESPONSE']._serialized_start=1227
-  _globals['_GETDAGRESPONSE']._serialized_end=1284
-  _globals['_LISTDAGSREQUEST']._serialized_start=1286
-  _globals['_LISTDAGSREQUEST']._serialized_end=1374
-  _globals['_LISTDAGSRESPONSE']._serialized_start=1376
-  _globals['_LISTDAGSRESPONSE']._serialized_end=1461
-  _globals['_GETDAGVERSIONREQUEST']._serialized_start=1463
-  _globals['_GETDAGVERSIONREQUEST']._serialized_end=1579
-  _globals['_GETDAGVERSIONRESPONSE']._serialized_start=1581
-  _globals['_GETDAGVERSIONRESPONSE']._serialized_end=1660
-  _globals['_LISTDAGVERSIONSREQUEST']._serialized_start=1662
-  _globals['_LISTDAGVERSIONSREQUEST']._serialized_end=1760
-  _globals['_LISTDAGVERSIONSRESPONSE']._serialized_start=1762
-  _globals['_LISTDAGVERSIONSRESPONSE']._serialized_end=1869
-  _globals['_DIFFDAGVERSIONSREQUEST']._serialized_start=1871
-  _globals['_DIFFDAGVERSIONSREQUEST']._serialized_end=1986
-  _globals['_DAGDIFFERENCE']._serialized_start=1989
-  _globals['_DAGDIFFERENCE']._serialized_end=2202
-  _globals['_DAGDIFFERENCE_CHANGE']._serialized_start=2112
-  _globals['_DAGDIFFERENCE_CHANGE']._serialized_end=2202
-  _globals['_DIFFDAGVERSIONSRESPONSE']._serialized_start=2204
-  _globals['_DIFFDAGVERSIONSRESPONSE']._serialized_end=2288
-  _globals['_SETDAGALIASREQUEST']._serialized_start=2290
-  _globals['_SETDAGALIASREQUEST']._serialized_end=2388
-  _globals['_SETDAGALIASRESPONSE']._serialized_start=2390
-  _globals['_SETDAGALIASRESPONSE']._serialized_end=2452
-  _globals['_PAUSEDAGREQUEST']._serialized_start=2454
-  _globals['_PAUSEDAGREQUEST']._serialized_end=2506
-  _globals['_PAUSEDAGRESPONSE']._serialized_start=2508
-  _globals['_PAUSEDAGRESPONSE']._serialized_end=2567
-  _globals['_UNPAUSEDAGREQUEST']._serialized_start=2569
-  _globals['_UNPAUSEDAGREQUEST']._serialized_end=2623
-  _globals['_UNPAUSEDAGRESPONSE']._serialized_start=2625
-  _globals['_UNPAUSEDAGRESPONSE']._serialized_end=2686
-  _globals['_CLEARDAGCACHEREQUEST']._serialized_start=2688
-  _globals['_CLEARDAGCACHEREQUEST']._serialized_end=2762
-  _globals['_CLEARDAGCACHERESPONSE']._serialized_start=2764
-  _globals['_CLEARDAGCACHERESPONSE']._serialized_end=2812
-  _globals['_REGISTRYSERVICE']._serialized_start=2815
-  _globals['_REGISTRYSERVICE']._serialized_end=3981
+  _globals['_DAG']._serialized_start=255
+  _globals['_DAG']._serialized_end=547
+  _globals['_DAG_ALIASESENTRY']._serialized_start=501
+  _globals['_DAG_ALIASESENTRY']._serialized_end=547
+  _globals['_DAGVERSION']._serialized_start=550
+  _globals['_DAGVERSION']._serialized_end=763
+  _globals['_SOURCEBUNDLE']._serialized_start=765
+  _globals['_SOURCEBUNDLE']._serialized_end=818
+  _globals['_REGISTERDAGVERSIONREQUEST']._serialized_start=821
+  _globals['_REGISTERDAGVERSIONREQUEST']._serialized_end=1153
+  _globals['_REGISTERDAGVERSIONRESPONSE']._serialized_start=1155
+  _globals['_REGISTERDAGVERSIONRESPONSE']._serialized_end=1274
+  _globals['_GETDAGREQUEST']._serialized_start=1276
+  _globals['_GETDAGREQUEST']._serialized_end=1326
+  _globals['_GETDAGRESPONSE']._serialized_start=1328
+  _globals['_GETDAGRESPONSE']._serialized_end=1385
+  _globals['_LISTDAGSREQUEST']._serialized_start=1387
+  _globals['_LISTDAGSREQUEST']._serialized_end=1475
+  _globals['_LISTDAGSRESPONSE']._serialized_start=1477
+  _globals['_LISTDAGSRESPONSE']._serialized_end=1562
+  _globals['_GETDAGVERSIONREQUEST']._serialized_start=1564
+  _globals['_GETDAGVERSIONREQUEST']._serialized_end=1680
+  _globals['_GETDAGVERSIONRESPONSE']._serialized_start=1682
+  _globals['_GETDAGVERSIONRESPONSE']._serialized_end=1761
+  _globals['_LISTDAGVERSIONSREQUEST']._serialized_start=1763
+  _globals['_LISTDAGVERSIONSREQUEST']._serialized_end=1861
+  _globals['_LISTDAGVERSIONSRESPONSE']._serialized_start=1863
+  _globals['_LISTDAGVERSIONSRESPONSE']._serialized_end=1970
+  _globals['_DIFFDAGVERSIONSREQUEST']._serialized_start=1972
+  _globals['_DIFFDAGVERSIONSREQUEST']._serialized_end=2087
+  _globals['_DAGDIFFERENCE']._serialized_start=2090
+  _globals['_DAGDIFFERENCE']._serialized_end=2303
+  _globals['_DAGDIFFERENCE_CHANGE']._serialized_start=2213
+  _globals['_DAGDIFFERENCE_CHANGE']._serialized_end=2303
+  _globals['_DIFFDAGVERSIONSRESPONSE']._serialized_start=2305
+  _globals['_DIFFDAGVERSIONSRESPONSE']._serialized_end=2389
+  _globals['_SETDAGALIASREQUEST']._serialized_start=2391
+  _globals['_SETDAGALIASREQUEST']._serialized_end=2489
+  _globals['_SETDAGALIASRESPONSE']._serialized_start=2491
+  _globals['_SETDAGALIASRESPONSE']._serialized_end=2553
+  _globals['_PAUSEDAGREQUEST']._serialized_start=2555
+  _globals['_PAUSEDAGREQUEST']._serialized_end=2607
+  _globals['_PAUSEDAGRESPONSE']._serialized_start=2609
+  _globals['_PAUSEDAGRESPONSE']._serialized_end=2668
+  _globals['_UNPAUSEDAGREQUEST']._serialized_start=2670
+  _globals['_UNPAUSEDAGREQUEST']._serialized_end=2724
+  _globals['_UNPAUSEDAGRESPONSE']._serialized_start=2726
+  _globals['_UNPAUSEDAGRESPONSE']._serialized_end=2787
+  _globals['_CLEARDAGCACHEREQUEST']._serialized_start=2789
+  _globals['_CLEARDAGCACHEREQUEST']._serialized_end=2863
+  _globals['_CLEARDAGCACHERESPONSE']._serialized_start=2865
+  _globals['_CLEARDAGCACHERESPONSE']._serialized_end=2913
+  _globals['_REGISTRYSERVICE']._serialized_start=2916
+  _globals['_REGISTRYSERVICE']._serialized_end=4082
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 from glidepath_proto.common.v1 import authorization_pb2 as _authorization_pb2
 from glidepath_proto.registry.v1 import dag_pb2 as _dag_pb2
 from glidepath_proto.schedule.v1 import deadline_pb2 as _deadline_pb2
+from glidepath_proto.schedule.v1 import schedule_pb2 as _schedule_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -66,7 +67,7 @@ class SourceBundle(_message.Message):
     def __init__(self, content_hash: _Optional[str] = ..., archive: _Optional[bytes] = ...) -> None: ...
 
 class RegisterDagVersionRequest(_message.Message):
-    __slots__ = ("namespace", "request_id", "spec", "sources", "validate_only", "aliases", "deadlines")
+    __slots__ = ("namespace", "request_id", "spec", "sources", "validate_only", "aliases", "deadlines", "schedules")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +75,7 @@ class RegisterDagVersionRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     DEADLINES_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     request_id: str
     spec: _dag_pb2.DagSpec
@@ -81,7 +83,8 @@ class RegisterDagVersionRequest(_message.Message):
     validate_only: bool
     aliases: _containers.RepeatedScalarFieldContainer[str]
     deadlines: _containers.RepeatedCompositeFieldContainer[_deadline_pb2.DeadlineDeclaration]
-    def __init__(self, namespace: _Optional[str] = ..., request_id: _Optional[str] = ..., spec: _Optional[_Union[_dag_pb2.DagSpec, _Mapping]] = ..., sources: _Optional[_Iterable[_Union[SourceBundle, _Mapping]]] = ..., validate_only: bool = ..., aliases: _Optional[_Iterable[str]] = ..., deadlines: _Optional[_Iterable[_Union[_deadline_pb2.DeadlineDeclaration, _Mapping]]] = ...) -> None: ...
+    schedules: _containers.RepeatedCompositeFieldContainer[_schedule_pb2.ScheduleDeclaration]
+    def __init__(self, namespace: _Optional[str] = ..., request_id: _Optional[str] = ..., spec: _Optional[_Union[_dag_pb2.DagSpec, _Mapping]] = ..., sources: _Optional[_Iterable[_Union[SourceBundle, _Mapping]]] = ..., validate_only: bool = ..., aliases: _Optional[_Iterable[str]] = ..., deadlines: _Optional[_Iterable[_Union[_deadline_pb2.DeadlineDeclaration, _Mapping]]] = ..., schedules: _Optional[_Iterable[_Union[_schedule_pb2.ScheduleDeclaration, _Mapping]]] = ...) -> None: ...
 
 class RegisterDagVersionResponse(_message.Message):
     __slots__ = ("dag_version", "created", "warnings")

@@ -349,7 +349,10 @@ type RegisterDagVersionRequest struct {
 	Aliases []string `protobuf:"bytes,6,rep,name=aliases,proto3" json:"aliases,omitempty"`
 	// All deadlines that the DAG declares, at most 100 with those that were set by themselves, whatever its content: those that
 	// were declared before and are not here are deleted. They are no part of the version.
-	Deadlines     []*v1.DeadlineDeclaration `protobuf:"bytes,8,rep,name=deadlines,proto3" json:"deadlines,omitempty"`
+	Deadlines []*v1.DeadlineDeclaration `protobuf:"bytes,8,rep,name=deadlines,proto3" json:"deadlines,omitempty"`
+	// All schedules that the DAG declares, at most 100, whatever its content: those that were declared before and are not
+	// here are deleted. They are no part of the version.
+	Schedules     []*v1.ScheduleDeclaration `protobuf:"bytes,7,rep,name=schedules,proto3" json:"schedules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -429,6 +432,13 @@ func (x *RegisterDagVersionRequest) GetAliases() []string {
 func (x *RegisterDagVersionRequest) GetDeadlines() []*v1.DeadlineDeclaration {
 	if x != nil {
 		return x.Deadlines
+	}
+	return nil
+}
+
+func (x *RegisterDagVersionRequest) GetSchedules() []*v1.ScheduleDeclaration {
+	if x != nil {
+		return x.Schedules
 	}
 	return nil
 }
@@ -1573,7 +1583,7 @@ var File_glidepath_registry_v1_registry_service_proto protoreflect.FileDescripto
 
 const file_glidepath_registry_v1_registry_service_proto_rawDesc = "" +
 	"\n" +
-	",glidepath/registry/v1/registry_service.proto\x12\x15glidepath.registry.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a$glidepath/schedule/v1/deadline.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x03\n" +
+	",glidepath/registry/v1/registry_service.proto\x12\x15glidepath.registry.v1\x1a'glidepath/common/v1/authorization.proto\x1a\x1fglidepath/registry/v1/dag.proto\x1a$glidepath/schedule/v1/deadline.proto\x1a$glidepath/schedule/v1/schedule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x03\n" +
 	"\x03Dag\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
 	"\x06dag_id\x18\x02 \x01(\tR\x05dagId\x12 \n" +
@@ -1602,7 +1612,7 @@ const file_glidepath_registry_v1_registry_service_proto_rawDesc = "" +
 	"\x04spec\x18\a \x01(\v2\x1e.glidepath.registry.v1.DagSpecR\x04spec\"K\n" +
 	"\fSourceBundle\x12!\n" +
 	"\fcontent_hash\x18\x01 \x01(\tR\vcontentHash\x12\x18\n" +
-	"\aarchive\x18\x02 \x01(\fR\aarchive\"\xd4\x02\n" +
+	"\aarchive\x18\x02 \x01(\fR\aarchive\"\x9e\x03\n" +
 	"\x19RegisterDagVersionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1d\n" +
 	"\n" +
@@ -1611,7 +1621,8 @@ const file_glidepath_registry_v1_registry_service_proto_rawDesc = "" +
 	"\asources\x18\x04 \x03(\v2#.glidepath.registry.v1.SourceBundleR\asources\x12#\n" +
 	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x18\n" +
 	"\aaliases\x18\x06 \x03(\tR\aaliases\x12H\n" +
-	"\tdeadlines\x18\b \x03(\v2*.glidepath.schedule.v1.DeadlineDeclarationR\tdeadlines\"\x96\x01\n" +
+	"\tdeadlines\x18\b \x03(\v2*.glidepath.schedule.v1.DeadlineDeclarationR\tdeadlines\x12H\n" +
+	"\tschedules\x18\a \x03(\v2*.glidepath.schedule.v1.ScheduleDeclarationR\tschedules\"\x96\x01\n" +
 	"\x1aRegisterDagVersionResponse\x12B\n" +
 	"\vdag_version\x18\x01 \x01(\v2!.glidepath.registry.v1.DagVersionR\n" +
 	"dagVersion\x12\x18\n" +
@@ -1747,6 +1758,7 @@ var file_glidepath_registry_v1_registry_service_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
 	(*DagSpec)(nil),                    // 27: glidepath.registry.v1.DagSpec
 	(*v1.DeadlineDeclaration)(nil),     // 28: glidepath.schedule.v1.DeadlineDeclaration
+	(*v1.ScheduleDeclaration)(nil),     // 29: glidepath.schedule.v1.ScheduleDeclaration
 }
 var file_glidepath_registry_v1_registry_service_proto_depIdxs = []int32{
 	25, // 0: glidepath.registry.v1.Dag.aliases:type_name -> glidepath.registry.v1.Dag.AliasesEntry
@@ -1756,41 +1768,42 @@ var file_glidepath_registry_v1_registry_service_proto_depIdxs = []int32{
 	27, // 4: glidepath.registry.v1.RegisterDagVersionRequest.spec:type_name -> glidepath.registry.v1.DagSpec
 	3,  // 5: glidepath.registry.v1.RegisterDagVersionRequest.sources:type_name -> glidepath.registry.v1.SourceBundle
 	28, // 6: glidepath.registry.v1.RegisterDagVersionRequest.deadlines:type_name -> glidepath.schedule.v1.DeadlineDeclaration
-	2,  // 7: glidepath.registry.v1.RegisterDagVersionResponse.dag_version:type_name -> glidepath.registry.v1.DagVersion
-	1,  // 8: glidepath.registry.v1.GetDagResponse.dag:type_name -> glidepath.registry.v1.Dag
-	1,  // 9: glidepath.registry.v1.ListDagsResponse.dags:type_name -> glidepath.registry.v1.Dag
-	2,  // 10: glidepath.registry.v1.GetDagVersionResponse.dag_version:type_name -> glidepath.registry.v1.DagVersion
-	2,  // 11: glidepath.registry.v1.ListDagVersionsResponse.dag_versions:type_name -> glidepath.registry.v1.DagVersion
-	0,  // 12: glidepath.registry.v1.DagDifference.change:type_name -> glidepath.registry.v1.DagDifference.Change
-	15, // 13: glidepath.registry.v1.DiffDagVersionsResponse.differences:type_name -> glidepath.registry.v1.DagDifference
-	1,  // 14: glidepath.registry.v1.SetDagAliasResponse.dag:type_name -> glidepath.registry.v1.Dag
-	1,  // 15: glidepath.registry.v1.PauseDagResponse.dag:type_name -> glidepath.registry.v1.Dag
-	1,  // 16: glidepath.registry.v1.UnpauseDagResponse.dag:type_name -> glidepath.registry.v1.Dag
-	4,  // 17: glidepath.registry.v1.RegistryService.RegisterDagVersion:input_type -> glidepath.registry.v1.RegisterDagVersionRequest
-	6,  // 18: glidepath.registry.v1.RegistryService.GetDag:input_type -> glidepath.registry.v1.GetDagRequest
-	8,  // 19: glidepath.registry.v1.RegistryService.ListDags:input_type -> glidepath.registry.v1.ListDagsRequest
-	10, // 20: glidepath.registry.v1.RegistryService.GetDagVersion:input_type -> glidepath.registry.v1.GetDagVersionRequest
-	12, // 21: glidepath.registry.v1.RegistryService.ListDagVersions:input_type -> glidepath.registry.v1.ListDagVersionsRequest
-	14, // 22: glidepath.registry.v1.RegistryService.DiffDagVersions:input_type -> glidepath.registry.v1.DiffDagVersionsRequest
-	17, // 23: glidepath.registry.v1.RegistryService.SetDagAlias:input_type -> glidepath.registry.v1.SetDagAliasRequest
-	19, // 24: glidepath.registry.v1.RegistryService.PauseDag:input_type -> glidepath.registry.v1.PauseDagRequest
-	21, // 25: glidepath.registry.v1.RegistryService.UnpauseDag:input_type -> glidepath.registry.v1.UnpauseDagRequest
-	23, // 26: glidepath.registry.v1.RegistryService.ClearDagCache:input_type -> glidepath.registry.v1.ClearDagCacheRequest
-	5,  // 27: glidepath.registry.v1.RegistryService.RegisterDagVersion:output_type -> glidepath.registry.v1.RegisterDagVersionResponse
-	7,  // 28: glidepath.registry.v1.RegistryService.GetDag:output_type -> glidepath.registry.v1.GetDagResponse
-	9,  // 29: glidepath.registry.v1.RegistryService.ListDags:output_type -> glidepath.registry.v1.ListDagsResponse
-	11, // 30: glidepath.registry.v1.RegistryService.GetDagVersion:output_type -> glidepath.registry.v1.GetDagVersionResponse
-	13, // 31: glidepath.registry.v1.RegistryService.ListDagVersions:output_type -> glidepath.registry.v1.ListDagVersionsResponse
-	16, // 32: glidepath.registry.v1.RegistryService.DiffDagVersions:output_type -> glidepath.registry.v1.DiffDagVersionsResponse
-	18, // 33: glidepath.registry.v1.RegistryService.SetDagAlias:output_type -> glidepath.registry.v1.SetDagAliasResponse
-	20, // 34: glidepath.registry.v1.RegistryService.PauseDag:output_type -> glidepath.registry.v1.PauseDagResponse
-	22, // 35: glidepath.registry.v1.RegistryService.UnpauseDag:output_type -> glidepath.registry.v1.UnpauseDagResponse
-	24, // 36: glidepath.registry.v1.RegistryService.ClearDagCache:output_type -> glidepath.registry.v1.ClearDagCacheResponse
-	27, // [27:37] is the sub-list for method output_type
-	17, // [17:27] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	29, // 7: glidepath.registry.v1.RegisterDagVersionRequest.schedules:type_name -> glidepath.schedule.v1.ScheduleDeclaration
+	2,  // 8: glidepath.registry.v1.RegisterDagVersionResponse.dag_version:type_name -> glidepath.registry.v1.DagVersion
+	1,  // 9: glidepath.registry.v1.GetDagResponse.dag:type_name -> glidepath.registry.v1.Dag
+	1,  // 10: glidepath.registry.v1.ListDagsResponse.dags:type_name -> glidepath.registry.v1.Dag
+	2,  // 11: glidepath.registry.v1.GetDagVersionResponse.dag_version:type_name -> glidepath.registry.v1.DagVersion
+	2,  // 12: glidepath.registry.v1.ListDagVersionsResponse.dag_versions:type_name -> glidepath.registry.v1.DagVersion
+	0,  // 13: glidepath.registry.v1.DagDifference.change:type_name -> glidepath.registry.v1.DagDifference.Change
+	15, // 14: glidepath.registry.v1.DiffDagVersionsResponse.differences:type_name -> glidepath.registry.v1.DagDifference
+	1,  // 15: glidepath.registry.v1.SetDagAliasResponse.dag:type_name -> glidepath.registry.v1.Dag
+	1,  // 16: glidepath.registry.v1.PauseDagResponse.dag:type_name -> glidepath.registry.v1.Dag
+	1,  // 17: glidepath.registry.v1.UnpauseDagResponse.dag:type_name -> glidepath.registry.v1.Dag
+	4,  // 18: glidepath.registry.v1.RegistryService.RegisterDagVersion:input_type -> glidepath.registry.v1.RegisterDagVersionRequest
+	6,  // 19: glidepath.registry.v1.RegistryService.GetDag:input_type -> glidepath.registry.v1.GetDagRequest
+	8,  // 20: glidepath.registry.v1.RegistryService.ListDags:input_type -> glidepath.registry.v1.ListDagsRequest
+	10, // 21: glidepath.registry.v1.RegistryService.GetDagVersion:input_type -> glidepath.registry.v1.GetDagVersionRequest
+	12, // 22: glidepath.registry.v1.RegistryService.ListDagVersions:input_type -> glidepath.registry.v1.ListDagVersionsRequest
+	14, // 23: glidepath.registry.v1.RegistryService.DiffDagVersions:input_type -> glidepath.registry.v1.DiffDagVersionsRequest
+	17, // 24: glidepath.registry.v1.RegistryService.SetDagAlias:input_type -> glidepath.registry.v1.SetDagAliasRequest
+	19, // 25: glidepath.registry.v1.RegistryService.PauseDag:input_type -> glidepath.registry.v1.PauseDagRequest
+	21, // 26: glidepath.registry.v1.RegistryService.UnpauseDag:input_type -> glidepath.registry.v1.UnpauseDagRequest
+	23, // 27: glidepath.registry.v1.RegistryService.ClearDagCache:input_type -> glidepath.registry.v1.ClearDagCacheRequest
+	5,  // 28: glidepath.registry.v1.RegistryService.RegisterDagVersion:output_type -> glidepath.registry.v1.RegisterDagVersionResponse
+	7,  // 29: glidepath.registry.v1.RegistryService.GetDag:output_type -> glidepath.registry.v1.GetDagResponse
+	9,  // 30: glidepath.registry.v1.RegistryService.ListDags:output_type -> glidepath.registry.v1.ListDagsResponse
+	11, // 31: glidepath.registry.v1.RegistryService.GetDagVersion:output_type -> glidepath.registry.v1.GetDagVersionResponse
+	13, // 32: glidepath.registry.v1.RegistryService.ListDagVersions:output_type -> glidepath.registry.v1.ListDagVersionsResponse
+	16, // 33: glidepath.registry.v1.RegistryService.DiffDagVersions:output_type -> glidepath.registry.v1.DiffDagVersionsResponse
+	18, // 34: glidepath.registry.v1.RegistryService.SetDagAlias:output_type -> glidepath.registry.v1.SetDagAliasResponse
+	20, // 35: glidepath.registry.v1.RegistryService.PauseDag:output_type -> glidepath.registry.v1.PauseDagResponse
+	22, // 36: glidepath.registry.v1.RegistryService.UnpauseDag:output_type -> glidepath.registry.v1.UnpauseDagResponse
+	24, // 37: glidepath.registry.v1.RegistryService.ClearDagCache:output_type -> glidepath.registry.v1.ClearDagCacheResponse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_glidepath_registry_v1_registry_service_proto_init() }
