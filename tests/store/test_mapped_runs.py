@@ -16,8 +16,10 @@ from glidepath_server.core.errors import NotFound, StateConflict
 from glidepath_server.core.events import RunStarted, TasksCancelled, TasksCleared
 from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
+from glidepath_server.operations import map_tasks
 from glidepath_server.operations.map_tasks import gathered_output
 from glidepath_server.operations.step_types import Assigned, Output, RunWork
+from glidepath_server.store.worker_feed import CHUNK_BYTES
 
 BEFORE, MAPPED, AFTER = range(3)
 UPSTREAM = {MAPPED: [BEFORE], AFTER: [MAPPED]}
@@ -118,6 +120,37 @@ async def test_what_is_no_list_fails_the_task_and_says_so(room: StepRoom, value:
     assert board.states[MAPPED] == TaskState.FAILED and board.state is RunState.FAILED and why in board.reason
     letter = await room.watcher.fetchrow("select * from dead_letter")
     assert (letter["task_id"], letter["map_index"]) == ("task1", -1) and why in letter["reason"]
+
+
+@pytest.mark.parametrize("body", [b"[1, 2", b"\xff", b"[" * 100_000, b"[NaN]"])
+async def test_what_is_json_in_name_only_fails_the_task_and_sets_no_run_aside(room: StepRoom, body: bytes) -> None:
+    maps = await Maps.begin(room)
+    (each,) = await maps.claim(1)
+    await maps.step(ends([each.key], output=Output(JSON, body, None, len(body), "")))
+    board = await maps.board()
+    assert board.states[MAPPED] == TaskState.FAILED
+    assert "task1: the output of task0 is no JSON, whatever it says of itself" in board.reason
+
+
+async def test_an_instance_whose_output_is_no_text_stands_in_the_list_as_its_reference(room: StepRoom) -> None:
+    maps = await Maps.begin(room)
+    await maps.before([1, 2])
+    first, second = await maps.claim()
+    await maps.step(ends([first.key], output=Output(JSON, b"\xff", None, 1, "of it")))
+    await maps.succeed([second])
+    (after,) = await maps.claim()
+    reference = {"content_type": JSON, "size_bytes": 1, "sha256": "of it"}
+    assert json.loads(after.upstream[MAPPED].body or b"") == [reference, 20]
+
+
+async def test_a_list_that_is_too_large_is_mapped_over_no_more(room: StepRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glidepath_server.operations.map_tasks.LIST_BYTES_MAX", 6)
+    over = {BEFORE: MapSpec((MapInput("x", literal(1, 2)),)), MAPPED: FROM_OUTPUT}
+    await room.store_dag(3, maps=over, upstream=UPSTREAM)
+    maps = Maps(room, await room.create_run(3), await room.session())
+    await maps.step({maps.run_id: RunWork(events=[RunStarted()])})
+    await maps.succeed(await maps.claim())
+    assert "the outputs of task0 have 7 bytes together, at most 6 are read" in (await maps.board()).reason
 
 
 async def test_a_map_over_nothing_is_skipped(room: StepRoom) -> None:
@@ -252,7 +285,11 @@ async def test_an_instance_that_was_given_up_before_a_clear_of_the_whole_may_be_
     assert await room.watcher.fetchval("select attempt_number from dead_letter") == 2
 
 
-async def test_a_long_list_is_named_in_the_assignment_and_stored_once_when_it_is_large(room: StepRoom) -> None:
+async def test_a_long_list_is_named_in_the_assignment_and_stored_once_when_it_is_large(
+    room: StepRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is put together some instances at a time: all of them may be more than a server's memory."""
+    monkeypatch.setattr("glidepath_server.operations.map_tasks.GATHERED_AT_ONCE", 70)
     length = 300
     maps = await Maps.begin(room)
     await maps.before(list(range(length)))
@@ -270,6 +307,30 @@ async def test_a_long_list_is_named_in_the_assignment_and_stored_once_when_it_is
     assert found is not None and found == again and found.uri == f"artifact:{found.sha256}"
     chunks = await room.watcher.fetch("select body from artifact_chunk order by chunk_index")
     assert json.loads(b"".join(row["body"] for row in chunks)) == ["x" * 3_000] * length
+    assert max(len(row["body"]) for row in chunks) == CHUNK_BYTES
+
+
+async def test_a_large_list_that_changes_while_it_is_stored_is_not_stored(
+    room: StepRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read twice, for its name and for its bytes; an instance may be run again by hand in between."""
+    monkeypatch.setattr(map_tasks, "GATHERED_BYTES_MAX", 1)
+    maps = await Maps.begin(room)
+    await maps.before([1, 2])
+    await maps.succeed(await maps.claim())
+    read = map_tasks.gather
+
+    async def gather(*asked: Any) -> Any:
+        found = await read(*asked)
+        await room.watcher.execute("update task_output set body = '7' where map_index = 1")
+        return found
+
+    monkeypatch.setattr(map_tasks, "gather", gather)
+    async with room.database.worker.acquire() as connection:
+        with pytest.raises(StateConflict, match="while its outputs were gathered"):
+            async with connection.transaction():
+                await gathered_output(connection, "default", maps.run_id, MAPPED)
+    assert await room.watcher.fetchval("select count(*) from artifact") == 0
 
 
 async def test_a_retry_of_the_run_runs_only_what_failed_of_a_map(room: StepRoom) -> None:

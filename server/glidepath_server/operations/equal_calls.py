@@ -23,13 +23,13 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import count
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..core.advance import advance
 from ..core.board import FINAL
 from ..core.caching import Named, OutputFacts, call_key
-from ..core.definition import JSON
 from ..core.effects import Release
 from ..core.events import AttemptEnded, AttemptKey, EqualCallEnded, event_to_json
 from ..core.json_text import to_json
@@ -39,14 +39,16 @@ from ..store import engine as engine_store
 from ..store.caching import Key
 from ..store.database import Connection
 from .claims import read_outputs
-from .map_tasks import gathered_body, items_by_instance
+from .map_tasks import gathered_list, items_by_instance
 from .plans import RunFacts
 from .step_types import LockedRun, Output, Replica, StepOutcome
 
 # Of those who wait for one key, so many are woken by the step itself; the sweep wakes the others.
 WOKEN_MAX = 1_000
-# Rounds of a chain of hits in one step; what would follow waits for its next step.
+# Rounds of a chain of hits in one step, and hits (some more, for a round is whole); what would follow waits for the
+# next step of its run: nobody else may step the run meanwhile.
 ROUNDS_MAX = 200
+HITS_MAX = 5_000
 # Making keys takes time: after so many others get a turn.
 KEYS_AT_ONCE = 500
 _OVER = FINAL | {int(TaskState.SCHEDULED)}
@@ -107,20 +109,21 @@ class EqualCalls:
             return
         await self._take_back(connection, cached)
         found: dict[AttemptKey, Call] = {}
-        for _ in range(ROUNDS_MAX):
+        taken = 0
+        for rounds in count():
             new = await self._calls(connection, cached, found)
             found |= {call.attempt: call for call in new}
+            if rounds >= ROUNDS_MAX or taken >= HITS_MAX:
+                self._late = {call.attempt for call in new}
+                break
             wanted = [call for call in new if not call.anew]
             hits = await self._hits(connection, wanted, now) if wanted else []
             if not hits:
                 break
             self.touched = True
+            taken += len(hits)
             self._succeed(hits, now)
             await follow(connection)
-        else:
-            late = await self._calls(connection, cached, found)
-            found |= {call.attempt: call for call in late}
-            self._late = {call.attempt for call in late}
         released = {
             AttemptKey(run_id, release.task, release.map_index, release.attempt_number)
             for run_id, run in cached.items()
@@ -202,9 +205,9 @@ class EqualCalls:
         mapped = {(run_id, task) for run_id, task in needs if task in runs[run_id].plan.graph.maps}
         found = await read_outputs(connection, needs - mapped, runs) if needs - mapped else {}
         for run_id, task in mapped:
-            body = await gathered_body(connection, run_id, task)
-            if body is not None:
-                found[run_id, task] = Output(JSON, body, None, len(body), "")
+            gathered = await gathered_list(connection, run_id, task)
+            if gathered is not None:
+                found[run_id, task] = gathered
         return found
 
     async def _hits(self, connection: Connection, calls: list[Call], now: datetime) -> list[Call]:
@@ -317,10 +320,15 @@ class EqualCalls:
 
 
 def _over(runs: Mapping[UUID, LockedRun]) -> set[Instance]:
-    """Instances of cached tasks whose call is over: they have ended, or begin anew."""
-    return {
+    """Instances of cached tasks whose call is over: they have ended, or begin anew. One that a pause has taken back is
+    looked up anew when it is resumed; until then it must not be waited for, nor stand before those who wait."""
+    over = {
         (run_id, task, map_index)
         for run_id, run in runs.items()
         for task, map_index, state in run.effects.changes
         if task in run.plan.graph.cached and state in _OVER
     }
+    for run_id, run in runs.items():
+        for task in run.plan.graph.cached & run.board.maps.keys():
+            over |= {(run_id, task, index) for index in run.board.maps[task].held}
+    return over

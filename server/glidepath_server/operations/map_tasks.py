@@ -14,9 +14,10 @@ from uuid import UUID
 
 from ..core.board import FINAL, Board
 from ..core.definition import JSON, Input, Literal, OutputRef, Param
-from ..core.errors import InvalidInput, NotFound, Violation
+from ..core.errors import InvalidInput, NotFound, StateConflict, Violation
 from ..core.events import AttemptKey, MapPart, Mapped
 from ..core.graph import Graph
+from ..core.json_text import from_json
 from ..core.map_items import CHUNK_ITEMS, NoItems, check_list, item_chunks
 from ..core.states import TaskState
 from ..store import engine, maps, worker_feed
@@ -30,6 +31,8 @@ GATHERED_INLINE_BYTES_MAX = 64 * 1024
 # Bytes up to which it travels when it is asked for.
 GATHERED_BYTES_MAX = 512 * 1024
 LIST_BYTES_MAX = 16 * 1024 * 1024
+# Instances whose outputs are in memory at once: each may have as much as travels inline.
+GATHERED_AT_ONCE = 500
 INSTANCES_CLEARED_MAX = 10_000
 _STAYS = frozenset({int(TaskState.SUCCESS), int(TaskState.SKIPPED)})
 
@@ -58,8 +61,9 @@ async def expand(connection: Connection, plans: Plans, run: LockedRun) -> list[M
                 for each in spec.inputs
             ]
             length, chunks = item_chunks(spec.mode, lists)
-        except NoItems as problem:
-            found.append(Mapped(task, 0, str(problem), at))
+        except (NoItems, RecursionError) as problem:
+            why = str(problem) if isinstance(problem, NoItems) else "the lists are nested too deeply"
+            found.append(Mapped(task, 0, why, at))
             continue
         await maps.put_items(connection, run.dag_run_id, task, length, chunks)
         found.append(Mapped(task, length, "", at))
@@ -86,7 +90,7 @@ async def _value(connection: Connection, run: LockedRun, params: Mapping[str, An
 async def _output(connection: Connection, run: LockedRun, task: int, task_id: str) -> Any:
     if task in run.plan.graph.maps:
         length = (await maps.lengths(connection, [run.dag_run_id], [task])).get((run.dag_run_id, task))
-        return None if length is None else await _gathered_values(connection, run.dag_run_id, task, length)
+        return None if length is None else await _gathered_values(connection, run.dag_run_id, task, task_id, length)
     output = run.outputs.get(task)
     if output is None:
         rows = await engine.read_outputs(connection, [run.dag_run_id], [task])
@@ -96,7 +100,15 @@ async def _output(connection: Connection, run: LockedRun, task: int, task_id: st
     if output.content_type != JSON:
         raise NoItems(f"the output of {task_id} is {output.content_type}, expected JSON")
     body = output.body if output.body is not None else await _artifact(connection, run.plan, task_id, output)
-    return json.loads(body)
+    return _parsed(task_id, body)
+
+
+def _parsed(task_id: str, body: bytes) -> Any:
+    """What a worker calls JSON may be anything."""
+    try:
+        return from_json(body.decode())
+    except ValueError as error:
+        raise NoItems(f"the output of {task_id} is no JSON, whatever it says of itself: {error}"[:500]) from None
 
 
 async def _artifact(connection: Connection, plan: Plan, task_id: str, output: Output) -> bytes:
@@ -153,8 +165,7 @@ async def gathered_outputs(
     for pair, length in lengths.items():
         body = None
         if length <= GATHERED_INLINE_MAX:
-            body = await gather(connection, *pair, length)
-            body = body if len(body) <= GATHERED_INLINE_BYTES_MAX else None
+            body, _, _ = await gather(connection, *pair, length, GATHERED_INLINE_BYTES_MAX)
         uri = None if body is not None else f"output:{wanted[pair]}"
         found[pair] = Output(JSON, body, uri, len(body or b""), "")
     return found
@@ -162,48 +173,87 @@ async def gathered_outputs(
 
 async def gathered_output(connection: Connection, namespace: str, run_id: UUID, task: int) -> Output | None:
     """The list of a mapped task's outputs, in the caller's transaction; a large one becomes an artifact. None: it has
-    none, for its lists were not read."""
-    body = await gathered_body(connection, run_id, task)
-    if body is None:
-        return None
-    sha256 = hashlib.sha256(body).hexdigest()
-    if len(body) <= GATHERED_BYTES_MAX:
-        return Output(JSON, body, None, len(body), sha256)
-    await worker_feed.put_artifact(connection, namespace, sha256, JSON, len(body), _chunks(body))
-    return Output(JSON, None, f"artifact:{sha256}", len(body), sha256)
-
-
-async def gathered_body(connection: Connection, run_id: UUID, task: int) -> bytes | None:
-    """The list itself; None: the task has none."""
+    none, for its lists were not read. Raises StateConflict when the outputs change while they are read."""
     length = (await maps.lengths(connection, [run_id], [task])).get((run_id, task))
-    return None if length is None else await gather(connection, run_id, task, length)
+    if length is None:
+        return None
+    body, size, sha256 = await gather(connection, run_id, task, length, GATHERED_BYTES_MAX)
+    if body is not None:
+        return Output(JSON, body, None, size, sha256)
+    parts = _chunks(_gathered_parts(connection, run_id, task, length), sha256)
+    await worker_feed.put_artifact(connection, namespace, sha256, JSON, size, parts)
+    return Output(JSON, None, f"artifact:{sha256}", size, sha256)
 
 
-async def _chunks(body: bytes) -> AsyncIterator[list[bytes]]:
-    for start in range(0, len(body), worker_feed.CHUNK_BYTES):
-        yield [body[start : start + worker_feed.CHUNK_BYTES]]
+async def gathered_list(connection: Connection, run_id: UUID, task: int) -> Output | None:
+    """The list itself, one that is too large to be read by its digest; None: the task has none."""
+    length = (await maps.lengths(connection, [run_id], [task])).get((run_id, task))
+    if length is None:
+        return None
+    body, size, sha256 = await gather(connection, run_id, task, length, LIST_BYTES_MAX)
+    return Output(JSON, body, None, size, sha256)
 
 
-async def gather(connection: Connection, run_id: UUID, task: int, length: int) -> bytes:
-    """The outputs of a mapped task's instances as a JSON list, in their order, null where there is none.
+async def gather(
+    connection: Connection, run_id: UUID, task: int, length: int, bytes_max: int
+) -> tuple[bytes | None, int, str]:
+    """The outputs of a mapped task's instances as a JSON list, in their order, null where there is none; how many bytes
+    it has, and its SHA-256. No list when it has more than `bytes_max` bytes: it may be larger than any memory.
 
     An output that is not JSON, or too large to travel inline, stands in it as its reference.
     """
-    texts = ["null"] * length
-    for row in await maps.gathered(connection, run_id, task, length):
-        texts[row["map_index"]] = _element(row)
-    return f"[{','.join(texts)}]".encode()
+    digest, size = hashlib.sha256(), 0
+    kept: list[bytes] = []
+    async for part in _gathered_parts(connection, run_id, task, length):
+        digest.update(part)
+        size += len(part)
+        if size <= bytes_max:
+            kept.append(part)
+        else:
+            kept.clear()
+    return b"".join(kept) if size <= bytes_max else None, size, digest.hexdigest()
 
 
-async def _gathered_values(connection: Connection, run_id: UUID, task: int, length: int) -> list[Any]:
-    values: list[Any] = json.loads(await gather(connection, run_id, task, length))
-    return values
+async def _gathered_parts(connection: Connection, run_id: UUID, task: int, length: int) -> AsyncIterator[bytes]:
+    """The text of the list, some instances at a time."""
+    yield b"["
+    for first in range(0, length, GATHERED_AT_ONCE):
+        texts = ["null"] * min(GATHERED_AT_ONCE, length - first)
+        for row in await maps.gathered(connection, run_id, task, first, first + len(texts)):
+            texts[row["map_index"] - first] = _element(row)
+        yield f"{',' if first else ''}{','.join(texts)}".encode()
+    yield b"]"
+
+
+async def _chunks(parts: AsyncIterator[bytes], sha256: str) -> AsyncIterator[list[bytes]]:
+    """The text in chunks as artifacts have them; it must still be what it was when it was first read."""
+    digest, rest = hashlib.sha256(), bytearray()
+    async for part in parts:
+        digest.update(part)
+        rest += part
+        while len(rest) >= worker_feed.CHUNK_BYTES:
+            yield [bytes(rest[: worker_feed.CHUNK_BYTES])]
+            del rest[: worker_feed.CHUNK_BYTES]
+    if digest.hexdigest() != sha256:
+        raise StateConflict("an instance of the task has ended while its outputs were gathered", hint="ask again")
+    if rest:
+        yield [bytes(rest)]
+
+
+async def _gathered_values(connection: Connection, run_id: UUID, task: int, task_id: str, length: int) -> Any:
+    body, size, _ = await gather(connection, run_id, task, length, LIST_BYTES_MAX)
+    if body is None:
+        raise NoItems(f"the outputs of {task_id} have {size} bytes together, at most {LIST_BYTES_MAX} are read")
+    return _parsed(task_id, body)
 
 
 def _element(row: Any) -> str:
     if row["content_type"] == JSON and row["body"] is not None:
-        text: str = row["body"].decode()
-        return text
+        try:
+            text: str = row["body"].decode()
+            return text
+        except UnicodeDecodeError:
+            pass  # no JSON, whatever it says of itself
     reference = {name: row[name] for name in ("content_type", "uri", "size_bytes", "sha256")}
     return json.dumps({name: value for name, value in reference.items() if value is not None})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -158,13 +157,13 @@ async def _gathered(connection: Connection, dag_run_id: UUID, task: int) -> Outp
     length = (await maps.lengths(connection, [dag_run_id], [task])).get((dag_run_id, task))
     if length is None:
         return None
-    body = await gather(connection, dag_run_id, task, length)
-    if len(body) > ANSWERED_BYTES_MAX:
+    body, size, sha256 = await gather(connection, dag_run_id, task, length, ANSWERED_BYTES_MAX)
+    if body is None:
         raise LimitExceeded(
-            f"the list has {len(body)} bytes, and an answer at most {ANSWERED_BYTES_MAX}",
+            f"the list has {size} bytes, and an answer at most {ANSWERED_BYTES_MAX}",
             hint="ask for the outputs of its instances one by one",
         )
-    return Output(0, JSON, body, None, len(body), hashlib.sha256(body).hexdigest())
+    return Output(0, JSON, body, None, size, sha256)
 
 
 def task_index(plan: Plan, task_id: str) -> int:

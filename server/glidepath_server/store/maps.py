@@ -35,11 +35,9 @@ async def lengths(connection: Connection, run_ids: Sequence[UUID], tasks: Sequen
     return {(row["dag_run_id"], row["task_index"]): row["length"] for row in rows}
 
 
-async def gathered(
-    connection: Connection, run_id: UUID, task: int, length: int, first: int = 0, rows_max: int | None = None
-) -> list[Row]:
-    """Outputs of the instances that have succeeded, by map index, from `first` on."""
-    return await connection.fetch(_SQL["gathered"], run_id, task, length, first, rows_max)
+async def gathered(connection: Connection, run_id: UUID, task: int, first: int, end: int) -> list[Row]:
+    """Outputs of the instances that have succeeded, by map index, from `first` on and below `end`."""
+    return await connection.fetch(_SQL["gathered"], run_id, task, end, first)
 
 
 async def instance_states(connection: Connection, run_id: UUID, task: int) -> dict[int, int]:

@@ -33,7 +33,7 @@ from (select distinct on (t.map_index) t.map_index, t.attempt_number, t.state
 join task_output o on o.dag_run_id = $1 and o.task_index = $2 and o.map_index = a.map_index
      and o.attempt_number = a.attempt_number
 where a.state = 'success'
-order by a.map_index limit $5;
+order by a.map_index;
 
 -- name: instance_states
 -- The newest state (a code) of each instance, by the history of the run's steps.
