@@ -8,8 +8,10 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glidepath_server.core.calls import Call
 from glidepath_server.core.events import AttemptKey
 from glidepath_server.core.states import AttemptState
+from glidepath_server.core.values import Values
 from glidepath_server.loops.engine import Engine
 from glidepath_server.loops.lanes import Lane
 from glidepath_server.operations.step_types import Output, Report
@@ -24,8 +26,17 @@ def lane() -> Lane:
 
 
 def report(run_id: uuid.UUID, task: int, size: int) -> Report:
-    output = Output("application/octet-stream", bytes(size), None, size, "")
-    return Report(AttemptKey(run_id, task, -1, 1), AttemptState.SUCCESS, output=output)
+    """One whose bytes are those of its output, a checkpoint, an XCom or the params of a call, in turn."""
+    key = AttemptKey(run_id, task, -1, 1)
+    match task % 4:
+        case 0:
+            return Report(key, AttemptState.SUCCESS, output=Output("text/plain", bytes(size), None, size, ""))
+        case 1:
+            return Report(key, AttemptState.DEFERRED, checkpoint=bytes(size))
+        case 2:
+            return Report(key, AttemptState.SUCCESS, values=Values((("", "x" * size),), ()))
+        case _:
+            return Report(key, AttemptState.CALLED, call=Call("dag", params="x" * size))
 
 
 @given(st.lists(st.lists(st.integers(0, 3 * BYTES_MAX), min_size=1, max_size=20), min_size=1, max_size=6))
@@ -42,7 +53,7 @@ def test_batches_are_bounded_and_together_they_are_all_that_arrived_in_order(run
         assert reports
         assert len(reports) <= ROWS_MAX
         # The report that crosses the bound closes the batch: without it, all fits.
-        assert sum(work.bytes for work in batch.values()) - max(len(r.output.body) for r in reports) <= BYTES_MAX
+        assert sum(work.bytes for work in batch.values()) - max(each.bytes for each in reports) <= BYTES_MAX
         for run_id, work in batch.items():
             taken[run_id] += work.reports
     assert taken == arrived

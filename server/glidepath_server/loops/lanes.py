@@ -251,7 +251,7 @@ def _cut(work: RunWork, room: int, room_bytes: int) -> RunWork | None:
         return None
     kept, size = 0, 0
     for report in work.reports[:room]:
-        size += len(report.output.body) if report.output is not None and report.output.body is not None else 0
+        size += report.bytes
         if kept and size > room_bytes:
             break
         kept += 1

@@ -91,6 +91,18 @@ class Report:
     call: Call | None = None
     called: Called | None = None
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of what came with it and has a size of its author's choice; everything else is small."""
+        size = len(self.checkpoint)
+        if self.output is not None and self.output.body is not None:
+            size += len(self.output.body)
+        if self.values is not None:
+            size += self.values.size
+        if self.call is not None:
+            size += len(self.call.params)
+        return size
+
 
 @dataclass(slots=True, eq=False)
 class Command:
@@ -119,10 +131,8 @@ class RunWork:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the outputs and checkpoints that came with the reports; everything else is small."""
-        outputs = (r.output.body for r in self.reports if r.output is not None and r.output.body is not None)
-        values = sum(r.values.size for r in self.reports if r.values is not None)
-        return sum(map(len, outputs)) + sum(len(r.checkpoint) for r in self.reports) + values
+        """Bytes of what came with the reports."""
+        return sum(report.bytes for report in self.reports)
 
     def absorb(self, other: RunWork) -> None:
         """Put work that goes back into the line in front of what has arrived since."""
