@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -168,3 +169,20 @@ async def test_a_name_that_the_database_cannot_hold_names_nothing(room: Room) ->
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(room, method, dag_id="a\0")
         assert caught.value.code() is Code.NOT_FOUND, method
+
+
+async def test_caps_are_changed_in_the_order_in_which_steps_lock_them(room: Room) -> None:
+    """A step whose attempt calls the DAG holds its limit on runs, and may then give out a task of the DAG."""
+    await room.register(dag("churn", {"only": []}))
+    limit = "select limit_id from concurrency_limit where name = 'churn' and kind = $1 for key share nowait"
+    async with room.database.worker.acquire() as step, step.transaction():
+        await step.fetchval(limit, "dag_runs")
+        version = asyncio.create_task(room.register(dag("churn", {"only": []}, runs_active_max=2, tasks_active_max=3)))
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
+        async def waiting() -> bool:
+            return bool((await room.rows(waits))[0]["count"])
+
+        await until(waiting)
+        await step.fetchval(limit, "dag_tasks")
+    assert await version == 2

@@ -343,10 +343,11 @@ class _Registration:
         return version
 
     async def _set_caps(self, dag: LockedDag, of_tasks: dict[int, int | None]) -> None:
-        """The caps of the latest version are the DAG's and its tasks'. Changed in the order in which claims lock."""
+        """The caps of the latest version are the DAG's and its tasks'. Changed in the order in which steps lock: that
+        on active runs before all others, for a step that has begun a run of the DAG may then give out tasks of it."""
         spec = self.prepared.spec
-        of_dag = {dag.tasks_limit_id: spec.tasks_active_max, dag.runs_limit_id: spec.runs_active_max}
-        wanted = dict([*sorted(of_dag.items()), *sorted(of_tasks.items())])
+        of_dag = {dag.runs_limit_id: spec.runs_active_max, dag.tasks_limit_id: spec.tasks_active_max}
+        wanted = dict([*of_dag.items(), *sorted(of_tasks.items())])
         current = await registry.capacities(self.connection, wanted)
         if current[dag.runs_limit_id][1] is not spec.runs_in_order:
             await limits.set_in_order(self.connection, dag.runs_limit_id, spec.runs_in_order)
