@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from calling_room import BROKEN, DAG, family, value
-from step_room import StepRoom, command
+from step_room import HANDLER, StepRoom, command
 
 from glidepath_server.core.calls import Call
+from glidepath_server.core.canonical import canonical_json
+from glidepath_server.core.definition import DagSpec, Handler, TaskSpec
 from glidepath_server.core.events import AttemptKey, TasksCancelled, TasksCleared
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations.step_types import Output, Report, RunWork, Verdict
@@ -329,3 +332,22 @@ async def test_runs_that_nobody_has_called_are_told_to_nobody(room: StepRoom) ->
     home = await family(room)
     await home.say(home.newest().key)
     assert await room.watcher.fetchval("select count(*) from run_inbox") == 0
+
+
+async def test_a_task_that_a_move_has_brought_calls_also_where_the_run_was_known_before(room: StepRoom) -> None:
+    """What this replica remembers of the run is from before another one has moved it."""
+    home = await family(room, tasks=2, upstream={1: [0]})
+    await home.say(home.newest().key)
+    before = DagSpec("dag", (TaskSpec("task0", Handler(HANDLER)),))
+    version_id = await room.watcher.fetchval(
+        """insert into dag_version (namespace, dag_id, dag_version_number, content_hash, spec, class_ids, create_time,
+                                    created_by)
+           select namespace, dag_id, 2, 'before', $1, class_ids[1:1], create_time, created_by from dag_version
+           returning dag_version_id""",
+        canonical_json(before),
+    )
+    facts = home.engine.replica.plans.facts
+    facts[home.run_id] = replace(facts[home.run_id], dag_version_id=version_id)
+    await home.calls(home.newest().key)
+    assert await room.watcher.fetchval("select task_id from child_run where waiting") == "task1"
+    assert await room.watcher.fetchval("select count(*) from incident") == 0

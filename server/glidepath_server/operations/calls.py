@@ -84,17 +84,19 @@ class _Calls:
             self.connection, {each.runs_limit_id for each in resolved if each.runs_limit_id is not None}
         )
         places = await store.callers(self.connection, {report.key.dag_run_id for report in reports})
+        # Not those of the facts that are kept: a run may have been moved since, and the task may be new.
+        await self.plans.load(self.connection, {version_id for _, _, version_id in places.values()})
         ids = clock.new_ids(self.now, len(reports))
         for child_id, report in zip(ids, reports, strict=True):
-            depth, children = places[report.key.dag_run_id]
+            depth, children, version_id = places[report.key.dag_run_id]
             selector = _selector(report)
-            places[report.key.dag_run_id] = (depth, children + 1)
+            places[report.key.dag_run_id] = (depth, children + 1, version_id)
             problem = self._out_of_bounds(depth, children) or await self._not_there(selector, found[selector])
             made = problem or self._child(child_id, report, found[selector], capped)
             if isinstance(made, Failure):
                 report.outcome, report.failure = AttemptState.FAILED, made
             else:
-                caller = self.plans.versions[self.callers[report.key.dag_run_id].dag_version_id]
+                caller = self.plans.versions[version_id]
                 report.called = Called(made, depth + 1, caller.dag_id, caller.graph.task_ids[report.key.task])
 
     def _out_of_bounds(self, depth: int, children: int) -> Failure | None:

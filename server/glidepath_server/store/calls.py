@@ -44,10 +44,10 @@ async def author(connection: Connection, attempt: tuple[UUID, int, int, int]) ->
     return (row["namespace"], row["created_by"]) if row is not None else None
 
 
-async def callers(connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
-    """Depth and number of child runs of each."""
+async def callers(connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int, int]]:
+    """Depth, number of child runs and version of each."""
     rows = await connection.fetch(_SQL["callers"], list(run_ids))
-    return {row["dag_run_id"]: (row["depth"], row["children"]) for row in rows}
+    return {row["dag_run_id"]: (row["depth"], row["children"], row["dag_version_id"]) for row in rows}
 
 
 async def insert_runs(connection: Connection, runs: Sequence[NewChild], now: datetime) -> list[NewChild]:

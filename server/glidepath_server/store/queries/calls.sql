@@ -7,8 +7,9 @@ from live_attempt l join dag_run r using (dag_run_id) join dag_version v using (
 where l.dag_run_id = $1 and l.task_index = $2 and l.map_index = $3 and l.attempt_number = $4;
 
 -- name: callers
--- How deep each of these runs lies in a tree of calls, and how many child runs it has called.
-select r.dag_run_id, coalesce((select c.depth from child_run c where c.child_run_id = r.dag_run_id), 0) as depth,
+-- How deep each of these runs lies in a tree of calls, how many child runs it has called, and the version that it has now.
+select r.dag_run_id, (select d.dag_version_id from dag_run d where d.dag_run_id = r.dag_run_id) as dag_version_id,
+       coalesce((select c.depth from child_run c where c.child_run_id = r.dag_run_id), 0) as depth,
        (select count(*) from child_run c where c.parent_run_id = r.dag_run_id)::integer as children
 from unnest($1::uuid[]) as r (dag_run_id);
 
