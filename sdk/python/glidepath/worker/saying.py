@@ -69,12 +69,14 @@ class Said:
             self._use("read", artifact)
 
     def room(self, name: str) -> Path:
-        """A new folder for a file that lasts as long as the attempt."""
+        """A new folder for a file that lasts as long as the attempt. `name` tells people which it is, and may hold what
+        no folder's name does."""
         import tempfile
 
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="glidepath-", ignore_cleanup_errors=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name[:12]}-", dir=self._folder.name))
+        shown = re.sub(r"[^A-Za-z0-9_-]", "_", name[:12])
+        return Path(tempfile.mkdtemp(prefix=f"{shown}-", dir=self._folder.name))
 
     def fields(self, given: Iterable[Artifact] = ()) -> dict[str, Any]:
         """What the end of the attempt carries; {} for nothing. `given` are the artifacts in its arguments."""
