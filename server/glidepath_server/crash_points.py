@@ -57,6 +57,7 @@ TRANSACTIONS = STEP_PARTS | {
     "pace_backfill",
     "pause_schedule",
     "plan_schedules",
+    "promise_deadlines",
     "quarantine",
     "quarantine_bare",
     "reaping",

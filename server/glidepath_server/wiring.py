@@ -67,7 +67,7 @@ from .loops import timers
 from .loops.alert_sender import AlertSender
 from .loops.approval_timeouts import approval_timeouts
 from .loops.backfill_pacer import backfill_pacer
-from .loops.deadlines import deadlines
+from .loops.deadlines import deadlines, promises
 from .loops.durations import durations
 from .loops.engine import Engine
 from .loops.heartbeats import Heartbeats
@@ -216,6 +216,7 @@ class Server:
             self.alerts.loop,
             scheduler.due_loop,
             scheduler.waiting_loop,
+            promises(self.database, engine.replica.plans, self.settings),
             pruner(self.database, self.settings),
             durations(self.database, engine.replica.plans, self.settings),
             history(self.database, self.settings),

@@ -17,9 +17,10 @@ from uuid import uuid4
 
 from fault_world import House, attempts, finished, wait_until
 
-from glidepath import Deadline, load_dags
+from glidepath import Deadline, Every, load_dags
 from glidepath.client import Client
 from glidepath.errors import AlreadyExists, Unavailable
+from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server.store.database import is_retryable
 
@@ -138,6 +139,7 @@ def live_through(house: House) -> None:
     _quarantine_bare(house, client)
     _sweep_limits(house)
     _reprioritise(client)
+    _tick(house, client)
     successor.send_signal(signal.SIGTERM)
     wait_until(lambda: successor.poll() == 0, "the worker has left")
 
@@ -163,6 +165,27 @@ def _administer(client: Client) -> None:
     persist(lambda: client.unpause_dag("crash"))
     persist(lambda: client.clear_dag_cache("crash"))
     assert persist(lambda: client.get_dag("crash")).latest_version_number == 1
+
+
+def _tick(house: House, client: Client) -> None:
+    """A schedule whose runs nobody can run: each tick has one outcome, and its deadline, which a run has whether or not
+    it is created, is told of once."""
+    task = dag_pb2.TaskSpec(task_id="only", handler=dag_pb2.Handler(name="nobody:has"))
+    request_id = str(uuid4())
+    persist(lambda: client.register(dag_pb2.DagSpec(dag_id="ticking", tasks=[task]), request_id=request_id))
+    persist(lambda: client.set_deadline("ticking", Deadline.after_interval_end(0.2)))
+    persist(lambda: client.set_schedule("ticking", Every("1s", zone="UTC")))
+    told = """select count(*) as facts, count(distinct body::jsonb ->> 'run_key') as runs
+              from outbox where dag_id = 'ticking' and kind = 'missed'"""
+    wait_until(lambda: house.rows(told)[0]["runs"] >= 3, "three ticks have missed their deadline")
+    persist(lambda: client.pause_schedule("ticking", "main"))
+    persist(lambda: client.delete_schedule("ticking", "main"))
+    found = house.rows(told)[0]
+    assert found["facts"] == found["runs"]
+    ticks = house.rows(
+        "select count(*) as ticks, count(distinct dag_run_id) as runs from schedule_tick where state = 'run'"
+    )
+    assert ticks[0]["ticks"] == ticks[0]["runs"] > 0
 
 
 def _run_dags(house: House, client: Client) -> None:

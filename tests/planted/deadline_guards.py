@@ -5,6 +5,8 @@ from __future__ import annotations
 from guards import Guard, code, sql
 
 FATES = "tests/store/test_deadline_fates.py::test_"
+OWED = "tests/store/test_deadline_promises.py::test_"
+NEW = "operations/new_deadlines.py"
 
 DEADLINE_GUARDS = (
     Guard(
@@ -43,6 +45,27 @@ DEADLINE_GUARDS = (
         "judge: a promise of a run that exists is none",
         (code("operations/judge_deadlines.py", "await store.forget_promises(connection, promised)", "pass"),),
         FATES + "nothing_is_promised_of_a_run_that_exists",
+    ),
+    Guard(
+        "owing_schedules: not of a paused one",
+        (sql("owing_schedules", "not s.paused and ", of="deadlines"),),
+        OWED + "a_paused_schedule_owes_nothing_for_its_pause_and_a_paused_dag_does",
+    ),
+    Guard(
+        "promises: from a change on",
+        (
+            code(
+                "operations/promise_deadlines.py",
+                "max(owing.promised_time, owing.update_time)",
+                "owing.promised_time",
+            ),
+        ),
+        OWED + "a_schedule_that_is_changed_owes_what_it_owes_from_then_on",
+    ),
+    Guard(
+        "promises: not for ticks before the deadline was set",
+        (code(NEW, " and owned.update_time <= each.tick_time", ""),),
+        OWED + "a_deadline_is_not_owed_for_ticks_before_it_was_set",
     ),
     Guard(
         "delete_undeclared: not what was set by itself",

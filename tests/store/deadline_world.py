@@ -156,7 +156,7 @@ class DeadlineWorld:
         """As a schedule owes them: every run but those of which the date is not known before."""
         await self.replica.plans.load(self.room.watcher, [self.room.version])
         promised = [
-            Promised("dag", self.room.version, life.run_key, self.began, self.began)
+            Promised("dag", self.room.version, life.run_key, self.began, self.began, self.began)
             for life in self.lives
             if life.fate == "never_created"
         ]

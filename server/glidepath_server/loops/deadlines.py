@@ -1,10 +1,12 @@
-"""Deadlines whose instant has passed."""
+"""Deadlines whose instant has passed, and those of runs that schedules owe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from ..operations.judge_deadlines import judge_due
+from ..operations.plans import Plans
+from ..operations.promise_deadlines import promise_deadlines
 from ..settings import Settings
 from ..store import deadlines as store
 from ..store.database import Database, transaction
@@ -15,6 +17,7 @@ ROWS_MAX = 500
 HELD_PAUSE_SECONDS = 0.05
 HELD_ROUNDS_MAX = 3
 LOCK_WAIT_SECONDS = 1.0
+SCHEDULES_MAX = 500
 
 
 def deadlines(database: Database, settings: Settings, on_facts: Callable[[], None]) -> LevelLoop:
@@ -39,3 +42,12 @@ def deadlines(database: Database, settings: Settings, on_facts: Callable[[], Non
         return HELD_PAUSE_SECONDS if left else 0.0
 
     return LevelLoop("deadlines", once, settings.poll_interval_seconds)
+
+
+def promises(database: Database, plans: Plans, settings: Settings) -> LevelLoop:
+    """Watches what schedules owe from each tick on. Looks as often as a lost wake-up may cost: nobody wakes it."""
+
+    async def once() -> float | None:
+        return 0.0 if await promise_deadlines(database, plans, SCHEDULES_MAX) == SCHEDULES_MAX else None
+
+    return LevelLoop("promises", once, settings.poll_interval_seconds)

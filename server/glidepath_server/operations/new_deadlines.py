@@ -41,6 +41,7 @@ class Promised:
     dag_id: str
     dag_version_id: int
     run_key: str
+    tick_time: datetime
     logical_date: datetime
     data_interval_end: datetime
 
@@ -82,7 +83,8 @@ async def promise_runs(
     """The deadlines of runs that schedules owe, whether or not these are ever created: in the caller's transaction.
 
     Of a run that exists, or is created while we look, nothing is written here: its deadlines are its creator's affair.
-    A run that is created later takes what was promised for its key, with what has become of it.
+    A run that is created later takes what was promised for its key, with what has become of it. What was set after a
+    tick is not owed for it.
     """
     found = await store.dag_deadlines(connection, namespace, (each.dag_id for each in promised))
     new = [
@@ -90,6 +92,7 @@ async def promise_runs(
         for each in promised
         for owned in found
         if owned.dag_id == each.dag_id
+        and owned.update_time <= each.tick_time
         and watches_something(plans.versions[each.dag_version_id], owned)
         and (due := promised_due_time(owned.deadline, each.logical_date, each.data_interval_end)) is not None
     ]

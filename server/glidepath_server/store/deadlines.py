@@ -68,6 +68,21 @@ class RunDeadline:
     state_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OwingSchedule:
+    """A schedule that may owe runs for ticks after `promised_time`; None: it was never looked at."""
+
+    namespace: str
+    dag_id: str
+    schedule_name: str
+    spec: str
+    version_number: int | None
+    alias: str | None
+    runs_made: int
+    update_time: datetime
+    promised_time: datetime | None
+
+
 # ---- of DAGs
 async def dag_deadlines(connection: Connection, namespace: str, dag_ids: Iterable[str]) -> list[DagDeadline]:
     rows = await connection.fetch(_SQL["dag_deadlines"], namespace, sorted(set(dag_ids)))
@@ -139,6 +154,25 @@ async def promise_deadlines(connection: Connection, now: datetime, deadlines: Se
         for column, value in zip(columns, (*row, each.due_time), strict=True):
             column.append(value)
     await connection.execute(_SQL["promise_deadlines"], *columns, now)
+
+
+async def owing_schedules(connection: Connection, limit: int) -> list[OwingSchedule]:
+    """Nothing is held."""
+    return [OwingSchedule(**row) for row in await connection.fetch(_SQL["owing_schedules"], limit)]
+
+
+async def save_promises(
+    connection: Connection, now: datetime, looked_at: Sequence[tuple[OwingSchedule, datetime]]
+) -> None:
+    """Up to now the ticks of these schedules are promised; and when they are to be looked at next."""
+    await connection.execute(
+        _SQL["save_promises"],
+        [each.namespace for each, _ in looked_at],
+        [each.dag_id for each, _ in looked_at],
+        [each.schedule_name for each, _ in looked_at],
+        [upcoming for _, upcoming in looked_at],
+        now,
+    )
 
 
 async def forget_promises(connection: Connection, ids: Sequence[int]) -> None:

@@ -821,7 +821,8 @@ create table dag_deadline (
 
 -- A deadline of a run, as it was when the run was created, in that transaction. State machine in core/deadlines.py. Steps
 -- write what is done, loops/deadlines.py what is past, both under the lock of the run's row; the first outcome stays.
--- dag_run_id null: a schedule has promised a run with this key, and there is none.
+-- dag_run_id null: a schedule has promised a run with this key, and there is none. Rows are held by id, and whoever holds
+-- one waits for nothing else but limits and holders.
 create table deadline (
     deadline_id   bigint generated always as identity primary key,
     namespace     text not null,
@@ -842,6 +843,16 @@ create index deadline_due on deadline (due_time) where state in ('on_track', 'at
 create index deadline_run on deadline (dag_run_id);
 create index deadline_list on deadline (namespace, state, deadline_id);
 create index deadline_dag on deadline (namespace, dag_id, deadline_id);
+
+-- How far the ticks of schedules are watched whose DAGs have deadlines: a run is owed for each up to promised_time.
+create table deadline_promise (
+    namespace     text not null,
+    dag_id        text not null,
+    schedule_name text not null,
+    promised_time timestamptz not null,
+    next_time     timestamptz not null,              -- when there is something to look at, at the latest
+    primary key (namespace, dag_id, schedule_name)
+);
 
 -- How far readers of the outbox have come: all facts up to this one are dealt with. The row's lock is the right to read on.
 create table outbox_reader (

@@ -49,6 +49,28 @@ where not exists (select from dag_run_key k
 order by w.namespace, w.dag_id, w.run_key, w.deadline_name
 on conflict (namespace, dag_id, run_key, deadline_name) do nothing;
 
+-- name: owing_schedules
+-- Schedules of DAGs with deadlines that a run has whenever it is created, that have ticked since they were looked at, were
+-- changed, or were never looked at.
+select s.namespace, s.dag_id, s.schedule_name, s.spec, s.version_number, s.alias, s.runs_made, s.update_time,
+       p.promised_time
+from (select distinct namespace, dag_id from dag_deadline
+      where content::jsonb ->> 'anchor' in ('logical_date', 'interval_end', 'wall')) d
+join schedule s on (s.namespace, s.dag_id) = (d.namespace, d.dag_id)
+left join deadline_promise p on (p.namespace, p.dag_id, p.schedule_name) = (s.namespace, s.dag_id, s.schedule_name)
+where not s.paused and not s.deleted
+  and (p.promised_time is null or p.promised_time < s.update_time or p.next_time <= glidepath_now())
+limit $1;
+
+-- name: save_promises
+insert into deadline_promise as p (namespace, dag_id, schedule_name, promised_time, next_time)
+select w.namespace, w.dag_id, w.schedule_name, $5, w.next_time
+from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as w (namespace, dag_id, schedule_name, next_time)
+order by w.namespace, w.dag_id, w.schedule_name
+on conflict (namespace, dag_id, schedule_name) do update
+set promised_time = excluded.promised_time, next_time = excluded.next_time
+where p.promised_time < excluded.promised_time;
+
 -- name: forget_promises
 -- Of what was found due: promises of runs that were created by then, and do not have that deadline.
 delete from deadline d
