@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from alert_guards import ALERT_GUARDS
 from bugs import Bug
 from call_guards import CALL_GUARDS
 from child_run_guards import CHILD_RUN_GUARDS
@@ -25,6 +26,7 @@ ALL_GUARDS = (
     *PAST_GUARDS,
     *TRACE_GUARDS,
     *DEADLINE_GUARDS,
+    *ALERT_GUARDS,
 )
 
 

@@ -144,6 +144,17 @@ async def test_facts_of_one_run_are_one_alert_in_their_order_once_its_time_is_ov
     assert len(set(ids)) == 3
 
 
+async def test_facts_join_no_alert_whose_time_is_over(alerts: AlertRoom) -> None:
+    """It may be on its way already, to whoever has claimed it a moment ago."""
+    run = uuid.uuid4()
+    await alerts.fact("first", run)
+    await alerts.sender._route()
+    await alerts.later(6)
+    await alerts.fact("second", run)
+    await alerts.sender._route()
+    assert len(await alerts.deliveries()) == 2
+
+
 async def test_a_fact_goes_to_each_channel_once_and_only_where_its_kind_and_dag_are_wanted(alerts: AlertRoom) -> None:
     await alerts.channel("pager")
     await alerts.channel("late")

@@ -59,7 +59,7 @@ class AlertSender:
         if due is not None and due <= 0:
             await self._claim()
             return NO_PLACE_SECONDS
-        return UNSEEN_SECONDS if facts else due
+        return UNSEEN_SECONDS if facts or given_up else due
 
     async def _route(self, given_up: Sequence[tuple[str, str]] = ()) -> int:
         """Route facts, and make plugins that were given up facts themselves; how many were routed."""
