@@ -227,7 +227,7 @@ class Server:
         plans = self.engine.replica.plans
         mover = RunMover(self.database, plans, self._definitions_changed)
         commander = RunCommander(RunReader(self.database, plans), self.engine, mover)
-        pace = PaceBackfills(self.database, plans, commander)
+        pace = PaceBackfills(self.database, plans, commander, self.engine.add_inbox)
         return backfill_pacer(pace, self.settings.poll_interval_seconds)
 
     async def _start_listeners(self) -> None:

@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 import yardsticks  # noqa: E402
 from measures import Figures  # noqa: E402
+from scale_backfills import backfills  # noqa: E402
 from scale_history import history  # noqa: E402
 from system import postgres  # noqa: E402
 
@@ -29,7 +30,7 @@ OUTPUT = ROOT / "build" / "bench-scale.json"
 QUICK_SHARE = 0.05
 Scale = Callable[[str, Path, float], Figures]
 """Takes the URL of an empty database, a folder, and the share of the amounts."""
-SCALES: dict[str, Scale] = {"history": history}
+SCALES: dict[str, Scale] = {"history": history, "backfills": backfills}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -132,6 +132,7 @@ def live_through(house: House) -> None:
     _call(house, client)
     _equal_calls(house, client)
     _withdraw(client)
+    _backfill(client)
     _cancel_and_clear(house, client)
     successor = _lose_a_worker(house, client, worker)
     _alert(house, client)
@@ -281,6 +282,20 @@ def _withdraw(client: Client) -> None:
     persist(lambda: client.cancel_dag_run(run_id, request_id=cancel_id))
     assert finished(client, run_id).state == run_pb2.RUN_STATE_CANCELLED
     persist(lambda: client.cancel_dag_run(run_id, request_id=cancel_id))  # is answered as before
+
+
+def _backfill(client: Client) -> None:
+    """A backfill that is paused, goes on, and is cancelled with its active run."""
+    made_id, pause_id, resume_id, cancel_id = (str(uuid4()) for _ in range(4))
+    dates = ["2026-01-01", "2026-01-02", "2026-01-03"]
+    made = persist(lambda: client.create_backfill("unserved", dates=dates, runs_active_max=1, request_id=made_id))
+    wait_until(lambda: client.get_backfill(made.backfill_id).counts.running == 1, "one date has its run")
+    persist(lambda: client.pause_backfill(made.backfill_id, request_id=pause_id))
+    persist(lambda: client.resume_backfill(made.backfill_id, request_id=resume_id))
+    persist(lambda: client.cancel_backfill(made.backfill_id, cancel_runs=True, request_id=cancel_id))
+    wait_until(lambda: client.get_backfill(made.backfill_id).counts.cancelled == 1, "its run has ended")
+    counts = persist(lambda: client.get_backfill(made.backfill_id)).counts
+    assert (counts.skipped, counts.waiting) == (2, 0)
 
 
 def _cancel_and_clear(house: House, client: Client) -> None:

@@ -25,6 +25,7 @@ from uuid import UUID
 import structlog
 
 from ..core.backfill import (
+    RUNS_ACTIVE_MAX,
     BackfillEvent,
     DateOutcome,
     Keep,
@@ -36,11 +37,13 @@ from ..core.backfill import (
     decide_room,
     next_state,
 )
-from ..core.errors import GlidepathError, InvalidInput, NotFound, StateConflict, Unavailable
+from ..core.errors import GlidepathError, InvalidInput, StateConflict, Unavailable
+from ..core.events import RunCancelled, event_to_json
 from ..core.schedules import run_key
 from ..store import backfills as store
 from ..store.backfills import Outcome, StoredBackfill, StoredDate
 from ..store.database import Connection, Database, database_now, is_retryable, transaction
+from ..store.engine import put_inbox
 from ..store.trigger import Selector
 from .command_runs import CommandCall, RunCommander, Selection
 from .new_runs import NewRuns, RunRequest
@@ -88,6 +91,8 @@ class PaceBackfills:
     database: Database
     plans: Plans
     commander: RunCommander
+    # Called after the commit for each run that has got something into its inbox.
+    on_inbox: Callable[[UUID], None]
 
     async def __call__(self) -> float | None:
         """Returns in how many seconds something is due; None: when a run ends, or somebody says something."""
@@ -112,28 +117,18 @@ class PaceBackfills:
             if backfill is None:
                 return None
             if backfill.cancel_runs:
-                chunk.cancels = await store.active_runs(connection, backfill_id, CHUNK_DATES)
-                if not chunk.cancels:
-                    await store.cancels_told(connection, backfill_id)
+                chunk.cancels = await _cancel_runs(connection, backfill)
             else:
                 await _ChunkMaker(connection, self.plans, backfill, chunk).make()
         self.commander.engine.runs_created(chunk.created)
         for run_id in chunk.cancels:
-            await self._cancel(backfill, run_id)
-        if chunk.cancels:
-            chunk.wait_seconds = AGAIN_SECONDS if len(chunk.cancels) < CHUNK_DATES else 0.0
+            self.on_inbox(run_id)
         for each in chunk.reruns:
             if not await self._rerun(backfill, each):
                 chunk.wait_seconds = AGAIN_SECONDS
         return chunk.wait_seconds
 
     # ---- runs that are there
-    async def _cancel(self, backfill: StoredBackfill, run_id: UUID) -> None:
-        try:
-            await self.commander.cancel_run(_call(backfill, "CancelBackfill", run_id))
-        except (StateConflict, NotFound):
-            pass  # it has ended meanwhile, or is set aside: whoever releases it looks at it
-
     async def _rerun(self, backfill: StoredBackfill, wanted: _ToRerun) -> bool:
         """Rerun the run of a date by an operator's command, with the date's outcome in the same transaction. False: not
         now."""
@@ -287,6 +282,15 @@ class _ChunkMaker:
         written = await store.write_outcomes(self.connection, self.backfill.backfill_id, self.outcomes, now)
         if written != len(self.outcomes):
             raise StateConflict(f"{len(self.outcomes) - written} dates got outcomes from someone who held no lock")
+
+
+async def _cancel_runs(connection: Connection, backfill: StoredBackfill) -> list[UUID]:
+    """Tell all active runs to end, by their inboxes, once: a cancelled backfill begins none any more."""
+    active = await store.active_runs(connection, backfill.backfill_id, RUNS_ACTIVE_MAX)
+    event = event_to_json(RunCancelled(f"backfill {backfill.backfill_id} was cancelled: {backfill.reason}"))
+    await put_inbox(connection, [(run_id, event) for run_id in active])
+    await store.cancels_told(connection, backfill.backfill_id)
+    return active
 
 
 async def _room(connection: Connection, backfill: StoredBackfill) -> Room:

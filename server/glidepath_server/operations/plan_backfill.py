@@ -13,9 +13,10 @@ from ..core.backfill_spec import LATEST, ORIGINAL, BackfillSpec, check_spec
 from ..core.errors import InvalidInput, NotFound, Violation
 from ..core.param_defaults import RunDates
 from ..core.params import InvalidParams
-from ..core.schedules import Schedule, run_key
+from ..core.schedules import run_key, schedule_from_json
 from ..store import backfills as store
 from ..store import layouts, registry, trigger
+from ..store.backfills import StoredSchedule
 from ..store.database import Connection, database_now
 from ..store.trigger import Selector
 from .find_version import version_not_found
@@ -72,34 +73,41 @@ class BackfillPlanner:
         spec, now = self.spec, await database_now(self.connection)
         if wrong := check_spec(spec, now):
             raise InvalidInput("; ".join(map(str, wrong)), violations=wrong)
-        selector = Selector(spec.dag_id, *self._named())
+        stored = await self._schedule()
+        selector = Selector(spec.dag_id, *self._named(stored))
         [resolved] = await trigger.resolve(self.connection, self.namespace, [selector])
         if resolved.dag_version_number is None:
             raise await version_not_found(self.connection, self.namespace, "spec", selector, resolved)
+        if spec.schedule_name and stored is None:
+            names = await store.schedule_names(self.connection, self.namespace, spec.dag_id)
+            raise _no_such("schedule", spec.schedule_name, names, f"DAG {spec.dag_id} has")
         seed = f"{self.namespace}/{spec.dag_id}/{spec.schedule_name}"
-        schedule = await self._schedule()
+        schedule = schedule_from_json(stored.spec) if stored is not None else None
+        params = self.spec.params or (stored.params if stored is not None else "")
         # Ten thousand dates take a while: others get their turns.
         dates = in_order(await asyncio.to_thread(dates_of, spec, schedule, seed, now), spec.order)
         numbers = await self._numbers(dates, resolved.dag_version_number)
         version_ids = await self._load(set(numbers))
-        self._check_params(dates, numbers, version_ids)
+        self._check_params(params, dates, numbers, version_ids)
         keys = [run_key(spec.run_series, date.logical_date) for date in dates]
         found = await store.runs_of_keys(self.connection, self.namespace, spec.dag_id, keys)
-        return BackfillPlan(spec, spec.params, dates, numbers, version_ids, await self._lane(), found)
+        return BackfillPlan(spec, params, dates, numbers, version_ids, await self._lane(), found)
 
-    def _named(self) -> tuple[int | None, str | None]:
-        """The number or the alias that the spec has; neither: the latest."""
+    def _named(self, schedule: StoredSchedule | None) -> tuple[int | None, str | None]:
+        """The number or the alias that the spec, or else its schedule, has; neither: the latest."""
         version = self.spec.dag_version
+        if version == "" and schedule is not None:
+            return schedule.version_number, schedule.alias
         if version in ("", LATEST, ORIGINAL):
             return None, None
         if version.isascii() and version.isdecimal() and len(version) < 10:
             return int(version), None
         return None, version
 
-    async def _schedule(self) -> Schedule | None:
-        if not self.spec.schedule_name:
-            return None
-        raise NotFound(f"spec.schedule_name: DAG {self.spec.dag_id} has no schedule {self.spec.schedule_name!r}")
+    async def _schedule(self) -> StoredSchedule | None:
+        """The schedule that the spec names; None for none, or when it is not there."""
+        dag_id, name = self.spec.dag_id, self.spec.schedule_name
+        return await store.schedule(self.connection, self.namespace, dag_id, name) if name else None
 
     async def _numbers(self, dates: list[BackfillDate], number: int) -> list[int]:
         """Of each date the version that its run is to have."""
@@ -117,14 +125,16 @@ class BackfillPlanner:
         await self.plans.load(self.connection, ids.values())
         return ids
 
-    def _check_params(self, dates: list[BackfillDate], numbers: list[int], version_ids: Mapping[int, int]) -> None:
+    def _check_params(
+        self, params: str, dates: list[BackfillDate], numbers: list[int], version_ids: Mapping[int, int]
+    ) -> None:
         """Against each version, with the first date that has it: what a chunk cannot make is found out here."""
         wrong: list[Violation] = []
         for number, version_id in version_ids.items():
             date = dates[numbers.index(number)]
             run_dates = RunDates(date.logical_date, date.data_interval_start, date.data_interval_end)
             try:
-                self.plans.schema(version_id).complete(self.spec.params, "spec.params", dates=run_dates)
+                self.plans.schema(version_id).complete(params, "spec.params", dates=run_dates)
             except InvalidParams as error:
                 wrong += [
                     Violation(each.field, each.value, f"{each.expected} (version {number})")
@@ -149,7 +159,7 @@ class BackfillPlanner:
         return Lane(queue_id, pool_id)
 
 
-def _no_such(kind: str, name: str, names: list[str]) -> NotFound:
+def _no_such(kind: str, name: str, names: list[str], where: str = "there is") -> NotFound:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(names)[:10]) or 'none'}"
-    return NotFound(f"spec.{kind}_name: there is no {kind} {name!r}", hint=hint)
+    return NotFound(f"spec.{kind}_name: {where} no {kind} {name!r}", hint=hint)

@@ -174,6 +174,25 @@ async def pool_names(connection: Connection, namespace: str) -> list[str]:
     return [row["name"] for row in await connection.fetch(_SQL["pool_names"], namespace)]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSchedule:
+    """What a backfill takes from a schedule. Both version fields None: the latest."""
+
+    spec: str
+    params: str
+    version_number: int | None
+    alias: str | None
+
+
+async def schedule(connection: Connection, namespace: str, dag_id: str, name: str) -> StoredSchedule | None:
+    row = await connection.fetchrow(_SQL["schedule"], namespace, dag_id, name)
+    return StoredSchedule(**row) if row is not None else None
+
+
+async def schedule_names(connection: Connection, namespace: str, dag_id: str) -> list[str]:
+    return [row["schedule_name"] for row in await connection.fetch(_SQL["schedule_names"], namespace, dag_id)]
+
+
 # ---- the pacer
 async def hungry(connection: Connection, limit: int) -> list[UUID]:
     """Backfills for which there may be something to do."""

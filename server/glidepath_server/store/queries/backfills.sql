@@ -116,8 +116,8 @@ select * from backfill where backfill_id = $1 and (state = 'running' or cancel_r
 select * from backfill where backfill_id = $1 and state = 'running' for no key update;
 
 -- name: active_runs
--- Runs of a backfill that have not ended, and can be told to. In a statement behind the one that took its lock.
-select dag_run_id from dag_run where backfill_id = $1 and state in ('queued', 'running') and not quarantined order by dag_run_id limit $2;
+-- Runs of a backfill that have not ended. In a statement behind the one that took its lock.
+select dag_run_id from dag_run where backfill_id = $1 and state in ('queued', 'running') order by dag_run_id limit $2;
 
 -- name: count_active
 select count(*)::integer from dag_run where backfill_id = $1 and state in ('queued', 'running');
@@ -171,3 +171,11 @@ select exists (
     where l.namespace = $1 and l.kind = 'dag_runs' and l.name = $2 and l.capacity is not null
       and l.capacity <= (select count(*) from dag_run r where r.namespace = $1 and r.dag_id = $2 and r.admitted
                          and r.state in ('queued', 'running')));
+
+-- name: schedule
+-- A schedule of a DAG, paused or not.
+select spec, params, version_number, alias from schedule
+where namespace = $1 and dag_id = $2 and schedule_name = $3 and not deleted;
+
+-- name: schedule_names
+select schedule_name from schedule where namespace = $1 and dag_id = $2 and not deleted order by schedule_name limit 1000;
