@@ -22,6 +22,7 @@ import yardsticks  # noqa: E402
 from measures import Figures  # noqa: E402
 from scale_backfills import backfills  # noqa: E402
 from scale_history import history  # noqa: E402
+from scale_storm import storm  # noqa: E402
 from system import postgres  # noqa: E402
 
 from tools.machine import machine  # noqa: E402
@@ -30,7 +31,7 @@ OUTPUT = ROOT / "build" / "bench-scale.json"
 QUICK_SHARE = 0.05
 Scale = Callable[[str, Path, float], Figures]
 """Takes the URL of an empty database, a folder, and the share of the amounts."""
-SCALES: dict[str, Scale] = {"history": history, "backfills": backfills}
+SCALES: dict[str, Scale] = {"storm": storm, "history": history, "backfills": backfills}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

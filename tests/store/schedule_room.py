@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 from step_room import StepRoom
 
-from glidepath_server.core.schedules import CronRule, Rule, Schedule
+from glidepath_server.core.schedules import CronRule, Rule, Schedule, schedule_from_json
 from glidepath_server.operations.plan_schedules import plan_schedules
 from glidepath_server.operations.plans import Plans
 from glidepath_server.operations.set_schedules import ChangeSchedules, Declaration
@@ -79,6 +79,24 @@ class ScheduleRoom:
     ) -> ScheduleRow:
         async with transaction(self.database.api, "set_schedule") as connection:
             return await self.changes(connection).set(Declaration(name, Schedule(rule, zone, **fields), params))
+
+    async def set_schedule(self, name: str, schedule: Schedule) -> ScheduleRow:
+        async with transaction(self.database.api, "set_schedule") as connection:
+            return await self.changes(connection).set(Declaration(name, schedule))
+
+    async def row(self, name: str) -> ScheduleRow:
+        async with self.database.api.acquire() as connection:
+            return await self.changes(connection).get(name)
+
+    async def exists(self, name: str) -> bool:
+        found: bool = await self.watcher.fetchval(
+            "select exists (select from schedule where schedule_name = $1 and not deleted)", name
+        )
+        return found
+
+    @staticmethod
+    def schedule_of(row: ScheduleRow) -> Schedule:
+        return schedule_from_json(row.spec)
 
     async def pause(self, name: str = "main", paused: bool = True) -> None:
         async with transaction(self.database.api, "pause_schedule") as connection:
