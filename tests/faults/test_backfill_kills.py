@@ -153,6 +153,7 @@ def test_a_killed_server_leaves_no_date_half_done(house: House) -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(600)
 def test_twenty_kills_leave_exactly_the_right_runs(house: House) -> None:
     assert len(ALL) == 20
     live(house, ALL)
