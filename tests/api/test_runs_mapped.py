@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -13,6 +14,7 @@ from glidepath_proto.common.v1 import payload_pb2
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server.core.states import AttemptState
+from glidepath_server.store import runs_read
 
 pytestmark = pytest.mark.asyncio
 SQUARES, SUM = "squares", "sum"
@@ -140,3 +142,29 @@ async def test_one_instance_is_cleared_by_its_index_and_one_that_is_not_there_is
         assert (again.key.map_index, again.key.attempt_number) == (1, 2)
         await hand.end(SQUARES, output="5")
         assert [json.loads(each.body or b"") for each in (await hand.take(SUM)).upstream.values()] == [[1, 5]]
+
+
+async def test_what_a_pause_holds_of_a_map_is_scheduled_and_not_cancelled(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        run_id, hand = await start(room, [1, 2, 3, 4], slots=1, active_max=3)
+        await hand.take(SQUARES)
+        await room.watch(run_id, **{SQUARES: "running"})
+        await room.call("PauseDagRun", dag_run_id=run_id)
+        counts = (await whole(room, run_id)).map_counts
+        assert (counts.total, counts.running, counts.queued, counts.scheduled) == (4, 1, 0, 3)
+        found = await instances(room, run_id)
+        assert [state_name(each.state) for each in found] == ["running", "scheduled", "scheduled", "scheduled"]
+        assert found[1].reason.startswith("paused by ")
+        await hand.end(SQUARES)
+        await room.watch(run_id, **{SQUARES: "scheduled"})
+
+
+async def test_a_map_in_the_queue_stands_where_its_first_instance_does(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        first, _ = await start(room, [1, 2])
+        await room.watch(first, **{SQUARES: "queued"})
+        second = await room.start("numbers")
+        await room.watch(second, **{SQUARES: "queued"})
+        async with room.database.api.acquire() as connection:
+            ahead = [await runs_read.rows_ahead(connection, UUID(each)) for each in (first, second)]
+        assert [list(each.values()) for each in ahead] == [[0], [2]]

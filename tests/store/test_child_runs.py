@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from calling_room import BROKEN, DAG, family, value
@@ -11,10 +12,11 @@ from step_room import HANDLER, StepRoom, command
 
 from glidepath_server.core.calls import Call
 from glidepath_server.core.canonical import canonical_json
-from glidepath_server.core.definition import DagSpec, Handler, TaskSpec
+from glidepath_server.core.definition import DagSpec, Handler, Literal, MapInput, MapSpec, TaskSpec
 from glidepath_server.core.events import AttemptKey, TasksCancelled, TasksCleared
 from glidepath_server.core.states import AttemptState
 from glidepath_server.operations.step_types import Output, Report, RunWork, Verdict
+from glidepath_server.store import runs_read
 
 
 # ---- the whole of it
@@ -332,6 +334,20 @@ async def test_runs_that_nobody_has_called_are_told_to_nobody(room: StepRoom) ->
     home = await family(room)
     await home.say(home.newest().key)
     assert await room.watcher.fetchval("select count(*) from run_inbox") == 0
+
+
+async def test_the_history_of_one_instance_has_none_of_the_others_that_wait_for_child_runs(room: StepRoom) -> None:
+    home = await family(room, maps={0: MapSpec((MapInput("x", Literal(b"[1, 2]")),))})
+    for each in list(home.worker.assigned):
+        await home.calls(each.key)
+    beginning = (datetime.min.replace(tzinfo=UTC), 0, 0, 0)
+    for index in range(2):
+        found = await runs_read.attempts(room.watcher, home.run_id, 0, index, beginning, 10)
+        assert [each.map_index for each in found] == [index]
+    row = await room.watcher.fetchrow("select * from dag_run where dag_run_id = $1", home.run_id)
+    graph = home.engine.replica.plans.versions[row["dag_version_id"]].graph
+    rows = await runs_read.rows_of(room.watcher, home.run_id, [0], graph, row["board"][:1])
+    assert rows.instances[0].running == 2 and rows.instances[0].start_time == found[0].start_time
 
 
 async def test_a_task_that_a_move_has_brought_calls_also_where_the_run_was_known_before(room: StepRoom) -> None:

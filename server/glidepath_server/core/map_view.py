@@ -37,7 +37,8 @@ def counts_of(counts: MapCounts | None, rows: RowCounts, is_final: bool) -> dict
     left = counts.length - counts.released
     return {
         "total": counts.length,
-        "scheduled": 0 if is_final else left,
+        # What a pause has taken from the queue waits again.
+        "scheduled": 0 if is_final else left + len(counts.held),
         "queued": rows.queued,
         "up_for_retry": rows.up_for_retry,
         "deferred": rows.deferred,
@@ -67,6 +68,8 @@ def instance_code(
     if is_out:
         return int(TaskState.RELEASED)
     counts = board.maps[task]
+    if index in counts.held:
+        return int(TaskState.SCHEDULED)
     if index >= counts.released:
         return int(TaskState.CANCELLED if board.states[task] in FINAL else TaskState.SCHEDULED)
     if last is AttemptState.SUCCESS:

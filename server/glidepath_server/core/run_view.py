@@ -191,7 +191,9 @@ def instance_views(
         code = instance_code(board, task, index, is_out, last.state if last else None, facts.given_up)
         view = _view_of_rows(task, code, waiting, live, last)
         if view is None:
-            view = TaskInstanceView(task, _BY_CODE[code], last.attempt_number if last else 0)
+            paused = board.paused_by(task) if code == TaskState.SCHEDULED else None
+            reason = f"paused by {paused}" if paused else ""
+            view = TaskInstanceView(task, _BY_CODE[code], last.attempt_number if last else 0, reason=reason)
         found.append(replace(view, map_index=index, map_item=item))
     return found
 
@@ -204,7 +206,7 @@ def _map_view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInsta
         state, reason = _BY_CODE[code], _said(board, task) or _why_without_attempt(graph, board, task)
     else:
         at_first = (ViewState.RUNNING, ViewState.QUEUED, ViewState.UP_FOR_RETRY, ViewState.DEFERRED)
-        state, reason = next((each for each in at_first if counts.get(each.value)), ViewState.QUEUED), ""
+        state, reason = next((each for each in at_first if counts.get(each.value)), _idle(board, task)), ""
     end_time = found.end_time if code in FINAL else None
     return TaskInstanceView(
         task,
@@ -214,6 +216,11 @@ def _map_view(graph: Graph, board: Board, rows: RunRows, task: int) -> TaskInsta
         end_time=end_time,
         map_counts=counts,
     )
+
+
+def _idle(board: Board, task: int) -> ViewState:
+    """The state of a mapped task of which no instance is queued or runs: unless a pause holds them, they are to be."""
+    return ViewState.SCHEDULED if board.paused_by(task) is not None else ViewState.QUEUED
 
 
 def _said(board: Board, task: int) -> str:

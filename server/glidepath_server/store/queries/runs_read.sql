@@ -109,7 +109,9 @@ select t.task_index, w.queued, w.up_for_retry, w.deferred, l.running,
        (select min(a.start_time) from (select start_time from task_attempt where dag_run_id = $1
                                        and task_index = t.task_index and map_index = 0
                                        union all select start_time from live_attempt where dag_run_id = $1
-                                       and task_index = t.task_index and map_index = 0) a) as start_time,
+                                       and task_index = t.task_index and map_index = 0
+                                       union all select start_time from child_run where parent_run_id = $1
+                                       and task_index = t.task_index and map_index = 0 and waiting) a) as start_time,
        case when t.task_index = any($3::integer[])
             then (select max(a.end_time) from task_attempt a where a.dag_run_id = $1 and a.task_index = t.task_index
                   and a.map_index >= 0) end as end_time
@@ -196,6 +198,7 @@ select * from (
            w.start_time, null, null, '', false, w.child_run_id
     from child_run w left join worker_session s on s.session_id = w.session_id
     where w.parent_run_id = $1 and ($2 = -1 or w.task_index = $2) and w.waiting
+      and ($7::integer is null or w.map_index = $7)
       and (w.start_time, w.task_index, w.map_index, w.attempt_number) > ($3::timestamptz, $4, $5, $6)
 ) as history
 order by start_time, task_index, map_index, attempt_number limit $8;
@@ -314,11 +317,12 @@ where (namespace = $1 or $1 = any(other_namespaces)) and state = 'open' and hear
 order by worker_identity limit 1000;
 
 -- name: rows_ahead
--- How many rows of its queue go before each row of the run. Looks at the first 100,000 of each queue.
-select ranked.task_index, ranked.place::integer - 1 as ahead
+-- How many rows of its queue go before the first row of each task of the run. Looks at the first 100,000 of each queue.
+select ranked.task_index, min(ranked.place)::integer - 1 as ahead
 from (select distinct queue_id from task_queue where dag_run_id = $1 and due and parked_on = 0) mine
 cross join lateral (
     select q.dag_run_id, q.task_index, row_number() over (order by q.order_key) as place
     from task_queue q where q.queue_id = mine.queue_id and q.due and q.parked_on = 0
     order by q.order_key limit 100000) ranked
-where ranked.dag_run_id = $1;
+where ranked.dag_run_id = $1
+group by ranked.task_index;
