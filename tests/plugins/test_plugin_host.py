@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +20,7 @@ from strangers import HEAD, SENDS, install
 from glidepath_plugin.testing import sample_alert
 from glidepath_server.core.errors import InvalidInput, NotFound
 from glidepath_server.plugin_host import host as module
+from glidepath_server.plugin_host.frames import pack
 from glidepath_server.plugin_host.host import FAULTS_MAX, PluginFault, PluginHost, PluginUnavailable, mask
 from glidepath_server.settings import Settings
 
@@ -76,6 +80,17 @@ async def test_a_plugin_is_not_given_what_is_the_servers(
     monkeypatch.setenv("GLIDEPATH_DATABASE_URL", "postgresql://me:secret@host/db")
     install(tmp_path, "good")
     assert await send(make_host(), "environment") == {"delivery_id": "nothing"}
+
+
+def test_a_process_ends_with_a_server_that_was_killed_and_has_left_an_answer_unread() -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "glidepath_server.plugin_host.child", str(theirs.fileno()), "none", str(2**29)]
+    child = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    theirs.close()
+    ours.sendall(pack({"id": 1, "call": "load"}))
+    ours.recv(1)
+    ours.close()
+    assert child.wait(20) == 0
 
 
 @pytest.mark.parametrize(

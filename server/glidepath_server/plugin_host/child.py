@@ -47,10 +47,12 @@ class Child:
                 workers.submit(self._serve, message)
 
     def _listen(self) -> None:
-        with self.server.makefile("rb") as stream:
-            while len(head := stream.read(LENGTH.size)) == LENGTH.size:
-                self.calls.put(unpack(stream.read(length_of(head))))
-        os._exit(0)  # the server is gone, or has no more to say
+        try:
+            with self.server.makefile("rb") as stream:
+                while len(head := stream.read(LENGTH.size)) == LENGTH.size:
+                    self.calls.put(unpack(stream.read(length_of(head))))
+        finally:
+            os._exit(0)  # the server is gone (also by a reset, with an answer unread), or has no more to say
 
     def _serve(self, message: dict[str, Any]) -> None:
         try:
