@@ -105,5 +105,6 @@ async def test_replicas_that_are_killed_between_the_writes_of_ticks_give_each_ti
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(1800)
 async def test_a_hundred_rounds_of_killed_replicas(module_database_url: str) -> None:
     await rounds(module_database_url, 100, seed=2)
