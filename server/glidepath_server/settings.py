@@ -123,7 +123,7 @@ class Settings:
         5.0, "between two looks for runs that have ended, to learn how long their tasks take", least=0.01
     )
     risk_interval_seconds: float = _setting(5.0, "between two looks ahead at open deadlines", least=0.01)
-    risk_threshold: float = _setting(
+    risk_probability: float = _setting(
         0.75, "probability to be missed from which on a deadline is at risk; it is until half of that", least=0.01
     )
     risk_runs_max: int = _setting(100, "runs with deadlines that are looked ahead at in one round", least=1)

@@ -54,7 +54,7 @@ def test_a_wrong_text_is_refused(text: str, why: str) -> None:
 
 
 def test_every_transaction_has_a_declared_name_and_every_name_is_passed() -> None:
-    named = {name for text in SOURCES for name in re.findall(r'transaction\([\w.]+, "(\w+)"[,)]', text)}
+    named = {name for text in SOURCES for name in re.findall(r'(?:transaction|_changing)\([\w.]+, "(\w+)"[,)]', text)}
     spelt = {name for text in SOURCES for name in re.findall(r'reach\("(\w+)\.', text)}
     parts = {name for text in SOURCES for name in re.findall(r'yield "(\w+)"', text)} & crash_points.STEP_PARTS
     words = {point.partition(".")[0] for point in crash_points.WORDS}

@@ -68,4 +68,4 @@ def test_every_setting_is_documented_and_carries_its_unit() -> None:
         assert len(doc) > 10 and not doc.endswith("."), name
     for name, default, _ in documented():
         if re.fullmatch(r"[\d.]+", default):
-            assert re.search(r"_(seconds|days|bytes_max|max|size|lanes)$", name), name
+            assert re.search(r"_(seconds|days|bytes_max|max|size|lanes|probability)$", name), name

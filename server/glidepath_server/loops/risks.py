@@ -18,7 +18,7 @@ def risks(database: Database, replica: Replica, settings: Settings, on_facts: Ca
     reader, looks = RunReader(database, replica.plans), Looks(urgency=replica.urgency)
 
     async def once() -> float | None:
-        said = await foresee_misses(reader, looks, settings.risk_threshold, settings.risk_runs_max)
+        said = await foresee_misses(reader, looks, settings.risk_probability, settings.risk_runs_max)
         async with transaction(database.api, "risks") as connection:
             told = await set_risks(connection, said) if said else False
         if told:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 LOG_EVENTS: dict[str, str] = {
     "alert_unsettled": "what became of an alert could not be written; it is sent again",
+    "backfill_failed": "a backfill could not go on; the others did, and its next round tries again",
     "batch_split": "a step failed by somebody's data; its runs are stepped one by one to find whose",
     "call_failed": "an RPC raised something unexpected; the caller got the incident id",
     "claim_failed": "a claim without results or events failed; it is tried again",
@@ -44,6 +45,7 @@ LOG_EVENTS: dict[str, str] = {
 }
 
 LOG_FIELDS: dict[str, str] = {
+    "backfill_id": "of the backfill that the line is about",
     "alert_id": "the alert, as receivers know it",
     "fault": "what a plugin has done",
     "faults": "how many faults in a row",
