@@ -15,6 +15,7 @@ from glidepath_server.loops import timers
 from glidepath_server.loops.engine import Engine
 from glidepath_server.operations.release_dag_run import release_dag_run
 from glidepath_server.operations.step_types import Report, Verdict
+from glidepath_server.store import engine as store
 from glidepath_server.store.database import transaction
 
 
@@ -136,3 +137,36 @@ async def test_a_quarantine_that_meets_an_absent_database_is_tried_again(
     # Nobody is to blame for the data: the worker has its answer, as if the first try had gone well.
     assert (worker.verdicts, await room.live(), await inbox(room)) == ([Verdict.ACCEPTED], [], 1)
     assert not engine.held_back
+
+
+async def test_what_is_parked_on_a_limit_when_its_run_is_set_aside_starts_only_when_that_is_released(
+    room: StepRoom,
+) -> None:
+    await room.store_dag(2, pool_slots=1)
+    run_id = await room.start_run(2)
+    engine, worker = await replica(room), Worker(await room.session(), free=2)
+    engine.replica.pullers.add(worker)
+    await turn(engine)
+    (live,) = worker.assigned
+    assert list((await room.queued()).values()) == [room.pool_limit]
+    await store.quarantine(room.watcher, run_id, "broken")
+    engine.submit([Report(live.key, AttemptState.SUCCESS, origin=worker)])
+    await turn(engine)
+    await timers.limit_sweeper(engine).once()
+    await turn(engine)
+    assert worker.tasks == [live.key.task] and list((await room.queued()).values()) == [-1]
+    await release(engine, run_id)
+    engine.replica.pullers.hope_everywhere()
+    await turn(engine)
+    assert len(worker.tasks) == 2
+
+
+async def test_a_run_that_is_blamed_again_leaves_the_queues_again(room: StepRoom) -> None:
+    """Else a row that cannot be given out would be met by each claim from its queue, for ever."""
+    await room.store_dag(1)
+    run_id = await room.start_run(1)
+    await store.quarantine(room.watcher, run_id, "broken")
+    await room.watcher.execute("update task_queue set parked_on = 0")
+    await store.quarantine(room.watcher, run_id, "broken still")
+    assert await room.queued() == {0: -1}
+    assert await room.watcher.fetchval("select count(*) from incident") == 1

@@ -3,7 +3,8 @@
 -- Who writes what: boards (dag_run.board, revision, state) are written by operations/step_runs.py alone.
 -- task_queue, live_attempt and child_run (waiting) are the places a released task instance can be: always in one alone.
 -- Lock order, everywhere: schedule > dag_run (by id) > live_attempt > child_run > withdrawn task_queue rows >
--- cached_result (by key) > worker_session (by id) > candidate task_queue rows > concurrency_limit (by id) > limit_holder.
+-- cached_result (by key) > worker_session (by id) > candidate task_queue rows > concurrency_limit (those on active runs,
+-- then those of DAGs on attempts, then by id) > limit_holder. Limits on active runs come directly behind dag_run in a step.
 -- History (what a run leaves and nobody changes: task_attempt, dag_run_event, task_output, ...) is partitioned by the run's
 -- id, which begins with its time; store/history.py closes and drops the partitions.
 -- No foreign keys on hot tables: the step transaction is the integrity rule, and it is checked from outside.

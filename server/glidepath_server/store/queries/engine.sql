@@ -410,12 +410,14 @@ select r.dag_run_id, r.dag_version_id, r.namespace, r.dag_id, r.run_key, r.param
 from dag_run r where r.dag_run_id = any($1::uuid[]);
 
 -- name: quarantine
--- The run's released rows leave the claim index too (parked on no limit): they may be what is wrong with it.
+-- The run's released rows leave the claim index too, and the limits that they are parked on, which would let them into it
+-- again: they may be what is wrong with the run. Also those of a run that is quarantined already: whoever blames it has
+-- found one of its rows in the index.
 with marked as (
     update dag_run set quarantined = true where dag_run_id = $1 and not quarantined
     returning dag_run_id, namespace, dag_id
 ), parked as (
-    update task_queue q set parked_on = -1 from marked m where q.dag_run_id = m.dag_run_id and q.parked_on = 0
+    update task_queue q set parked_on = -1 where q.dag_run_id = $1 and q.parked_on >= 0
 ), noted as (
     insert into incident (event_time, namespace, dag_run_id, kind, message)
     select glidepath_now(), namespace, dag_run_id, 'run_quarantined', $2 from marked
