@@ -12,6 +12,7 @@ from ..core.tick_plans import TickPlan, plan_ticks, plan_to_json
 from ..store import schedules as store
 from ..store.database import Database, database_now, transaction
 from ..store.schedules import ScheduleRow
+from .schedule_faults import PUT_OFF, note_fault
 
 # The rows are held meanwhile: longer than some seconds, and the database takes them from us.
 TICKS_AT_ONCE = 3000
@@ -47,19 +48,30 @@ async def plan_schedules(database: Database, schedules_max: int) -> int:
             now = await database_now(connection)
             idle = {row.key for row in rows if row.paused or row.deleted or (row.namespace, row.dag_id) in paused}
             # In a thread: the rows that are held are not due, so nobody waits for them but who edits one.
-            plans = await asyncio.to_thread(_plans, [row for row in rows if row.key not in idle], now)
+            plans, faults = await asyncio.to_thread(_plans, [row for row in rows if row.key not in idle], now)
             await store.save_plans(connection, [*plans, *((key, "", None) for key in sorted(idle))])
+            for row, error in faults:
+                await note_fault(connection, row, error, now)
     return len(rows)
 
 
-def _plans(rows: Sequence[ScheduleRow], now: datetime) -> list[tuple[store.ScheduleKey, str, datetime | None]]:
-    """Of the first rows, as many as may be computed at once."""
-    found: list[tuple[store.ScheduleKey, str, datetime | None]] = []
+_Planned = tuple[store.ScheduleKey, str, datetime | None]
+
+
+def _plans(rows: Sequence[ScheduleRow], now: datetime) -> tuple[list[_Planned], list[tuple[ScheduleRow, Exception]]]:
+    """Of the first rows, as many as may be computed at once. One that cannot be computed keeps what it has, and is
+    looked at again."""
+    found: list[_Planned] = []
+    faults: list[tuple[ScheduleRow, Exception]] = []
     computed = 0
     for row in rows:
-        plan = plan_of(row, now)
-        found.append((row.key, plan_to_json(plan), first_due(row, plan, now)))
-        computed += len(plan.ticks)
+        try:
+            plan = plan_of(row, now)
+            found.append((row.key, plan_to_json(plan), first_due(row, plan, now)))
+            computed += len(plan.ticks)
+        except Exception as error:
+            faults.append((row, error))
+            found.append((row.key, row.planned, row.next_due_time or now + PUT_OFF))
         if computed >= TICKS_AT_ONCE:
             break
-    return found
+    return found, faults

@@ -18,10 +18,12 @@ from ..store import trigger
 from ..store.database import Connection, Database, database_now, transaction
 from ..store.deadlines import OwingSchedule
 from ..store.trigger import Selector
+from ..telemetry import get_logger
 from .new_deadlines import Promised, promise_runs
 from .plan_schedules import schedule_of
 from .plans import Plans
 
+_log = get_logger("deadlines")
 # Of a schedule whose ticks nobody looked at for long, the newest.
 TICKS_MAX = 200
 # A change that was committed after a look, and is older than that, is found by another look.
@@ -37,7 +39,7 @@ async def promise_deadlines(database: Database, plans: Plans, schedules_max: int
     async with transaction(database.worker, "promise_deadlines") as connection:
         now = await database_now(connection)
         # In a thread: for many schedules, after an outage, this is a long search.
-        found = await asyncio.to_thread(lambda: [_ticks(each, now) for each in owing])
+        found = await asyncio.to_thread(lambda: [_known_ticks(each, now) for each in owing])
         owed = [(each, past) for each, (past, _) in zip(owing, found, strict=True) if past]
         for namespace in {each.namespace for each, _ in owed}:
             mine = [(each, past) for each, past in owed if each.namespace == namespace]
@@ -46,6 +48,15 @@ async def promise_deadlines(database: Database, plans: Plans, schedules_max: int
         following = [(each, min(upcoming or again, again)) for each, (_, upcoming) in zip(owing, found, strict=True)]
         await store.save_promises(connection, now, following)
     return len(owing)
+
+
+def _known_ticks(owing: OwingSchedule, now: datetime) -> tuple[list[Tick], datetime | None]:
+    """`_ticks`; none of a schedule that cannot be computed here: the others get theirs."""
+    try:
+        return _ticks(owing, now)
+    except Exception as error:
+        _log.warning("schedule_unread", dag_id=owing.dag_id, schedule_name=owing.schedule_name, error=repr(error))
+        return [], None
 
 
 def _ticks(owing: OwingSchedule, now: datetime) -> tuple[list[Tick], datetime | None]:

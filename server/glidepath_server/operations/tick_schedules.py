@@ -2,13 +2,16 @@
 
 One transaction: the runs, the skips and the cursor that says how far they reach. Who holds a schedule's row decides;
 other replicas pass over it. Time is the database's. Nothing is computed here that could have been computed before.
+
+A schedule whose ticks cannot be decided (its zone is not known here, its plan cannot be read) keeps no other from its
+runs: the batch is done anew, each schedule by itself, and that one is put off and looked at again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,14 +21,15 @@ from ..core.events import RunCancelled, event_to_json
 from ..core.schedules import ContinuousRule, Overlap, Schedule, Tick, continuous_tick, run_key
 from ..core.tick_plans import AHEAD_MIN, DUE_MAX, TickPlan, plan_from_json, plan_to_json
 from ..core.ticking import Decisions, Standing, decide_continuous, decide_ticks, find_reach
-from ..store import engine, identity
+from ..store import engine
 from ..store import schedules as store
-from ..store.database import Connection, Database, database_now, transaction
+from ..store.database import Connection, Database, database_now, is_retryable, transaction
 from ..store.schedules import Advance, ScheduleKey, ScheduleRow, TickRow
 from ..store.trigger import Selector
 from .new_runs import RUNS_PER_CALL_MAX, RunRequest
 from .plan_schedules import plan_of, schedule_of, seed_of
 from .plans import Plans
+from .schedule_faults import REASON_CHARACTERS_MAX, append_incident, put_off
 from .scheduled_runs import MadeRun, ScheduledRuns
 
 # Of a batch of due schedules, those that became due last: who comes while many are behind is served beside them.
@@ -33,7 +37,9 @@ NEWEST_SHARE = 0.2
 # Ticks that one transaction decides, beyond those of its last schedule.
 TICKS_AT_ONCE = RUNS_PER_CALL_MAX
 WAITING_SCHEDULES_MAX = 500
-REASON_CHARACTERS_MAX = 2000
+# Of a batch that fails, so many are done one by one.
+ALONE_MAX = 100
+REFUSED_KIND = "scheduled_run_refused"
 # A continuous schedule whose run could not be made tries again after this.
 REFUSED_PAUSE = timedelta(seconds=60)
 MICROSECOND = timedelta(microseconds=1)
@@ -51,28 +57,72 @@ class Ticked:
     # Something waits now for a run to end.
     waits: bool = False
 
+    def add(self, other: Ticked) -> None:
+        self.admitted += other.admitted
+        self.told += other.told
+        self.late_seconds += other.late_seconds
+        self.schedules += other.schedules
+        self.waits |= other.waits
+
 
 async def tick_due(database: Database, plans: Plans, schedules_max: int) -> Ticked:
     """Take at most so many schedules that have something due, and give their due ticks outcomes."""
     newest = max(1, int(schedules_max * NEWEST_SHARE))
-    async with transaction(database.worker, "tick") as connection:
-        rows = await store.claim_due(connection, schedules_max - newest, newest)
-        return await _give(connection, plans, rows)
+
+    async def claim(connection: Connection, alone: bool) -> list[ScheduleRow]:
+        return await store.claim_due(connection, *((ALONE_MAX, 0) if alone else (schedules_max - newest, newest)))
+
+    return await _tick(database, plans, claim)
 
 
 async def tick_waiting(database: Database, plans: Plans) -> Ticked:
     """Let ticks go that have waited for a run of their schedule to end."""
-    async with transaction(database.worker, "tick") as connection:
-        rows = await store.claim_waiting(connection, WAITING_SCHEDULES_MAX)
-        return await _give(connection, plans, rows)
+
+    async def claim(connection: Connection, alone: bool) -> list[ScheduleRow]:
+        return await store.claim_waiting(connection, ALONE_MAX if alone else WAITING_SCHEDULES_MAX)
+
+    return await _tick(database, plans, claim)
 
 
-async def _give(connection: Connection, plans: Plans, rows: Sequence[ScheduleRow]) -> Ticked:
+_Claim = Callable[[Connection, bool], Awaitable[list[ScheduleRow]]]
+
+
+async def _tick(database: Database, plans: Plans, claim: _Claim) -> Ticked:
+    try:
+        async with transaction(database.worker, "tick") as connection:
+            ticked = Ticked()
+            await _give(connection, plans, await claim(connection, False), ticked)
+            return ticked
+    except Exception as error:
+        if is_retryable(error):
+            raise
     ticked = Ticked()
+    async with transaction(database.worker, "tick") as connection:
+        for row in await claim(connection, True):
+            await _give_alone(connection, plans, row, ticked)
+    return ticked
+
+
+async def _give(connection: Connection, plans: Plans, rows: Sequence[ScheduleRow], ticked: Ticked) -> None:
     if rows:
         outcomes = Outcomes(connection, plans, await database_now(connection), ticked)
         await outcomes.give([(row, plan_from_json(row.planned)) for row in rows])
-    return ticked
+
+
+async def _give_alone(connection: Connection, plans: Plans, row: ScheduleRow, ticked: Ticked) -> None:
+    """What is done of one schedule; undone if it fails."""
+    mine = Ticked()
+    try:
+        async with connection.transaction():
+            await _give(connection, plans, [row], mine)
+    except Exception as error:
+        if is_retryable(error):
+            raise
+        now = await database_now(connection)
+        if row.next_due_time is not None and row.next_due_time <= now:
+            await put_off(connection, row, error, now)
+    else:
+        ticked.add(mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +240,9 @@ class Outcomes:
                 (self.settled if each.waited else self.new).append(outcome)
                 made[each.row.key] += outcome.state == "run"
                 if run.refusal:
-                    await self._incident(each, outcome.reason)
+                    await append_incident(self.connection, each.row, REFUSED_KIND, outcome.reason, self.now)
             self.ticked.admitted += runs.admitted
         return made
-
-    async def _incident(self, wanted: _Wanted, reason: str) -> None:
-        await identity.append_incident(
-            self.connection,
-            namespace=wanted.row.namespace,
-            dag_run_id=None,
-            kind="scheduled_run_refused",
-            message=f"schedule {wanted.row.schedule_name} of DAG {wanted.row.dag_id}: {reason}",
-            now=self.now,
-        )
 
     async def _cancel(self, run_ids: Sequence[UUID]) -> None:
         """As an operator cancels: by the runs' own steps, which find it in their inboxes."""

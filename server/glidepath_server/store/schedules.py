@@ -142,6 +142,11 @@ async def save_plans(connection: Connection, plans: Sequence[tuple[ScheduleKey, 
     await connection.execute(_SQL["save_plans"], *_columns([(*key, text, due) for key, text, due in plans], 5))
 
 
+async def put_off(connection: Connection, key: ScheduleKey, until: datetime) -> None:
+    """Look at it again then. The caller holds the row."""
+    await connection.execute(_SQL["put_off"], *key, until)
+
+
 async def active_runs(connection: Connection, keys: Sequence[ScheduleKey]) -> dict[ScheduleKey, list[UUID]]:
     """The runs of each schedule that have not ended, the oldest first."""
     rows = await connection.fetch(_SQL["active_runs"], *_columns(keys, 3))

@@ -31,6 +31,8 @@ LOG_EVENTS: dict[str, str] = {
     "readiness_failed": "the database did not answer the check for readiness",
     "resources_unknown": "what a worker has free could not be read; it gets no work that needs resources until it can",
     "run_quarantined": "a run whose step fails was set aside, with an incident; ReleaseDagRun lets it go on",
+    "schedule_failed": "a schedule could not be dealt with; the others are, and it is looked at again",
+    "schedule_unread": "what a schedule owes could not be computed; it is looked at again",
     "schema_upgraded": "a revision of the schema was applied at start",
     "server_started": "listeners are open",
     "server_stopped": "everything is closed",
@@ -46,6 +48,8 @@ LOG_EVENTS: dict[str, str] = {
 
 LOG_FIELDS: dict[str, str] = {
     "backfill_id": "of the backfill that the line is about",
+    "dag_id": "the DAG",
+    "schedule_name": "the schedule of its DAG",
     "alert_id": "the alert, as receivers know it",
     "fault": "what a plugin has done",
     "faults": "how many faults in a row",

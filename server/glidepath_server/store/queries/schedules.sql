@@ -60,6 +60,9 @@ from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
      as p (namespace, dag_id, schedule_name, planned, next_due_time)
 where (s.namespace, s.dag_id, s.schedule_name) = (p.namespace, p.dag_id, p.schedule_name);
 
+-- name: put_off
+update schedule set next_due_time = $4 where namespace = $1 and dag_id = $2 and schedule_name = $3;
+
 -- name: active_runs
 -- Runs that these schedules have made and that have not ended, the oldest first.
 select w.namespace, w.dag_id, w.schedule_name, array_agg(r.dag_run_id order by r.logical_date, r.dag_run_id) as run_ids
