@@ -172,7 +172,7 @@ class Server:
         self._parts.push_async_callback(engine.stop)
         self.plugins = PluginHost(self.settings)
         self._parts.push_async_callback(self.plugins.stop)
-        self.alerts = AlertSender(self.database, self.settings, self.plugins)
+        self.alerts = AlertSender(self.database, self.settings, self.plugins, self.metrics.delivery)
         self._parts.push_async_callback(self.alerts.stop)
         engine.on_facts = self.alerts.loop.wake
         self.wake_ups, self.heartbeats = WakeUps(engine), Heartbeats(engine)

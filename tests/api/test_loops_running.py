@@ -20,3 +20,9 @@ async def test_every_timer_is_started_once(api: Api) -> None:
         if each.__module__ == timers.__name__ and each.__annotations__.get("return") == LevelLoop.__name__
     }
     assert len(made) > 5 and made <= set(running)
+
+
+async def test_ticks_and_tries_of_alerts_are_counted(api: Api) -> None:
+    server = api.server
+    assert server.scheduler._on_tick == server.metrics.tick
+    assert server.alerts._on_try == server.metrics.delivery

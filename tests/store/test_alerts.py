@@ -16,6 +16,7 @@ from glidepath_server import crash_points
 from glidepath_server.core.alerts import Refused, Route, Sent, Terms
 from glidepath_server.core.errors import InvalidInput, StateConflict
 from glidepath_server.core.facts import Fact, FactKind
+from glidepath_server.loops import alert_sender
 from glidepath_server.loops.alert_sender import AlertSender
 from glidepath_server.loops.pruner import prune_alerts, prune_facts
 from glidepath_server.operations.alerts import resend_alerts
@@ -67,7 +68,8 @@ class AlertRoom:
     def __init__(self, room: StepRoom) -> None:
         self.room, self.host = room, Host()
         settings = Settings(alert_group_seconds=GROUP_SECONDS)
-        self.sender = AlertSender(room.database, settings, self.host)  # type: ignore[arg-type]
+        self.tries: list[tuple[str, str]] = []
+        self.sender = AlertSender(room.database, settings, self.host, self._tried)  # type: ignore[arg-type]
         self.seconds = 0.0
 
     async def channel(self, name: str = "ops") -> None:
@@ -93,6 +95,9 @@ class AlertRoom:
         connection = connection or self.room.watcher
         now = await database_now(connection)
         await append_facts(connection, [Fact(kind, "default", now, dag_id, run_id, body={"summary": summary})])
+
+    def _tried(self, channel: str, outcome: str) -> None:
+        self.tries.append((channel, outcome))
 
     async def later(self, seconds: float) -> None:
         self.seconds += seconds
@@ -236,6 +241,26 @@ async def test_two_replicas_route_each_fact_once(alerts: AlertRoom) -> None:
     assert len(await alerts.deliveries()) == 20
 
 
+async def test_what_was_not_routed_before_a_dump_is_routed_once_where_it_is_restored(alerts: AlertRoom) -> None:
+    """Another cluster's transactions have other numbers: there, the reader is ahead of all that comes."""
+    for summary in ("before", "not routed"):
+        await alerts.fact(summary, uuid.uuid4())
+        if summary == "before":
+            await alerts.go()
+    for table in ("outbox", "outbox_reader"):
+        await alerts.room.watcher.execute(f"update {table} set written = (written::text::bigint + 1000000)::text::xid8")
+    await alerts.fact("after", uuid.uuid4())
+    await alerts.go()
+    await alerts.later(6)
+    await alerts.go()
+    assert sorted(alerts.host.told_of()) == [["after"], ["before"], ["not routed"]]
+    await alerts.fact("later", uuid.uuid4())
+    await alerts.go()
+    await alerts.later(6)
+    await alerts.go()
+    assert alerts.host.told_of()[3:] == [["later"]]
+
+
 # ---- delivering
 async def test_a_channel_that_fails_for_half_an_hour_gets_all_of_it_in_order(alerts: AlertRoom) -> None:
     runs = [uuid.uuid4() for _ in range(3)]
@@ -270,6 +295,7 @@ async def test_a_receiver_is_left_alone_for_as_long_as_it_asks(alerts: AlertRoom
     await alerts.later(20)
     await alerts.go()
     assert (await alerts.deliveries(), len(alerts.host.sent)) == ([("delivered", "")], 2)
+    assert alerts.tries == [("webhook", "retried"), ("webhook", "delivered")]
     assert len({alert["alert_id"] for alert in alerts.host.sent}) == 1
 
 
@@ -377,6 +403,42 @@ async def test_a_channel_that_hangs_holds_its_own_places_alone(alerts: AlertRoom
     hanging.set()
     await alerts.go()
     assert set(await alerts.deliveries()) == {("delivered", "")}
+
+
+async def test_channels_that_cannot_send_leave_their_turn_to_others(
+    alerts: AlertRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one the first alert is put off and a second is behind it; later it has no place."""
+    monkeypatch.setattr(alert_sender, "CHANNELS_AT_ONCE", 1)
+    await alerts.channel("pager")
+    run = uuid.uuid4()
+    alerts.host.answers = deque([LATER])
+    await alerts.fact("first", run)
+    await alerts.go()
+    await alerts.later(6)
+    await alerts.fact("second", run)
+    await alerts.go()
+    assert await alerts.deliveries() == [("retrying", "busy"), ("pending", "")]
+    await alerts.later(5)
+    await alerts.route(channel="pager")
+    alerts.host.answers = deque([OK])
+    await alerts.fact("third", uuid.uuid4())
+    await alerts.sender.once()
+    await alerts.room.watcher.execute(
+        "update alert_delivery set next_attempt_time = glidepath_now() + '1 hour' where alert_number = 1"
+    )
+    await alerts.later(12)
+    await alerts.sender.once()
+    await asyncio.gather(*alerts.sender._sending)
+    assert alerts.host.told_of()[-1] == ["third"]
+    alerts.sender._places["default", "ops"] = alert_sender.PLACES_PER_CHANNEL
+    await alerts.later(3601)
+    await alerts.fact("fourth", uuid.uuid4())
+    await alerts.sender.once()
+    await alerts.later(6)
+    await alerts.sender.once()
+    await asyncio.gather(*alerts.sender._sending)
+    assert alerts.host.told_of()[-1] == ["fourth"]
 
 
 @pytest.mark.parametrize("place", ["alert_routing", "alert_claim", "alert_settle"])

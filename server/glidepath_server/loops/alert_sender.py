@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ..core.alerts import NotNow, Terms
+from ..core.alerts import DeliveryState, NotNow, Terms
 from ..operations.deliver_alerts import Claimed, claim_alerts, send_alert, settle_alert
 from ..operations.plugin_incidents import note_disabled
 from ..operations.route_facts import FACTS_AT_ONCE, route_facts
@@ -32,12 +32,26 @@ NO_PLACE_SECONDS = 0.5
 # A try may wait for a place of its plugin as long as another one takes, twice, and then be settled.
 CLAIM_TIMEOUTS = 3
 SETTLE_SECONDS = 10.0
+# What a try has come to, for who counts.
+OUTCOMES = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.RETRYING: "retried",
+    DeliveryState.DEAD: "dead_lettered",
+}
 
 
 class AlertSender:
     """The loop, and what is being sent by it."""
 
-    def __init__(self, database: Database, settings: Settings, host: PluginHost) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        host: PluginHost,
+        on_try: Callable[[str, str], None] = lambda channel, outcome: None,
+    ) -> None:
+        """`on_try` is told of each try that was settled: the plugin's channel, and what has become of the alert."""
+        self._on_try = on_try
         self._database, self._settings, self._host = database, settings, host
         self._terms = Terms(settings.alert_attempts_max, settings.alert_age_seconds_max)
         self._places: Counter[tuple[str, str]] = Counter()
@@ -75,11 +89,10 @@ class AlertSender:
         """Begin to send whatever may be sent now."""
         async with self._database.api.acquire() as connection:
             now = await database_now(connection)
-            channels = await store.due_channels(connection, now, CHANNELS_AT_ONCE)
+            full = [channel for channel, places in self._places.items() if places >= PLACES_PER_CHANNEL]
+            channels = await store.due_channels(connection, now, CHANNELS_AT_ONCE, full)
         for channel in channels:
-            room = PLACES_PER_CHANNEL - self._places[channel]
-            if room <= 0:
-                continue
+            room = PLACES_PER_CHANNEL - self._places.get(channel, 0)
             seconds = CLAIM_TIMEOUTS * self._settings.plugin_call_timeout_seconds + SETTLE_SECONDS
             async with transaction(self._database.api, "alert_claim") as connection:
                 claimed = await claim_alerts(connection, channel, room, seconds)
@@ -97,7 +110,9 @@ class AlertSender:
             except TimeoutError:
                 outcome = NotNow("its plugin is busy with other alerts")
             async with transaction(self._database.api, "alert_settle") as connection:
-                await settle_alert(connection, claimed, outcome, self._terms)
+                state = await settle_alert(connection, claimed, outcome, self._terms)
+            if state is not None:
+                self._on_try(claimed.channel.plugin_channel if claimed.channel is not None else "none", OUTCOMES[state])
         except Exception as error:
             # The claim ends by itself, and the alert is sent again.
             _log.warning("alert_unsettled", alert_id=str(claimed.alert_id), error=repr(error))

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ..core.alerts import NotNow, Refused, Sent, Terms, settle
+from ..core.alerts import DeliveryState, NotNow, Refused, Sent, Terms, settle
 from ..core.errors import NotFound
 from ..core.facts import KINDS, FactKind, Severity
 from ..plugin_host.host import PluginFault, PluginHost, PluginUnavailable
@@ -100,9 +100,12 @@ async def send_alert(host: PluginHost, channel: store.Channel | None, view: dict
     return Refused(answer.get("rejected", "the plugin has said nothing"))
 
 
-async def settle_alert(connection: Connection, claimed: Claimed, outcome: Outcome, terms: Terms) -> bool:
-    """Write what became of a try, inside the caller's transaction; False when a later try has begun meanwhile."""
+async def settle_alert(
+    connection: Connection, claimed: Claimed, outcome: Outcome, terms: Terms
+) -> DeliveryState | None:
+    """Write what became of a try, inside the caller's transaction; None when a later try has begun meanwhile."""
     now = await database_now(connection)
     tries = claimed.attempt - claimed.attempts_before
     settled = settle(outcome, terms, tries, claimed.first_time, now, claimed.alert_id)
-    return await store.settle(connection, claimed.alert_id, claimed.attempt, settled, now)
+    written = await store.settle(connection, claimed.alert_id, claimed.attempt, settled, now)
+    return settled.state if written else None

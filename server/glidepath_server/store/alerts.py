@@ -45,9 +45,20 @@ class Channel(NamedTuple):
 
 # ---- routing
 async def hold_reader(connection: Connection) -> Position | None:
-    """How far facts were routed, held until the commit; None while another replica routes."""
+    """How far facts were routed, held until the commit; None while another replica routes.
+
+    After a dump and restore it is the start: what was routed before is gone, all else is still to come.
+    """
     row = await connection.fetchrow(_SQL["hold_reader"])
-    return (row["written"], row["fact_id"]) if row is not None else None
+    if row is None:
+        return None
+    place = (row["written"], row["fact_id"])
+    if row["restored"]:
+        await connection.execute(_SQL["forget_restored"], *place)
+        await connection.execute(_SQL["renew_restored"], *place)
+        place = ("0", 0)
+        await move_reader(connection, place)
+    return place
 
 
 async def read_facts(connection: Connection, after: Position, limit: int) -> list[Row]:
@@ -123,8 +134,13 @@ async def work_waits(connection: Connection) -> tuple[bool, float | None]:
     return row["facts"], row["due_seconds"]
 
 
-async def due_channels(connection: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    return [(row["namespace"], row["channel_name"]) for row in await connection.fetch(_SQL["due_channels"], now, limit)]
+async def due_channels(
+    connection: Connection, now: datetime, limit: int, full: Sequence[tuple[str, str]] = ()
+) -> list[tuple[str, str]]:
+    """(namespace, channel name) of those that may send something now, the longest due first; not those of `full`."""
+    names = [each[0] for each in full], [each[1] for each in full]
+    rows = await connection.fetch(_SQL["due_channels"], now, limit, *names)
+    return [(row["namespace"], row["channel_name"]) for row in rows]
 
 
 async def claim(

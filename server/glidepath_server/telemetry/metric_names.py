@@ -33,7 +33,9 @@ METRICS: dict[str, MetricName] = {
         "histogram", (), "how long the database took to answer the smallest question, asked once a round", _FAST
     ),
     "glidepath_deliveries_total": MetricName(
-        "counter", ("channel", "outcome"), "alerts sent, by channel and outcome: delivered, retried, dead_lettered"
+        "counter",
+        ("channel", "outcome"),
+        "tries to send alerts, by kind of channel and outcome: delivered, retried, dead_lettered",
     ),
     "glidepath_event_loop_lag_seconds": MetricName(
         "histogram", (), "how late a timer of this process went off: what keeps all its loops and calls waiting", _FAST

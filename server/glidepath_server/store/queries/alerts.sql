@@ -1,8 +1,21 @@
 -- Facts on their way out: routes, deliveries, channels.
 
 -- name: hold_reader
--- The right to route; another replica's turn is left to it.
-select written::text as written, fact_id from outbox_reader where reader = 'alerts' for update skip locked;
+-- The right to route; another replica's turn is left to it. A place beyond the newest transaction is that of another
+-- cluster, which was dumped and restored here (`restored`).
+select written::text as written, fact_id, written >= pg_snapshot_xmax(pg_current_snapshot()) as restored
+from outbox_reader where reader = 'alerts' for update skip locked;
+
+-- name: forget_restored
+-- What the other cluster had routed, up to its place ($1, $2). What has a higher id than all of its facts was written here.
+delete from outbox
+where (written, fact_id) <= ($1::text::xid8, $2)
+  and fact_id <= (select greatest($2, max(fact_id)) from outbox
+                  where written >= pg_snapshot_xmax(pg_current_snapshot()));
+
+-- name: renew_restored
+-- What it had not routed is written now.
+update outbox set written = pg_current_xact_id() where (written, fact_id) > ($1::text::xid8, $2);
 
 -- name: read_facts
 -- In commit order, and only below the oldest running transaction: what is above may yet get a neighbour before it.
@@ -61,23 +74,31 @@ select f.alert_id, f.fact_id, o.kind, o.task_id, o.body, o.fact_time
 from unnest($1::uuid[], $2::bigint[]) as f (alert_id, fact_id) join outbox o using (fact_id);
 
 -- name: work_waits
--- Whether facts wait to be routed, seen or not yet; and the seconds until an alert is due.
+-- Whether facts wait to be routed, seen or not yet; and the seconds until an alert is due. What is being sent wakes whoever
+-- sends it; where he has died, the claim's end is found by coming again.
 select exists (select from outbox o, outbox_reader r
-               where r.reader = 'alerts' and (o.written, o.fact_id) > (r.written, r.fact_id)) as facts,
-       (select extract(epoch from min(greatest(next_attempt_time, coalesce(claimed_until, next_attempt_time)))
-                                  - glidepath_now())::double precision
+               where r.reader = 'alerts' and (o.written, o.fact_id) > (r.written, r.fact_id))
+       or exists (select from outbox_reader
+                  where reader = 'alerts' and written >= pg_snapshot_xmax(pg_current_snapshot())) as facts,
+       (select extract(epoch from next_attempt_time - glidepath_now())::double precision
         from alert_delivery d
-        where state in ('pending', 'retrying')
+        where state in ('pending', 'retrying') and (claimed_until is null or claimed_until <= glidepath_now())
           and not exists (select from alert_delivery e
                           where e.state in ('pending', 'retrying') and e.alert_number < d.alert_number
                             and (e.namespace, e.channel_name, e.group_key)
-                              = (d.namespace, d.channel_name, d.group_key))) as due_seconds;
+                              = (d.namespace, d.channel_name, d.group_key))
+        order by next_attempt_time limit 1) as due_seconds;
 
 -- name: due_channels
--- Channels with something that is due, nothing of its group before it, and nobody at it.
+-- Channels with something that is due, nothing of its group before it, and nobody at it; not those of ($3, $4), which have
+-- no place: they would keep the others out of the limit.
 select d.namespace, d.channel_name
 from alert_delivery d
 where state in ('pending', 'retrying') and next_attempt_time <= $1 and (claimed_until is null or claimed_until <= $1)
+  and (d.namespace, d.channel_name) not in (select * from unnest($3::text[], $4::text[]))
+  and not exists (select from alert_delivery e
+                  where e.state in ('pending', 'retrying') and e.alert_number < d.alert_number
+                    and (e.namespace, e.channel_name, e.group_key) = (d.namespace, d.channel_name, d.group_key))
 group by 1, 2 order by min(next_attempt_time) limit $2;
 
 -- name: claim
