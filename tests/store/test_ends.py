@@ -80,8 +80,10 @@ async def test_a_success_without_output_leaves_none_of_an_older_one(room: StepRo
     assert await store.read_outputs(room.watcher, [key.dag_run_id], [0]) == []
 
 
-async def test_clearing_a_run_that_has_ended_respects_the_cap_on_runs(room: StepRoom) -> None:
-    key = await claimed(room, runs_active_max=1)
+@pytest.mark.parametrize("later", [False, True], ids=["of its version", "of a later version"])
+async def test_clearing_a_run_that_has_ended_respects_the_cap_on_runs(room: StepRoom, later: bool) -> None:
+    key = await claimed(room, runs_active_max=None if later else 1)
+    await room.watcher.execute("update concurrency_limit set capacity = 1 where kind = 'dag_runs'")
     await step(room, ends([key]))
     other = await room.create_run(1)
     await step(room, {other: RunWork(events=[RunStarted()])})

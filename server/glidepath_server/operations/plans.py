@@ -1,7 +1,7 @@
-"""What never changes, kept in memory: compiled DAG versions and the facts of runs.
+"""What does not change, kept in memory: compiled DAG versions and the facts of runs.
 
-Both are immutable once written, so a cache can be empty but never wrong. Versions are few and kept for ever; run facts
-are many and kept in a bounded, least-recently-used map.
+Versions are immutable and kept for ever. Run facts are many: the oldest go first. What is kept of a run may be from
+before a move to another version, which the classes of its attempts tell (see RunFacts).
 """
 
 from __future__ import annotations

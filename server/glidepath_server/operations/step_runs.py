@@ -389,10 +389,10 @@ class Step:
         await self._give_out(connection)
 
     async def _refuse_reopening(self, connection: Connection) -> None:
-        """A cleared run counts among the active runs of its DAG again: not over the cap."""
+        """A cleared run counts among the active runs of its DAG again: not over the cap, which is the DAG's now and may
+        not have been there when the run's version was the latest."""
         for run in self.runs.values():
-            cap = run.plan.spec.runs_active_max
-            if run.was not in RUN_FINAL or run.board.state in RUN_FINAL or cap is None:
+            if run.was not in RUN_FINAL or run.board.state in RUN_FINAL:
                 continue
             capacity, active = await store.active_runs(connection, run.plan.namespace, run.plan.dag_id)
             if capacity is not None and active >= capacity:
