@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -78,6 +79,32 @@ def http_receiver() -> Iterator[Receiver]:
         thread.join()
 
 
+@contextmanager
+def dripping(begin: bytes) -> Iterator[int]:
+    """A peer that is never silent for long and never done: the port."""
+    over = threading.Event()
+
+    def drip(peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            peer.sendall(begin)
+            while not over.wait(0.02):
+                peer.sendall(b"a")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(server.accept()[0],), daemon=True).start()
+
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
 @dataclass
 class Mailbox:
     """Mails that came, and what the server says to recipients: by address, an answer such as "450 later"."""
@@ -102,14 +129,17 @@ class _Controller(Controller):
 
     def __init__(self, mailbox: Mailbox, **options: Any) -> None:
         self.options = options
-        super().__init__(mailbox, hostname="127.0.0.1", port=0)
+        super().__init__(mailbox, hostname="127.0.0.1", port=0, ssl_context=options.pop("ssl_context", None))
 
     def factory(self) -> SMTP:
         return SMTP(self.handler, **self.options)
 
     def _trigger_server(self) -> None:
         self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        super()._trigger_server()
+        if self.ssl_context is None:
+            super()._trigger_server()
+        else:
+            socket.create_connection((self.hostname, self.port)).close()
 
 
 @contextmanager

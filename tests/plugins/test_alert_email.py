@@ -7,6 +7,8 @@ import email
 import email.policy
 import ipaddress
 import ssl
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from receivers import Mailbox, mail_server
+from receivers import Mailbox, dripping, mail_server
 
 import glidepath_alert_email as plugin
 from glidepath_alert_email.config import EmailConfig
@@ -139,6 +141,33 @@ def test_a_server_that_nobody_vouches_for_gets_nothing(guarded: Mailbox, certifi
     with pytest.raises(RetryLater, match="CERTIFICATE_VERIFY_FAILED"):
         send(login(guarded, certificate, ca_file=""), sample_alert())
     assert guarded.mails == []
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_a_server_that_drips_its_words_is_left_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    """Else Glidepath would end the plugin for it, with what it sends to others."""
+    monkeypatch.setattr(sys.modules[send.__module__], "CONVERSATION_SECONDS", 0.4)
+    with dripping(b"220-" if security == "none" else b"\x16\x03\x03\x40\x00\x02") as port:
+        begun = time.monotonic()
+        with pytest.raises(RetryLater, match="no answer"):
+            send(read(EmailConfig, config(Mailbox(port), security=security)), sample_alert())
+        assert time.monotonic() - begun < 5
+
+
+@pytest.fixture
+def all_tls(certificate: Path) -> Iterator[Mailbox]:
+    """A server that speaks TLS from the first byte on."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    with mail_server(ssl_context=context) as found:
+        yield found
+
+
+def test_a_mail_goes_over_tls_from_the_first_byte_on(all_tls: Mailbox, certificate: Path) -> None:
+    send(read(EmailConfig, config(all_tls, security="tls", ca_file=str(certificate))), sample_alert())
+    assert len(all_tls.mails) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
-from receivers import KEY, Receiver, http_receiver
+from receivers import KEY, Receiver, dripping, http_receiver
 
 import glidepath_alert_webhook as plugin
 from glidepath_alert_webhook.config import WebhookConfig
@@ -78,6 +78,18 @@ def test_what_may_go_well_later_is_tried_again_when_the_receiver_says(
     with pytest.raises(RetryLater, match=f"answered {status} .*: because of this") as raised:
         send(config(receiver), sample_alert())
     assert raised.value.after == after
+
+
+def test_a_receiver_that_drips_its_answer_is_left_when_its_time_is_over() -> None:
+    """Else the server would end the plugin for it, with what it sends to others."""
+    for scheme, begin in (("http", b"HTTP/1.1 200 OK\r\nx: "), ("https", b"\x16\x03\x03\x40\x00\x02")):
+        with dripping(begin) as port:
+            url = f"{scheme}://127.0.0.1:{port}/"
+            given = {"url": url, "secret": KEY, "allow_private": "true", "timeout_seconds": "0.4"}
+            begun = time.monotonic()
+            with pytest.raises(RetryLater):
+                send(read(WebhookConfig, given), sample_alert())
+            assert time.monotonic() - begun < 5
 
 
 def test_a_date_in_retry_after_is_seconds_from_now() -> None:

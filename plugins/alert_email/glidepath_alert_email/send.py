@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from email.message import EmailMessage
 from email.utils import format_datetime
 
 from glidepath_plugin import Alert, Rejected, RetryLater
+from glidepath_plugin.patience import Conversation, at_most
 
 from .config import EmailConfig
 
 SUBJECT_CHARACTERS_MAX = 150
 TEXT_CHARACTERS_MAX = 100_000
+# The server ends a process whose `send` takes 30 s; there are names to be looked up before.
+CONVERSATION_SECONDS = 22.0
 
 
 def send(config: EmailConfig, alert: Alert) -> str:
@@ -23,7 +27,7 @@ def send(config: EmailConfig, alert: Alert) -> str:
     """
     mail = compose(config, alert)
     try:
-        with _connect(config) as server:
+        with at_most(CONVERSATION_SECONDS) as conversation, _connect(config, conversation) as server:
             if config.username:
                 server.login(config.username, config.password)
             server.send_message(mail, config.sender, list(config.recipients))
@@ -54,11 +58,24 @@ def compose(config: EmailConfig, alert: Alert) -> EmailMessage:
     return mail
 
 
-def _connect(config: EmailConfig) -> smtplib.SMTP:
+class _Server(smtplib.SMTP):
+    """What it connects is held by the conversation, from before the server's first word."""
+
+    default_port = smtplib.SMTP_PORT
+
+    def __init__(self, config: EmailConfig, conversation: Conversation, wrap: ssl.SSLContext | None) -> None:
+        self.conversation, self.wrap = conversation, wrap
+        super().__init__(config.host, config.port, timeout=config.timeout_seconds)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        raw = socket.create_connection((host, port), timeout)
+        self.conversation.holds(raw)
+        return raw if self.wrap is None else self.wrap.wrap_socket(raw, server_hostname=host)
+
+
+def _connect(config: EmailConfig, conversation: Conversation) -> smtplib.SMTP:
     trusted = ssl.create_default_context(cafile=config.ca_file or None)
-    if config.security == "tls":
-        return smtplib.SMTP_SSL(config.host, config.port, timeout=config.timeout_seconds, context=trusted)
-    server = smtplib.SMTP(config.host, config.port, timeout=config.timeout_seconds)
+    server = _Server(config, conversation, trusted if config.security == "tls" else None)
     if config.security == "starttls":
         try:
             server.starttls(context=trusted)

@@ -26,7 +26,7 @@ class WebhookConfig:
         "Whether the address may be one of this machine or of a private network.", default=False
     )
     timeout_seconds: float = option(
-        "How long the receiver may take.", default=10.0, least=0.1, most=TIMEOUT_SECONDS_MAX
+        "How long the receiver may take in all.", default=10.0, least=0.1, most=TIMEOUT_SECONDS_MAX
     )
 
     def check(self) -> Iterable[Violation]:

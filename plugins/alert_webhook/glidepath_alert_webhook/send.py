@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from glidepath_plugin import Alert, Rejected, RetryLater
+from glidepath_plugin.patience import Conversation, at_most
 
 from .config import WebhookConfig
 
@@ -28,17 +29,25 @@ PASSING = frozenset({408, 409, 425, 429})
 
 def send(config: WebhookConfig, alert: Alert) -> str:
     """Post the alert; its id. Raises RetryLater for 429, 5xx and a receiver that is away, Rejected for all else."""
+    with at_most(config.timeout_seconds) as conversation:
+        return _post(config, alert, conversation)
+
+
+def _post(config: WebhookConfig, alert: Alert, conversation: Conversation) -> str:
     body = payload(alert)
-    connection = connect(config)
+    connection = connect(config, conversation)
     try:
         headers = {"content-type": "application/json", "user-agent": "glidepath-alert-webhook/0.1"}
         headers |= sign(config.key, alert.alert_id, int(time.time()), body)
         parts = urlsplit(config.url)
         connection.request("POST", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, headers)
         answer = connection.getresponse()
+        if conversation.over:
+            raise TimeoutError("its headers had no end")
         said = answer.read(ANSWER_BYTES_MAX).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        raise RetryLater(f"no answer: {type(error).__name__}: {error}") from error
+        late = f" within {config.timeout_seconds:g} s" if conversation.over else ""
+        raise RetryLater(f"no answer{late}: {type(error).__name__}: {error}") from error
     finally:
         connection.close()
     if 200 <= answer.status < 300:
@@ -68,7 +77,7 @@ def sign(key: bytes, alert_id: str, timestamp: int, body: bytes) -> dict[str, st
     }
 
 
-def connect(config: WebhookConfig) -> http.client.HTTPConnection:
+def connect(config: WebhookConfig, conversation: Conversation) -> http.client.HTTPConnection:
     """A connection to an address that was looked at, and is not looked up again. Raises RetryLater, Rejected."""
     parts = urlsplit(config.url)
     assert parts.hostname is not None
@@ -79,6 +88,8 @@ def connect(config: WebhookConfig) -> http.client.HTTPConnection:
     else:
         connection = http.client.HTTPConnection(parts.hostname, port, timeout=config.timeout_seconds)
     raw = reach(parts.hostname, port, config)
+    raw.settimeout(config.timeout_seconds)
+    conversation.holds(raw)
     try:
         secure = ssl.create_default_context() if parts.scheme == "https" else None
         connection.sock = secure.wrap_socket(raw, server_hostname=parts.hostname) if secure else raw
