@@ -104,14 +104,29 @@ async def test_what_is_refused_is_dead_and_is_resent_once_the_channel_is_mended(
     await fail_a_run(room)
     dead = await room.until_state(pb.Alert.STATE_DEAD)
     assert dead.last_error.startswith("answered 410")
-    mended = receiver.config() | {"secret": "***"}  # as it is shown: it stays what it is
-    await room.ask("SetAlertChannel", channel_name="ops", plugin_name="webhook", config=mended)
+    await room.set_channel(receiver)
     assert (await room.ask("ResendAlerts", alert_ids=[dead.alert_id])).alert_ids == [dead.alert_id]
     delivered = await room.until_state(pb.Alert.STATE_DELIVERED)
     assert delivered.attempt_count == 2
     assert [headers["webhook-id"] for _, headers, _ in receiver.got] == [dead.alert_id] * 2
     code, text = await room.refused("ResendAlerts", alert_ids=[dead.alert_id])
     assert code is Code.FAILED_PRECONDITION and "1 of 1 alerts are not dead" in text
+
+
+async def test_a_secret_given_as_it_is_shown_stays_and_goes_to_nobody_else(
+    room: AlertsRoom, receiver: Receiver
+) -> None:
+    """Who may set a channel, and was never told its secret, must not have it sent to a server of his own."""
+    await room.set_channel(receiver)
+    shown = receiver.config() | {"secret": "***"}
+    elsewhere = shown | {"url": receiver.url("/elsewhere")}
+    for config in (elsewhere, shown | {"timeout_seconds": "5"}, {"url": shown["url"], "secret": "***"}):
+        code, text = await room.refused("SetAlertChannel", channel_name="ops", plugin_name="webhook", config=config)
+        assert code is Code.INVALID_ARGUMENT and "config.secret: got ***" in text and "the secret itself" in text
+    await room.ask("SetAlertChannel", channel_name="ops", plugin_name="webhook", config=shown)
+    (stored,) = await room.rows("select config from alert_channel")
+    assert KEY in stored["config"] and "elsewhere" not in stored["config"]
+    await room.ask("SetAlertChannel", channel_name="ops", plugin_name="webhook", config=elsewhere | {"secret": KEY})
 
 
 async def test_a_secret_is_seen_nowhere_again(room: AlertsRoom, receiver: Receiver) -> None:

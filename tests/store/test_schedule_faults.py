@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from schedule_room import ScheduleRoom, at, open_room
 
 from glidepath_server.core.schedules import Overlap
+from glidepath_server.loops.engine import Engine
+from glidepath_server.loops.scheduler import HELD_PAUSE_SECONDS, Scheduler
 from glidepath_server.operations.promise_deadlines import promise_deadlines
 
 
@@ -87,3 +91,18 @@ async def test_what_schedules_owe_is_promised_beside_one_that_cannot_be_read(sch
     promised = await schedules.watcher.fetch("select distinct split_part(run_key, '@', 1) as name from deadline")
     assert {row["name"] for row in promised} == {"s0", "s2"}
     await schedules.watcher.execute("truncate deadline, dag_deadline")
+
+
+async def test_schedule_that_somebody_holds_is_not_asked_for_without_a_pause(schedules: ScheduleRoom) -> None:
+    replica = SimpleNamespace(plans=schedules.plans)
+    settings = SimpleNamespace(poll_interval_seconds=1.0)
+    engine = SimpleNamespace(
+        database=schedules.database, replica=replica, settings=settings, runs_created=lambda runs: None
+    )
+    scheduler = Scheduler(cast(Engine, engine))
+    await schedules.be(at("2026-03-01T13:00:01"))
+    async with schedules.watcher.transaction():
+        await schedules.watcher.execute("select from schedule for update")
+        assert await scheduler.once() == HELD_PAUSE_SECONDS
+    assert await scheduler.once() == 0.0
+    assert await states(schedules) == [["run"]] * 3

@@ -291,6 +291,15 @@ def test_what_is_wrong_with_a_deadline_is_said_by_field(deadline: Deadline, fiel
     assert [each.field for each in check_deadlines([deadline], "deadlines", TASKS, GROUPS)] == [field]
 
 
+@pytest.mark.parametrize("anchor", [Anchor.LOGICAL_DATE, Anchor.INTERVAL_END, Anchor.WALL])
+def test_what_is_due_beyond_the_calendar_is_never_due(anchor: Anchor) -> None:
+    """Somebody may run a DAG for the end of time; that there is a deadline does not keep him from it."""
+    last = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    deadline = Deadline("d", anchor, 86_400.0, time(9, 15), "America/New_York")
+    assert due_time(deadline, RunTimes("scheduled", last, last, last)) is None
+    assert not holds(deadline, RunTimes("manual", last, last, last))
+
+
 def test_two_deadlines_of_one_name_and_too_many_are_refused() -> None:
     same = [replace(WALL, name=""), replace(WALL, name=default_name(WALL))]
     assert [each.field for each in check_deadlines(same, "deadlines", TASKS, GROUPS)] == ["deadlines[1].name"]

@@ -110,7 +110,15 @@ class Watched:
 
 # ---- when
 def due_time(deadline: Deadline, run: RunTimes) -> datetime | None:
-    """The instant by which it has to be done, which still is in time; None while the run has not started."""
+    """The instant by which it has to be done, which still is in time; None while the run has not started, and when it
+    lies beyond the calendar, which nobody misses."""
+    try:
+        return _due_time(deadline, run)
+    except OverflowError:
+        return None
+
+
+def _due_time(deadline: Deadline, run: RunTimes) -> datetime | None:
     if deadline.anchor is Anchor.WALL:
         # A scheduled run stands for its interval, whenever it is created; others begin by that.
         begin = run.data_interval_end if run.run_type == "scheduled" else run.create_time

@@ -18,6 +18,8 @@ from .level import LevelLoop
 DUE_MAX, PLANS_MAX = 1000, 300
 # While more is due than one transaction takes, the ticks that come are computed after so many of them.
 ROUNDS_BEFORE_PLANS = 8
+# Schedules that are due and held, by another replica or by whoever edits them, are looked at again after this.
+HELD_PAUSE_SECONDS = 0.05
 
 
 class Scheduler:
@@ -58,7 +60,9 @@ class Scheduler:
         if more:
             return 0.0
         async with self._database.worker.acquire() as connection:
-            return await store.next_due(connection)
+            due = await store.next_due(connection)
+        # What is due and was passed over is held by somebody, who needs the database more than we do.
+        return due if due is None else max(due, HELD_PAUSE_SECONDS)
 
     async def once_waiting(self) -> float | None:
         """Let ticks go for which there is room."""

@@ -45,13 +45,24 @@ async def find_kind(host: PluginHost, plugin: str, config: Mapping[str, str]) ->
 
 
 def keep_secrets(before: store.Channel | None, plugin: str, config: Mapping[str, str]) -> dict[str, str]:
-    """The configuration as asked, but for secrets that were given as they are shown: those stay what they are."""
-    known = before.config if before is not None and before.plugin == plugin else {}
-    secret = before.secret_options if before is not None else ()
-    return {
-        name: known[name] if value == MASKED and name in secret and name in known else value
-        for name, value in config.items()
-    }
+    """The configuration as asked, but for secrets that were given as they are shown: those stay what they are.
+
+    Only while all else stays, too: who may set a channel, and was never told its password, must not have it sent to a
+    server of his own. Raises InvalidInput for a secret that has to be given anew.
+    """
+    secret = set(before.secret_options) if before is not None and before.plugin == plugin else set()
+    known = before.config if before is not None else {}
+    shown = [name for name in config if config[name] == MASKED and name in secret and name in known]
+    moved = sorted(name for name in config.keys() | known.keys() if name not in secret and _differ(name, config, known))
+    if shown and moved:
+        expected = f"the secret itself, because {', '.join(moved)[:200]} changes: it could go to somebody else"
+        wrong = [Violation(f"config.{name}", MASKED, expected) for name in sorted(shown)]
+        raise InvalidInput("; ".join(map(str, wrong)), violations=wrong)
+    return dict(config) | {name: known[name] for name in shown}
+
+
+def _differ(name: str, config: Mapping[str, str], known: Mapping[str, str]) -> bool:
+    return config.get(name) != known.get(name)
 
 
 async def set_channel(

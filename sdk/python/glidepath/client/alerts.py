@@ -20,7 +20,7 @@ class AlertMethods(Api):
     ) -> Call[pb.AlertChannel]:
         """Create a channel, or replace it. The plugin checks its configuration: InvalidInput names each option.
 
-        A secret given as "***", as it is shown, stays what it is.
+        A secret given as "***", as it is shown, stays what it is while all other options stay, too.
         """
         return _ALERTS.call(
             self,

@@ -91,7 +91,8 @@ class AlertServiceServicer(object):
 
     def SetAlertChannel(self, request, context):
         """Creates a channel, or replaces its plugin and configuration. The plugin checks the configuration: INVALID_ARGUMENT
-        names each option ("config.url"). A secret given as "***", as it is shown, stays what it is. NOT_FOUND for a plugin
+        names each option ("config.url"). A secret given as "***", as it is shown, stays what it is
+        while all else stays, too: what could send it elsewhere takes the secret anew. NOT_FOUND for a plugin
         that is not there, UNAVAILABLE for one that cannot be asked now. Idempotent. Audited, without secrets.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

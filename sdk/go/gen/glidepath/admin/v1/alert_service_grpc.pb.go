@@ -39,7 +39,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type AlertServiceClient interface {
 	// Creates a channel, or replaces its plugin and configuration. The plugin checks the configuration: INVALID_ARGUMENT
-	// names each option ("config.url"). A secret given as "***", as it is shown, stays what it is. NOT_FOUND for a plugin
+	// names each option ("config.url"). A secret given as "***", as it is shown, stays what it is
+	// while all else stays, too: what could send it elsewhere takes the secret anew. NOT_FOUND for a plugin
 	// that is not there, UNAVAILABLE for one that cannot be asked now. Idempotent. Audited, without secrets.
 	SetAlertChannel(ctx context.Context, in *SetAlertChannelRequest, opts ...grpc.CallOption) (*SetAlertChannelResponse, error)
 	// By name. Secrets are masked.
@@ -178,7 +179,8 @@ func (c *alertServiceClient) ListPlugins(ctx context.Context, in *ListPluginsReq
 // for forward compatibility.
 type AlertServiceServer interface {
 	// Creates a channel, or replaces its plugin and configuration. The plugin checks the configuration: INVALID_ARGUMENT
-	// names each option ("config.url"). A secret given as "***", as it is shown, stays what it is. NOT_FOUND for a plugin
+	// names each option ("config.url"). A secret given as "***", as it is shown, stays what it is
+	// while all else stays, too: what could send it elsewhere takes the secret anew. NOT_FOUND for a plugin
 	// that is not there, UNAVAILABLE for one that cannot be asked now. Idempotent. Audited, without secrets.
 	SetAlertChannel(context.Context, *SetAlertChannelRequest) (*SetAlertChannelResponse, error)
 	// By name. Secrets are masked.
