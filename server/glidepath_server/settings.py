@@ -130,7 +130,9 @@ class Settings:
 
     # ---- keeping and forgetting
     history_retention_days: int = _setting(
-        90, "runs that ended before are forgotten, by whole months of their making; 0: history is kept", least=0
+        90,
+        "runs that ended before are forgotten, by whole months of their making, and outcomes of ticks; 0: all is kept",
+        least=0,
     )
     history_cron: str = _setting("17 3 * * *", "when history is dropped: five fields of cron, UTC")
     request_retention_days: int = _setting(7, "how long a request id and its answer are kept", least=7)

@@ -1,4 +1,5 @@
-"""Forgets what has a term: answers to request ids, ended worker sessions, kept results of tasks.
+"""Forgets what has a term: answers to request ids, ended worker sessions, kept results of tasks, what
+became of facts, alerts and ticks.
 
 What keeps things unique for ever (run keys) is not touched.
 """
@@ -6,7 +7,7 @@ What keeps things unique for ever (run keys) is not touched.
 from __future__ import annotations
 
 from ..settings import Settings
-from ..store import alerts, caching, identity, sessions
+from ..store import alerts, caching, deadlines, identity, schedules, sessions
 from ..store.database import Database
 from ..telemetry import get_logger
 from .level import LevelLoop
@@ -25,6 +26,8 @@ def pruner(database: Database, settings: Settings) -> LevelLoop:
             await prune_results(database, rows_max),
             await prune_facts(database, settings.fact_retention_days, rows_max),
             await prune_alerts(database, settings.alert_retention_days, rows_max),
+            await prune_ticks(database, settings.history_retention_days, rows_max),
+            await prune_promises(database, settings.history_retention_days, rows_max),
         )
         # A full batch: more is there, go on at once, with a round for everybody else in between.
         return 0.0 if rows_max in deleted else None
@@ -65,6 +68,25 @@ async def prune_alerts(database: Database, retention_days: int, rows_max: int) -
     async with database.api.acquire() as connection:
         deleted = await alerts.prune_deliveries(connection, retention_days, rows_max)
     return _said("alerts", deleted)
+
+
+async def prune_ticks(database: Database, retention_days: int, rows_max: int) -> int:
+    """Delete outcomes of ticks past their retention, at most `rows_max`; how many. 0 days: they are kept."""
+    if not retention_days:
+        return 0
+    async with database.api.acquire() as connection:
+        deleted = await schedules.prune_ticks(connection, retention_days, rows_max)
+    return _said("ticks", deleted)
+
+
+async def prune_promises(database: Database, retention_days: int, rows_max: int) -> int:
+    """Delete missed deadlines of runs that were never created, past their retention, at most `rows_max`; how many.
+    0 days: they are kept."""
+    if not retention_days:
+        return 0
+    async with database.api.acquire() as connection:
+        deleted = await deadlines.prune_promises(connection, retention_days, rows_max)
+    return _said("promises", deleted)
 
 
 def _said(what: str, deleted: int) -> int:

@@ -282,3 +282,9 @@ def _held(row: Row) -> HeldDeadline:
         deadline_from_json(row["deadline_name"], row["content"]),
         Watched(DeadlineState(row["state"]), row["due_time"], frozenset(map(FactKind, row["told"]))),
     )
+
+
+async def prune_promises(connection: Connection, retention_days: int, limit: int) -> int:
+    """Forget at most so many deadlines that runs missed longer ago which were never created; how many."""
+    found: int = await connection.fetchval(_SQL["prune_promises"], retention_days, limit)
+    return found

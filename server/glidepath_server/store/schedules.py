@@ -284,6 +284,12 @@ async def list_ticks(connection: Connection, key: ScheduleKey, before: datetime 
     return [TickRow(**row) for row in await connection.fetch(_SQL["list_ticks"], *key, before, limit)]
 
 
+async def prune_ticks(connection: Connection, retention_days: int, limit: int) -> int:
+    """Forget what became of at most so many ticks that were decided longer ago; how many."""
+    found: int = await connection.fetchval(_SQL["prune_ticks"], retention_days, limit)
+    return found
+
+
 def _key(row: Row) -> ScheduleKey:
     return ScheduleKey(row["namespace"], row["dag_id"], row["schedule_name"])
 

@@ -407,6 +407,7 @@ create table schedule_tick (
     check ((reason <> '') = (state = 'skip')),
     primary key (namespace, dag_id, schedule_name, tick_time)
 );
+create index schedule_tick_decided on schedule_tick using brin (decide_time) with (autosummarize = on);
 
 -- ---------------------------------------------------------------- released task instances
 -- Released and unclaimed. The claim index holds what is due and not parked; a timer sets `due` when available_time has

@@ -169,3 +169,14 @@ select deadline_id, dag_id, run_key, deadline_name, dag_run_id, content, state, 
 from deadline
 where dag_run_id = $5 and namespace = $1 and deadline_id < $2 and state = any($3::text[])
 order by deadline_id desc limit $4;
+
+-- name: prune_promises
+-- Missed long ago by runs that nobody has created. Those of runs go with their runs.
+with gone as (
+    delete from deadline where deadline_id = any(array(
+        select deadline_id from deadline
+        where dag_run_id is null and state = 'missed' and due_time < glidepath_now() - make_interval(days => $1)
+        limit $2 for update skip locked))
+    returning 1
+)
+select count(*)::integer from gone;

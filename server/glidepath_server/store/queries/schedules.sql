@@ -191,3 +191,18 @@ select exists (select from schedule where namespace = $1 and dag_id = $2 and sch
 select * from schedule_tick
 where namespace = $1 and dag_id = $2 and schedule_name = $3 and ($4::timestamptz is null or tick_time < $4)
 order by tick_time desc limit $5;
+
+-- name: prune_ticks
+-- What became of ticks long ago: last_tick_time keeps them from a second outcome. Of a schedule the newest tick stays, and
+-- the newest with a run; and what still waits.
+with gone as (
+    delete from schedule_tick d where d.ctid = any(array(
+        select t.ctid from schedule_tick t
+        where t.decide_time < glidepath_now() - make_interval(days => $1) and t.state <> 'waiting'
+          and exists (select from schedule_tick n
+                      where (n.namespace, n.dag_id, n.schedule_name) = (t.namespace, t.dag_id, t.schedule_name)
+                        and n.tick_time > t.tick_time and (t.state = 'skip' or n.state in ('run', 'met')))
+        limit $2 for update skip locked))
+    returning 1
+)
+select count(*)::integer from gone;
