@@ -48,6 +48,12 @@ def send(config, alert):
         os._exit(3)
     if config.how == "crash":
         os.abort()
+    if config.how.startswith("start"):
+        apart = config.how.endswith("apart")
+        child = __import__("subprocess").Popen(["sleep", "30"], start_new_session=apart)
+        if "exit" in config.how:
+            os._exit(3)
+        return str(child.pid)
     if config.how == "later":
         raise RetryLater("busy", after=17)
     if config.how == "never":

@@ -93,6 +93,35 @@ def test_a_process_ends_with_a_server_that_was_killed_and_has_left_an_answer_unr
     assert child.wait(20) == 0
 
 
+@pytest.mark.parametrize("how", ["start", "start apart"])
+async def test_nobody_waits_for_what_a_plugin_has_started(make_host: MakeHost, tmp_path: Path, how: str) -> None:
+    """It holds the pipe on which the plugin could write; what has not left the plugin's session goes with it."""
+    install(tmp_path, "good")
+    host = make_host()
+    started = int((await send(host, how))["delivery_id"])
+    try:
+        async with asyncio.timeout(5):
+            await host.stop()
+            while how == "start" and Path(f"/proc/{started}/stat").read_text().split()[2] != "Z":
+                await asyncio.sleep(0.01)
+    except FileNotFoundError:
+        pass
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(started, signal.SIGKILL)
+
+
+async def test_an_end_is_seen_though_what_the_plugin_has_started_lives_on(
+    make_host: MakeHost, tmp_path: Path, no_pause: None
+) -> None:
+    install(tmp_path, "good")
+    host = make_host()
+    async with asyncio.timeout(15):
+        with pytest.raises(PluginFault, match="its process has ended"):
+            await send(host, "start and exit")
+        assert "delivery_id" in await send(host)
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from .. import clock
@@ -20,6 +22,8 @@ from .frames import LENGTH, BadFrame, length_of, pack, unpack
 
 _log = get_logger("plugins")
 READ_BYTES = 64 * 1024
+# Its socket has ended, so it is about to; its pipe may stay open for as long as somebody lives whom it has started.
+EXIT_SECONDS = 1.0
 # Of what a plugin says on stderr, so much in a second is read and so many lines are logged; more is a flood.
 STDERR_BYTES_PER_SECOND_MAX = 1024 * 1024
 STDERR_LINES_PER_SECOND_MAX = 20
@@ -91,8 +95,9 @@ class PluginProcess:
         if self.fault:
             return
         self.fault = fault
-        if self._process.returncode is None:
-            self._process.kill()
+        # With all that it has started, and that has not left its session.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._writer.close()
         for answer in self._waiting.values():
             if not answer.done():
@@ -110,7 +115,9 @@ class PluginProcess:
         except BadFrame as error:
             self._break(f"has sent {error}")
         except (asyncio.IncompleteReadError, OSError):
-            await self._process.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EXIT_SECONDS):
+                    await self._process.wait()
             self._break(f"its process has ended ({_how(self._process.returncode)})")
 
     async def _drain(self) -> None:
@@ -132,12 +139,13 @@ class PluginProcess:
     async def end(self) -> None:
         """The process is gone afterwards, whatever it was doing."""
         self._break("was stopped")
-        await self._process.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # Else its pipe, which nobody has read to its end, outlives the event loop.
+        # Else its pipe, which nobody has read to its end, outlives the event loop; and one that is held by what it has
+        # started would be waited for until that one ends, too.
         self._process._transport.close()  # type: ignore[attr-defined]
+        await self._process.wait()
 
 
 def _environment() -> dict[str, str]:
