@@ -79,6 +79,7 @@ DAILY: dict[str, Any] = {"rule": IntervalRule(86_400), "zone": "UTC"}
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"zone": ""}, "zone", "such as Europe/Berlin"),
     ({"zone": "Europe/Berln"}, "zone", "did you mean Europe/Berlin?"),
+    ({"zone": "IST"}, "zone", "the name of an IANA zone, such as Europe/Berlin, Asia/Kolkata or UTC"),
     ({"zone": "../UTC"}, "zone", "IANA"),
     ({"zone": "America"}, "zone", "IANA"),
     ({"zone": "localtime"}, "zone", "IANA"),

@@ -107,9 +107,8 @@ def reach(host: str, port: int, config: WebhookConfig) -> socket.socket:
         raise RetryLater(f"{host} is not known: {error}") from error
     allowed = [each for each in found if config.allow_private or is_public(each)]
     if not allowed:
-        raise Rejected(
-            f"{host} is {', '.join(found)}: of this machine or a private network: allow_private=true allows that"
-        )
+        meant = "" if host in found else f" ({', '.join(found)})"
+        raise Rejected(f"{host}{meant} is of this machine or a private network; allow_private=true allows that")
     last: OSError | None = None
     until = time.monotonic() + config.timeout_seconds
     for address in allowed:

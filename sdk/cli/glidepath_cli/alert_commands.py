@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from itertools import islice
 from typing import Any
 
@@ -62,7 +63,8 @@ _ALERT: list[Column] = [
     ("TRIES", lambda each: each.attempt_count),
     ("SINCE", lambda each: moment(each, "create_time")),
     ("NEXT", lambda each: moment(each, "next_attempt_time")),
-    ("FACTS", lambda each: [fact.summary for fact in each.facts][:3]),
+    ("FACTS", lambda each: [*dict.fromkeys(fact.kind for fact in each.facts)]),
+    ("RUN", lambda each: each.dag_run_id),
     ("ERROR", lambda each: each.last_error),
 ]
 _PLUGIN: list[Column] = [
@@ -151,11 +153,21 @@ def route_delete(session: Session, route_name: str) -> None:
 def alert_test(session: Session, channel_name: str) -> None:
     """Send a test alert through a channel, at once. Exit code 1 when it was not taken."""
     answer = session.client.test_alert_channel(channel_name)
-    about = [("alert", answer.alert_id), ("delivery", answer.delivery_id), ("error", answer.error)]
+    state = "not taken" if answer.error else "delivered"
+    about = [("state", state), ("alert", answer.alert_id), ("delivery", answer.delivery_id), ("error", answer.error)]
     print_one(session.output, answer, [each for each in about if each[1]])
     if answer.error:
-        say(f"next:  glidepath alert channel set {channel_name} ...; glidepath plugin list")
+        say(f"next:  set the channel anew, with all its options: {_set_again(session, channel_name)}")
         raise click.exceptions.Exit(Exit.FAILED)
+
+
+def _set_again(session: Session, channel_name: str) -> str:
+    """The command that sets a channel as it is: what is wrong can be changed in it. A secret that is *** is kept."""
+    found = next((each for each in session.client.list_alert_channels() if each.channel_name == channel_name), None)
+    if found is None:
+        return f"glidepath alert channel set {channel_name} --plugin PLUGIN --config ..."
+    options = [word for pair in _config(found) for word in ("--config", pair)]
+    return shlex.join(["glidepath", "alert", "channel", "set", channel_name, "--plugin", found.plugin_name, *options])
 
 
 @command(alert, "list", example="glidepath alert list\nglidepath alert list --state dead -o json")
@@ -164,14 +176,19 @@ def alert_test(session: Session, channel_name: str) -> None:
 @click.option("--run", "run_id", default="", shell_complete=completion.run_ids, help="Only of this run.")
 @click.option("--limit", type=NUMBER, default=50, show_default=True)
 def alert_list(session: Session, channel_name: str, states: tuple[str, ...], run_id: str, limit: int) -> None:
-    """Alerts and what became of them, newest first."""
+    """Alerts and what became of them, newest first; `-o json` has what each says."""
     run_id = find_run(session.client, run_id) if run_id else ""
     pages = session.client.list_alerts(channel_name, states=states, run_id=run_id, page_size=min(limit, 500))
     found = list(islice(pages, limit))
     print_list(session.output, found, _ALERT, "no alerts")
     dead = [each for each in found if enum_name(each, "state") == "dead"]
     if dead and not session.json:
-        say(f"next:  glidepath alert resend {dead[0].alert_id}")
+        known = {each.channel_name for each in session.client.list_alert_channels()}
+        for missing in sorted({each.channel_name for each in dead} - known):
+            say(f"next:  glidepath alert channel set {missing} --plugin PLUGIN; then what is dead of it again:")
+            say(f"       glidepath alert resend --channel {missing}")
+        if again := [each for each in dead if each.channel_name in known]:
+            say(f"next:  glidepath alert resend {again[0].alert_id}")
 
 
 @command(alert, "resend", example="glidepath alert resend ALERT_ID\nglidepath alert resend --channel ops")
@@ -245,6 +262,7 @@ def plugin_check(plugin_name: str, channel_name: str, pairs: tuple[str, ...]) ->
         said = exercise_alert_channel(module, channel_name or plugin_name, split_pairs(pairs, "--config"))
     except Exception as error:
         say(f"error: {plugin_name}: {error}")
+        say(f"next:  what it needs is given by --config OPTION=VALUE: glidepath plugin show {plugin_name}")
         raise click.exceptions.Exit(Exit.FAILED) from None
     for line in said:
         click.echo(line)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import backfill_watch, completion
+from . import backfill_watch, completion, local_dates
 from .capacity_commands import Rate
+from .local_dates import LocalMoment
 from .output import Column, enum_name, moment, print_json, print_list, print_one, proto_json, say, span
 from .params import merge_params, needs_schema, split_pairs
-from .session import NUMBER, Moment, Session, command
+from .session import NUMBER, Session, command
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from glidepath.client import BackfillOptions
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -106,9 +110,11 @@ def _show(session: Session, each: Any) -> None:
     "glidepath backfill create sales --date 2026-01-01 --date 2026-02-01 --existing rerun-failed",
 )
 @click.argument("dag_id", shell_complete=completion.dag_ids)
-@click.option("--from", "start", type=Moment(), default=None, help="Logical dates from here on.")
-@click.option("--to", "end", type=Moment(), default=None, help="Up to here, included; not in the future.")
-@click.option("--date", "dates", type=Moment(), multiple=True, help="Instead of a range: this date; may be repeated.")
+@click.option("--from", "start", type=LocalMoment(), default=None, help="Logical dates from here on.")
+@click.option(
+    "--to", "end", type=LocalMoment(), default=None, help="Up to here, included: a date alone is all its day."
+)
+@click.option("--date", "dates", type=LocalMoment(), multiple=True, help="Instead of a range: may be repeated.")
 @click.option("--schedule", default="", help="The dates of this schedule of the DAG; its runs are met.")
 @click.option("--daily", is_flag=True, help="A date per day, at midnight in --zone.")
 @click.option("--cron", default="", help="The dates of a cron expression, in --zone.")
@@ -116,7 +122,11 @@ def _show(session: Session, each: Any) -> None:
 @click.option("--zone", default="", help="IANA zone of --daily (default UTC) and --cron.")
 @click.option("--series", default="", help="Run keys are SERIES@DATE. Default: the schedule's name, else manual.")
 @click.option(
-    "--order", type=click.Choice(["ascending", "descending", "newest-first"]), default="ascending", show_default=True
+    "--order",
+    type=click.Choice(["ascending", "descending", "newest-first"]),
+    default="ascending",
+    show_default=True,
+    help="By logical date; newest-first is another word for descending.",
 )
 @click.option("--version", default="", help="latest (default), a number, an alias, or original: that of each date.")
 @click.option("-p", "--param", "pairs", multiple=True, metavar="NAME=VALUE", help="Of all runs; may be repeated.")
@@ -136,13 +146,17 @@ def _show(session: Session, each: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--watch", is_flag=True, help="Follow it to its end; exit code 1 when a run failed.")
 def backfill_create(session: Session, dag_id: str, dry_run: bool, watch: bool, **given: Any) -> None:
-    """Make runs of a DAG for a range or a list of dates, at most 10,000. A date never gets a second run."""
+    """Make runs of a DAG for a range or a list of dates, at most 10,000. A date never gets a second run.
+
+    Times without an offset are local in --zone, or in the zone of --schedule; else in UTC.
+    """
     options = _options(session, dag_id, **given)
     if dry_run:
-        _preview(session, dag_id, options)
+        _preview(session, dag_id, options, _zone(session, dag_id, given["schedule"], given["zone"]))
         return
     made = session.client.create_backfill(dag_id, **options)
     if watch:
+        say(f"backfill {made.backfill_id} goes; Ctrl-C leaves it: glidepath backfill watch {made.backfill_id}")
         backfill_watch.follow(session, made.backfill_id)
         return
     _show(session, made)
@@ -157,23 +171,52 @@ def _options(
         raise click.UsageError("--daily and --cron are both given; a range has one rule")
     if daily:
         given |= {"cron": _DAILY, "zone": given["zone"] or "UTC"}
+    _place(given, _zone(session, dag_id, given["schedule"], given["zone"]))
     texts = split_pairs(pairs)
     schema = session.client.get_dag_version(dag_id).spec.params_schema if needs_schema(texts) else ""
     given["params"] = merge_params(params_file.read() if params_file else "", texts, schema)
     given["runs_active_max"] = given.pop("active")
     given["existing"] = given["existing"].replace("-", "_")
     given["order"] = "ascending" if given["order"] == "ascending" else "descending"
-    said: Any = {name: value for name, value in given.items() if value not in (None, "", ())}
+    said: Any = {name: value for name, value in given.items() if value not in (None, "", [])}
     options: BackfillOptions = said
     return options
 
 
-def _preview(session: Session, dag_id: str, options: BackfillOptions) -> None:
+def _zone(session: Session, dag_id: str, schedule_name: str, zone: str) -> ZoneInfo:
+    """In which local times are meant."""
+    if schedule_name:
+        named = [each.declaration for each in session.client.list_schedules(dag_id)]
+        zone = next((each.spec.zone for each in named if each.schedule_name == schedule_name), "")
+    return local_dates.zone_of(zone)
+
+
+def _place(given: dict[str, Any], zone: ZoneInfo) -> None:
+    """Local times become instants."""
+    if given["start"]:
+        given["start"] = local_dates.instant(given["start"], zone)
+    if given["end"]:
+        given["end"] = local_dates.instant(given["end"], zone, now=datetime.now(UTC))
+    given["dates"] = [local_dates.instant(each, zone) for each in given["dates"]]
+
+
+def _planned(zone: ZoneInfo) -> list[Column]:
+    """The columns of dates that have no outcome yet."""
+    if zone.key == "UTC":
+        return _DATE
+
+    def local(each: Any) -> str:
+        return local_dates.local_text(each.logical_date.ToDatetime(UTC), zone)
+
+    return [_DATE[0], (f"IN {zone.key}", local), *_DATE[1:]]
+
+
+def _preview(session: Session, dag_id: str, options: BackfillOptions, zone: ZoneInfo) -> None:
     found = session.client.preview_backfill(dag_id, dates_max=1_000, **options)
     if session.json:
         print_json(proto_json(found))
         return
-    print_list(session.output, found.dates, _DATE, "no dates")
+    print_list(session.output, found.dates, _planned(zone), "no dates")
     if found.date_count > len(found.dates):
         say(f"... and {found.date_count - len(found.dates)} more dates")
     say(
@@ -194,7 +237,8 @@ def _preview(session: Session, dag_id: str, options: BackfillOptions) -> None:
 def backfill_list(session: Session, dag_id: str, include_ended: bool, limit: int) -> None:
     """Backfills that run or are paused, newest first."""
     pages = session.client.list_backfills(dag_id, include_ended=include_ended, page_size=min(limit, 100))
-    print_list(session.output, islice(pages, limit), _BACKFILL, "there is no backfill")
+    nothing = "there is no backfill" if include_ended else "no backfill runs or is paused; those that have ended: --all"
+    print_list(session.output, islice(pages, limit), _BACKFILL, nothing)
 
 
 _ID = click.argument("backfill_id", shell_complete=completion.backfill_ids)

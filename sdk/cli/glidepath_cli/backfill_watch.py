@@ -13,6 +13,7 @@ from .output import enum_name, print_json_line, span
 from .session import Session
 
 POLL_SECONDS = 1.0
+STILL_SECONDS = 15.0
 _OVER = ("success", "failed", "cancelled", "skipped", "gone")
 _FAILED = ("failed", "cancelled")
 
@@ -36,12 +37,17 @@ def line(each: Any) -> str:
 
 def follow(session: Session, backfill_id: str) -> None:
     """Until it has ended or was cancelled and none of its runs is active. Exits with FAILED when a run failed."""
-    last = ""
+    last, last_counts, since, is_reminded = "", None, time.monotonic(), False
     while True:
         found = session.client.get_backfill(backfill_id)
         if (text := line(found)) != last:
             _tell(session, found, text)
             last = text
+        if found.counts != last_counts:
+            last_counts, since, is_reminded = found.counts, time.monotonic(), False
+        elif not is_reminded and time.monotonic() - since > STILL_SECONDS:
+            _remind(session, found)
+            is_reminded = True
         if _is_over(found):
             break
         time.sleep(POLL_SECONDS)
@@ -50,6 +56,18 @@ def follow(session: Session, backfill_id: str) -> None:
     if any(getattr(found.counts, name) for name in _FAILED):
         click.echo(f"next:  glidepath backfill dates {backfill_id} --failed", err=True)
         sys.exit(Exit.FAILED)
+
+
+def _remind(session: Session, found: Any) -> None:
+    """Nothing has moved for a while: where to see why."""
+    if enum_name(found, "state") == "paused":
+        step = f"it is paused: glidepath backfill resume {found.backfill_id}"
+    else:
+        page = session.client.list_backfill_dates(found.backfill_id, outcomes=("created", "rerun"))
+        active = (each.dag_run_id for each in page if enum_name(each, "run_state") in ("running", "queued"))
+        run_id = next(active, "")
+        step = "nothing has ended for a while" + (f"; see why: glidepath run explain {run_id}" if run_id else "")
+    click.echo(("\n" if sys.stderr.isatty() and not session.json else "") + step, err=True)
 
 
 def _is_over(found: Any) -> bool:

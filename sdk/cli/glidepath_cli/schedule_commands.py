@@ -12,7 +12,7 @@ import click
 from . import completion
 from .output import Column, enum_name, moment, print_json, print_list, print_one, proto_json, say
 from .params import merge_params, split_pairs
-from .schedule_group import schedule
+from .schedule_group import schedule, zone_option
 from .session import NUMBER, Session, command
 
 _CATCHUPS = ("none", "latest", "all", "last_n", "within")
@@ -20,6 +20,8 @@ _OVERLAPS = ("allow", "skip", "queue_one", "queue_all", "cancel_older", "latest_
 _GAPS = ("run_after", "skip")
 _DAG_ID = click.argument("dag_id", shell_complete=completion.dag_ids)
 _NAME = click.argument("schedule_name", shell_complete=completion.schedule_names)
+# Where nothing is lost by it, the name may be left out, as in `create`.
+_NAME_OR_MAIN = click.argument("schedule_name", default="main", shell_complete=completion.schedule_names)
 
 
 def _rule(each: Any) -> str:
@@ -91,9 +93,9 @@ def _show(session: Session, found: Any) -> None:
 @click.option("--every", default=None, help="Every so long: 15m, 1h30m, 2d.")
 @click.option("--at", "dates", multiple=True, help="A time: 2026-12-01T02:00, local in the zone; may be repeated.")
 @click.option("--continuous", is_flag=True, help="The next run begins when the last has ended.")
-@click.option("--pause", default=0, help="With --continuous: how long after its end.")
+@click.option("--pause", default="", help="With --continuous: how long after its end: 30s.")
 @click.option("--anchor", default=None, help="With --every: the time from which it is counted. Default: 1970-01-01Z.")
-@click.option("--zone", required=True, help="IANA zone: Asia/Kolkata, UTC.")
+@zone_option
 @click.option("--gap", type=click.Choice(_GAPS), default="run_after", help="Local times that do not exist.")
 @click.option(
     "--overlap-hours",
@@ -104,7 +106,7 @@ def _show(session: Session, found: Any) -> None:
 @click.option("--start", default=None, help="No tick before this time.")
 @click.option("--end", default=None, help="No tick after this time.")
 @click.option("--runs-max", type=NUMBER, default=None, help="It ends after so many runs.")
-@click.option("--jitter", default=0, help="Spread its runs over so long: 5m.")
+@click.option("--jitter", default="0s", help="Spread its runs over so long: 5m.")
 @click.option("--exclude-date", "exclude_dates", multiple=True, help="No run on this local date; may be repeated.")
 @click.option("--exclude-weekday", "exclude_weekdays", multiple=True, help="No run on it: sunday; may be repeated.")
 @click.option("--data-interval", type=click.Choice(["point", "before"]), default="point", help="What a run covers.")
@@ -126,7 +128,7 @@ def schedule_create(
     every: str | None,
     dates: Sequence[str],
     continuous: bool,
-    pause: Any,
+    pause: str,
     anchor: str | None,
     schedule_name: str,
     pairs: Sequence[str],
@@ -140,7 +142,9 @@ def schedule_create(
     given = {name: value for name, value in rules.items() if value is not None}
     if len(given) != 1:
         raise click.UsageError('expected one of --cron, --every, --at, --continuous, such as --cron "0 2 * * *"')
-    if continuous:
+    if pause and not continuous:
+        raise click.UsageError("--pause goes with --continuous")
+    if pause:
         said["pause"] = pause
     if anchor is not None:
         said["anchor"] = anchor
@@ -162,7 +166,7 @@ def schedule_list(session: Session, dag_id: str) -> None:
 
 @command(schedule, "show", example="glidepath schedule show training main")
 @_DAG_ID
-@_NAME
+@_NAME_OR_MAIN
 def schedule_show(session: Session, dag_id: str, schedule_name: str) -> None:
     """One schedule with all that is said of it."""
     _show(session, session.client.get_schedule(dag_id, schedule_name))
@@ -170,7 +174,7 @@ def schedule_show(session: Session, dag_id: str, schedule_name: str) -> None:
 
 @command(schedule, "pause", example="glidepath schedule pause training main")
 @_DAG_ID
-@_NAME
+@_NAME_OR_MAIN
 def schedule_pause(session: Session, dag_id: str, schedule_name: str) -> None:
     """Make no further runs. Those that were made go on."""
     _show(session, session.client.pause_schedule(dag_id, schedule_name))
@@ -178,7 +182,7 @@ def schedule_pause(session: Session, dag_id: str, schedule_name: str) -> None:
 
 @command(schedule, "resume", example="glidepath schedule resume training main")
 @_DAG_ID
-@_NAME
+@_NAME_OR_MAIN
 def schedule_resume(session: Session, dag_id: str, schedule_name: str) -> None:
     """Let a paused schedule go on. Of the ticks of its pause at most the last is run."""
     _show(session, session.client.resume_schedule(dag_id, schedule_name))
@@ -201,7 +205,7 @@ def schedule_delete(session: Session, dag_id: str, schedule_name: str) -> None:
 
 @command(schedule, "ticks", example="glidepath schedule ticks training main --limit 10")
 @_DAG_ID
-@_NAME
+@_NAME_OR_MAIN
 @click.option("--limit", type=NUMBER, default=50, show_default=True, help="Newest ones to print.")
 def schedule_ticks(session: Session, dag_id: str, schedule_name: str, limit: int) -> None:
     """What became of each tick: its run, or why it was skipped. Newest first."""

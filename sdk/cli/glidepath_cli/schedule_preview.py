@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zoneinfo
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .output import print_json, print_table, say
-from .schedule_group import schedule
+from .schedule_group import schedule, zone_option
 from .server_verbs import need_server
 from .session import local_command
 
@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
 TICKS_MAX = 10_000
 SEED = "default/dag/main"
+# What is wrong with a schedule is said of its fields; here they are options.
+_OF_FIELDS = re.compile(r"\bschedule\.(?:rule\.)?(\w+)")
+_OPTIONS = {
+    "expression": "--cron",
+    "seconds": "--every",
+    "dates": "--at",
+    "jitter_seconds": "--jitter",
+    "excluded_dates": "--exclude-date",
+    "excluded_weekdays": "--exclude-weekday",
+}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-
-def _zones(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return sorted(each for each in zoneinfo.available_timezones() if each.lower().startswith(incomplete.lower()))
 
 
 @local_command(
@@ -38,7 +44,7 @@ def _zones(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 @click.option("--every", "--interval", "every", default=None, help="Every so long: 15m, 1h30m, 2d.")
 @click.option("--at", "--dates", "dates", multiple=True, help="A time; may be repeated, or several with commas.")
 @click.option("--anchor", default=None, help="With --every: the time it is counted from. Default: 1970-01-01 UTC.")
-@click.option("--zone", required=True, shell_complete=_zones, help="IANA zone: Asia/Kolkata, UTC.")
+@zone_option
 @click.option("--from", "since", default=None, help="The first time that is looked at. Default: now.")
 @click.option("--count", type=click.IntRange(1, TICKS_MAX), default=5, show_default=True, help="So many ticks.")
 @click.option(
@@ -91,6 +97,10 @@ def schedule_preview(since: str | None, count: int, seed: str, output: str, **sa
         say(f"H and the jitter are those of {SEED}; for your schedule's: --seed NAMESPACE/DAG/SCHEDULE")
 
 
+def _option(found: re.Match[str]) -> str:
+    return _OPTIONS.get(found[1], "--" + found[1].replace("_", "-"))
+
+
 def _schedule(
     *,
     zone: str,
@@ -121,7 +131,7 @@ def _schedule(
     )
     wrong = check_schedule(wanted, "schedule")
     if wrong:
-        raise click.UsageError("\n".join(str(each) for each in wrong))
+        raise click.UsageError("\n".join(_OF_FIELDS.sub(_option, str(each)) for each in wrong))
     return wanted
 
 

@@ -42,6 +42,16 @@ def test_a_dry_run_shows_the_dates_and_makes_nothing(home: Folder) -> None:
     assert home.call("backfill", "list", "--dag", "sales", "--all").out.strip() == ""
 
 
+def test_days_of_a_range_are_those_of_its_zone(home: Folder) -> None:
+    home.call("schedule", "create", "sales", "nightly", "--cron", "0 2 * * *", "--zone", "Asia/Kolkata")
+    for rule in (("--daily", "--zone", "Asia/Kolkata"), ("--schedule", "nightly")):
+        options = ("--from", "2026-03-01", "--to", "2026-03-30", *rule, "--dry-run")
+        shown = home.call("backfill", "create", "sales", *options)
+        assert "30 dates: 30 new runs" in shown.err, shown.err
+        assert "IN Asia/Kolkata" in shown.out
+        assert "2026-03-01 0" in shown.out and "2026-03-30 0" in shown.out and "2026-03-31 0" not in shown.out
+
+
 def test_a_backfill_is_followed_to_its_end_and_tells_of_failures(home: Folder) -> None:
     made = home.call("backfill", "create", "sales", *RANGE, "-p", "broken=2026-03-02", "--watch")
     assert made.code == 1, made.err
@@ -76,13 +86,22 @@ def test_a_slow_backfill_can_be_paused_resumed_and_cancelled(home: Folder) -> No
     ("arguments", "words"),
     [
         (("--from", "2026-03-01"), "--to: got nothing, expected both ends of the range"),
-        (("--from", "2026-03-01", "--to", "2199-01-01", "--daily"), "--to: got 2199-01-01T00:00:00Z, expected not in"),
+        (
+            ("--from", "2026-03-01", "--to", "2199-01-01", "--daily"),
+            "--to: got 2199-01-01T23:59:59.999999Z, expected",
+        ),
         ((*RANGE, "--zone", "Europe/Berln"), "did you mean Europe/Berlin?"),
         ((*RANGE, "-p", "brokn=1"), "--param brokn"),
         ((*RANGE, "--active", "20000"), "--active: got 20000, expected 1 to 10000"),
         ((*RANGE, "--cron", "0 0 * * *"), "--daily and --cron are both given"),
         ((*RANGE, "--rate", "often"), "'often' is no rate"),
-        (("--date", "yesterday"), "is no time with a zone"),
+        (("--date", "yesterday"), "'yesterday' is no time; write 2026-01-31"),
+        (("--date", "2026-02-30"), "'2026-02-30' is no time"),
+        (
+            ("--from", "0001-01-01", "--to", "2026-03-04", "--daily", "--zone", "Asia/Kolkata"),
+            "expected a year from 1970",
+        ),
+        (RANGE[:4], "--schedule, --daily, --cron, --every: got 0 of them, expected one: it says which dates"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_option(home: Folder, arguments: tuple[str, ...], words: str) -> None:

@@ -80,7 +80,10 @@ def test_the_seed_decides_the_jitter_and_a_missing_one_is_told() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--cron", "0 2 * * *"), "--zone"),
+        (("--cron", "0 2 * * *"), "--zone is missing; expected the name of an IANA zone: --zone Asia/Kolkata"),
+        (("--cron", "0 2 * *", "--zone", "UTC"), "Error: --cron: got '0 2 * *'"),
+        (("--cron", "0 2 * * *", "--zone", "IST"), "Error: --zone: got 'IST'"),
+        (("--every", "0.5s", "--zone", "UTC"), "Error: --every: got 0.5 s"),
         (("--zone", "UTC"), "expected one of --cron, --every, --at"),
         (("--zone", "UTC", "--cron", "@daily", "--every", "1h"), "expected one of"),
         (("--zone", "UTC", "--cron", "@daily", "--anchor", "2026-01-01"), "--anchor goes with --every"),

@@ -13,7 +13,7 @@ from glidepath_proto.admin.v1 import admin_service_pb2, alert_service_pb2, capac
 from glidepath_proto.registry.v1 import registry_service_pb2
 from glidepath_proto.registry.v1.registry_service_pb2 import DagDifference
 from glidepath_proto.run.v1 import approval_service_pb2, backfill_service_pb2, run_service_pb2, value_service_pb2
-from glidepath_proto.schedule.v1 import schedule_service_pb2
+from glidepath_proto.schedule.v1 import deadline_service_pb2, schedule_service_pb2
 
 # A person has no use for these: `up`, `doctor` and the SDK ask.
 UNTOLD = {"GetServerInfo", "ListSourceBundles"}
@@ -70,6 +70,7 @@ def test_every_method_has_its_command() -> None:
             backfill_service_pb2,
             value_service_pb2,
             schedule_service_pb2,
+            deadline_service_pb2,
         )
         for service in file.DESCRIPTOR.services_by_name.values()
     ]
@@ -325,3 +326,17 @@ def test_a_run_is_found_by_the_end_of_its_id_and_releasing_a_healthy_one_says_so
     assert "is not quarantined" in running.call("run", "release", run_id).err
     nobody = running.call("run", "show", "ffffffff")
     assert nobody.code == 3 and "none of the newest 500 ends with it" in nobody.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("declaration.spec.cron: got 'x'", "--cron: got 'x'"),
+        ("declaration.spec.end_time: got 'x'", "--end: got 'x'"),
+        ("declaration.spec.zone: got 'x'", "--zone: got 'x'"),
+        ("DAG 'a': schedules[0].spec.cron: got 'x'", "DAG 'a': schedules[0]: cron: got 'x'"),
+        ("spec.cron: got 'x'", "--cron: got 'x'"),
+    ],
+)
+def test_what_is_wrong_with_a_schedule_is_said_of_its_option(text: str, expected: str) -> None:
+    assert ours(text) == expected

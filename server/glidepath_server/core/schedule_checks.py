@@ -37,6 +37,7 @@ RUNS_MAX = 1_000_000_000
 OVERLAP_RUNS_MAX = 10_000
 TIME_MIN, TIME_MAX = EPOCH, datetime(2200, 1, 1, tzinfo=UTC)
 _DAY_SECONDS = 86_400
+_ABBREVIATION_MAX = 5
 # A seed for checks only: whether an expression is one does not depend on what H stands for.
 _SEED = "check"
 _LOOK_FROM = datetime(2000, 1, 1, tzinfo=UTC)
@@ -59,8 +60,10 @@ def _check_zone(at: str, zone: str) -> Iterator[Violation]:
     try:
         load_zone(zone)
     except ValueError:
-        near = "".join(difflib.get_close_matches(zone[:80], _zones(), n=1)) if zone else ""
-        hint = f"; did you mean {near}?" if near else ", such as Europe/Berlin or UTC"
+        # IST is an abbreviation of three zones, and next to MST by its letters only.
+        is_short = zone.isupper() and len(zone) <= _ABBREVIATION_MAX
+        near = "".join(difflib.get_close_matches(zone[:80], _zones(), n=1)) if zone and not is_short else ""
+        hint = f"; did you mean {near}?" if near else ", such as Europe/Berlin, Asia/Kolkata or UTC"
         yield Violation(at, shown(zone), f"the name of an IANA zone{hint}")
 
 

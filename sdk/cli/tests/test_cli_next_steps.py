@@ -1,0 +1,66 @@
+"""What the command says to do next when alerts are dead, and when a backfill does not move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from glidepath_cli import backfill_watch
+from glidepath_cli.main import cli
+from glidepath_cli.session import Session
+from glidepath_proto.admin.v1.alert_service_pb2 import Alert, AlertChannel
+from glidepath_proto.run.v1.backfill_pb2 import Backfill, BackfillDate
+
+RUN_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+class Server:
+    """The answers of one: an alert of a channel that is not there, one of a channel that refuses; a backfill."""
+
+    def __init__(self, *states: Backfill.State) -> None:
+        self._states = list(states)
+
+    def list_alerts(self, *_: Any, **__: Any) -> list[Alert]:
+        return [
+            Alert(alert_id="1", channel_name="oncall", state=Alert.STATE_DEAD),
+            Alert(alert_id="2", channel_name="ops", state=Alert.STATE_DEAD),
+        ]
+
+    def list_alert_channels(self) -> list[AlertChannel]:
+        return [AlertChannel(channel_name="ops")]
+
+    def get_backfill(self, backfill_id: str) -> Backfill:
+        return Backfill(backfill_id=backfill_id, date_count=2, state=self._states.pop(0))
+
+    def list_backfill_dates(self, *_: Any, **__: Any) -> list[BackfillDate]:
+        return [BackfillDate(dag_run_id="over", run_state=4), BackfillDate(dag_run_id=RUN_ID, run_state=2)]
+
+    def close(self) -> None: ...
+
+
+def call(monkeypatch: pytest.MonkeyPatch, server: Server, *arguments: str) -> Any:
+    monkeypatch.setattr(Session, "client", server)
+    monkeypatch.setattr(backfill_watch, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(backfill_watch, "STILL_SECONDS", -1.0)
+    return CliRunner().invoke(cli, [*arguments])
+
+
+def test_dead_alerts_of_a_channel_that_is_missing_say_to_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = call(monkeypatch, Server(), "alert", "list").stderr
+    assert "glidepath alert channel set oncall --plugin PLUGIN" in said
+    assert "glidepath alert resend --channel oncall" in said and "glidepath alert resend 2" in said
+    assert "resend 1" not in said and "channel set ops" not in said
+
+
+def test_a_backfill_that_does_not_move_says_where_to_look_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(*[Backfill.STATE_RUNNING] * 4, Backfill.STATE_ENDED)
+    result = call(monkeypatch, server, "backfill", "watch", "some")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count(f"nothing has ended for a while; see why: glidepath run explain {RUN_ID}") == 1
+
+
+def test_a_backfill_that_is_paused_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(*[Backfill.STATE_PAUSED] * 3, Backfill.STATE_ENDED)
+    assert "glidepath backfill resume some" in call(monkeypatch, server, "backfill", "watch", "some").stderr
