@@ -129,6 +129,12 @@ async def test_a_secret_given_as_it_is_shown_stays_and_goes_to_nobody_else(
     await room.ask("SetAlertChannel", channel_name="ops", plugin_name="webhook", config=elsewhere | {"secret": KEY})
 
 
+async def test_a_configuration_that_no_plugin_can_be_given_is_refused(room: AlertsRoom, receiver: Receiver) -> None:
+    config = receiver.config() | {f"option{number}": "\N{PILE OF POO}" * 8_192 for number in range(4)}
+    code, text = await room.refused("SetAlertChannel", channel_name="ops", plugin_name="webhook", config=config)
+    assert code is Code.INVALID_ARGUMENT and "config: got" in text and "at most 262144" in text
+
+
 async def test_a_secret_is_seen_nowhere_again(room: AlertsRoom, receiver: Receiver) -> None:
     await room.set_channel(receiver)
     found = str(await room.ask("ListAlertChannels")) + str(await room.rows("select * from audit_event"))

@@ -23,6 +23,7 @@ from glidepath_server.operations.alerts import resend_alerts
 from glidepath_server.operations.deliver_alerts import claim_alerts, settle_alert
 from glidepath_server.operations.facts import append_facts
 from glidepath_server.operations.route_facts import route_facts
+from glidepath_server.plugin_host.frames import BadFrame
 from glidepath_server.plugin_host.host import PluginFault, PluginUnavailable
 from glidepath_server.settings import Settings
 from glidepath_server.store import alerts as store
@@ -197,6 +198,29 @@ async def test_more_facts_than_an_alert_holds_are_two_alerts_in_order(alerts: Al
     told = alerts.host.told_of()
     assert [len(each) for each in told] == [100, 3]
     assert [fact for each in told for fact in each] == [f"{number}" for number in range(103)]
+
+
+async def test_facts_of_more_bytes_than_a_plugin_is_given_at_once_are_more_alerts(alerts: AlertRoom) -> None:
+    run = uuid.uuid4()
+    for round_number in range(2):
+        for _ in range(12):
+            await alerts.fact(f"{round_number}" * 60_000, run)
+        await alerts.go()
+    await alerts.later(6)
+    await alerts.go()
+    assert [len(each) for each in alerts.host.told_of()] == [8, 8, 8]
+
+
+async def test_an_alert_that_no_plugin_can_be_given_is_dead_and_the_next_goes_on(alerts: AlertRoom) -> None:
+    alerts.host.answers = deque([BadFrame("a message of 2 bytes, at most 1"), OK])
+    run = uuid.uuid4()
+    for _ in range(2):
+        await alerts.fact("failed", run)
+        await alerts.go()
+        await alerts.later(6)
+    await alerts.go()
+    reason = "it cannot be given to its plugin: a message of 2 bytes, at most 1"
+    assert await alerts.deliveries() == [("dead", reason), ("delivered", "")]
 
 
 async def test_what_nobody_wants_is_passed_over_and_forgotten_after_its_retention(alerts: AlertRoom) -> None:

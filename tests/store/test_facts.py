@@ -55,6 +55,20 @@ async def test_fifty_tasks_that_fail_are_one_fact_that_names_them(room: StepRoom
     assert body["summary"].endswith("and 47 more") and len(body["summary"]) <= 500
 
 
+@pytest.mark.parametrize("letter", ["\N{SNOWMAN}", "\N{PILE OF POO}", "\x01"])
+async def test_what_fails_at_length_in_any_script_is_a_fact_and_sets_no_run_aside(room: StepRoom, letter: str) -> None:
+    """A letter of a message may be six or twelve bytes of a body, and a body has a bound."""
+    await room.store_dag(50)
+    run_id = await room.start_run(50)
+    session = await room.session()
+    failure = Failure(FailureKind.APPLICATION, type=letter * 100, message=letter * 400)
+    keys = [await room.claim_one(session) for _ in range(50)]
+    await step(room, ends(keys, AttemptState.FAILED, failure=failure))
+    ((kind, of_run, body),) = await facts(room)
+    assert (kind, of_run, body["tasks_failed_count"]) == ("run_failed", run_id, 50)
+    assert 10 < len(body["tasks_failed"]) < 50
+
+
 async def test_a_run_that_succeeds_or_is_cancelled_tells_nothing(room: StepRoom) -> None:
     key = await claimed(room)
     await step(room, ends([key]))

@@ -20,6 +20,8 @@ from .retry import spread
 
 # Facts of one alert; more make another one.
 FACTS_MAX = 100
+# Of their bodies; one fact has at most 64 KiB, and what a plugin is given at once at most 1 MiB.
+FACT_BYTES_MAX = 512 * 1024
 DELAY_SECONDS_FIRST, DELAY_SECONDS_MAX = 10.0, 600.0
 # Of a delay, so much more at most, so that what failed together does not come together.
 JITTER = 0.2

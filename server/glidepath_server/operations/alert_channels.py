@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from ..core.alerts import CHANNEL_NAME, CHANNEL_NAME_SAID, Route, check_kinds
@@ -14,6 +15,8 @@ from .audit import append_audit
 
 MASKED = "***"
 OPTIONS_MAX, VALUE_CHARACTERS_MAX = 50, 8_192
+# Beside the facts of an alert it has to fit into what a plugin is given at once.
+CONFIG_BYTES_MAX = 256 * 1024
 ROUTES_PER_NAMESPACE_MAX = 500
 
 
@@ -34,6 +37,8 @@ async def find_kind(host: PluginHost, plugin: str, config: Mapping[str, str]) ->
     ]
     if len(config) > OPTIONS_MAX:
         wrong.append(Violation("config", f"{len(config)} options", f"at most {OPTIONS_MAX}"))
+    if not wrong and (size := len(json.dumps(dict(config)))) > CONFIG_BYTES_MAX:
+        wrong.append(Violation("config", f"{size} bytes as JSON", f"at most {CONFIG_BYTES_MAX}"))
     if wrong:
         raise InvalidInput("; ".join(map(str, wrong)), violations=wrong)
     try:

@@ -16,6 +16,7 @@ from uuid import UUID
 from ..core.alerts import DeliveryState, NotNow, Refused, Sent, Terms, settle
 from ..core.errors import NotFound
 from ..core.facts import KINDS, FactKind, Severity
+from ..plugin_host.frames import BadFrame
 from ..plugin_host.host import PluginFault, PluginHost, PluginUnavailable
 from ..store import alerts as store
 from ..store.database import Connection, database_now
@@ -93,6 +94,8 @@ async def send_alert(host: PluginHost, channel: store.Channel | None, view: dict
         answer = await host.send(channel.plugin, channel.plugin_channel, channel.config, view)
     except (PluginFault, PluginUnavailable, NotFound) as error:
         return NotNow(str(error))
+    except BadFrame as error:
+        return Refused(f"it cannot be given to its plugin: {error}")
     if "delivery_id" in answer:
         return Sent(answer["delivery_id"])
     if "retry_later" in answer:

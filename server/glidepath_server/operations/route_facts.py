@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from .. import clock
-from ..core.alerts import FACTS_MAX, Route, channels_for, group_of
+from ..core.alerts import FACT_BYTES_MAX, FACTS_MAX, Route, channels_for, group_of
 from ..store import alerts as store
 from ..store.database import Connection, database_now
 
@@ -36,7 +36,7 @@ async def route_facts(connection: Connection, group_seconds: float) -> int:
         groups = sorted({group for _, group in wanted})
         routing.known = await store.known_channels(connection, {group[:2] for group in groups})
         routing.open = {
-            key: [row["alert_id"], row["facts"]]
+            key: [row["alert_id"], row["facts"], row["bytes"]]
             for key, row in (await store.open_groups(connection, groups, now)).items()
         }
         for fact, group in wanted:
@@ -54,18 +54,20 @@ class _Routing:
     now: datetime
     close_time: datetime
     known: set[tuple[str, str]] = field(default_factory=set)
-    # By group: the alert that facts join, and how many it has.
+    # By group: the alert that facts join, how many it has, and the bytes of their bodies.
     open: dict[store.GroupKey, list[Any]] = field(default_factory=dict)
     new: list[store.NewDelivery] = field(default_factory=list)
     joined: list[tuple[UUID, int]] = field(default_factory=list)
 
     def join(self, fact: Any, group: store.GroupKey) -> None:
         alert = self.open.get(group)
-        if alert is None or alert[1] >= FACTS_MAX:
-            alert = self.open[group] = [clock.uuid7(self.now), 0]
+        size = len(fact["body"].encode())
+        if alert is None or alert[1] >= FACTS_MAX or alert[2] + size > FACT_BYTES_MAX:
+            alert = self.open[group] = [clock.uuid7(self.now), 0, 0]
             error = "" if group[:2] in self.known else f"there is no channel {group[1]!r}"
             self.new.append(store.NewDelivery(alert[0], group, fact["dag_id"], fact["dag_run_id"], error))
         alert[1] += 1
+        alert[2] += size
         self.joined.append((alert[0], fact["fact_id"]))
 
 

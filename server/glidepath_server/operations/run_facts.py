@@ -15,8 +15,9 @@ from ..store.database import Connection
 from .facts import SUMMARY_CHARACTERS_MAX, append_facts
 from .step_types import LockedRun
 
-# Of a run with more that failed, the others are counted.
+# Of a run with more that failed, the others are counted: a body has a bound, and a letter may be twelve bytes in it.
 TASKS_NAMED_MAX = 50
+TASKS_BYTES_MAX = 48_000
 TASKS_IN_SUMMARY_MAX = 3
 REASON_CHARACTERS_MAX = 300
 Causes = dict[tuple[UUID, int], store.Cause]
@@ -51,7 +52,7 @@ def _body(run: LockedRun, kind: FactKind, causes: Causes) -> dict[str, Any]:
     # What follows from a failure (upstream_failed) is no cause; nor is what was cancelled because another failed.
     names = run.plan.graph.task_ids
     failed = [task for task, state in enumerate(run.board.states) if state == TaskState.FAILED]
-    tasks = [_cause(names[task], causes.get((run.dag_run_id, task))) for task in failed[:TASKS_NAMED_MAX]]
+    tasks = _fitting([_cause(names[task], causes.get((run.dag_run_id, task))) for task in failed[:TASKS_NAMED_MAX]])
     told = ", ".join(f"{each['task_id']} ({each['reason']})" for each in tasks[:TASKS_IN_SUMMARY_MAX])
     more = f" and {len(failed) - TASKS_IN_SUMMARY_MAX} more" if len(failed) > TASKS_IN_SUMMARY_MAX else ""
     summary = f"{run.plan.dag_id} has failed: {told}{more}" if told else f"{run.plan.dag_id} has failed"
@@ -61,6 +62,17 @@ def _body(run: LockedRun, kind: FactKind, causes: Causes) -> dict[str, Any]:
         "tasks_failed": tasks,
         "tasks_failed_count": len(failed),
     }
+
+
+def _fitting(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first ones, as many as a body has room for."""
+    found, left = [], TASKS_BYTES_MAX
+    for each in tasks:
+        left -= len(json.dumps(each))
+        if left < 0:
+            break
+        found.append(each)
+    return found
 
 
 def _cause(task_id: str, cause: store.Cause | None) -> dict[str, Any]:

@@ -98,7 +98,7 @@ async def known_channels(connection: Connection, names: Iterable[tuple[str, str]
 
 
 async def open_groups(connection: Connection, keys: Sequence[GroupKey], now: datetime) -> dict[GroupKey, Row]:
-    """The newest alert of each group that facts may join: `alert_id`, `facts`. Held until the commit."""
+    """The newest alert of each group that facts may join: `alert_id`, `facts`, `bytes`. Held until the commit."""
     columns = [list(column) for column in zip(*keys, strict=True)]
     rows = await connection.fetch(_SQL["open_groups"], *columns, now)
     return {(row["namespace"], row["channel_name"], row["group_key"]): row for row in rows}

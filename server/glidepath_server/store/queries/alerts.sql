@@ -51,7 +51,8 @@ where (namespace, channel_name) in (select * from unnest($1::text[], $2::text[])
 -- name: open_groups
 -- Alerts that facts may join. Held: whoever sends them waits, or has claimed them and they are closed.
 select alert_id, namespace, channel_name, group_key,
-       (select count(*) from alert_fact f where f.alert_id = d.alert_id) as facts
+       (select count(*) from alert_fact f where f.alert_id = d.alert_id) as facts,
+       (select coalesce(sum(octet_length(f.body)), 0)::integer from alert_fact f where f.alert_id = d.alert_id) as bytes
 from alert_delivery d
 where (namespace, channel_name, group_key) in (select * from unnest($1::text[], $2::text[], $3::text[]))
   and state = 'pending' and attempt_count = 0 and close_time > $4
