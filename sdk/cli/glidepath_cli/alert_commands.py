@@ -17,6 +17,8 @@ from .run_group import find_run
 from .session import NUMBER, Session, command
 
 _KINDS = ["run_failed", "run_recovered", "incident", "at_risk", "missed", "met_late", "recovered"]
+MASKED = "***"
+"""What a server answers in place of a secret."""
 _STATES = ["pending", "retrying", "delivered", "dead"]
 
 
@@ -162,11 +164,12 @@ def alert_test(session: Session, channel_name: str) -> None:
 
 
 def _set_again(session: Session, channel_name: str) -> str:
-    """The command that sets a channel as it is: what is wrong can be changed in it. A secret that is *** is kept."""
+    """The command that sets a channel as it is, to change what is wrong in it. Its secrets have to be given again."""
     found = next((each for each in session.client.list_alert_channels() if each.channel_name == channel_name), None)
     if found is None:
         return f"glidepath alert channel set {channel_name} --plugin PLUGIN --config ..."
-    options = [word for pair in _config(found) for word in ("--config", pair)]
+    pairs = [f"{name}={'SECRET' if value == MASKED else value}" for name, value in sorted(found.config.items())]
+    options = [word for pair in pairs for word in ("--config", pair)]
     return shlex.join(["glidepath", "alert", "channel", "set", channel_name, "--plugin", found.plugin_name, *options])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from glidepath.client import Client
 
 ASKED_EVERY_SECONDS = 10.0
+LATE_SAID_FROM = 0.5
+"""Who reads lines hears once that a run will probably be late: as likely as that it will not."""
 _UNKNOWN_SHOWN = 3
 
 
@@ -77,6 +79,11 @@ def line(eta: Any) -> str:
     return f"ETA {clock_text(median, at)} (p90 {clock_text(late, at)}{guess}){by}"
 
 
+def warning(eta: Any) -> str:
+    """The line of a run that will probably be late, and the tasks that make it so."""
+    return "; ".join([f"at risk: {line(eta)}", *(cause.message for cause in eta.causes)])
+
+
 def clock_text(time: datetime | None, at: datetime | None) -> str:
     if time is None:
         return ""
@@ -84,10 +91,11 @@ def clock_text(time: datetime | None, at: datetime | None) -> str:
 
 
 class Watched:
-    """The line of a run that is being watched; "" while nothing is known of it."""
+    """The line of a run that is being watched; "" while nothing is known of it. `tell` hears once that it is late."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
         self.text = ""
+        self._tell = tell
         self._stop = threading.Event()
 
     def row(self) -> list[tree.Row]:
@@ -105,6 +113,9 @@ class Watched:
             if found.unknown_task_ids:
                 break
             self.text = line(found)
+            if self._tell and found.HasField("due_time") and found.late_probability >= LATE_SAID_FROM:
+                self._tell(warning(found))
+                self._tell = None
         self.text = ""
 
     def stop(self) -> None:
@@ -112,9 +123,9 @@ class Watched:
 
 
 @contextmanager
-def watched(client: Client, run_id: str) -> Iterator[Watched]:
-    """Ask again and again, beside whoever draws."""
-    found = Watched()
+def watched(client: Client, run_id: str, tell: Callable[[str], None] | None = None) -> Iterator[Watched]:
+    """Ask again and again, beside whoever draws or prints."""
+    found = Watched(tell)
     thread = threading.Thread(target=found.keep_asking, args=(client, run_id), daemon=True)
     thread.start()
     try:

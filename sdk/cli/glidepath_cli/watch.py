@@ -131,7 +131,8 @@ def follow(client: Client, run_id: str, output: str) -> RunView:
         _follow_live(client, run_id, view, target)
     else:
         run_eta.say_once(client, run_id)
-        _follow_each(client, run_id, view, _print_changes)
+        with run_eta.watched(client, run_id, say):
+            _follow_each(client, run_id, view, _print_changes)
     return view
 
 

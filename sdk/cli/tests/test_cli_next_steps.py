@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from glidepath_cli import backfill_watch
+from glidepath.errors import GlidepathError
+from glidepath_cli import backfill_watch, run_eta
 from glidepath_cli.main import cli
 from glidepath_cli.session import Session
+from glidepath_proto.admin.v1 import alert_service_pb2
 from glidepath_proto.admin.v1.alert_service_pb2 import Alert, AlertChannel
 from glidepath_proto.run.v1.backfill_pb2 import Backfill, BackfillDate
+from glidepath_proto.run.v1.eta_pb2 import LateCause, RunEta
 
 RUN_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -29,7 +33,17 @@ class Server:
         ]
 
     def list_alert_channels(self) -> list[AlertChannel]:
-        return [AlertChannel(channel_name="ops")]
+        config = {"url": "https://hooks.example/", "secret": "***"}
+        return [AlertChannel(channel_name="ops", plugin_name="webhook", config=config)]
+
+    def test_alert_channel(self, channel_name: str) -> alert_service_pb2.TestAlertChannelResponse:
+        return alert_service_pb2.TestAlertChannelResponse(error="answered 401")
+
+    def get_run_eta(self, run_id: str) -> RunEta:
+        eta = RunEta(late_probability=0.9, causes=[LateCause(message="fetch will take about 9 s instead of 1.8 s")])
+        for field in ("time", "p50_end_time", "p90_end_time", "due_time"):
+            getattr(eta, field).FromSeconds(1_700_000_000)
+        return eta
 
     def get_backfill(self, backfill_id: str) -> Backfill:
         return Backfill(backfill_id=backfill_id, date_count=2, state=self._states.pop(0))
@@ -64,3 +78,32 @@ def test_a_backfill_that_does_not_move_says_where_to_look_once(monkeypatch: pyte
 def test_a_backfill_that_is_paused_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(*[Backfill.STATE_PAUSED] * 3, Backfill.STATE_ENDED)
     assert "glidepath backfill resume some" in call(monkeypatch, server, "backfill", "watch", "some").stderr
+
+
+def test_a_channel_that_refuses_is_set_anew_with_its_options_and_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = call(monkeypatch, Server(), "alert", "test", "ops")
+    assert result.exit_code == 1 and "not taken" in result.stdout
+    again = (
+        "glidepath alert channel set ops --plugin webhook --config secret=SECRET --config url=https://hooks.example/"
+    )
+    assert again in result.stderr
+
+
+def test_who_reads_lines_hears_once_that_a_run_will_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_eta, "ASKED_EVERY_SECONDS", 0.01)
+    said: list[str] = []
+    server, asked = Server(), threading.Event()
+    answers = iter(range(3))
+
+    def get_run_eta(run_id: str) -> RunEta:
+        if next(answers, None) is None:
+            asked.set()
+            raise GlidepathError("the run has ended")
+        return Server.get_run_eta(server, run_id)
+
+    monkeypatch.setattr(server, "get_run_eta", get_run_eta)
+    with run_eta.watched(server, RUN_ID, said.append):  # type: ignore[arg-type]
+        assert asked.wait(20)
+    (text,) = said
+    assert text.startswith("at risk: ETA ")
+    assert text.endswith("90% likely late; fetch will take about 9 s instead of 1.8 s")
