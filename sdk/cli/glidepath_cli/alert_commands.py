@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -161,6 +162,23 @@ def alert_test(session: Session, channel_name: str) -> None:
     if answer.error:
         say(f"next:  set the channel anew, with all its options: {_set_again(session, channel_name)}")
         raise click.exceptions.Exit(Exit.FAILED)
+
+
+def missing_channels(session: Session, dags: Iterable[Any]) -> None:
+    """Warn of channels that DAGs name and that are not there: they may be set later. Silent for who may not look."""
+    from glidepath.errors import GlidepathError
+
+    named = {(each.dag_id, said["channel"]) for each in dags for said in each.alerts}
+    if not named:
+        return
+    try:
+        known = {each.channel_name for each in session.client.list_alert_channels()}
+    except GlidepathError:
+        return
+    for dag_id, name in sorted(named):
+        if name not in known:
+            say(f"warning: {dag_id}: alerts go to channel {name}, which is not there; until it is, they are dead")
+            say(f"next:  glidepath alert channel set {name} --plugin PLUGIN; which there are: glidepath plugin list")
 
 
 def _set_again(session: Session, channel_name: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import advice, completion, drawing, watch
+from .alert_commands import missing_channels
 from .exits import Exit
 from .output import (
     Column,
@@ -118,6 +119,7 @@ def dag_register(session: Session, path: Path, wanted: tuple[str, ...], aliases:
     answers = _each_valid(dags, path, lambda each: session.client.register(each, aliases=aliases))
     for answer in answers:
         _warn(answer)
+    missing_channels(session, dags)
     columns = [
         ("DAG", lambda each: each.dag_version.dag_id),
         ("VERSION", lambda each: each.dag_version.dag_version_number),

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from cli_world import Folder
 from click.testing import CliRunner
 
 from glidepath.errors import GlidepathError
@@ -107,3 +108,21 @@ def test_who_reads_lines_hears_once_that_a_run_will_be_late(monkeypatch: pytest.
     (text,) = said
     assert text.startswith("at risk: ETA ")
     assert text.endswith("90% likely late; fetch will take about 9 s instead of 1.8 s")
+
+
+def test_a_dag_that_names_a_channel_which_is_not_there_warns_when_it_is_registered(running: Folder) -> None:
+    source = """
+from glidepath import dag, task
+
+@task
+def a() -> None: ...
+
+@dag(alerts=[{"on": ["run_failed"], "channel": "nobody"}])
+def told() -> None:
+    a()
+"""
+    (running.path / "told.py").write_text(source)
+    answer = running.call("dag", "register", "told.py")
+    assert answer.code == 0
+    assert "warning: told: alerts go to channel nobody, which is not there" in answer.err
+    assert "next:  glidepath alert channel set nobody --plugin PLUGIN" in answer.err
