@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from glidepath import Defer, Fail, Skip, dag, group, task
+from glidepath import Defer, Fail, Skip, dag, dated, group, task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,8 @@ WAIT_HOURS_MAX = 2
 MODELS = ("logistic_regression", "nearest_neighbours", "random_forest", "gradient_boosting")
 
 Day = Annotated[str, "the day to train for", {"pattern": r"^\d{4}-\d{2}-\d{2}$"}]
+THE_RUNS_DAY: Day = dated("{{ ds }}")
+"""The day of the run's logical date: a schedule needs no other."""
 Folder = Annotated[str, "absolute, because workers have working folders of their own", {"pattern": "^/"}]
 Share = Annotated[float, "how much worse than production a model may be, as a share", {"minimum": 0, "maximum": 1}]
 
@@ -145,7 +147,7 @@ def register_model(chosen: dict[str, Any], day: str, output_dir: str) -> dict[st
 
 
 @dag(tags=["example"], defaults={"retries": 1, "retry_delay": "2s", "timeout": "5m"})
-def training(day: Day, data_dir: Folder, output_dir: Folder, max_regression: Share = 0.01) -> None:
+def training(data_dir: Folder, output_dir: Folder, day: Day = THE_RUNS_DAY, max_regression: Share = 0.01) -> None:
     """Train on one day's file and put the best model into production, unless it is worse than what is there."""
     checked = validate(wait_for_file(day, data_dir))
     table = features(checked["path"], day, output_dir)
