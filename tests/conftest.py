@@ -1,12 +1,14 @@
 """A Postgres of the test session's own, and a migrated database of each test's own.
 
-The cluster lives in a temporary directory, reached through a socket; it gives up durability for speed.
+The cluster lives in a temporary directory, in memory where there is enough, reached through a socket; it gives up
+durability for speed. A database is made as a copy of files: in memory that takes a fortieth of what it does on a disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Coroutine, Iterator
@@ -23,6 +25,7 @@ from glidepath_server.store import migrate
 from glidepath_server.store.embedded import EmbeddedPostgres
 
 FASTER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+MEMORY_BYTES_MIN = 4 * 2**30
 _numbers = itertools.count(1)
 
 
@@ -30,7 +33,7 @@ _numbers = itertools.count(1)
 def postgres_url() -> Iterator[str]:
     """URL of a database that is never used by a test itself, as superuser, in a cluster that ends with the session."""
     # Not under pytest's own directory, which only its user may enter: as root, Postgres runs as somebody else.
-    directory = Path(tempfile.mkdtemp(prefix="glidepath-test-"))
+    directory = Path(tempfile.mkdtemp(prefix="glidepath-test-", dir=_memory()))
     directory.chmod(0o711)
     postgres = EmbeddedPostgres.start(directory, max_connections=200, settings=FASTER)
     try:
@@ -65,9 +68,15 @@ def module_database_url(postgres_url: str, database_template: str) -> Iterator[s
 @contextmanager
 def _database(postgres_url: str, database_template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    _run(_execute(postgres_url, f"create database {name} template {database_template}"))
+    _run(_execute(postgres_url, f"create database {name} template {database_template} strategy file_copy"))
     yield _with_database(postgres_url, name)
     _run(_execute(postgres_url, f"drop database {name} with (force)"))
+
+
+def _memory() -> Path | None:
+    """A file system in memory with room for a few clusters; None: the usual place for what is temporary."""
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES_MIN else None
 
 
 def _with_database(url: str, name: str) -> str:
