@@ -252,6 +252,21 @@ async def test_a_fact_of_an_older_transaction_is_not_passed_by(alerts: AlertRoom
     assert alerts.host.told_of() == [["older", "younger"]]
 
 
+async def test_the_order_of_transactions_is_that_of_numbers(alerts: AlertRoom) -> None:
+    """As text 10 comes before 9, and the reader would stop before a fact that it has routed."""
+    run = uuid.uuid4()
+    for transaction in ("9", "10"):
+        await alerts.fact(f"by {transaction}", run)
+        await alerts.room.watcher.execute(
+            "update outbox set written = $1::text::xid8 where fact_id = (select max(fact_id) from outbox)", transaction
+        )
+    await alerts.go()
+    await alerts.later(6)
+    await alerts.go()
+    assert alerts.host.told_of() == [["by 9", "by 10"]]
+    assert await alerts.room.watcher.fetchval("select written::text from outbox_reader") == "10"
+
+
 async def test_two_replicas_route_each_fact_once(alerts: AlertRoom) -> None:
     for number in range(20):
         await alerts.fact(f"{number}", uuid.uuid4())

@@ -17,6 +17,7 @@ from glidepath_server.operations import learn_durations as learning
 from glidepath_server.operations.learn_durations import learn_durations
 from glidepath_server.operations.plans import Plans
 from glidepath_server.operations.step_types import RunWork
+from glidepath_server.store import durations as store
 from glidepath_server.store.database import transaction
 
 
@@ -176,3 +177,16 @@ async def test_the_cursor_of_a_cluster_that_was_restored_elsewhere_begins_anew(d
     await run_of(days, 60, 10)
     assert await learn(room) == 1
     assert (await known(room))["task0"][1] == 60.0
+
+
+async def test_the_order_of_commits_is_that_of_numbers(room: StepRoom) -> None:
+    """As text 10 comes before 9: the cursor would stand before a run that was learnt from."""
+    await room.store_dag(1)
+    runs = {}
+    for number in ("9", "10"):
+        runs[number] = await room.create_run(1)
+        await room.watcher.execute(
+            "update dag_run set end_written = $1::text::xid8 where dag_run_id = $2", number, runs[number]
+        )
+    found = await store.ended_runs(room.watcher, ("0", uuid.UUID(int=0)), 10)
+    assert [each.dag_run_id for each in found] == [runs["9"], runs["10"]]

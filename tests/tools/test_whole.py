@@ -41,7 +41,7 @@ def test_the_readmes_ten_minutes_go_as_written(folder: Path, environ: dict[str, 
     )
     (folder / "dags").mkdir()
     (folder / "dags" / "sales.py").write_text(program[0])
-    run, broken, mended = commands[2:]
+    run, broken, mended, late, by_itself = commands[2:]
     environ["GLIDEPATH_HOME"] = str(folder / ".glidepath")
     up = _up(folder, environ)
     try:
@@ -56,6 +56,12 @@ def test_the_readmes_ten_minutes_go_as_written(folder: Path, environ: dict[str, 
             assert code == 0 and all(word in said for word in expected)
         *_, (code, said) = _say(mended.replace("RUN_ID", run_id), folder, environ)
         assert code == 0 and said.strip().endswith(": 7.00")
+        # The last command asks a receiver of the reader's.
+        for block in (late, by_itself.removesuffix("glidepath alert test ops\n")):
+            done = subprocess.run(
+                ["bash", "-e", "-c", block], cwd=folder, env=environ, text=True, capture_output=True, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
     finally:
         up.send_signal(signal.SIGTERM)
         assert up.wait(STEPS_SECONDS_MAX) == 0

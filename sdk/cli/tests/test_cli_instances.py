@@ -117,7 +117,9 @@ def test_the_instances_of_a_task_are_a_list_by_state(monkeypatch: pytest.MonkeyP
 def test_a_run_says_where_to_see_which_instances_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = run_pb2.DagRun(dag_run_id=RUN_ID, dag_id="d", state=run_pb2.RUN_STATE_SUCCESS)
     tasks = [whole("success", total=5, success=4, failed=1)]
-    client = FakeClient(get_dag_run=found, list_task_instances=tasks, list_dag_runs=[], list_notes=[])
+    client = FakeClient(
+        get_dag_run=found, list_task_instances=tasks, list_dag_runs=[], list_notes=[], list_run_deadlines=[]
+    )
     code, out, err = call(monkeypatch, client, "show", RUN_ID)
     assert code == 0 and "train  success  5/5 done, 1 failed" in out
     assert err == f"which of train failed: glidepath run show {RUN_ID} --task train --state failed\n"

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from test_cli_pure import NOW, instance
 
+from glidepath.errors import NotFound
 from glidepath_cli import advice, ends, tree, watch
 from glidepath_proto.common.v1.failure_pb2 import Failure
 from glidepath_proto.run.v1 import run_pb2
@@ -140,6 +141,9 @@ class Quiet:
 
     def __init__(self) -> None:
         self.told = threading.Event()
+
+    def get_run_eta(self, run_id: str) -> object:
+        raise NotFound("nothing is known of it")
 
     def watch(self, run_id: str) -> object:
         yield WatchDagRunResponse(dag_run=run_of("running"), task_instances=[instance("a", "queued")])

@@ -22,7 +22,7 @@ update outbox set written = pg_current_xact_id() where (written, fact_id) > ($1:
 select written::text as written, fact_id, namespace, kind, dag_id, dag_run_id, task_id, body, fact_time
 from outbox
 where (written, fact_id) > ($1::text::xid8, $2) and written < pg_snapshot_xmin(pg_current_snapshot())
-order by written, fact_id limit $3;
+order by outbox.written, outbox.fact_id limit $3;
 
 -- name: move_reader
 update outbox_reader set written = $1::text::xid8, fact_id = $2 where reader = 'alerts';

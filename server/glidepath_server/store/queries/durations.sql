@@ -20,7 +20,7 @@ select dag_run_id, dag_version_id, end_written::text as end_written
 from dag_run
 where (end_written, dag_run_id) > ($1::text::xid8, $2::uuid)
   and end_written < pg_snapshot_xmin(pg_current_snapshot())
-order by end_written, dag_run_id limit $3;
+order by dag_run.end_written, dag_run_id limit $3;
 
 -- name: move_cursor
 update duration_cursor set end_written = $1::text::xid8, dag_run_id = $2;
