@@ -20,10 +20,20 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+import structlog
 
 from glidepath_server.store import migrate
 from glidepath_server.store.embedded import EmbeddedPostgres
 
+# Tracebacks as a server writes them: with the values of all variables each would hold up the test for half a second.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("%Y-%m-%d %H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 FASTER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 MEMORY_BYTES_MIN = 4 * 2**30
 _numbers = itertools.count(1)

@@ -28,6 +28,8 @@ class LevelLoop:
         self.beat = monotonic()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        # The error of the last round, if that has failed unexpectedly.
+        self._told = ""
 
     def wake(self) -> None:
         self._wake.set()
@@ -55,8 +57,13 @@ class LevelLoop:
         except Exception as error:
             if is_retryable(error):
                 log.warning("loop_retried", loop=self.name, error=repr(error))
+            elif repr(error) == self._told:
+                # Where it came from was said the first time.
+                log.warning("loop_failed", loop=self.name, error=self._told)
             else:
                 log.exception("loop_failed", loop=self.name)
+                self._told = repr(error)
             return FAILURE_PAUSE_SECONDS
+        self._told = ""
         self.beat = monotonic()
         return self.interval_seconds if due is None else due
