@@ -28,6 +28,7 @@ class LevelLoop:
         self.beat = monotonic()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         # The error of the last round, if that has failed unexpectedly.
         self._told = ""
 
@@ -38,12 +39,14 @@ class LevelLoop:
         self._task = asyncio.create_task(self._run(), name=f"loop-{self.name}")
 
     async def stop(self) -> None:
+        # A cancel that meets a wake-up in the same moment is lost in wait_for of Python 3.11: the flag is not.
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopped:
             self._wake.clear()
             delay = await self._round()
             try:
