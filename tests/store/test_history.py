@@ -157,6 +157,21 @@ async def test_one_replica_has_the_round_of_a_tick(room: StepRoom) -> None:
     assert last == tick + timedelta(days=1)
 
 
+async def test_a_round_that_was_cut_off_is_taken_up_again(room: StepRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    tick = datetime(2031, 1, 26, 3, 17, tzinfo=UTC)
+    await clock_at(room, tick + timedelta(hours=1))
+
+    async def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "close", full)
+        with pytest.raises(OSError, match="no space"):
+            await drop(room)(tick)
+    done = await drop(room)(tick)
+    assert done is not None and done.closed == len(store.TABLES)
+
+
 @pytest.mark.parametrize(
     ("since", "now", "expected"),
     [

@@ -62,8 +62,8 @@ def _post(config: WebhookConfig, alert: Alert, conversation: Conversation) -> st
 
 def payload(alert: Alert) -> bytes:
     """As Standard Webhooks has it: a type, a time, the data."""
-    about = {"type": "glidepath.alert", "timestamp": alert.create_time.isoformat(), "data": alert.to_json()}
-    about["data"] |= {"title": alert.title, "text": alert.text}  # type: ignore[operator]
+    data = {**alert.to_json(), "title": alert.title, "text": alert.text}
+    about = {"type": "glidepath.alert", "timestamp": alert.create_time.isoformat(), "data": data}
     return json.dumps(about, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -4,7 +4,7 @@ A run is forgotten when it ended longer ago than history is kept. Its row and wh
 batches; what it left in the tables of history goes with the partition of its month, which costs a moment whatever is
 in it. Runs of that month that are still there (open, or ended too lately) keep their rows: the partition is replaced
 by one that holds only these. Every part is a transaction of its own, and a round that was cut off at any place is taken
-up by the next. Run keys are not forgotten: they are what makes a run unique.
+up again: that of a tick counts when it is over. Run keys are not forgotten: they are what makes a run unique.
 """
 
 from __future__ import annotations
@@ -52,9 +52,12 @@ class DropHistory:
                 return None
             try:
                 await store.clean(turn)
-                if tick is not None and not await store.claim_round(turn, ROUND, tick):
+                if tick is not None and not await store.is_due(turn, ROUND, tick):
                     return None
-                return await self._round(await database_now(turn), await store.partitions(turn))
+                done = await self._round(await database_now(turn), await store.partitions(turn))
+                if tick is not None:
+                    await store.note_round(turn, ROUND, tick)
+                return done
             finally:
                 await store.give_turn(turn)
 

@@ -72,9 +72,13 @@ async def clean(connection: Connection) -> None:
             await connection.execute(f"alter table {row['name']} drop constraint closing")
 
 
-async def claim_round(connection: Connection, name: str, tick: datetime) -> bool:
-    """Whether the round of this tick is the caller's: nobody has had it."""
-    return bool(await connection.fetchval(_SQL["claim_round"], name, tick))
+async def is_due(connection: Connection, name: str, tick: datetime) -> bool:
+    """Whether nobody has been through with the round of this tick, or of a later one."""
+    return bool(await connection.fetchval(_SQL["is_due"], name, tick))
+
+
+async def note_round(connection: Connection, name: str, tick: datetime) -> None:
+    await connection.execute(_SQL["note_round"], name, tick)
 
 
 async def delete_runs(connection: Connection, span: Span, ended_before: datetime, rows_max: int) -> int:

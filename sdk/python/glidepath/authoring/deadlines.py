@@ -174,10 +174,10 @@ def _weekdays(value: object, field: str) -> tuple[int, ...]:
     found: list[int] = []
     for part in parts if isinstance(parts, Sequence) else [value]:
         first, _, last = part.partition("-") if isinstance(part, str) else (part, "", "")
-        days = [_weekday(each) for each in ((first, last) if last else (first,))]
-        if None in days or (len(days) == 2 and days[0] > days[1]):  # type: ignore[operator]
+        begin, end = _weekday(first), _weekday(last or first)
+        if begin is None or end is None or begin > end:
             raise AuthoringError(f"{field} has {part!r:.60}; expected days such as mon-fri, or mon,wed, or 0 to 6")
-        found += range(days[0], days[-1] + 1)  # type: ignore[operator, arg-type]
+        found += range(begin, end + 1)
     return tuple(sorted(set(found)))
 
 

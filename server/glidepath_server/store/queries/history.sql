@@ -20,9 +20,12 @@ select pg_advisory_unlock(hashtext('glidepath history'));
 select conrelid::regclass::text as name from pg_constraint
 where conname = 'closing' and connamespace = current_schema()::regnamespace;
 
--- name: claim_round
--- The round of a tick is one replica's; a row of the table says which was the last.
-update maintenance set last_time = $2 where name = $1 and last_time < $2 returning 1;
+-- name: is_due
+select last_time < $2 from maintenance where name = $1;
+
+-- name: note_round
+-- Only for whoever has the turn: nobody else is in a round.
+update maintenance set last_time = $2 where name = $1 and last_time < $2;
 
 -- name: delete_runs
 -- Runs of a span of ids that ended before a time, the oldest first, with all that lies beside history; run keys stay.
