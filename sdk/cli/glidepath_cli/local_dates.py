@@ -56,3 +56,9 @@ def instant(text: str, zone: ZoneInfo, *, now: datetime | None = None) -> str:
 def local_text(found: datetime, zone: ZoneInfo) -> str:
     """ "2026-01-31 02:00 IST"."""
     return f"{found.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def exact_local_text(found: datetime, zone: ZoneInfo) -> str:
+    """ "2026-01-31 02:00:00+05:30 IST": an hour that occurs twice is told apart."""
+    there = found.astimezone(zone)
+    return f"{there.isoformat(' ', 'seconds')} {there:%Z}"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import completion
+from .local_dates import exact_local_text, zone_of
 from .output import Column, enum_name, moment, print_json, print_list, print_one, proto_json, say
 from .params import merge_params, split_pairs
 from .schedule_group import schedule, zone_option
 from .session import NUMBER, Session, command
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _CATCHUPS = ("none", "latest", "all", "last_n", "within")
 _OVERLAPS = ("allow", "skip", "queue_one", "queue_all", "cancel_older", "latest_only", "sequence")
@@ -77,8 +82,39 @@ _TICK: list[Column] = [
 
 
 def _show(session: Session, found: Any) -> None:
-    rows = [(name.lower(), get(found)) for name, get in [*_SCHEDULE, *_MORE]]
+    rows: list[tuple[str, object]] = []
+    for name, get in [*_SCHEDULE, *_MORE]:
+        rows.append((name.lower(), get(found)))
+        if name == "NEXT TICK":
+            rows += _next_locally(found)
     print_one(session.output, found, rows)
+
+
+def _next_locally(found: Any) -> list[tuple[str, object]]:
+    zone, at = zone_of(found.declaration.spec.zone), moment(found, "next_tick_time")
+    return [] if at is None or zone.key == "UTC" else [(f"in {zone.key}", exact_local_text(at, zone))]
+
+
+def _tick_columns(zone: ZoneInfo) -> list[Column]:
+    """Of ticks of a schedule of the zone: beside UTC the local time, where that is another."""
+    if zone.key == "UTC":
+        return _TICK
+
+    def local(each: Any) -> str:
+        return exact_local_text(each.tick_time.ToDatetime(UTC), zone)
+
+    return [_TICK[0], (f"IN {zone.key}", local), *_TICK[1:]]
+
+
+def _zone(session: Session, dag_id: str, schedule_name: str) -> ZoneInfo:
+    """UTC when the schedule was deleted: its ticks can still be read, its zone cannot."""
+    from glidepath.errors import NotFound
+
+    try:
+        found = session.client.get_schedule(dag_id, schedule_name)
+    except NotFound:
+        return zone_of("UTC")
+    return zone_of(found.declaration.spec.zone)
 
 
 @command(
@@ -211,4 +247,6 @@ def schedule_ticks(session: Session, dag_id: str, schedule_name: str, limit: int
     """What became of each tick: its run, or why it was skipped. Newest first."""
     pages = session.client.list_ticks(dag_id, schedule_name, page_size=min(limit, 500))
     nothing = f"no tick yet; the next one: glidepath schedule show {dag_id} {schedule_name}"
-    print_list(session.output, list(islice(pages, limit)), _TICK, nothing)
+    found = list(islice(pages, limit))
+    columns = _TICK if session.json or not found else _tick_columns(_zone(session, dag_id, schedule_name))
+    print_list(session.output, found, columns, nothing)

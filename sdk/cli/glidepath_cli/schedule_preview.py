@@ -198,16 +198,17 @@ def _text(instant: datetime) -> str:
 
 
 def _json(each: PreviewTick, zone: str) -> dict[str, object]:
+    """In the names that JSON of the protocol has (`Tick`), as all commands print it."""
     tick = each.tick
     return {
-        "tick_time": _text(tick.tick_time),
-        "local_time": each.local_time.isoformat(),
+        "tickTime": _text(tick.tick_time),
+        "localTime": each.local_time.isoformat(),
         "zone": zone,
         "abbreviation": each.abbreviation,
-        "logical_date": _text(tick.logical_date),
-        "data_interval_start": _text(tick.data_interval_start),
-        "data_interval_end": _text(tick.data_interval_end),
-        "due_time": _text(tick.due_time),
+        "logicalDate": _text(tick.logical_date),
+        "dataIntervalStart": _text(tick.data_interval_start),
+        "dataIntervalEnd": _text(tick.data_interval_end),
+        "dueTime": _text(tick.due_time),
         "skip": tick.skip,
         "note": each.note,
     }

@@ -28,15 +28,25 @@ NEW_YORK = ("--cron", "30 2 * * *", "--zone", "America/New_York", "--from", "202
 
 def test_it_shows_utc_and_local_time_with_offset_and_abbreviation() -> None:
     found = previewed(*NEW_YORK)
-    assert [each["tick_time"] for each in found] == [
+    assert [each["tickTime"] for each in found] == [
         "2024-03-09T07:30:00Z",
         "2024-03-10T07:00:00Z",
         "2024-03-11T06:30:00Z",
     ]
-    assert [(each["local_time"], each["abbreviation"], each["note"]) for each in found[:2]] == [
+    assert [(each["localTime"], each["abbreviation"], each["note"]) for each in found[:2]] == [
         ("2024-03-09T02:30:00-05:00", "EST", ""),
         ("2024-03-10T03:00:00-04:00", "EDT", "the clocks go forward"),
     ]
+
+
+def test_its_json_has_the_names_that_the_json_of_all_commands_has() -> None:
+    from glidepath_proto.schedule.v1 import schedule_pb2
+
+    shared = {field.json_name for field in schedule_pb2.Tick.DESCRIPTOR.fields} - {
+        "outcome", "dagRunId", "reason", "decideTime",
+    }  # fmt: skip
+    (found,) = previewed("--cron", "@daily", "--zone", "UTC", "--count", "1")
+    assert shared <= set(found) and not [name for name in found if "_" in name]
 
 
 def test_a_skip_has_its_reason_in_both_outputs() -> None:
@@ -60,8 +70,8 @@ def test_both_passes_of_an_hour_are_told_apart() -> None:
 
 def test_intervals_and_dates_are_previewed_with_their_data() -> None:
     found = previewed("--interval", "90m", "--zone", "UTC", "--from", "2026-01-01T00:00Z", "--data-interval", "before")
-    assert found[0]["tick_time"] == "2026-01-01T00:00:00Z"
-    assert (found[0]["data_interval_start"], found[0]["data_interval_end"]) == (
+    assert found[0]["tickTime"] == "2026-01-01T00:00:00Z"
+    assert (found[0]["dataIntervalStart"], found[0]["dataIntervalEnd"]) == (
         "2025-12-31T22:30:00Z",
         "2026-01-01T00:00:00Z",
     )
@@ -72,7 +82,7 @@ def test_intervals_and_dates_are_previewed_with_their_data() -> None:
 def test_the_seed_decides_the_jitter_and_a_missing_one_is_told() -> None:
     options = ("--cron", "H 2 * * *", "--zone", "UTC", "--from", "2026-01-01", "--jitter", "10m", "--count", "1")
     one, two = previewed(*options, "--seed", "default/a/main"), previewed(*options, "--seed", "default/b/main")
-    assert one != two and one[0]["due_time"] >= one[0]["tick_time"]
+    assert one != two and one[0]["dueTime"] >= one[0]["tickTime"]
     assert "--seed NAMESPACE/DAG/SCHEDULE" in call(*options).stderr
     assert "--seed" not in call(*options, "--seed", "default/a/main").stderr
 
