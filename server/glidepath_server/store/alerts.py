@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ..core.alerts import Route, Settled
+from ..core.alerts import DeliveryState, Route, Settled
 from .database import Connection
 from .sql import statements
 
 _SQL = statements("alerts")
+_ALL_STATES = [each.value for each in DeliveryState]
 Row = Any
 Position = tuple[str, int]
 """A place in the outbox: transaction (as text), fact id."""
@@ -184,7 +185,18 @@ async def list_deliveries(
     below: int,
     limit: int,
 ) -> list[Row]:
-    return await connection.fetch(_SQL["list_deliveries"], namespace, channel_name, states, dag_run_id, below, limit)
+    """Newest first, below an alert number; `channel_name` "" and None: of all. Each way to ask has a statement of its
+    own, so that none reads much more than it answers."""
+    asked: list[Any] = [namespace, below, limit]
+    if dag_run_id is not None:
+        return await connection.fetch(
+            _SQL["list_deliveries_of_run"], *asked, states or _ALL_STATES, channel_name, dag_run_id
+        )
+    if channel_name:
+        return await connection.fetch(_SQL["list_deliveries_of_channel"], *asked, states or _ALL_STATES, channel_name)
+    if states:
+        return await connection.fetch(_SQL["list_deliveries_of_states"], *asked, sorted(set(states)))
+    return await connection.fetch(_SQL["list_deliveries"], *asked)
 
 
 # ---- channels and routes

@@ -918,6 +918,9 @@ create index alert_delivery_group on alert_delivery (namespace, channel_name, gr
     where state in ('pending', 'retrying');
 create index alert_delivery_list on alert_delivery (namespace, alert_number);
 create index alert_delivery_ended on alert_delivery (end_time) where end_time is not null;
+create index alert_delivery_states on alert_delivery (namespace, state, alert_number);
+create index alert_delivery_channel on alert_delivery (namespace, channel_name, state, alert_number);
+create index alert_delivery_run on alert_delivery (dag_run_id, alert_number) where dag_run_id is not null;
 
 -- The facts of an alert: copies, because the outbox forgets sooner.
 create table alert_fact (

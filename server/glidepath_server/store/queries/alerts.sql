@@ -142,15 +142,41 @@ returning alert_id;
 
 -- name: dead_of_channel
 select alert_id from alert_delivery
-where namespace = $1 and state = 'dead' and ($2 = '' or channel_name = $2) order by alert_number limit $3;
+where namespace = $1 and channel_name = $2 and state = 'dead' order by alert_number limit $3;
 
 -- name: list_deliveries
--- Newest first, below the number $5.
+-- Newest first, below the number $2.
 select d.*, (select count(*) from alert_fact f where f.alert_id = d.alert_id) as fact_count
 from alert_delivery d
-where namespace = $1 and ($2 = '' or channel_name = $2) and ($3::text[] is null or state = any($3))
-  and ($4::uuid is null or dag_run_id = $4) and alert_number < $5
-order by alert_number desc limit $6;
+where namespace = $1 and alert_number < $2
+order by alert_number desc limit $3;
+
+-- name: list_deliveries_of_states
+-- The same of these states: of each the newest, from an index that has them in order.
+select d.*, (select count(*) from alert_fact f where f.alert_id = d.alert_id) as fact_count
+from unnest($4::text[]) as w (state)
+cross join lateral (
+    select * from alert_delivery e
+    where e.namespace = $1 and e.state = w.state and e.alert_number < $2
+    order by e.alert_number desc limit $3) as d
+order by d.alert_number desc limit $3;
+
+-- name: list_deliveries_of_channel
+-- The same of these states of one channel ($5).
+select d.*, (select count(*) from alert_fact f where f.alert_id = d.alert_id) as fact_count
+from unnest($4::text[]) as w (state)
+cross join lateral (
+    select * from alert_delivery e
+    where e.namespace = $1 and e.channel_name = $5 and e.state = w.state and e.alert_number < $2
+    order by e.alert_number desc limit $3) as d
+order by d.alert_number desc limit $3;
+
+-- name: list_deliveries_of_run
+-- The same of one run ($6), which has few; of one channel where $5 is not empty.
+select d.*, (select count(*) from alert_fact f where f.alert_id = d.alert_id) as fact_count
+from alert_delivery d
+where dag_run_id = $6 and namespace = $1 and alert_number < $2 and state = any($4) and ($5 = '' or channel_name = $5)
+order by alert_number desc limit $3;
 
 -- name: get_channel
 select * from alert_channel where namespace = $1 and channel_name = $2;
