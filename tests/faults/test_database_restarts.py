@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
 import grpc
 import pytest
-from fault_world import children, free_address, pass_seconds, wait_until
-from fleet_world import Fleet, signal_all
+from fault_world import free_address, pass_seconds, wait_until
+from fleet_world import Fleet
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from postgres_ends import WAYS, restart
 
 from glidepath.client import Client
 from glidepath.errors import RpcError
@@ -140,7 +139,7 @@ class Restarts:
         try:
             self.wait_for_progress(0)
             for number in range(times):
-                self.restart(WAYS[number % len(WAYS)])
+                self.restart(list(WAYS)[number % len(WAYS)])
         finally:
             for writer in self.writers:
                 writer.stop()
@@ -151,8 +150,7 @@ class Restarts:
         pass_seconds(self.chance.uniform(0, 0.5))
         note_fault(self.fleet.journals, "crash postgres")
         down = time.monotonic()
-        WAYS_BY_NAME[way](self.postgres)
-        wait_until(self.postgres.ensure_running, "Postgres runs again")
+        restart(self.postgres, way)
         back = time.monotonic()
         for address, reader in zip(self.places, self.readers, strict=True):
             left = READY_SECONDS - (time.monotonic() - back)
@@ -190,41 +188,6 @@ def is_ready(address: str, reader: Client) -> bool:
         reader.list_dags()
         return bool(health.status == health_pb2.HealthCheckResponse.SERVING)
     return False
-
-
-# ---- ways to end
-def in_order(postgres: EmbeddedPostgres) -> None:
-    """Fast shutdown: sessions are cut, a checkpoint is written."""
-    _end(postgres, [_pid(postgres)], signal.SIGINT)
-
-
-def at_once(postgres: EmbeddedPostgres) -> None:
-    """Immediate shutdown: what was committed is recovered from the log."""
-    _end(postgres, [_pid(postgres)], signal.SIGQUIT)
-
-
-def postmaster_killed(postgres: EmbeddedPostgres) -> None:
-    """Its backends live on for a moment, without it."""
-    _end(postgres, [_pid(postgres)], signal.SIGKILL)
-
-
-def all_killed(postgres: EmbeddedPostgres) -> None:
-    _end(postgres, [_pid(postgres), *children(_pid(postgres))], signal.SIGKILL)
-
-
-def _end(postgres: EmbeddedPostgres, pids: list[int], number: int) -> None:
-    postmaster = pids[0]
-    signal_all(pids, number)
-    wait_until(lambda: Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "it ended")
-
-
-def _pid(postgres: EmbeddedPostgres) -> int:
-    assert postgres.pid is not None
-    return postgres.pid
-
-
-WAYS_BY_NAME = {each.__name__: each for each in (all_killed, in_order, at_once, postmaster_killed)}
-WAYS = list(WAYS_BY_NAME)
 
 
 # ---- the test

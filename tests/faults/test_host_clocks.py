@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-from datetime import timedelta
+from datetime import UTC, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from clock_dag import DELAY_SECONDS
-from fault_world import House, finished, wait_until
+from fault_world import House, finished, free_address, wait_until
 from worker_site import sitecustomize
 
+from glidepath import Dates, Every
 from glidepath.client import Client
 from glidepath_proto.run.v1 import run_pb2
 
@@ -86,3 +87,54 @@ def _check(attempts: list[Any]) -> None:
         if before["task_index"] == after["task_index"]:
             pause = (after["start_time"] - before["end_time"]).total_seconds()
             assert DELAY_SECONDS <= pause <= DELAY_SECONDS + LATE_SECONDS_MAX
+
+
+# ---- ticks
+TICKS_MIN = 2
+
+
+def test_wrong_clocks_of_servers_make_no_tick_early_late_lost_or_double(house: House) -> None:
+    """Two replicas give ticks their outcomes, by the database's clock whatever theirs say."""
+    ahead, behind = Clock(house.folder, "s1", 10 * MINUTES), Clock(house.folder, "s2", -10 * MINUTES)
+    house.server(before=ahead.before)
+    other = free_address()
+    house.server(address=other, before=behind.before)
+    client = house.register("tree_dag.py", "tree")
+    house.wait_for_answers(house.client(other))
+    soon = client.get_server_info().database_time.ToDatetime(tzinfo=UTC) + timedelta(minutes=9)
+    # The first replica's clock is past it already.
+    client.set_schedule("tree", Dates([soon], zone="UTC", name="soon"))
+    client.set_schedule("tree", Every(1, zone="UTC", name="often", catchup="all"))
+
+    def pass_ticks() -> None:
+        before = len(house.rows(TICKS, "often"))
+        wait_until(lambda: len(house.rows(TICKS, "often")) >= before + TICKS_MIN, "ticks pass")
+
+    pass_ticks()
+    for one, two in ((-HOUR, HOUR), (HOUR, -HOUR), (10 * MINUTES, -10 * MINUTES)):
+        ahead.set(one)
+        behind.set(two)
+        pass_ticks()
+    client.pause_schedule("tree", "often")
+    _check_ticks(house.rows(TICKS, "often"))
+    assert not house.rows(TICKS, "soon")
+    house.rows("update clock set shift = $1::timestamptz - interval '1 second' - clock_timestamp()", soon)
+    wait_until(lambda: len(house.rows(TICKS, "soon")) > 0, "its time has come")
+    _check_ticks(house.rows(TICKS, "soon"))
+    runs = house.rows("select run_key from dag_run")
+    assert len(runs) == len({each["run_key"] for each in runs}) == len(house.rows(TICKS, "often")) + 1
+
+
+TICKS = """
+select t.tick_time, t.state, r.create_time from schedule_tick t left join dag_run r using (dag_run_id)
+where t.schedule_name = $1 order by t.tick_time
+"""
+
+
+def _check_ticks(ticks: list[Any]) -> None:
+    """Each got a run at its time, and none is missing between the first and the last."""
+    for each in ticks:
+        assert each["state"] == "run"
+        assert timedelta(0) <= each["create_time"] - each["tick_time"] <= timedelta(seconds=LATE_SECONDS_MAX)
+    for before, after in pairwise(ticks):
+        assert after["tick_time"] - before["tick_time"] == timedelta(seconds=1)
