@@ -44,7 +44,7 @@ async def test_it_is_the_list_of_its_instances_once_they_have_ended(
         await hand.connect()
         run_id = await room.start("churn")
         await hand.end("train", output='{"n": 1}')
-        await hand._until(lambda: hand.taken["train"].key.map_index == 1)
+        assert (await hand.take("train")).key.map_index == 1
         assert await output(room, run_id, map_index=0) == {"n": 1}
         early = await refusal(room, run_id)
         assert early.code() is grpc.StatusCode.NOT_FOUND
