@@ -13,6 +13,8 @@ from runs_room import RATE_SCHEMA, dag, open_room
 from test_schedule_calls import SchedulesRoom
 
 from glidepath_proto.schedule.v1 import schedule_pb2
+from tests.checker import read_facts
+from tests.checker.judges.ticks import judge_ticks
 
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -28,7 +30,7 @@ async def room(database_url: str) -> AsyncIterator[SchedulesRoom]:
         yield made
 
 
-async def test_dates_that_tick_while_they_are_filled_have_one_run(room: SchedulesRoom) -> None:
+async def test_dates_that_tick_while_they_are_filled_have_one_run(room: SchedulesRoom, database_url: str) -> None:
     await room.ask("SetSchedule", declaration={**HOURLY, "params": '{"model": "net"}'})
     fills, end = Backfills(room), START + DAY * 2
     await room.be(end)
@@ -49,6 +51,8 @@ async def test_dates_that_tick_while_they_are_filled_have_one_run(room: Schedule
     assert outcomes["skipped"] == types["scheduled"]
     # What the schedule says of params holds for both.
     assert {row["params"] for row in rows} == {'{"learning_rate":0.1,"model":"net"}'}
+    verdict = judge_ticks(await read_facts(database_url))
+    assert (verdict.outcome, verdict.occurred) == ("PASS", 48 + 73), verdict
 
 
 async def test_a_run_of_another_content_is_met_all_the_same(room: SchedulesRoom) -> None:

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from glidepath import load_dags
+from glidepath import Every, load_dags
 from glidepath.client import Client
 from glidepath.errors import RpcError, StateConflict
 from tests.chaos.plan import Work
@@ -25,6 +26,9 @@ CLIENTS_MAX = 8
 # A call that nobody has answered by then, long after all faults, is a failure.
 PERSIST_SECONDS = 60.0
 AGAIN_SECONDS = 0.1
+# What ticks beside the work of a plan, and is filled for a while before its ticks.
+BEAT_DAG, BEAT_NAME, BEAT_SECONDS = "chain", "beat", 2
+FILLED_SECONDS = 24.0
 BODIES = Path(__file__).with_name("bodies_dag.py")
 
 
@@ -47,15 +51,23 @@ class Crowd:
         for name in SHAPES:
             if name not in self.system.versions:
                 self._register(name)
+        beat = Every(BEAT_SECONDS, zone="UTC", name=BEAT_NAME)
+        self._persist(lambda client: client.set_schedule(BEAT_DAG, beat))
+        self._persist(lambda client: client.resume_schedule(BEAT_DAG, BEAT_NAME))
 
     def go(self, work: tuple[Work, ...], start: float) -> None:
         """Begin; `start` is the monotonic time of the episode's second 0."""
         self._futures = [self._pool.submit(self._do, each, start) for each in work]
+        self._futures.append(self._pool.submit(self._fill))
 
     def wait(self) -> None:
         """Until everything was asked for and answered. Raises what went wrong."""
         for each in self._futures:
             each.result()
+
+    def rest(self) -> None:
+        """Nothing ticks any more."""
+        self._persist(lambda client: client.pause_schedule(BEAT_DAG, BEAT_NAME))
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -80,6 +92,16 @@ class Crowd:
             # The run may have ended, or have nothing to be done again: to refuse is an answer.
             with suppress(StateConflict):
                 self._persist(lambda client: _FOLLOWS[follow](client, run_id, request_id))
+
+    def _fill(self) -> None:
+        """A backfill of ticks that have just been, some of which have runs, and some, of a pause, have none."""
+        end, request_id = datetime.now(UTC) - timedelta(seconds=BEAT_SECONDS), str(uuid4())
+        start = end - timedelta(seconds=FILLED_SECONDS)
+        self._persist(
+            lambda client: client.create_backfill(
+                BEAT_DAG, start=start, end=end, schedule=BEAT_NAME, request_id=request_id
+            )
+        )
 
     def _trigger(self, shape: str, times: int) -> str:
         options: dict[str, Any] = {"request_id": str(uuid4())}

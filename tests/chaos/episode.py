@@ -40,7 +40,11 @@ select format('%s/%s is queued, due %s, parked on %s', dag_run_id, task_index, d
 union all
 select format('an event waits for run %s', dag_run_id) from run_inbox
 union all
-select format('a slot is held for %s/%s', dag_run_id, task_index) from limit_holder"""
+select format('a slot is held for %s/%s', dag_run_id, task_index) from limit_holder
+union all
+select format('backfill %s is %s', backfill_id, state) from backfill where state not in ('ended', 'cancelled')
+union all
+select format('tick %s waits', tick_time) from schedule_tick where state = 'waiting'"""
 
 
 class Broken(AssertionError):
@@ -122,6 +126,7 @@ class Episode:
         self.harm.heal()
         deadline = time.monotonic() + LIVENESS_SECONDS
         self.crowd.wait()
+        self.crowd.rest()
         self._wait(lambda: self.system.servers_answering() == set(SERVERS), "every replica answers", deadline)
         for shape in PROBES:
             self.crowd.ask(shape)

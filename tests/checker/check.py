@@ -11,10 +11,12 @@ from tests.checker.judges.cancels import judge_cancels
 from tests.checker.judges.limits import judge_limits
 from tests.checker.judges.progress import judge_progress
 from tests.checker.judges.states import judge_arrows, judge_rules
+from tests.checker.judges.ticks import judge_ticks
 from tests.checker.judges.versions import judge_versions
 from tests.checker.report import Report, Verdict, expectation
 
 JUDGES: dict[str, Callable[[Facts], Verdict]] = {
+    "I1": judge_ticks,
     "I3": judge_one_at_a_time,
     "I4": judge_fence,
     "I5": judge_arrows,

@@ -13,6 +13,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from tests.checker.tick_facts import Calendar
+
 LIVE = "running"
 
 
@@ -415,6 +417,7 @@ class Facts:
     faults: tuple[Fault, ...] = ()
     moves: tuple[tuple[str, datetime, int, int], ...] = ()
     """Runs that an operator moved: (run id, when, from which version id, to which), in that order."""
+    calendar: Calendar = field(default_factory=Calendar)
 
     @property
     def last(self) -> Moment | None:

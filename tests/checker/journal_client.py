@@ -74,6 +74,10 @@ def _registered(request: Any, response: Any) -> Answer:
     return name, [] if request.validate_only else [name]
 
 
+def _filled(_: Any, response: Any) -> Answer:
+    return f"backfill {response.backfill.backfill_id}", []
+
+
 _ANSWERS: dict[str, Callable[[Any, Any], Answer]] = {
     "TriggerDagRuns": _triggered,
     "CancelDagRun": _cancelled,
@@ -82,4 +86,5 @@ _ANSWERS: dict[str, Callable[[Any, Any], Answer]] = {
     "ClearTaskInstances": _cleared,
     "RerunDagRun": _cleared,
     "RegisterDagVersion": _registered,
+    "CreateBackfill": _filled,
 }

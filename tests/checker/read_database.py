@@ -43,6 +43,7 @@ from tests.checker.facts import (
     Version,
 )
 from tests.checker.journals import Journals, read_journals
+from tests.checker.read_ticks import read_calendar
 from tests.checker.steering import BRANCHING
 
 # The bytes of a board, as schema.sql and dag_run_event keep them.
@@ -304,6 +305,7 @@ class _Reader:
             "unread": frozenset((str(row["dag_run_id"]), row["task_id"]) for row in unread),
             "quarantined": frozenset(str(row["dag_run_id"]) for row in quarantines),
             "clock_shift_seconds": shift.total_seconds(),
+            "calendar": await read_calendar(self._fetch),
         }
 
     def _event(self, row: Any) -> RunEvent:

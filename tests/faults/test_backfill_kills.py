@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from fault_world import House, wait_until
 
 from glidepath import load_dags
 from glidepath.client import BackfillOptions, Client, RunOptions
+from tests.checker import read_facts
+from tests.checker.judges.ticks import judge_ticks
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 DATES, THERE, BROKEN = 120, 10, 4
@@ -146,6 +149,8 @@ def _check(house: House, backfill_id: str, keys: Sequence[str]) -> None:
     assert mine == {key for key, outcome in zip(keys, expected, strict=True) if outcome != "skipped"}
     cleared = house.rows("select target from audit_event where action = 'dag_run.rerun'")
     assert len(cleared) == len(set(cleared)) == BROKEN
+    verdict = judge_ticks(asyncio.run(read_facts(house.database_url)))
+    assert (verdict.outcome, verdict.occurred) == ("PASS", DATES), verdict
 
 
 def test_a_killed_server_leaves_no_date_half_done(house: House) -> None:

@@ -19,6 +19,8 @@ from glidepath_server.operations.set_schedules import ChangeSchedules, Declarati
 from glidepath_server.operations.tick_schedules import Ticked, tick_due, tick_waiting
 from glidepath_server.store.database import Connection, Database, database_now, transaction
 from glidepath_server.store.schedules import ScheduleRow
+from tests.checker import Verdict, read_facts
+from tests.checker.judges.ticks import judge_ticks
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOURLY = CronRule("0 * * * *")
@@ -34,7 +36,7 @@ async def open_room(database_url: str) -> AsyncIterator[ScheduleRoom]:
     """The database with its one DAG and nothing that other tests have left, at the start of time."""
     database = await Database.open(database_url)
     watcher = await asyncpg.connect(database_url)
-    found = ScheduleRoom(StepRoom(database, watcher))
+    found = ScheduleRoom(StepRoom(database, watcher), database_url)
     if not await watcher.fetchval("select exists (select from dag)"):
         await found.open()
     await watcher.execute(
@@ -50,7 +52,8 @@ async def open_room(database_url: str) -> AsyncIterator[ScheduleRoom]:
 class ScheduleRoom:
     """One replica's scheduler, driven by hand. `room` has the DAG "dag" of one task."""
 
-    def __init__(self, room: StepRoom) -> None:
+    def __init__(self, room: StepRoom, database_url: str = "") -> None:
+        self.url = database_url
         self.room, self.database, self.watcher = room, room.database, room.watcher
         self.plans = Plans()
 
@@ -139,6 +142,10 @@ class ScheduleRoom:
             "select reason from schedule_tick where schedule_name = $1 and state = 'skip' order by tick_time", name
         )
         return [row["reason"] for row in rows]
+
+    async def judged(self) -> Verdict:
+        """What the checker says of ticks and runs, by what it knows of schedules."""
+        return judge_ticks(await read_facts(self.url))
 
     async def states(self, name: str = "main") -> list[str]:
         return list((await self.outcomes(name)).values())

@@ -11,6 +11,7 @@ from tests.checker.facts import Request, Task
 from tests.checker.judges.acknowledged import judge_durability, judge_requests
 from tests.checker.report import FAIL, NOT_TESTED, PASS, Verdict
 from tests.checker.story import RUN, START, Story
+from tests.checker.tick_facts import Calendar, MadeRun, RunKey
 
 
 def smallest(verdict: Verdict) -> str:
@@ -126,6 +127,16 @@ def test_a_deed_without_its_request_id() -> None:
     story = asked()
     story.audits.append(replace(story.audits[0], audit_id=9, transaction=99))
     assert smallest(judge_requests(story.facts())) == "a deed was committed without the request id that asked for it"
+
+
+def test_the_runs_of_a_backfill_are_asked_for_by_no_request_of_their_own() -> None:
+    story = asked()
+    made = replace(story.audits[0], audit_id=9, transaction=99, action="dag_run.trigger", target="dag/d")
+    story.audits.append(replace(made, detail={"dag_run_ids": [RUN, "run-00000002"]}))
+    key = RunKey("default", "d", "manual@2026-01-01T00:00:00Z")
+    runs = [MadeRun(each, key, "backfill", START) for each in (RUN, "run-00000002")]
+    assert judge_requests(story.facts(calendar=Calendar(runs=tuple(runs)))).outcome == PASS
+    assert judge_requests(story.facts(calendar=Calendar(runs=(runs[0],)))).outcome == FAIL
 
 
 def test_two_deeds_for_one_request_id() -> None:

@@ -100,10 +100,13 @@ def _effects(facts: Facts, answers: dict[str, list[ClientEntry]]) -> Iterator[Br
     for request in facts.requests:
         ids[request.transaction].append(request.request_id)
     journalled = {entry.client for entry in facts.client_entries}
+    filled = {run.run_id for run in facts.calendar.runs if run.kind == "backfill"}
     deeds: dict[str, list[Audit]] = defaultdict(list)
     for audit in facts.audits:
         if audit.action not in ACTIONS.values() or audit.actor not in journalled:
             continue
+        if filled.issuperset(_run_ids(audit) or [""]):
+            continue  # of a backfill, which goes on by itself in the name of who has asked for it
         found = ids.get(audit.transaction, [])
         if not found:
             yield Break.of("a deed was committed without the request id that asked for it", audit)
@@ -113,6 +116,12 @@ def _effects(facts: Facts, answers: dict[str, list[ClientEntry]]) -> Iterator[Br
         if len(audits) > 1:
             yield Break.of(f"request id {request_id} had {len(audits)} effects", *audits)
     yield from _unkept(facts, answers)
+
+
+def _run_ids(audit: Audit) -> list[str]:
+    """Of the runs that were made."""
+    found = audit.detail.get("dag_run_ids")
+    return list(map(str, found)) if isinstance(found, list) else []
 
 
 def _unkept(facts: Facts, answers: dict[str, list[ClientEntry]]) -> Iterator[Break]:

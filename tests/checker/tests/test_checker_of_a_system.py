@@ -7,16 +7,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from scenes import ROOT, House, dag, finished, states, task, wait_until
 
-from glidepath import load_dags
+from glidepath import Every, load_dags
 from glidepath.errors import AlreadyExists
 from glidepath_proto.registry.v1 import dag_pb2
-from glidepath_proto.run.v1 import run_pb2
+from glidepath_proto.run.v1 import backfill_pb2, run_pb2
 from tests.checker import Watch, check, read_facts, read_journals
 from tests.checker.journal_client import JournalClient
 
@@ -234,6 +235,22 @@ class Day:
         self.client.clear_task_instances(runs[0], ["first"], downstream=True)
         assert finished(self.client, runs[0]) == "success"
 
+    def a_schedule_and_a_backfill(self) -> None:
+        """Ticks across a crash; then a backfill of what was before them."""
+        self.client.register(dag("ticking", [task("only")]))
+        self.client.set_schedule("ticking", Every(1, zone="UTC", name="beat"))
+        ticked = lambda: len(list(self.client.list_ticks("ticking", "beat")))  # noqa: E731
+        wait_until(lambda: ticked() >= 1, "it ticks")
+        before = ticked()
+        self.crash()
+        wait_until(lambda: ticked() > before, "it ticks again")
+        self.client.pause_schedule("ticking", "beat")
+        first = min(tick.tick_time.ToDatetime(UTC) for tick in self.client.list_ticks("ticking", "beat"))
+        span = {"start": first - timedelta(seconds=5), "end": first}
+        made = self.client.create_backfill("ticking", schedule="beat", **span)
+        state = lambda: self.client.get_backfill(made.backfill_id).state  # noqa: E731
+        wait_until(lambda: state() == backfill_pb2.Backfill.STATE_ENDED, "the backfill has ended")
+
     def something_that_waits(self) -> None:
         """For a worker that there is none of."""
         self.client.register(dag("lonely", [task("alone", queue_name="nobody"), task("next", "alone")]))
@@ -268,6 +285,7 @@ def test_a_day_of_a_real_system_keeps_every_promise(house: House) -> None:
         day.a_worker_that_was_thought_dead()
         day.a_crash()
         day.bodies_of_the_sdk()
+        day.a_schedule_and_a_backfill()
         day.something_that_waits()
     facts = asyncio.run(read_facts(house.database_url, house.journals, earlier=watch.moments))
     report = check(facts)
