@@ -33,6 +33,11 @@ STYLES = {
     "up_for_retry": "yellow",
     "deferred": "blue",
     "waiting": "bold yellow",
+    "on track": "cyan",
+    "at risk": "yellow",
+    "missed": "bold red",
+    "met": "green",
+    "met late": "magenta",
     "approved": "green",
     "rejected": "red",
     "expired": "red",
@@ -93,8 +98,9 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_json_line(message: Message) -> None:
-    click.echo(json.dumps(proto_json(message), ensure_ascii=False))
+def print_json_line(found: Message | dict[str, Any]) -> None:
+    """An object per line: a message, or one that was made of messages by `proto_json`."""
+    click.echo(json.dumps(found if isinstance(found, dict) else proto_json(found), ensure_ascii=False))
     sys.stdout.flush()
 
 

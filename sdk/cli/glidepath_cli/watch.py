@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import advice, ends, instances, run_eta, tree
+from . import advice, ends, instances, run_deadlines, run_eta, tree
 from .exits import Exit
 from .output import STYLES, console, enum_name, moment, print_json, print_json_line, printable, proto_json, say
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 FAILURES_SHOWN_MAX = 10
+DEADLINES_DRAWN_MAX = 5
+"""Under a tree that moves; all of them are printed at its end."""
 LEAVING_SECONDS = 5.0
 STILL_SECONDS = 10.0
 """When nothing of a run has moved for so long and nothing runs, the reader hears where to see why."""
@@ -126,14 +128,44 @@ def follow(client: Client, run_id: str, output: str) -> RunView:
     view = RunView()
     target = console()
     if output == "json":
-        _follow_each(client, run_id, view, lambda message, _: print_json_line(message))
+        _follow_json(client, run_id, view)
     elif target.is_terminal:
         _follow_live(client, run_id, view, target)
     else:
-        run_eta.say_once(client, run_id)
-        with run_eta.watched(client, run_id, say):
-            _follow_each(client, run_id, view, _print_changes)
+        _follow_lines(client, run_id, view)
     return view
+
+
+def _follow_json(client: Client, run_id: str, view: RunView) -> None:
+    """An object per message, with the run's deadlines in it; one more when the state of a deadline changes meanwhile."""
+    from glidepath_proto.run.v1.run_service_pb2 import WatchDagRunResponse
+
+    turn = threading.Lock()
+
+    def show(message: Any, _: object = None) -> None:
+        with turn:
+            if message.dag_run.HasField("end_time"):
+                deadlines.ask()  # what has become of them
+            print_json_line({**proto_json(message), "deadlines": deadlines.json(now())})
+
+    def between(_: object) -> None:
+        if view.run is not None:
+            show(WatchDagRunResponse(dag_run=view.run))
+
+    with run_deadlines.watched(client, run_id, between) as deadlines:
+        _follow_each(client, run_id, view, show)
+
+
+def _follow_lines(client: Client, run_id: str, view: RunView) -> None:
+    def tell(changed: Iterable[Any]) -> None:
+        for each in changed:
+            say(run_deadlines.line(each, now()))
+
+    run_eta.say_once(client, run_id)
+    with run_eta.watched(client, run_id, say), run_deadlines.watched(client, run_id, tell) as deadlines:
+        tell(deadlines.known)
+        _follow_each(client, run_id, view, _print_changes)
+    tell(deadlines.ask())
 
 
 def _follow_each(client: Client, run_id: str, view: RunView, show: Callable[[Any, list[Any]], None]) -> None:
@@ -179,13 +211,15 @@ def _follow_live(client: Client, run_id: str, view: RunView, target: Any) -> Non
     def draw() -> Group:
         if view.run is None:
             return Group()
-        lines = [*tree.fit(view.rows(now()), target.height - 3), *eta.row()]
+        beside = [*eta.row(), *deadlines.rows(now())[:DEADLINES_DRAWN_MAX]]
+        lines = [*tree.fit(view.rows(now()), target.height - 2 - max(1, len(beside))), *beside]
         still = view.still(now())
         return Group(*map(row_text, [*lines, tree.Row("", still, "")] if still else lines))
 
     try:
         with (
             run_eta.watched(client, run_id) as eta,
+            run_deadlines.watched(client, run_id) as deadlines,
             Live(get_renderable=draw, console=target, refresh_per_second=4, transient=True),
         ):
             for message in client.watch(run_id):
@@ -193,6 +227,8 @@ def _follow_live(client: Client, run_id: str, view: RunView, target: Any) -> Non
     finally:  # also when it is interrupted, what was seen last stays on the screen
         if view.run is not None:
             print_rows(view.rows(now()))
+    deadlines.ask()  # what has become of them
+    print_rows(deadlines.rows(now()))
 
 
 def finish(client: Client, run_id: str, view: RunView) -> Exit:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from cli_world import Folder
 
@@ -34,7 +37,11 @@ def test_deadlines_are_set_shown_met_and_deleted(home: Folder) -> None:
     shown = home.call("deadline", "show", "watched")
     assert "2h after it was queued" in shown.out and "with the DAG" in shown.out
     run_id = home.call("dag", "trigger", "watched", "-o", "json").json["dagRunId"]
-    assert home.call("run", "watch", run_id).code == 0
+    watched = home.call("run", "watch", run_id)
+    assert watched.code == 0
+    assert re.search("deadline 2h after it was queued: met, (1h59m|2h00m) early, due ", watched.err)
+    last = json.loads(home.call("run", "watch", run_id, "-o", "json").out.splitlines()[-1])
+    assert {each["state"] for each in last["deadlines"]} == {"DEADLINE_STATE_MET"}
     listed = home.call("deadline", "list", "--run", run_id, "--state", "met", "-o", "json")
     assert {each["declaration"]["name"] for each in listed.json} == {
         "2h after it was queued",

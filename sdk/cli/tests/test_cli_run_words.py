@@ -145,6 +145,9 @@ class Quiet:
     def get_run_eta(self, run_id: str) -> object:
         raise NotFound("nothing is known of it")
 
+    def list_run_deadlines(self, *, dag_run_id: str) -> list[object]:
+        return []
+
     def watch(self, run_id: str) -> object:
         yield WatchDagRunResponse(dag_run=run_of("running"), task_instances=[instance("a", "queued")])
         assert self.told.wait(60), "nobody was told"
