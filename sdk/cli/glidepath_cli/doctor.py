@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import click
 from .clocks import SKEW_SECONDS_MAX, is_wrong, told
 from .exits import Exit
 from .home import Home
-from .output import moment, print_json, print_table, say, span
+from .output import cell, moment, print_json, print_table, say, span
 from .session import Session, command
 from .words import ours
 
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     from glidepath.client import Client
 
 DISK_FREE_BYTES_MIN = 1 << 30
+LOOKED_AT_MAX = 500
+"""Of what there may be many of."""
+SHOWN_MAX = 3
+_SCHEDULES_LOOKED_BACK = timedelta(hours=24)
+_SCHEDULE_KINDS = ("schedule_failed", "scheduled_run_refused")
+# What incidents of schedules say.
+_OF_SCHEDULE = re.compile(r"schedule (?P<schedule>\S+) of DAG (?P<dag>\S+): (?P<reason>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,10 @@ def _top() -> None:
 
 @command(_top, "doctor", example="glidepath doctor -o json")
 def doctor(session: Session) -> None:
-    """Check connection, versions, workers, clocks and the disk. Exit code 1 when a check fails, 5 without a server."""
+    """Check connection, versions, clocks, workers, schedules, alerts, plugins and the disk.
+
+    Exit code 1 when a check fails, 5 without a server.
+    """
     from glidepath.errors import GlidepathError, Unavailable
 
     checks: list[Check] = []
@@ -80,7 +92,7 @@ def _server_checks(client: Client) -> Iterator[Check]:
 
 def _access_checks(client: Client, info: Any) -> Iterator[Check]:
     workers = list(client.list_workers())
-    incidents = list(client.list_incidents(page_size=1))
+    incidents = list(islice(client.list_incidents(page_size=LOOKED_AT_MAX), LOOKED_AT_MAX))
     how = "admitted" if info.authentication_required else "not needed here"
     yield Check("token", "ok", f"{how}; namespace {client.connection.namespace}")
     working = [each for each in workers if each.state == "open"]
@@ -96,6 +108,65 @@ def _access_checks(client: Client, info: Any) -> Iterator[Check]:
         if incidents
         else Check("incidents", "ok", "none")
     )
+    yield schedules(incidents, moment(info, "database_time") or datetime.now(UTC))
+    yield dead_alerts(list(islice(client.list_alerts(states=["dead"], page_size=LOOKED_AT_MAX), LOOKED_AT_MAX)))
+    yield plugins(client.list_plugins().plugins)
+
+
+def schedules(incidents: Sequence[Any], now: datetime) -> Check:
+    """Those that could not be dealt with lately, or whose runs could not be made: the newest word of each."""
+    found: dict[tuple[str, str], tuple[Any, str]] = {}
+    for each in incidents:
+        about = _OF_SCHEDULE.fullmatch(each.message)
+        if each.kind in _SCHEDULE_KINDS and about and each.time.ToDatetime(UTC) > now - _SCHEDULES_LOOKED_BACK:
+            found.setdefault((about["dag"], about["schedule"]), (each, about["reason"]))
+    if not found:
+        return Check("schedules", "ok", "none has failed in the last 24 h")
+    said = [
+        f"{name} of {dag_id} has failed, last at {cell(moment(incident, 'time'))}: {reason}"
+        for (dag_id, name), (incident, reason) in found.items()
+    ]
+    dag_id, name = next(iter(found))
+    step = f"see its rule and version: glidepath schedule show {dag_id} {name}"
+    return Check(
+        "schedules", "warn", _few(said), f"{step}; what became of its ticks: glidepath schedule ticks {dag_id} {name}"
+    )
+
+
+def dead_alerts(dead: Sequence[Any]) -> Check:
+    """What nobody has heard of: alerts that were given up and not sent again since."""
+    if not dead:
+        return Check("alerts", "ok", "none is dead")
+    number = f"{len(dead)} or more" if len(dead) >= LOOKED_AT_MAX else str(len(dead))
+    newest: dict[str, str] = {}
+    for each in dead:
+        newest.setdefault(each.channel_name, each.last_error)
+    said = _few([f"of channel {name}: {error}" for name, error in newest.items()])
+    step = "see each: glidepath alert list --state dead; when it is mended, send them anew: "
+    return Check(
+        "alerts", "warn", f"{number} dead, {said}", f"{step}glidepath alert resend --channel {dead[0].channel_name}"
+    )
+
+
+def plugins(installed: Sequence[Any]) -> Check:
+    """Those that crash, were given up after that, or cannot be used; not those that somebody has blocked."""
+    wrong = [each for each in installed if each.state in ("disabled", "paused", "refused") or each.faults]
+    if not wrong:
+        return Check("plugins", "ok", ", ".join(each.plugin_name for each in installed) or "none is installed")
+    said = [f"{each.plugin_name} is {each.state}: {each.reason}" for each in wrong]
+    steps = [
+        f"look at it: glidepath plugin show {wrong[0].plugin_name}; what it wrote is in the server's log (plugin_said)"
+    ]
+    if any(each.state == "disabled" for each in wrong):
+        steps.append("when it is mended, start the server anew")
+    if any(each.state == "refused" for each in wrong):
+        steps.append("install a release of it that fits this server")
+    return Check("plugins", "warn", _few(said), "; ".join(steps))
+
+
+def _few(said: Sequence[str]) -> str:
+    more = len(said) - SHOWN_MAX
+    return "; ".join(said[:SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
 
 
 def worker_clocks(workers: list[Any]) -> Iterator[Check]:

@@ -137,7 +137,7 @@ def follow(client: Client, run_id: str, output: str) -> RunView:
 
 
 def _follow_json(client: Client, run_id: str, view: RunView) -> None:
-    """An object per message, with the run's deadlines in it; one more when the state of a deadline changes meanwhile."""
+    """An object per message, with the run's deadlines in it; one more when the state of one changes meanwhile."""
     from glidepath_proto.run.v1.run_service_pb2 import WatchDagRunResponse
 
     turn = threading.Lock()
