@@ -85,6 +85,13 @@ async def test_never_more_runs_are_active_than_the_cap_says_and_a_cancel_ends_th
     assert code is grpc.StatusCode.FAILED_PRECONDITION and "cannot resume a backfill that was cancelled" in words
 
 
+async def test_the_time_left_counts_from_the_last_start(room: Room, fills: Backfills, doer: Doer) -> None:
+    made = await fills.create(days(30, await fresh(room, "left"), rate_runs=1, rate_period=DAY))
+    one = await fills.until(made.backfill_id, lambda each: each.counts.success == 1)
+    left = one.remaining.ToTimedelta()
+    assert DAY * 28.99 < left < DAY * 29.01  # the next begins in a day
+
+
 async def test_a_cancel_without_more_lets_active_runs_end(room: Room, fills: Backfills, doer: Doer) -> None:
     doer.holds.add("let_end")
     made = await fills.create(days(3, await fresh(room, "let_end"), runs_active_max=1))

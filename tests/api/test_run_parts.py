@@ -95,8 +95,8 @@ async def test_a_part_of_a_capped_dag_is_admitted_by_its_cap(room: Room) -> None
         ),
         (
             {"only_task_ids": ["train"]},
-            "runs[0].only_task_ids: got train takes the output of clean, expected tasks that can run without the "
-            "others; take those in, too, or all that comes before",
+            "runs[0].only_task_ids: got train without clean, whose output it takes, expected clean as well: name it, "
+            "or set only_with_upstream, which takes in all that comes before",
         ),
         (
             {"only_task_ids": ["load"] * 1001},

@@ -74,13 +74,29 @@ def test_a_task_cannot_stay_without_what_it_takes() -> None:
         ),
     )
     graph = compile_graph(spec)
+    takes_in = "a as well: name it, or set only_with_upstream, which takes in all that comes before"
     assert [*lacks(spec, graph, frozenset({1, 2, 3, 4, 5, 6}))] == [
-        "b takes the output of a",
-        "c takes the output of a",
-        "d takes the output of a",
-        "f is a branch that chooses among others, too: h",
+        ("b without a, whose output it takes", takes_in),
+        ("c without a, whose output it takes", takes_in),
+        ("d without a, whose output it takes", takes_in),
+        (
+            "the branch f without h, which it may choose",
+            "h as well: name it, or set only_with_downstream, which takes in all that comes after",
+        ),
     ]
     assert not [*lacks(spec, graph, frozenset(range(graph.size)))]
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(2, "a0 and a1"), (3, "a0, a1 and a2"), (8, "a0, a1, a2, a3, a4 and 3 more")]
+)
+def test_several_that_are_missing_are_named_as_people_name_them(count: int, named: str) -> None:
+    names = [f"a{number}" for number in range(count)]
+    inputs = {name: OutputRef(name) for name in names}
+    spec = DagSpec("dag", (*(task(name) for name in names), task("last", *names, inputs=inputs)))
+    ((got, expected),) = lacks(spec, compile_graph(spec), frozenset({count}))
+    assert got == f"last without {named}, whose outputs it takes"
+    assert expected.startswith(f"{named} as well: name them, or set only_with_upstream")
 
 
 def test_nobody_waits_for_what_is_left_out() -> None:

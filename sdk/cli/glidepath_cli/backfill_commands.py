@@ -12,7 +12,7 @@ import click
 from . import backfill_watch, completion, local_dates
 from .capacity_commands import Rate
 from .local_dates import LocalMoment
-from .output import Column, enum_name, moment, print_json, print_list, print_one, proto_json, say, span
+from .output import Column, about, enum_name, moment, print_json, print_list, print_one, proto_json, say, span
 from .params import merge_params, needs_schema, split_pairs
 from .session import NUMBER, Session, command
 
@@ -74,7 +74,6 @@ _BACKFILL: list[Column] = [
 
 
 def _show(session: Session, each: Any) -> None:
-    left = _seconds(each, "remaining")
     rows: list[tuple[str, object]] = [
         ("backfill", each.backfill_id),
         ("dag", each.spec.dag_id),
@@ -83,7 +82,7 @@ def _show(session: Session, each: Any) -> None:
         ("reason", each.reason),
         ("dates", each.date_count),
         ("progress", backfill_watch.progress(each)),
-        ("time left", f"about {left}" if left else ""),
+        ("time left", backfill_watch.time_left(each, datetime.now(UTC))),
         ("from", moment(each.spec, "range_start")),
         ("to", moment(each.spec, "range_end")),
         ("order", enum_name(each.spec, "order")),
@@ -225,7 +224,8 @@ def _preview(session: Session, dag_id: str, options: BackfillOptions, zone: Zone
     )
     if found.HasField("estimated"):
         each = _seconds(found, "run_duration")
-        say(f"estimated: {_seconds(found, 'estimated')} (a run of {dag_id} takes {each})")
+        whole = about(found.estimated.ToTimedelta().total_seconds())
+        say(f"estimated: {whole} (a run of {dag_id} takes {each})")
     else:
         say(f"estimated: not known, no run of {dag_id} has succeeded yet")
 

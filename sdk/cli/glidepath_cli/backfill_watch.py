@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from .exits import Exit
-from .output import enum_name, print_json_line, span
+from .output import about, enum_name, print_json_line
 from .session import Session
 
 POLL_SECONDS = 1.0
 STILL_SECONDS = 15.0
+_WORTH_AN_END = timedelta(hours=1)
 _OVER = ("success", "failed", "cancelled", "skipped", "gone")
 _FAILED = ("failed", "cancelled")
 
@@ -31,8 +33,19 @@ def line(each: Any) -> str:
     """Progress, and the time that it may still take."""
     text = f"{enum_name(each, 'state')}  {progress(each)}"
     if each.HasField("remaining"):
-        text += f"; about {span(each.remaining.seconds + each.remaining.nanos / 1e9)} left"
+        text += f"; {about(each.remaining.ToTimedelta().total_seconds())} left"
     return text
+
+
+def time_left(each: Any, now: datetime) -> str:
+    """For how long it will go on, and until when; "" for one that does not run."""
+    if enum_name(each, "state") != "running":
+        return ""
+    if not each.HasField("remaining"):
+        return f"not known: no run of {each.spec.dag_id} has succeeded yet"
+    left = each.remaining.ToTimedelta()
+    end = f", until {now + left:%Y-%m-%d %H:%MZ}" if left >= _WORTH_AN_END else ""
+    return about(left.total_seconds()) + end
 
 
 def follow(session: Session, backfill_id: str) -> None:

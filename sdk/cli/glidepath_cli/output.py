@@ -211,6 +211,17 @@ def span(seconds: float) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
 
 
+def about(seconds: float) -> str:
+    """An estimate, no finer than it is known: "less than a minute", "about 12m", "about 2h07m", "about 29 days"."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 60:
+        return f"about {minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    return f"about {hours}h{minutes:02}m" if hours < 48 else f"about {round(seconds / 86_400)} days"
+
+
 def enum_name(message: Any, field: str) -> str:
     """An enum's value as users write it: "failed" for RUN_STATE_FAILED; "" when it is not set."""
     descriptor = message.DESCRIPTOR.fields_by_name[field].enum_type

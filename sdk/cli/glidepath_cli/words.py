@@ -177,10 +177,7 @@ _FIELDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\bruns\[0\]\.params\b"), "--param"),
     (re.compile(r"\bdag_version: got\b"), "--version: got"),
     (re.compile(r"\bruns\[0\]\.pause_at_task_ids\b"), "--pause-at"),
-    (
-        re.compile(r"take those in, too, or all that comes before"),
-        "take those in, too, or all that comes before: --with-upstream",
-    ),
+    (re.compile(r"\bset only_with_(?=(?:up|down)stream\b)"), "add --with-"),
     (re.compile(r"\bruns\[0\]\.only_task_ids\b"), "--only"),
     (re.compile(r"\bruns\[0\]\.dag_id: "), ""),
     (re.compile(r"\bruns\[0\]\.dag_version_number\b"), "--version"),

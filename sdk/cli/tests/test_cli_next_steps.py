@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,6 +75,30 @@ def test_a_backfill_that_does_not_move_says_where_to_look_once(monkeypatch: pyte
     result = call(monkeypatch, server, "backfill", "watch", "some")
     assert result.exit_code == 0, result.output
     assert result.stderr.count(f"nothing has ended for a while; see why: glidepath run explain {RUN_ID}") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "expected"),
+    [
+        (0.26, Backfill.STATE_RUNNING, "less than a minute"),
+        (95.0, Backfill.STATE_RUNNING, "about 2m"),
+        (7_620.0, Backfill.STATE_RUNNING, "about 2h07m, until 2026-11-27 14:07Z"),
+        (47.9 * 3_600, Backfill.STATE_RUNNING, "about 47h54m, until 2026-11-29 11:54Z"),
+        (29 * 86_400.0, Backfill.STATE_RUNNING, "about 29 days, until 2026-12-26 12:00Z"),
+        (None, Backfill.STATE_RUNNING, "not known: no run of sales has succeeded yet"),
+        (None, Backfill.STATE_PAUSED, ""),
+        (None, Backfill.STATE_ENDED, ""),
+    ],
+)
+def test_the_time_that_a_backfill_still_takes_is_no_finer_than_it_is_known(
+    seconds: float | None, state: Backfill.State, expected: str
+) -> None:
+    found = Backfill(state=state, date_count=30)
+    found.spec.dag_id = "sales"
+    if seconds is not None:
+        found.remaining.FromTimedelta(timedelta(seconds=seconds))
+        assert backfill_watch.line(found).endswith(f"; {expected.partition(',')[0]} left")
+    assert backfill_watch.time_left(found, datetime(2026, 11, 27, 12, tzinfo=UTC)) == expected
 
 
 def test_a_backfill_that_is_paused_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

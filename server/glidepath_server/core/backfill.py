@@ -7,7 +7,6 @@ the others find it there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -211,15 +210,33 @@ def latest_at(versions: Sequence[tuple[int, datetime]], instant: datetime) -> in
     return found
 
 
-def estimate_seconds(runs: int, pace: Pace, run_seconds: float | None) -> float | None:
-    """How long so many runs take that each take so long: as many at once as may be active, and not faster than the
-    rate. None: not known."""
+def estimate_seconds(
+    waiting: int, pace: Pace, run_seconds: float | None, *, active: Sequence[float] = (), starts: Sequence[float] = ()
+) -> float | None:
+    """How long it takes until all that waits has had its run and the last run has ended, each taking `run_seconds`.
+
+    `active`: for how long each active run has gone. `starts`: the seconds since the latest starts, the latest first.
+    None: not known.
+    """
     if run_seconds is None:
         return None
-    if runs <= 0:
+    left = [max(0.0, run_seconds - seconds) for seconds in active]
+    if waiting <= 0:
+        return max(left, default=0.0)
+    # Places get free in this order, and again in this order, as all runs take as long.
+    free = sorted([*left, *[0.0] * (pace.runs_active_max - len(left))])
+    rounds, rest = divmod(waiting, len(free))
+    end = free[-1] + rounds * run_seconds
+    if rest:
+        end = max(end, free[rest - 1] + (rounds + 1) * run_seconds)
+    return max(end, _last_start(waiting, pace, starts) + run_seconds)
+
+
+def _last_start(waiting: int, pace: Pace, starts: Sequence[float]) -> float:
+    """In how many seconds the rate lets the last of so many begin: each a span after the one `rate_runs` before it."""
+    if pace.rate_runs is None:
         return 0.0
-    by_cap = math.ceil(runs / pace.runs_active_max) * run_seconds
-    by_rate = 0.0
-    if pace.rate_runs is not None:
-        by_rate = (math.ceil(runs / pace.rate_runs) - 1) * pace.rate_seconds + run_seconds
-    return max(by_cap, by_rate)
+    spans, first = divmod(waiting - 1, pace.rate_runs)
+    before = pace.rate_runs - 1 - first
+    wait = max(0.0, pace.rate_seconds - starts[before]) if before < len(starts) else 0.0
+    return wait + spans * pace.rate_seconds

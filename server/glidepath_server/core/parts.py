@@ -26,19 +26,29 @@ def part_of(graph: Graph, tasks: Sequence[int], *, with_upstream: bool, with_dow
     return frozenset(graph.with_surroundings(found, graph.teardowns))
 
 
-def lacks(spec: DagSpec, graph: Graph, part: frozenset[int]) -> Iterator[str]:
-    """Why the tasks of the part cannot run without what is left out, one sentence for each of them that cannot."""
+def lacks(spec: DagSpec, graph: Graph, part: frozenset[int]) -> Iterator[tuple[str, str]]:
+    """Why tasks of the part cannot run without what is left out: of each what was got, and what was expected."""
     inside = {graph.task_ids[task] for task in part}
     for task in sorted(part):
+        task_id = graph.task_ids[task]
         missing = sorted(sources(spec.tasks[task]) - inside)
         if missing:
-            yield f"{graph.task_ids[task]} takes the output of {_named(missing)}"
+            taken = "output" if len(missing) == 1 else "outputs"
+            got = f"{task_id} without {_named(missing)}, whose {taken} it takes"
+            yield got, _as_well(missing, "upstream", "before")
         if spec.tasks[task].role is TaskRole.BRANCH:
             others = sorted(graph.task_ids[each] for each in graph.downstream[task] if each not in part)
             if others:
-                yield f"{graph.task_ids[task]} is a branch that chooses among others, too: {_named(others)}"
+                got = f"the branch {task_id} without {_named(others)}, which it may choose"
+                yield got, _as_well(others, "downstream", "after")
+
+
+def _as_well(names: Sequence[str], side: str, where: str) -> str:
+    them = "it" if len(names) == 1 else "them"
+    return f"{_named(names)} as well: name {them}, or set only_with_{side}, which takes in all that comes {where}"
 
 
 def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-    return ", ".join(names[:NAMED_MAX]) + more
+    """a; a and b; a, b, c, d, e and 3 more"""
+    shown = [*names[:NAMED_MAX], *([f"{len(names) - NAMED_MAX} more"] if len(names) > NAMED_MAX else [])]
+    return " and ".join(each for each in (", ".join(shown[:-1]), shown[-1]) if each)

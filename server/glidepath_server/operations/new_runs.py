@@ -207,8 +207,7 @@ class NewRuns:
             tasks = [index[task_id] for task_id in request.only]
             up, down = request.only_with_upstream, request.only_with_downstream
             part = part_of(plan.graph, tasks, with_upstream=up, with_downstream=down)
-            expected = "tasks that can run without the others; take those in, too, or all that comes before"
-            violations = [Violation(field, why, expected) for why in lacks(plan.spec, plan.graph, part)]
+            violations = [Violation(field, *lack) for lack in lacks(plan.spec, plan.graph, part)]
         if violations:
             violations = violations[:VIOLATIONS_MAX]
             raise InvalidInput(f"{violations[0]}{_and_more(violations)}", violations=violations)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from ..core.backfill import BackfillEvent, BackfillState, estimate_seconds, next_state
+from ..core.backfill import BackfillEvent, BackfillState, DateOutcome, estimate_seconds, next_state
 from ..core.errors import InvalidInput, NotFound, StateConflict, Violation
 from ..store import backfills as store
 from ..store.backfills import StoredBackfill, StoredDate
@@ -150,7 +150,12 @@ async def _view(connection: Connection, backfill: StoredBackfill) -> BackfillVie
     counts = (await store.counts(connection, [backfill.backfill_id]))[backfill.backfill_id]
     remaining = None
     if backfill.state is BackfillState.RUNNING:
-        seconds = await store.run_seconds(connection, backfill.namespace, backfill.dag_id, backfill.backfill_id)
-        left = sum(counts.get(place, 0) for place in ("waiting", "queued", "running"))
-        remaining = estimate_seconds(left, backfill.pace, seconds)
+        found, pace = backfill.backfill_id, backfill.pace
+        remaining = estimate_seconds(
+            counts.get(DateOutcome.WAITING.value, 0),
+            pace,
+            await store.run_seconds(connection, backfill.namespace, backfill.dag_id, found),
+            active=await store.active_ages(connection, found),
+            starts=await store.start_ages(connection, found, pace.rate_runs) if pace.rate_runs is not None else (),
+        )
     return BackfillView(backfill, counts, remaining)

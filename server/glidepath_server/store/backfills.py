@@ -219,6 +219,11 @@ async def count_active(connection: Connection, backfill_id: UUID) -> int:
     return int(await connection.fetchval(_SQL["count_active"], backfill_id))
 
 
+async def active_ages(connection: Connection, backfill_id: UUID) -> list[float]:
+    """For how many seconds each active run has gone."""
+    return [row["age"] for row in await connection.fetch(_SQL["active_ages"], backfill_id)]
+
+
 async def start_ages(connection: Connection, backfill_id: UUID, limit: int) -> list[float]:
     """Seconds since the latest starts, the latest first."""
     return [row["age"] for row in await connection.fetch(_SQL["start_ages"], backfill_id, limit)]

@@ -122,6 +122,11 @@ select dag_run_id from dag_run where backfill_id = $1 and state in ('queued', 'r
 -- name: count_active
 select count(*)::integer from dag_run where backfill_id = $1 and state in ('queued', 'running');
 
+-- name: active_ages
+-- For how many seconds each active run of a backfill has gone; 0 for one that has not started.
+select coalesce(extract(epoch from glidepath_now() - start_time), 0)::double precision as age
+from dag_run where backfill_id = $1 and state in ('queued', 'running');
+
 -- name: start_ages
 -- Seconds since the latest starts.
 select extract(epoch from glidepath_now() - start_time)::double precision as age
