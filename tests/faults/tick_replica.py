@@ -22,7 +22,8 @@ from glidepath_server.store.database import Database
 
 READY_SECONDS = 60.0
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
+# Not this module: what forks does not know the folders that pytest adds to the path.
+_context.set_forkserver_preload(["glidepath_server.loops.scheduler", "glidepath_server.settings"])
 
 
 class Idle(Engine):
