@@ -13,11 +13,6 @@ _ATTEMPTS_OF_IT = """from task_attempt
 
 MAP_GUARDS = (
     Guard(
-        "clear: a part of a map, not what is upstream again too",
-        (code("operations/map_tasks.py", " or not set(graph.upstream[task]).isdisjoint(tasks)"),),
-        MAPS + "a_whole_clear_reads_the_lists_anew",
-    ),
-    Guard(
         "clear: only the instances that were chosen",
         (sql("withdraw", " and w.map_index in (-1, q.map_index)"),),
         MAPS + "an_instance_that_is_live_runs_again_when_it_has_ended_if_that_is_asked_for",

@@ -90,11 +90,10 @@ class FairWorld:
 
     async def second(self) -> list[tuple[str, str]]:
         """What runs ends, its slots are filled anew, a second passes. Returns what was started, in order."""
-        self.worker.free = self.slots - len(self.worker.assigned)
         reports = [Report(each.key, AttemptState.SUCCESS, origin=self.worker) for each in self.worker.assigned]
-        ended, self.worker.assigned = len(reports), []
+        # As a worker does: a result and the slot that it frees come together.
+        self.worker.assigned, self.worker.free = [], self.slots
         self.engine.submit(reports)
-        self.worker.free += ended
         self.engine.replica.pullers.hope_everywhere()
         await turn(self.engine)
         begun = [(each.facts.namespace, each.facts.dag_id) for each in self.worker.assigned if each.facts is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -204,6 +205,15 @@ def test_a_cancel_of_a_queued_run_ends_it() -> None:
     board = Board.fresh(2)
     effects = advance(graph, board, [RunCancelled("never mind")], NOW)
     assert (effects.run_state, effects.reason) == (RunState.CANCELLED, "never mind")
+    assert set(board.states) == {S.CANCELLED}
+
+
+def test_a_run_that_was_told_to_end_before_it_began_does_not_begin() -> None:
+    """Both in one step, of a run of a part of its DAG, whose other tasks are taken out as it begins."""
+    graph = replace(graph_of([[], [0]], [TriggerRule.ALL_SUCCESS] * 2, [PLAIN] * 2), removed=frozenset({0}))
+    board = Board.fresh(2)
+    effects = advance(graph, board, [RunCancelled("never mind"), RunStarted()], NOW)
+    assert effects.run_state is RunState.CANCELLED
     assert set(board.states) == {S.CANCELLED}
 
 

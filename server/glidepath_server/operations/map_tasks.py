@@ -272,8 +272,9 @@ async def parts_to_clear(
 ) -> dict[int, MapPart]:
     """Of the mapped tasks among these, which instances run again where that is not all of them.
 
-    Those of `instances`, by task; with `only_failed` those that did not succeed, of tasks that have ended. Not where
-    the lists may change, because something upstream runs again. `changes` are of this very step.
+    Those of `instances`, by task; with `only_failed` those that did not succeed, of tasks that have ended. Where
+    something upstream runs again, too, the lists may change: the map begins as a whole once it is admitted, and nothing
+    is read for it here. `changes` are of this very step.
     """
     parts: dict[int, MapPart] = {}
     for task in tasks:
