@@ -9,6 +9,7 @@ from call_guards import CALL_GUARDS
 from child_run_guards import CHILD_RUN_GUARDS
 from deadline_guards import DEADLINE_GUARDS
 from guards import GUARDS, Guard
+from history_guards import HISTORY_GUARDS
 from limit_guards import LIMIT_GUARDS
 from map_guards import MAP_GUARDS
 from operator_guards import OPERATOR_GUARDS
@@ -27,6 +28,7 @@ ALL_GUARDS = (
     *TRACE_GUARDS,
     *DEADLINE_GUARDS,
     *ALERT_GUARDS,
+    *HISTORY_GUARDS,
 )
 
 

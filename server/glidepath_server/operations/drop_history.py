@@ -5,6 +5,9 @@ batches; what it left in the tables of history goes with the partition of its mo
 in it. Runs of that month that are still there (open, or ended too lately) keep their rows: the partition is replaced
 by one that holds only these. Every part is a transaction of its own, and a round that was cut off at any place is taken
 up again: that of a tick counts when it is over. Run keys are not forgotten: they are what makes a run unique.
+
+A backfill is forgotten with its dates when it ended as long ago and all runs that it made or had rerun are forgotten:
+each in a transaction of its own, as it has up to 10,000 dates. That a date had its run is known by the run key.
 """
 
 from __future__ import annotations
@@ -28,12 +31,13 @@ _log = get_logger("history")
 
 @dataclass(slots=True)
 class Dropped:
-    """What a round has done: partitions that got an end, partitions dropped or made small, runs forgotten; and what a
-    busy table or too many rows of runs that stay have put off."""
+    """What a round has done: partitions that got an end, partitions dropped or made small, runs and backfills
+    forgotten; and what a busy table or too many rows of runs that stay have put off."""
 
     closed: int = 0
     dropped: int = 0
     runs: int = 0
+    backfills: int = 0
     put_off: int = 0
 
 
@@ -71,6 +75,7 @@ class DropHistory:
             past = [each for each in found if is_past(each.span, before)]
             for span in sorted({each.span for each in past}, key=lambda span: str(span.end)):
                 await self._forget(span, before, [each for each in past if each.span == span], done)
+            await self._forget_backfills(before, done)
         return done
 
     async def _forget(self, span: Span, before: datetime, past: Iterable[Partition], done: Dropped) -> None:
@@ -84,6 +89,17 @@ class DropHistory:
             stay = await store.stragglers(connection, span)
         for each in past:
             await self._tried(self._drop(each, stay), done, "dropped")
+
+    async def _forget_backfills(self, before: datetime, done: Dropped) -> None:
+        behind = UUID(int=0)
+        while True:
+            async with self.database.api.acquire() as connection:
+                found = await store.past_backfills(connection, before, behind, self.rows_max)
+            for behind in found:
+                async with transaction(self.database.api, "history") as connection:
+                    done.backfills += await store.delete_backfill(connection, behind, before)
+            if len(found) < self.rows_max:
+                break
 
     async def _close(self, partition: Partition, end: datetime) -> bool:
         async with self.database.api.acquire() as connection:

@@ -93,6 +93,16 @@ async def stragglers(connection: Connection, span: Span) -> list[UUID]:
     return [row["dag_run_id"] for row in await connection.fetch(_SQL["stragglers"], *_ids(span))]
 
 
+async def past_backfills(connection: Connection, ended_before: datetime, behind: UUID, limit: int) -> list[UUID]:
+    """Backfills that ended before a time and whose runs are forgotten, by id, behind one."""
+    return [row["backfill_id"] for row in await connection.fetch(_SQL["past_backfills"], ended_before, behind, limit)]
+
+
+async def delete_backfill(connection: Connection, backfill_id: UUID, ended_before: datetime) -> int:
+    """Forget one that was found past, with its dates, which are 10,000 at most; 0 when it is past no more."""
+    return int(await connection.fetchval(_SQL["delete_backfill"], backfill_id, ended_before))
+
+
 async def validate_end(connection: Connection, partition: Partition, end: datetime) -> None:
     """Have Postgres see, outside the lock that follows, that all rows of the open partition lie before `end`.
 

@@ -48,3 +48,18 @@ select count(*) from gone;
 -- name: stragglers
 -- Runs of a span of ids that are still there: open, or ended too lately.
 select dag_run_id from dag_run where dag_run_id >= $1 and dag_run_id < $2 order by dag_run_id;
+
+-- name: past_backfills
+-- Backfills, by id behind $2, that ended before a time and none of whose runs is there any more.
+select backfill_id from backfill b
+where b.backfill_id > $2 and b.end_time < $1 and not b.cancel_runs
+  and not exists (select from backfill_run d join dag_run r using (dag_run_id)
+                  where d.backfill_id = b.backfill_id and d.outcome in ('created', 'rerun'))
+order by backfill_id limit $3;
+
+-- name: delete_backfill
+-- With its dates. Not one that somebody has retried since it was found: it has no end then.
+with gone as (
+    delete from backfill where backfill_id = $1 and end_time < $2 returning backfill_id
+), dates as (delete from backfill_run d using gone where gone.backfill_id = d.backfill_id)
+select count(*)::integer from gone;
