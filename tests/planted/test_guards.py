@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from alert_guards import ALERT_GUARDS
+from backfill_guards import BACKFILL_GUARDS
 from bugs import Bug
 from call_guards import CALL_GUARDS
 from child_run_guards import CHILD_RUN_GUARDS
@@ -15,6 +16,7 @@ from map_guards import MAP_GUARDS
 from operator_guards import OPERATOR_GUARDS
 from past_guards import PAST_GUARDS
 from planting import PACKAGE, apply, ask
+from schedule_guards import SCHEDULE_GUARDS
 from trace_guards import TRACE_GUARDS
 
 ALL_GUARDS = (
@@ -29,6 +31,8 @@ ALL_GUARDS = (
     *DEADLINE_GUARDS,
     *ALERT_GUARDS,
     *HISTORY_GUARDS,
+    *SCHEDULE_GUARDS,
+    *BACKFILL_GUARDS,
 )
 
 
