@@ -230,7 +230,7 @@ create index dag_run_list on dag_run (namespace, dag_id, dag_run_id);
 create index dag_run_date on dag_run (namespace, dag_id, logical_date, dag_run_id) where run_type <> 'child';
 create index dag_run_namespace on dag_run (namespace, dag_run_id);
 create index dag_run_backfill on dag_run (backfill_id) where backfill_id is not null and state in ('queued', 'running');
-create index dag_run_scheduled on dag_run (namespace, dag_id)
+create index dag_run_schedule on dag_run (namespace, dag_id, run_key text_pattern_ops)
     where run_type = 'scheduled' and state in ('queued', 'running');
 
 -- An operator moved the run to another version, with this revision. Its tasks kept their indexes.
@@ -408,6 +408,8 @@ create table schedule_tick (
     primary key (namespace, dag_id, schedule_name, tick_time)
 );
 create index schedule_tick_decided on schedule_tick using brin (decide_time) with (autosummarize = on);
+create index schedule_tick_waiting on schedule_tick (namespace, dag_id, schedule_name, tick_time)
+    where state = 'waiting';
 
 -- ---------------------------------------------------------------- released task instances
 -- Released and unclaimed. The claim index holds what is due and not parked; a timer sets `due` when available_time has

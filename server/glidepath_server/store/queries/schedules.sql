@@ -14,17 +14,21 @@ select * from oldest union select * from newest;
 
 -- name: claim_waiting
 -- Schedules with ticks that wait and room for one, their rows held. Whether there is room is asked again under the lock.
+-- Run keys of a schedule lie between NAME@ and NAMEA in the order of their bytes, where an index has them.
 select s.* from schedule s
 where s.waiting > 0 and not s.paused and not s.deleted
   and not exists (select from dag d where d.namespace = s.namespace and d.dag_id = s.dag_id and d.paused)
-  and s.active_max > (select count(*) from dag_run r
-                      where r.namespace = s.namespace and r.dag_id = s.dag_id and r.run_type = 'scheduled'
-                        and r.state in ('queued', 'running') and starts_with(r.run_key, s.schedule_name || '@'))
-  and not (s.in_sequence and coalesce((
-      select r.state in ('failed', 'cancelled') from schedule_tick t join dag_run r using (dag_run_id)
-      where (t.namespace, t.dag_id, t.schedule_name) = (s.namespace, s.dag_id, s.schedule_name)
-        and t.state in ('run', 'met')
-      order by t.tick_time desc limit 1), false))
+  and case
+      when s.active_max <= (select count(*) from dag_run r
+                            where r.namespace = s.namespace and r.dag_id = s.dag_id and r.run_type = 'scheduled'
+                              and r.state in ('queued', 'running') and r.run_key ~>=~ (s.schedule_name || '@')
+                              and r.run_key ~<~ (s.schedule_name || 'A')) then false
+      when s.in_sequence then not coalesce((
+          select r.state in ('failed', 'cancelled') from schedule_tick t join dag_run r using (dag_run_id)
+          where (t.namespace, t.dag_id, t.schedule_name) = (s.namespace, s.dag_id, s.schedule_name)
+            and t.state in ('run', 'met')
+          order by t.tick_time desc limit 1), false)
+      else true end
 limit $1 for update skip locked;
 
 -- name: anything_waits
@@ -68,7 +72,8 @@ update schedule set next_due_time = $4 where namespace = $1 and dag_id = $2 and 
 select w.namespace, w.dag_id, w.schedule_name, array_agg(r.dag_run_id order by r.logical_date, r.dag_run_id) as run_ids
 from unnest($1::text[], $2::text[], $3::text[]) as w (namespace, dag_id, schedule_name)
 join dag_run r on r.namespace = w.namespace and r.dag_id = w.dag_id and r.run_type = 'scheduled'
-     and r.state in ('queued', 'running') and starts_with(r.run_key, w.schedule_name || '@')
+     and r.state in ('queued', 'running') and r.run_key ~>=~ (w.schedule_name || '@')
+     and r.run_key ~<~ (w.schedule_name || 'A')
 group by 1, 2, 3;
 
 -- name: blocked
