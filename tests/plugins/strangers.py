@@ -54,6 +54,19 @@ def send(config, alert):
         if "exit" in config.how:
             os._exit(3)
         return str(child.pid)
+    if config.how == "slow":
+        time.sleep(0.7)
+    if config.how == "odd_fault":
+        raise ValueError("not \\0 what \\ud800 was expected")
+    if config.how == "odd_id":
+        return "id \\0 of \\udfff"
+    if config.how == "tell":
+        print(f"with {config.key}", file=sys.stderr)
+        raise ValueError(f"no luck with {config.key}")
+    if config.how == "tell_later":
+        raise RetryLater(f"no answer of {config.key}")
+    if config.how == "tell_never":
+        raise Rejected(f"{config.key} is unknown")
     if config.how == "later":
         raise RetryLater("busy", after=17)
     if config.how == "never":

@@ -176,6 +176,81 @@ async def test_many_calls_in_a_process_that_ends_are_one_fault(
     assert host.named("good").faults == 1
 
 
+async def test_who_asks_may_go_and_the_plugin_is_not_blamed_for_answering(make_host: MakeHost, tmp_path: Path) -> None:
+    install(tmp_path, "good", head=HEAD + "\ntime.sleep(0.5)\n")
+    for while_loading in (PluginHost.load_all, send):
+        host = make_host()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(while_loading(host), 0.2)
+        first = await send(host)
+        assert host.named("good").faults == 0
+    beside = asyncio.create_task(send(host, "slow"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(send(host, "slow"), 0.2)
+    assert await beside == await send(host) == first
+
+
+async def test_a_call_whose_asker_has_gone_is_cut_off_as_any_other(
+    make_host: MakeHost, tmp_path: Path, no_pause: None
+) -> None:
+    install(tmp_path, "good")
+    host = make_host(plugin_call_timeout_seconds=0.5)
+    await send(host)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(send(host, "hang"), 0.1)
+    async with asyncio.timeout(10):
+        while host.named("good").faults == 0:
+            await asyncio.sleep(0.01)
+    assert "send has taken more than" in host.named("good").last_fault
+
+
+async def test_what_a_plugin_says_can_be_stored(make_host: MakeHost, tmp_path: Path, no_pause: None) -> None:
+    """Postgres has no text with NUL, nor with halves of characters: for what one plugin says, no alert would go out."""
+    install(tmp_path, "good")
+    host = make_host()
+    with pytest.raises(PluginFault, match="was expected") as raised:
+        await send(host, "odd_fault")
+    for text in (str(raised.value), host.named("good").last_fault, (await send(host, "odd_id"))["delivery_id"]):
+        assert "\0" not in text and text.encode().decode() == text
+
+
+async def test_what_a_plugin_says_does_not_hold_its_secrets(
+    make_host: MakeHost, tmp_path: Path, no_pause: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(tmp_path, "good")
+    host = make_host()
+
+    async def tell(how: str) -> dict[str, Any]:
+        return await host.send("good", "good", {"how": how, "key": "hush-7"}, ALERT)
+
+    with pytest.raises(PluginFault, match=r"ValueError: no luck with \*\*\*"):
+        await tell("tell")
+    assert host.named("good").state().reason == "ValueError: no luck with ***"
+    assert (await tell("tell_later"))["retry_later"] == "no answer of ***"
+    assert (await tell("tell_never"))["rejected"] == "*** is unknown"
+    said = ""
+    async with asyncio.timeout(10):
+        while "with ***" not in said:
+            await asyncio.sleep(0.01)
+            said += "".join(capsys.readouterr())
+    assert "hush-7" not in said
+
+
+async def test_a_process_that_cannot_be_started_is_no_fault_of_the_plugin(
+    make_host: MakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    install(tmp_path, "good")
+    host = make_host()
+    with monkeypatch.context() as full:
+        full.setattr(module.PluginProcess, "start", start)
+        with pytest.raises(PluginUnavailable, match=r"cannot be started: .*Too many open files"):
+            await send(host)
+    assert (await send(host))["delivery_id"]
+
+
 async def test_after_five_faults_in_a_row_a_plugin_is_given_up_and_that_is_told_once(
     make_host: MakeHost, tmp_path: Path, no_pause: None
 ) -> None:

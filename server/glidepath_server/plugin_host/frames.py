@@ -34,11 +34,20 @@ def length_of(head: bytes) -> int:
 
 
 def unpack(body: bytes) -> dict[str, Any]:
-    """The message of a frame's body. Raises BadFrame."""
+    """The message of a frame's body, its texts as Postgres can hold them. Raises BadFrame."""
     try:
-        message = json.loads(body)
+        message = _storable(json.loads(body))
     except (ValueError, RecursionError) as error:
         raise BadFrame(f"no JSON: {error}") from error
     if not isinstance(message, dict):
         raise BadFrame(f"{type(message).__name__}, expected an object")
     return message
+
+
+def _storable(value: Any) -> Any:
+    """Without NUL and halves of characters, which JSON can name."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    return {_storable(name): _storable(each) for name, each in value.items()} if isinstance(value, dict) else value

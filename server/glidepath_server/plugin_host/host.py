@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Coroutine, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from glidepath_plugin import API_VERSION
 from glidepath_plugin.config import MASKED, Option
@@ -22,9 +22,10 @@ from ..core.errors import InvalidInput, NotFound, Violation
 from ..settings import Settings
 from ..telemetry import get_logger
 from .child import CALLS_MAX
-from .process import PluginFault, PluginProcess
+from .process import PluginFault, PluginProcess, hidden
 
 _log = get_logger("plugins")
+_T = TypeVar("_T")
 FAULTS_MAX = 5
 PAUSE_SECONDS_FIRST, PAUSE_SECONDS_MAX = 1.0, 60.0
 # Calls that may wait for one of the CALLS_MAX places of a plugin.
@@ -74,6 +75,7 @@ class Plugin:
         self._starting = asyncio.Lock()
         self._places = asyncio.Semaphore(CALLS_MAX)
         self._waiting = 0
+        self._asked: set[asyncio.Task[Any]] = set()
 
     @property
     def disabled(self) -> bool:
@@ -103,20 +105,50 @@ class Plugin:
             raise PluginUnavailable(f"{WAITING_MAX} calls wait for plugin {self.installed.name} already")
         self._waiting += 1
         try:
-            async with self._places:
-                process = await self._running()
-                answer = await process.call(name, timeout_seconds, **arguments)
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        return await self._to_its_end(self._ask(name, timeout_seconds, arguments))
+
+    async def load(self) -> None:
+        """Have it imported, if it can be. Raises PluginUnavailable or PluginFault."""
+        await self._to_its_end(self._load())
+
+    async def _to_its_end(self, asking: Coroutine[Any, Any, _T]) -> _T:
+        """Who asks may go meanwhile: a plugin that answers then is not to blame, and holds its place until it does."""
+        task = asyncio.create_task(asking)
+        self._asked.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._asked.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody waits for it any more
+
+    async def _ask(self, name: str, timeout_seconds: float, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            process = await self._running()
+            secrets = self._secrets(arguments)
+            process.hide(secrets)
+            answer: dict[str, Any] = hidden(await process.call(name, timeout_seconds, **arguments), secrets)
         except PluginFault as error:
             raise self._note_end(str(error)) from None
         finally:
-            self._waiting -= 1
+            self._places.release()
         if "fault" in answer:
             raise self._note_fault(str(answer["fault"]))
         self.faults, self.last_fault = 0, ""
         return answer
 
-    async def load(self) -> None:
-        """Have it imported, if it can be. Raises PluginUnavailable or PluginFault."""
+    def _secrets(self, arguments: Mapping[str, Any]) -> list[str]:
+        """What of a call's configuration is not to be shown, the longest first."""
+        config = arguments.get("config", {})
+        options = [each.options for each in self.channels if each.name == arguments.get("channel")]
+        found = {config.get(each.name, "") for about in options for each in about if each.secret}
+        return sorted(found - {""}, key=len, reverse=True)
+
+    async def _load(self) -> None:
         try:
             await self._running()
         except PluginFault as error:
@@ -136,7 +168,11 @@ class Plugin:
             await self._process.end()
         settings = self._settings
         path = [each for each in settings.plugin_path.split(os.pathsep) if each]
-        self._process = process = await PluginProcess.start(self.installed.name, settings.plugin_memory_bytes_max, path)
+        try:
+            process = await PluginProcess.start(self.installed.name, settings.plugin_memory_bytes_max, path)
+        except OSError as error:
+            raise PluginUnavailable(f"plugin {self.installed.name} cannot be started: {error}") from error
+        self._process = process
         brought = await process.call("load", settings.plugin_load_timeout_seconds)
         if "fault" in brought:
             process._break(str(brought["fault"]))

@@ -12,9 +12,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+
+from glidepath_plugin.config import MASKED
 
 from .. import clock
 from ..telemetry import get_logger
@@ -44,6 +46,7 @@ class PluginProcess:
         self._ids = itertools.count(1)
         self._waiting: dict[Any, asyncio.Future[dict[str, Any]]] = {}
         self.fault = ""
+        self._secrets: set[str] = set()
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._drain())]
 
     @classmethod
@@ -72,6 +75,10 @@ class PluginProcess:
     @property
     def alive(self) -> bool:
         return not self.fault
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Log nothing of these, from now on."""
+        self._secrets.update(secrets)
 
     async def call(self, name: str, timeout_seconds: float, **arguments: Any) -> dict[str, Any]:
         """The answer, without its id. Raises PluginFault when the process is gone, or ends because of this call."""
@@ -132,7 +139,8 @@ class PluginProcess:
             if size > STDERR_BYTES_PER_SECOND_MAX:
                 self._break(f"has written more than {STDERR_BYTES_PER_SECOND_MAX} bytes to stderr within a second")
                 return
-            for line in data.decode(errors="replace").splitlines()[: STDERR_LINES_PER_SECOND_MAX - lines]:
+            said: str = hidden(data.decode(errors="replace"), sorted(self._secrets, key=len, reverse=True))
+            for line in said.splitlines()[: STDERR_LINES_PER_SECOND_MAX - lines]:
                 lines += 1
                 _log.info("plugin_said", plugin=self.name, line=line[:STDERR_LINE_CHARACTERS_MAX])
 
@@ -146,6 +154,17 @@ class PluginProcess:
         # started would be waited for until that one ends, too.
         self._process._transport.close()  # type: ignore[attr-defined]
         await self._process.wait()
+
+
+def hidden(value: Any, secrets: Sequence[str]) -> Any:
+    """A value as JSON has it, without these in its texts."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASKED)
+        return value
+    if isinstance(value, list):
+        return [hidden(each, secrets) for each in value]
+    return {name: hidden(each, secrets) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _environment() -> dict[str, str]:
