@@ -12,9 +12,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from glidepath_server.core import alerts, states
+from glidepath_server.core import alerts, backfill, states, ticking
 from glidepath_server.core.alerts import DeliveryState
+from glidepath_server.core.backfill import BackfillState, DateOutcome
 from glidepath_server.core.states import AttemptState, RunState, TaskState
+from glidepath_server.core.ticking import TickState
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "states.md"
 
@@ -50,6 +52,25 @@ RUNS = {
     RunState.FAILED: "a task ended as failed, upstream_failed or cancelled, or the run's time was up",
     RunState.CANCELLED: "somebody ended it",
 }
+TICKS = {
+    TickState.DUE: "has no outcome yet, and no row",
+    TickState.WAITING: "waits for a run of its schedule to end",
+    TickState.RUN: "its run was made",
+    TickState.MET: "a run with its key was there: of a backfill, or triggered",
+    TickState.SKIP: "has no run; why is recorded",
+}
+BACKFILLS = {
+    BackfillState.RUNNING: "gives its dates their outcomes, or waits for its runs",
+    BackfillState.PAUSED: "begins nothing; what is there goes on",
+    BackfillState.ENDED: "every date has its outcome, and every run of it has ended",
+    BackfillState.CANCELLED: "somebody ended it; what waited is skipped",
+}
+DATES = {
+    DateOutcome.WAITING: "its turn has not come, or its run is to be tried again",
+    DateOutcome.CREATED: "its run was made",
+    DateOutcome.RERUN: "a run with its key was there, and runs again, or has seen to it itself",
+    DateOutcome.SKIPPED: "nothing is done for it; why is recorded",
+}
 
 ALERTS = {
     DeliveryState.PENDING: "not tried yet: facts may join it, or one before it is not done",
@@ -62,7 +83,7 @@ HEAD = """# States
 
 Generated from `server/glidepath_server/core/states.py` by `python -m tools.states_doc`; edit the tables there. An arrow
 that is not here does not exist: taking it is an error. States in bold are final: only a person's command
-(`clear`, a mark), or a retry of the whole run, leaves them.
+(`clear`, a mark, a retry), or a retry of the whole run, leaves them.
 """
 TASK_TEXT = """The truth of a run: one byte per task in the run's board, written by the step transaction alone.
 What people are shown is finer: *released* appears as `queued` (a row in task_queue that is due), `up_for_retry` or
@@ -72,6 +93,12 @@ ATTEMPT_TEXT = """One try of a task by one worker. It begins with the claim and 
 goes on, running, until that ends."""
 ALERT_TEXT = """What was sent to one channel about one run; from `server/glidepath_server/core/alerts.py`. Dead ones are
 sent again when a person says so."""
+TICK_TEXT = """What became of an instant of a schedule; from `server/glidepath_server/core/ticking.py`. The row is
+written with the run or the skip, under the schedule's row, and nothing leaves a final state."""
+BACKFILL_TEXT = """Runs of a DAG for many dates; from `server/glidepath_server/core/backfill.py`. `end` is the server's
+own, the others are people's; what was cancelled stays so."""
+DATE_TEXT = """One date of a backfill, under the backfill's row. A retry is of a date whose run has failed or was
+cancelled; one that the schedule leaves out is skipped from the start."""
 RUN_TEXT = "Follows from the states of the run's tasks; why it fails when it does is said in `adr/0001-run-state.md`."
 
 
@@ -84,6 +111,9 @@ def render() -> str:
             _section("Task instance", TASK_TEXT, TASKS, states.TASK_FINAL, states.TASK_TRANSITIONS),
             _section("Attempt", ATTEMPT_TEXT, ATTEMPTS, final_attempts, states.ATTEMPT_TRANSITIONS),
             _section("DAG run", RUN_TEXT, RUNS, states.RUN_FINAL, states.RUN_TRANSITIONS),
+            _section("Tick of a schedule", TICK_TEXT, TICKS, ticking.TICK_FINAL, ticking.TICK_ARROWS),
+            _section("Backfill", BACKFILL_TEXT, BACKFILLS, backfill.BACKFILL_FINAL, backfill.BACKFILL_ARROWS),
+            _section("Date of a backfill", DATE_TEXT, DATES, backfill.DATE_FINAL, backfill.DATE_ARROWS),
             _section("Alert", ALERT_TEXT, ALERTS, alerts.DELIVERY_FINAL, alerts.DELIVERY_TRANSITIONS),
         ]
     )

@@ -70,6 +70,7 @@ BACKFILL_ARROWS: dict[tuple[BackfillState, BackfillEvent], BackfillState] = {
     (BackfillState.ENDED, BackfillEvent.RETRY): BackfillState.RUNNING,
     (BackfillState.CANCELLED, BackfillEvent.CANCEL): BackfillState.CANCELLED,
 }
+BACKFILL_FINAL = frozenset({BackfillState.ENDED, BackfillState.CANCELLED})
 
 
 def next_state(state: BackfillState, event: BackfillEvent) -> BackfillState:
@@ -82,12 +83,31 @@ def next_state(state: BackfillState, event: BackfillEvent) -> BackfillState:
 
 
 class DateOutcome(StrEnum):
-    """What became of a date. waiting -> created | rerun | skipped; a retry lets one that has a run wait again."""
+    """What became of a date."""
 
     WAITING = "waiting"
     CREATED = "created"
     RERUN = "rerun"
     SKIPPED = "skipped"
+
+
+class DateEvent(StrEnum):
+    CREATE = "create"
+    RERUN = "rerun"
+    SKIP = "skip"
+    # Of a date whose run has failed or was cancelled, by a person.
+    RETRY = "retry"
+
+
+# Each is a guard of a statement in store/queries/backfills.sql.
+DATE_ARROWS: dict[tuple[DateOutcome, DateEvent], DateOutcome] = {
+    (DateOutcome.WAITING, DateEvent.CREATE): DateOutcome.CREATED,
+    (DateOutcome.WAITING, DateEvent.RERUN): DateOutcome.RERUN,
+    (DateOutcome.WAITING, DateEvent.SKIP): DateOutcome.SKIPPED,
+    (DateOutcome.CREATED, DateEvent.RETRY): DateOutcome.WAITING,
+    (DateOutcome.RERUN, DateEvent.RETRY): DateOutcome.WAITING,
+}
+DATE_FINAL = frozenset(DateOutcome) - {DateOutcome.WAITING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from .catchup import ON_TIME_SECONDS, catchup_reach, decide_missed
 from .overlap import CancelThenStart, Queue, Skip, decide_overlap, runs_may_start
 from .schedules import Catchup, Schedule, Tick
+
+
+class TickState(StrEnum):
+    """States of a tick. DUE is that of one that has no row yet: its time has come, or comes."""
+
+    DUE = "due"
+    WAITING = "waiting"
+    RUN = "run"
+    MET = "met"
+    SKIP = "skip"
+
+
+class TickEvent(StrEnum):
+    WAIT = "wait"
+    START = "start"
+    # A run with its key is there already.
+    MEET = "meet"
+    SKIP = "skip"
+
+
+TICK_ARROWS: dict[tuple[TickState, TickEvent], TickState] = {
+    (TickState.DUE, TickEvent.WAIT): TickState.WAITING,
+    (TickState.DUE, TickEvent.START): TickState.RUN,
+    (TickState.DUE, TickEvent.MEET): TickState.MET,
+    (TickState.DUE, TickEvent.SKIP): TickState.SKIP,
+    (TickState.WAITING, TickEvent.START): TickState.RUN,
+    (TickState.WAITING, TickEvent.MEET): TickState.MET,
+    (TickState.WAITING, TickEvent.SKIP): TickState.SKIP,
+}
+TICK_FINAL = frozenset({TickState.RUN, TickState.MET, TickState.SKIP})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from ..core.errors import StateConflict
 from ..core.events import RunCancelled, event_to_json
 from ..core.schedules import ContinuousRule, Overlap, Schedule, Tick, continuous_tick, run_key
 from ..core.tick_plans import AHEAD_MIN, DUE_MAX, TickPlan, plan_from_json, plan_to_json
-from ..core.ticking import Decisions, Standing, decide_continuous, decide_ticks, find_reach
+from ..core.ticking import Decisions, Standing, TickState, decide_continuous, decide_ticks, find_reach
 from ..store import engine
 from ..store import schedules as store
 from ..store.database import Connection, Database, database_now, is_retryable, transaction
@@ -211,7 +211,7 @@ class Outcomes:
         if last is None:
             return continuous_tick(schedule, seed_of(row), None, row.last_tick_time + MICROSECOND)
         ended = last.end_time or last.decide_time
-        if last.state == "skip":
+        if last.state == TickState.SKIP:
             ended += REFUSED_PAUSE
         return continuous_tick(schedule, seed_of(row), row.last_tick_time, ended)
 
@@ -219,9 +219,9 @@ class Outcomes:
         """What is decided, as it is to be stored."""
         self.wanted += [_Wanted(row, tick, True) for tick in decisions.released]
         self.wanted += [_Wanted(row, tick, False) for tick in decisions.runs]
-        self.new += [_tick_row(row, tick, "skip", reason=reason) for tick, reason in decisions.skips]
-        self.new += [_tick_row(row, tick, "waiting") for tick in decisions.waits]
-        self.settled += [_tick_row(row, tick, "skip", reason=reason) for tick, reason in decisions.dropped]
+        self.new += [_tick_row(row, tick, TickState.SKIP, reason=reason) for tick, reason in decisions.skips]
+        self.new += [_tick_row(row, tick, TickState.WAITING) for tick in decisions.waits]
+        self.settled += [_tick_row(row, tick, TickState.SKIP, reason=reason) for tick, reason in decisions.dropped]
         self.ticked.late_seconds += [(self.now - tick.due_time).total_seconds() for tick in decisions.runs]
         self.ticked.schedules += 1
         self.ticked.waits |= bool(decisions.waits) or isinstance(schedule_of(row.spec).rule, ContinuousRule)
@@ -238,7 +238,7 @@ class Outcomes:
             for each, run in zip(wanted, await runs.make(namespace, [w.request() for w in wanted]), strict=True):
                 outcome = _outcome(each, run)
                 (self.settled if each.waited else self.new).append(outcome)
-                made[each.row.key] += outcome.state == "run"
+                made[each.row.key] += outcome.state == TickState.RUN
                 if run.refusal:
                     await append_incident(self.connection, each.row, REFUSED_KIND, outcome.reason, self.now)
             self.ticked.admitted += runs.admitted
@@ -299,7 +299,9 @@ def _counts(schedule: Schedule) -> bool:
     return not unbounded or isinstance(schedule.rule, ContinuousRule)
 
 
-def _tick_row(row: ScheduleRow, tick: Tick, state: str, dag_run_id: UUID | None = None, reason: str = "") -> TickRow:
+def _tick_row(
+    row: ScheduleRow, tick: Tick, state: TickState, dag_run_id: UUID | None = None, reason: str = ""
+) -> TickRow:
     dates = tick.logical_date, tick.data_interval_start, tick.data_interval_end
     return TickRow(*row.key, tick.tick_time, *dates, state, dag_run_id, reason)
 
@@ -312,5 +314,5 @@ def _tick_of(row: TickRow) -> Tick:
 def _outcome(wanted: _Wanted, made: MadeRun) -> TickRow:
     if made.refusal:
         reason = f"no run could be made: {made.refusal}"[:REASON_CHARACTERS_MAX]
-        return _tick_row(wanted.row, wanted.tick, "skip", reason=reason)
-    return _tick_row(wanted.row, wanted.tick, "met" if made.met else "run", made.dag_run_id)
+        return _tick_row(wanted.row, wanted.tick, TickState.SKIP, reason=reason)
+    return _tick_row(wanted.row, wanted.tick, TickState.MET if made.met else TickState.RUN, made.dag_run_id)
