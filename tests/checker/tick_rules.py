@@ -73,13 +73,15 @@ def spans(plan: Plan, ticks: Iterable[Tick], audits: Iterable[Audit], now: datet
         elif what in ("resume", "unpause"):
             paused.discard(audit.target)
         elif audit.action in ("schedule.set", "schedule.delete"):
+            decided = [tick.time for tick in known if tick.transaction <= audit.transaction]
             end = max(begin, audit.time)
             if spec is not None:
-                # What is due gets its outcome before a change; of a pause only what was decided by then.
-                due = begin if paused else end - timedelta(seconds=spec.get("jitter_seconds", 0))
-                yield _span(plan.name, spec, begin, end, due, times)
+                # What has come gets its outcome before a change. Of a pause only what was decided by then: the others
+                # follow what is said when it goes on, and are not judged.
+                until = min(end, max([begin, *decided])) if paused else end
+                yield _span(plan.name, spec, begin, until, until, times)
             # The cursor never moves back, also when the clock did.
-            begin = max([end, *(tick.time for tick in known if tick.transaction <= audit.transaction)])
+            begin = max([end, *decided])
             spec = json.loads(str(audit.detail["spec"])) if what == "set" else None
             if what == "delete":
                 paused.discard(schedule)

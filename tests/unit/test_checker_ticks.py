@@ -120,6 +120,13 @@ def test_what_was_due_in_a_pause_that_ends_with_a_change_has_no_outcome(what: st
     assert says(history([tick(1), tick(3)], audits[0], audits[2])) == "a tick has no outcome"
 
 
+def test_what_was_due_in_a_pause_may_follow_what_was_said_in_it() -> None:
+    audits = [audit("schedule.set", 0), audit("schedule.pause", 1.5), audit("schedule.resume", 2.7)]
+    audits.insert(2, audit("schedule.set", 2.6, rule={"interval_seconds": 1800.0}))
+    later = [replace(tick(each), transaction=28) for each in (1.5, 2, 2.5)]
+    assert kept(history([tick(1), *later, tick(3)], *audits))
+
+
 def test_a_cursor_that_was_ahead_stays_there_when_the_clock_goes_back() -> None:
     back = replace(audit("schedule.set", 1.5, rule={"interval_seconds": 1800.0}), transaction=35)
     assert kept(history([tick(1), tick(2), tick(3)], audit("schedule.set", 0), back))
@@ -137,7 +144,8 @@ def test_one_that_has_made_all_its_runs_settles_no_more() -> None:
 
 def test_jitter_bounds_ticks_dates_and_rules_that_nobody_here_knows() -> None:
     late = [audit("schedule.set", 0, jitter_seconds=900.0), audit("schedule.set", 2.1)]
-    assert kept(history([tick(1), tick(3)], *late)), "the second was not due at the change"
+    assert kept(history([tick(1), tick(2), tick(3)], *late))
+    assert says(history([tick(1), tick(3)], *late)) == "a tick has no outcome", "a change waits for no jitter"
     bounds = audit("schedule.set", 0, start="2026-03-01T14:00:00Z", end="2026-03-01T14:30:00Z")
     assert kept(history([tick(2)], bounds))
     dates = audit("schedule.set", 0, rule={"dates": ["2026-03-01T12:30:00Z", "2026-03-01T11:00:00Z"]})

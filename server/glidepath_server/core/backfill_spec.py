@@ -23,10 +23,11 @@ from .errors import Violation
 from .json_text import from_json, to_json
 from .limit_checks import WEIGHT_MAX, WEIGHT_MIN
 from .schedules import CronRule, IntervalRule, Schedule, check_schedule, time_text
-from .value_checks import check_duration, check_enum, check_id, check_name, check_whole, shown
+from .value_checks import ID, check_duration, check_enum, check_id, check_name, check_whole, shown
 
 LATEST, ORIGINAL = "latest", "original"
 NAME_CHARACTERS_MAX = 100
+SERIES_WORDS = f"1 to {NAME_CHARACTERS_MAX} of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,6 @@ def check_spec(spec: BackfillSpec, now: datetime) -> list[Violation]:
     return [
         *check_id("spec.dag_id", spec.dag_id),
         *(check_id("spec.schedule_name", spec.schedule_name) if spec.schedule_name else ()),
-        *(check_id("spec.series", spec.series) if spec.series else ()),
         *_check_series(spec),
         *_check_dates(spec, now),
         *check_enum("spec.order", spec.order, Order),
@@ -91,6 +91,9 @@ def check_spec(spec: BackfillSpec, now: datetime) -> list[Violation]:
 
 
 def _check_series(spec: BackfillSpec) -> Iterator[Violation]:
+    # As long as names of schedules: a run key is longer by a date, and no longer than keys may be.
+    if spec.series and (len(spec.series) > NAME_CHARACTERS_MAX or not ID.fullmatch(spec.series)):
+        yield Violation("spec.series", shown(spec.series), SERIES_WORDS)
     if spec.schedule_name and spec.series:
         yield Violation("spec.series", shown(spec.series), "none: the series is the schedule's")
 

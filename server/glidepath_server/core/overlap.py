@@ -40,7 +40,7 @@ Decision = Start | Queue | Skip | CancelThenStart
 def decide_overlap(schedule: Schedule, active: int, waiting: int, tick: Tick, *, blocked: bool = False) -> Decision:
     """What the tick does beside `active` runs of its schedule that have not ended, and `waiting` ticks before it.
 
-    `blocked`: the newest run of the schedule has ended and did not succeed; a strict sequence does not go on then.
+    `blocked`: the newest run of the schedule has not succeeded; a strict sequence does not go on then.
     """
     if not waiting and runs_may_start(schedule, active, blocked=blocked):
         return Start()

@@ -5,7 +5,7 @@ thousands are due at once.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,13 @@ class TickPlan:
 
     def due(self, now: datetime) -> list[Tick]:
         return [tick for tick in self.ticks if tick.due_time <= now]
+
+    def hurried(self, now: datetime) -> TickPlan:
+        """The same without the delays of ticks that have come by now."""
+        come = (
+            replace(each, due_time=min(each.due_time, now)) if each.tick_time <= now else each for each in self.ticks
+        )
+        return TickPlan(tuple(come), self.last)
 
     def without(self, count: int) -> TickPlan:
         return TickPlan(self.ticks[count:], self.last)

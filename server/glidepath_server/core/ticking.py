@@ -45,11 +45,13 @@ TICK_FINAL = frozenset({TickState.RUN, TickState.MET, TickState.SKIP})
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How it stands with a schedule: the runs of it that have not ended, the oldest first; the ticks that wait; how
-    many runs it has made; until when it was paused; whether its newest run has ended without success."""
+    """How it stands with a schedule: the runs of it that have not ended, the oldest first; the oldest of the ticks that
+    wait, and how many wait behind these; how many runs it has made; until when it was paused; whether its newest run
+    has not succeeded."""
 
     active: Sequence[UUID] = ()
     waiting: Sequence[Tick] = ()
+    waiting_behind: int = 0
     runs_made: int = 0
     paused_until: datetime | None = None
     blocked: bool = False
@@ -127,14 +129,30 @@ class _Work:
         return len(self.found.runs) + len(self.found.released)
 
     @property
+    def waiting_count(self) -> int:
+        return len(self.waiting) + self.standing.waiting_behind
+
+    @property
     def over(self) -> bool:
-        """The schedule has made all the runs that it may make."""
+        """The schedule has made all the runs that it may make, once those that wait have gone."""
+        return self._enough(self.starting + self.waiting_count)
+
+    def _enough(self, more: int) -> bool:
         most = self.schedule.runs_max
-        return most is not None and self.standing.runs_made + self.starting + len(self.waiting) >= most
+        return most is not None and self.standing.runs_made + more >= most
 
     def release(self) -> None:
         """What has waited goes, the oldest first, as far as there is room."""
-        while self.waiting and runs_may_start(self.schedule, self.active_count, blocked=self.standing.blocked):
+        if self._enough(0):
+            # More wait than may run: it was said meanwhile that fewer may.
+            for each in self.waiting:
+                self._drop(each, "the schedule has made all the runs that it may make")
+            self.waiting.clear()
+        while (
+            self.waiting
+            and not self._enough(self.starting)
+            and runs_may_start(self.schedule, self.active_count, blocked=self.standing.blocked)
+        ):
             self.found.released.append(self.waiting.pop(0))
 
     @property
@@ -143,7 +161,7 @@ class _Work:
 
     def start_or_not(self, tick: Tick) -> None:
         blocked = self.standing.blocked
-        match decide_overlap(self.schedule, self.active_count, len(self.waiting), tick, blocked=blocked):
+        match decide_overlap(self.schedule, self.active_count, self.waiting_count, tick, blocked=blocked):
             case Skip(reason):
                 self.found.skips.append((tick, reason))
             case Queue(drop):

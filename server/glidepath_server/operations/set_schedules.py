@@ -50,6 +50,7 @@ _WIRE_NAMES = {
     "catchup_seconds": "catchup_within",
 }
 CATCHUP_RUNS_MAX = 1_000
+NO_BOUND = 2**31 - 1
 NAME_WORDS = "1 to 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
 
 
@@ -226,8 +227,9 @@ class ChangeSchedules:
             key,
             **said,
             waiting=waiting,
-            active_max=declared.schedule.overlap_runs or 1,
+            active_max=_active_max(declared.schedule),
             in_sequence=declared.schedule.overlap is Overlap.SEQUENCE,
+            keep_missed=dag_paused or (row is not None and row.paused),
             now=now,
             actor=self.actor,
         )
@@ -261,9 +263,12 @@ class ChangeSchedules:
         await self._audit("schedule.delete", row.schedule_name, {"origin": row.origin}, now)
 
     async def _settle(self, row: ScheduleRow, now: datetime) -> ScheduleRow:
-        """Give what is due by now its outcome, by what was said of the schedule so far; the row as it is then."""
+        """Give what is due by now its outcome, by what was said of the schedule so far; the row as it is then.
+
+        A tick whose jitter is not over goes at once: nobody would come back for it.
+        """
         for _ in range(ROUNDS_MAX):
-            plan = plan_of(row, now)
+            plan = plan_of(row, now).hurried(now)
             if not plan.due(now):
                 return row
             await Outcomes(self.connection, self.plans, now, self.ticked).give([(row, plan)])
@@ -293,6 +298,13 @@ class ChangeSchedules:
             detail=detail,
             now=now,
         )
+
+
+def _active_max(schedule: Schedule) -> int:
+    """A tick that waits is looked at when fewer runs than these are active."""
+    if schedule.overlap is not Overlap.ALLOW or isinstance(schedule.rule, ContinuousRule):
+        return 1
+    return schedule.overlap_runs or NO_BOUND
 
 
 def _refuse(wrong: Sequence[Violation]) -> None:

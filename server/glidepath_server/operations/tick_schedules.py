@@ -191,6 +191,7 @@ class Outcomes:
             row.key: Standing(
                 active.get(row.key, ()),
                 [_tick_of(each) for each in waiting.get(row.key, ())],
+                row.waiting - len(waiting.get(row.key, ())),
                 row.runs_made,
                 row.resume_time,
                 blocked=row.key in failed,
@@ -253,6 +254,8 @@ class Outcomes:
     def _advance(self, row: ScheduleRow, plan: TickPlan, decisions: Decisions, made: int) -> Advance:
         """Where the schedule stands now. It moves on also for a run that could not be made."""
         settled = len(decisions.released) + len(decisions.dropped)
+        # It was taken for the last of so many, and was not made: others may follow.
+        goes_on = schedule_of(row.spec).runs_max is not None and made < len(decisions.released) + len(decisions.runs)
         continuous = isinstance(schedule_of(row.spec).rule, ContinuousRule)
         if continuous:
             ticks, rest, due_time = tuple(decisions.runs), TickPlan(last=True), decisions.look_again
@@ -266,7 +269,7 @@ class Outcomes:
             last_tick_time=ticks[-1].tick_time if ticks else row.last_tick_time,
             planned=plan_to_json(rest),
             next_due_time=due_time,
-            plan_due=not rest.last and len(rest.ticks) < AHEAD_MIN,
+            plan_due=goes_on or (not rest.last and len(rest.ticks) < AHEAD_MIN),
             # A continuous one waits for its run to end.
             waiting=int(not decisions.over and due_time is None)
             if continuous
@@ -279,18 +282,24 @@ def _look_further(
     held: Sequence[tuple[ScheduleRow, TickPlan]], now: datetime
 ) -> tuple[list[tuple[ScheduleRow, TickPlan]], dict[ScheduleKey, datetime]]:
     """Plans that reach as far as they may, where all that they hold is due; and how far back each schedule makes up for
-    missed ticks, where that matters."""
-    further, reaches = [], {}
+    missed ticks, where that matters.
+
+    In the order in which they have their turns: the one that is due for the longest, then who has least to do. Those
+    that are far behind keep nobody else waiting, and get on all the same.
+    """
+    turns, reaches = [], {}
     for row, plan in held:
         due = plan.due(now)
         if due and len(due) == len(plan.ticks) < DUE_MAX and not plan.last:
             plan = plan_of(row, now)
             due = plan.due(now)
-        further.append((row, plan))
+        turns.append((len(due), due[0].due_time if due else now, row, plan))
         reach = find_reach(schedule_of(row.spec), seed_of(row), due, now, row.resume_time)
         if reach is not None:
             reaches[row.key] = reach
-    return further, reaches
+    longest = min(turns, key=lambda turn: turn[1], default=None)
+    turns.sort(key=lambda turn: (turn is not longest, turn[0]))
+    return [(row, plan) for _, _, row, plan in turns], reaches
 
 
 def _counts(schedule: Schedule) -> bool:

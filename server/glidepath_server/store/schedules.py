@@ -154,7 +154,7 @@ async def active_runs(connection: Connection, keys: Sequence[ScheduleKey]) -> di
 
 
 async def blocked(connection: Connection, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
-    """Of these schedules those whose newest run has ended and did not succeed."""
+    """Of these schedules those whose newest run, made or met, has not succeeded."""
     return {_key(row) for row in await connection.fetch(_SQL["blocked"], *_columns(keys, 3))}
 
 
@@ -232,13 +232,14 @@ async def save(
     waiting: int,
     active_max: int,
     in_sequence: bool,
+    keep_missed: bool,
     now: datetime,
     actor: str,
 ) -> None:
-    """Create a schedule, or replace what is said of it; the caller holds its row, if there is one."""
-    await connection.execute(
-        _SQL["save"], *key, origin, spec, params, version_number, alias, waiting, active_max, in_sequence, now, actor
-    )
+    """Create a schedule, or replace what is said of it; the caller holds its row, if there is one. `keep_missed`: it
+    is paused, and what is due of it is for when it goes on."""
+    said = origin, spec, params, version_number, alias, waiting, active_max, in_sequence
+    await connection.execute(_SQL["save"], *key, *said, now, actor, keep_missed)
 
 
 async def skip_waiting(connection: Connection, key: ScheduleKey, reason: str) -> None:

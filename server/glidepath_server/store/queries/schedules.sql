@@ -24,7 +24,7 @@ where s.waiting > 0 and not s.paused and not s.deleted
                               and r.state in ('queued', 'running') and r.run_key ~>=~ (s.schedule_name || '@')
                               and r.run_key ~<~ (s.schedule_name || 'A')) then false
       when s.in_sequence then not coalesce((
-          select r.state in ('failed', 'cancelled') from schedule_tick t join dag_run r using (dag_run_id)
+          select r.state <> 'success' from schedule_tick t join dag_run r using (dag_run_id)
           where (t.namespace, t.dag_id, t.schedule_name) = (s.namespace, s.dag_id, s.schedule_name)
             and t.state in ('run', 'met')
           order by t.tick_time desc limit 1), false)
@@ -77,7 +77,7 @@ join dag_run r on r.namespace = w.namespace and r.dag_id = w.dag_id and r.run_ty
 group by 1, 2, 3;
 
 -- name: blocked
--- Of these schedules those whose newest run has ended and did not succeed.
+-- Of these schedules those whose newest run, made or met, has not succeeded.
 select w.namespace, w.dag_id, w.schedule_name
 from unnest($1::text[], $2::text[], $3::text[]) as w (namespace, dag_id, schedule_name)
 cross join lateral (
@@ -85,7 +85,7 @@ cross join lateral (
     where (t.namespace, t.dag_id, t.schedule_name) = (w.namespace, w.dag_id, w.schedule_name)
       and t.state in ('run', 'met')
     order by t.tick_time desc limit 1) as newest
-where newest.state in ('failed', 'cancelled');
+where newest.state <> 'success';
 
 -- name: last_tick
 -- The newest tick of a schedule, and when its run has ended: null while it has not, or when it is no longer kept.
@@ -145,7 +145,8 @@ select * from schedule where namespace = $1 and dag_id = $2 order by schedule_na
 select * from schedule where namespace = $1 and dag_id = $2 and schedule_name = $3 for update;
 
 -- name: save
--- A schedule as it was set now. Ticks up to now stay as they are: they have their outcomes, or never get one.
+-- A schedule as it was set now. Ticks up to now stay as they are: they have their outcomes, or never get one. Those of a
+-- pause ($14) are missed ticks for when it goes on.
 insert into schedule as s (namespace, dag_id, schedule_name, origin, spec, params, version_number, alias, waiting,
                            active_max, in_sequence, last_tick_time, create_time, update_time, updated_by)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $12, $13)
@@ -153,7 +154,8 @@ on conflict (namespace, dag_id, schedule_name) do update
 set origin = excluded.origin, spec = excluded.spec, params = excluded.params, version_number = excluded.version_number,
     alias = excluded.alias, waiting = excluded.waiting, active_max = excluded.active_max,
     in_sequence = excluded.in_sequence,
-    last_tick_time = greatest(s.last_tick_time, excluded.last_tick_time),
+    last_tick_time = case when $14 and not s.deleted then s.last_tick_time
+                     else greatest(s.last_tick_time, excluded.last_tick_time) end,
     paused = s.paused and not s.deleted, deleted = false, planned = '', next_due_time = null, plan_due = true,
     runs_made = case when s.deleted then 0 else s.runs_made end,
     resume_time = case when s.deleted then null else s.resume_time end,
