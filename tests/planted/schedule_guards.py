@@ -232,19 +232,24 @@ SCHEDULE_GUARDS = (
     ),
     # ---- runs
     Guard(
-        "active_runs: of this schedule",
-        (sql("active_runs", "starts_with(r.run_key, w.schedule_name || '@')", "true", of="schedules"),),
-        TICKS + "runs_of_one_schedule_do_not_count_for_another_whose_name_begins_alike",
-    ),
-    Guard(
-        "active_runs: its whole name",
+        "active_runs: from its whole name on",
         (sql("active_runs", "w.schedule_name || '@'", "w.schedule_name", of="schedules"),),
-        TICKS + "runs_of_one_schedule_do_not_count_for_another_whose_name_begins_alike",
+        TICKS + "runs_of_one_schedule_do_not_count_for_another_whose_name_begins_alike[main2]",
     ),
     Guard(
-        "claim_waiting: its whole name",
+        "active_runs: to the end of its name",
+        (sql("active_runs", "w.schedule_name || 'A'", "w.schedule_name || 'z'", of="schedules"),),
+        TICKS + "runs_of_one_schedule_do_not_count_for_another_whose_name_begins_alike[maintenance]",
+    ),
+    Guard(
+        "claim_waiting: from its whole name on",
         (sql("claim_waiting", "s.schedule_name || '@'", "s.schedule_name", of="schedules"),),
-        WORDS + "what_waits_beside_a_schedule_whose_name_begins_alike_goes",
+        WORDS + "what_waits_beside_a_schedule_whose_name_begins_alike_goes[main2]",
+    ),
+    Guard(
+        "claim_waiting: to the end of its name",
+        (sql("claim_waiting", "s.schedule_name || 'A'", "s.schedule_name || 'z'", of="schedules"),),
+        WORDS + "what_waits_beside_a_schedule_whose_name_begins_alike_goes[maintenance]",
     ),
     Guard(
         "active_runs: made by a schedule",

@@ -164,12 +164,13 @@ async def test_a_tick_that_has_its_outcome_is_not_settled_again(schedules: Sched
     assert await schedules.states() == ["run"]
 
 
-async def test_what_waits_beside_a_schedule_whose_name_begins_alike_goes(schedules: ScheduleRoom) -> None:
+@pytest.mark.parametrize("other", ["main2", "maintenance"])
+async def test_what_waits_beside_a_schedule_whose_name_begins_alike_goes(schedules: ScheduleRoom, other: str) -> None:
     await schedules.set(name="main", overlap=Overlap.QUEUE_ALL)
     await hour(schedules, "13:00")
     assert await hour(schedules, "14:00") == ["run", "waiting"]
     mine = await schedules.active()
-    await schedules.set(HALF_HOURLY, name="main2", overlap=Overlap.SKIP)
+    await schedules.set(HALF_HOURLY, name=other, overlap=Overlap.SKIP)
     assert await hour(schedules, "14:30") == ["run", "waiting"]
     await schedules.end_runs(run_ids=mine)
     await schedules.tick()

@@ -203,9 +203,12 @@ async def test_allow_with_a_number_lets_so_many_run_beside_each_other(schedules:
     assert await schedules.states() == ["run", "run", "run", "waiting"]
 
 
-async def test_runs_of_one_schedule_do_not_count_for_another_whose_name_begins_alike(schedules: ScheduleRoom) -> None:
+@pytest.mark.parametrize("other", ["main2", "maintenance"])
+async def test_runs_of_one_schedule_do_not_count_for_another_whose_name_begins_alike(
+    schedules: ScheduleRoom, other: str
+) -> None:
     await schedules.set(name="main", overlap=Overlap.SKIP)
-    await schedules.set(CronRule("30 * * * *"), name="main2", overlap=Overlap.SKIP)
+    await schedules.set(CronRule("30 * * * *"), name=other, overlap=Overlap.SKIP)
     await schedules.be(at("2026-03-01T12:31"))
     await schedules.tick()
     assert await _hours(schedules, 1) == ["run"]
