@@ -56,6 +56,7 @@ async def kinds(world: DeadlineWorld) -> list[str]:
 
 DONE = replace(DEADLINES[0], name="done")
 FIRST = replace(DEADLINES[1], name="first")
+QUICK = next(each for each in DEADLINES if each.name == "quick")
 
 
 async def test_a_run_that_is_done_in_time_and_then_cleared_is_told_of_by_nobody(room: StepRoom) -> None:
@@ -66,6 +67,23 @@ async def test_a_run_that_is_done_in_time_and_then_cleared_is_told_of_by_nobody(
     await world.round(world.loops[0])
     assert await kinds(world) == []
     assert await world.states() == {("key", "done"): "met"}
+
+
+async def test_a_run_that_never_started_has_no_deadline_that_counts_from_its_start(room: StepRoom) -> None:
+    """It was cancelled while it was queued; cleared later, it starts, and has it from there."""
+    world = DeadlineWorld(room, random.Random(0))
+    await world.build(deadlines=(QUICK,))
+    life = Life("", "key", [])
+    world.lives.append(life)
+    await world.act(life, "create")
+    await world.act(life, "cancel")
+    await world.clock(1000)
+    await world.round(world.loops[0])
+    assert (await kinds(world), await world.states()) == ([], {("key", "quick"): "on_track"})
+    await world.act(life, "clear")
+    await world.clock(1000 + QUICK.after_seconds + 1)
+    await world.round(world.loops[0])
+    assert (await kinds(world), await world.states()) == (["missed"], {("key", "quick"): "missed"})
 
 
 async def test_a_task_that_is_skipped_has_nothing_left_to_do(room: StepRoom) -> None:

@@ -14,6 +14,7 @@ from glidepath_server.core.deadlines import (
     DEADLINE_FINAL,
     DEADLINE_OPEN,
     DEADLINE_TRANSITIONS,
+    NAME_CHARACTERS_MAX,
     WEEKDAYS,
     Anchor,
     Deadline,
@@ -266,6 +267,21 @@ def test_a_deadline_that_is_right_is_not_complained_of(deadline: Deadline) -> No
 def test_a_deadline_without_a_name_is_called_by_what_it_says(deadline: Deadline, name: str) -> None:
     assert named(replace(deadline, name="")).name == name
     assert len(WEEKDAYS) == 7
+
+
+def test_long_names_of_what_is_watched_leave_room_for_what_is_said_of_it() -> None:
+    task = "a" * 200
+    both = [Deadline("", Anchor.START, seconds, task_id=task) for seconds in (60.0, 120.0)]
+    names = [named(each).name for each in both]
+    assert [name.rpartition("a: ")[2] for name in names] == ["1m after its start", "2m after its start"]
+    assert {len(name) for name in names} == {NAME_CHARACTERS_MAX}
+    assert list(check_deadlines(both, "deadlines", [task], [])) == []
+
+
+def test_two_that_would_have_one_name_once_it_is_cut_are_refused() -> None:
+    tasks = ["a" * 199 + end for end in "bc"]
+    alike = [Deadline("", Anchor.START, 60.0, task_id=task) for task in tasks]
+    assert [each.field for each in check_deadlines(alike, "deadlines", tasks, [])] == ["deadlines[1].name"]
 
 
 @pytest.mark.parametrize(

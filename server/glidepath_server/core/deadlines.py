@@ -262,8 +262,9 @@ def describe(deadline: Deadline) -> str:
 
 
 def default_name(deadline: Deadline) -> str:
-    """The name of a deadline that was given none: what it says."""
-    return ": ".join(filter(None, (deadline.task_id or deadline.group_id, describe(deadline))))
+    """The name of one that was given none: what it says, after as much of what it watches as there is room for."""
+    said, watched = describe(deadline), deadline.task_id or deadline.group_id
+    return f"{watched[: NAME_CHARACTERS_MAX - len(said) - 2]}: {said}" if watched else said
 
 
 def _weekdays_text(weekdays: Sequence[int]) -> str:
@@ -353,7 +354,7 @@ def check_target(
 
 def named(deadline: Deadline) -> Deadline:
     """The deadline, with a name."""
-    return deadline if deadline.name else replace(deadline, name=default_name(deadline)[:NAME_CHARACTERS_MAX])
+    return deadline if deadline.name else replace(deadline, name=default_name(deadline))
 
 
 # ---- as it is stored

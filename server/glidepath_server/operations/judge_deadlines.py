@@ -36,6 +36,9 @@ from ..store.deadlines import HeldDeadline
 from .facts import SUMMARY_CHARACTERS_MAX, append_facts
 from .step_types import LockedRun
 
+# Those of a run that has no start yet; one that has started and is cancelled has its due times.
+_NOT_STARTED = frozenset({RunState.QUEUED, RunState.CANCELLED})
+
 
 # ---- the step
 async def judge_runs(connection: Connection, runs: Iterable[LockedRun], now: datetime) -> bool:
@@ -57,8 +60,9 @@ async def judge_runs(connection: Connection, runs: Iterable[LockedRun], now: dat
 
 
 def _started(held: HeldDeadline, run: LockedRun, now: datetime) -> Watched:
-    """The deadline, due from here on if the run starts in this step."""
-    starts = run.was is RunState.QUEUED and run.board.state is not RunState.QUEUED
+    """The deadline, due from here on if the run starts in this step: the first time, also after it was cancelled
+    while it was queued."""
+    starts = run.was in _NOT_STARTED and run.board.state not in _NOT_STARTED
     if held.deadline.anchor is Anchor.START and held.watched.due_time is None and starts:
         return replace(held.watched, due_time=now + timedelta(seconds=held.deadline.after_seconds))
     return held.watched
