@@ -11,6 +11,7 @@ from runs_room import CHAIN, RATE_SCHEMA, Room, dag, open_room, timestamp
 from serving import bearer
 from wrong_calls import WRONG_CALLS, Many, WrongCall
 from wrong_eta import WRONG_ETA
+from wrong_instances import WRONG_INSTANCES
 from wrong_notes import WRONG_NOTES
 
 from glidepath_proto.run.v1 import run_service_pb2
@@ -102,7 +103,7 @@ async def traces(room: Room) -> dict[str, str]:
 async def test_every_wrong_call_is_answered_exactly_and_leaves_no_trace(database_url: str) -> None:
     async with open_room(database_url) as room:
         names, metadata = await scene(room), await callers(room)
-        for wrong in (*WRONG_CALLS, *WRONG_ETA, *WRONG_NOTES):
+        for wrong in (*WRONG_CALLS, *WRONG_ETA, *WRONG_NOTES, *WRONG_INSTANCES):
             before = await traces(room)
             code, message = await answer(room, wrong, filled(wrong.fields, names), metadata[wrong.caller])
             expected = filled(wrong.message, names)
@@ -114,4 +115,4 @@ async def test_every_wrong_call_is_answered_exactly_and_leaves_no_trace(database
 
 def test_there_are_wrong_calls_of_every_method() -> None:
     methods = {method.name for method in run_service_pb2.DESCRIPTOR.services_by_name["RunService"].methods}
-    assert {wrong.method for wrong in (*WRONG_CALLS, *WRONG_ETA, *WRONG_NOTES)} == methods
+    assert {wrong.method for wrong in (*WRONG_CALLS, *WRONG_ETA, *WRONG_NOTES, *WRONG_INSTANCES)} == methods

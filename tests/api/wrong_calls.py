@@ -387,13 +387,6 @@ WRONG_CALLS = (
         f"there is no run {NOWHERE} in namespace 'default' (list the runs of the DAG to find it)",
     ),
     WrongCall(
-        "clearing an instance of a task that has none",
-        "ClearTaskInstances",
-        {"dag_run_id": "{run}", "task_ids": ["load"], "map_indexes": [3]},
-        Code.NOT_FOUND,
-        "task load has no instances: it is not mapped (name the task itself)",
-    ),
-    WrongCall(
         "a reason too long",
         "CancelDagRun",
         {"dag_run_id": "{run}", "reason": "r" * 1001},

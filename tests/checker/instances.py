@@ -21,6 +21,22 @@ class Instances:
     states: dict[int, str] = field(default_factory=dict)
     chosen: bool = False
     """Some were chosen to run again, beside the window."""
+    _first: int = 0
+
+    @property
+    def next(self) -> int:
+        """Whose turn it is to be released: the first to which nothing has happened."""
+        while self._first in self.states:
+            self._first += 1
+        return self._first
+
+    def note(self, index: int, now: str) -> None:
+        """What was given an end before its turn had come may lose it again."""
+        if now == "scheduled":
+            self.states.pop(index, None)
+            self._first = min(self._first, index)
+        else:
+            self.states[index] = now
 
     @property
     def out(self) -> int:
@@ -34,7 +50,7 @@ class Instances:
         if was != "restarting" and (order is not None or retried) and self._keeps(event, order):
             self.chosen = True
         else:
-            self.states, self.chosen = {}, False
+            self.states, self.chosen, self._first = {}, False, 0
 
     def _keeps(self, event: RunEvent, order: Audit | None) -> bool:
         """Only what an order names, or what did not succeed, runs again; unless something upstream does, too."""
@@ -49,9 +65,9 @@ class Instances:
         released = {index for _, task_id, index, state in event.instances if (task_id, state) == (name, "released")}
         return not any(self.states.get(index) in GOOD for index in released)
 
-    def comes_to(self) -> str:
-        """What the ends of all instances make of the task."""
-        tried = len(self.states) - self.count("skipped")
+    def comes_to(self, length: int = 0) -> str:
+        """What the ends of all instances make of the task; of a longer one, the others were never released."""
+        tried = max(len(self.states), length) - self.count("skipped")
         if not self.states or self.task.map is None:
             return ""
         if not tried:
@@ -66,6 +82,7 @@ class Instances:
 
 
 def named_instances(order: Audit) -> dict[str, list[int]]:
+    """By task; of many the audit trail names the first hundred."""
     named = order.detail.get("map_indexes", {})
     assert isinstance(named, dict)
     return named

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 
 from tests.checker.facts import Attempt, Audit, Facts, Run, RunEvent, Version
-from tests.checker.instances import Instances, in_order
+from tests.checker.instances import Instances, in_order, named_instances
 from tests.checker.machines import CANCELS, CLEARS, MARK, TASK_FINAL
 from tests.checker.steering import BRANCHING, left_out_by, task_says
 
@@ -145,12 +145,14 @@ def _replay(history: History, told: Mapping[int, Audit], choices: Mapping[tuple[
                 t for t, s in board.items() if s in ("released", "restarting")
             )
         order = told.get(event.transaction)
-        if order is not None and order.action == MARK and order.detail.get("state") == "failed":
+        if order is not None and _is_whole(order, MARK) and order.detail.get("state") == "failed":
             said_failed |= maps.keys() & set(_named(order))
         for task_id, index, now in in_order(event):
             if index >= 0:
                 if task_id in maps:
-                    maps[task_id].states[index] = now
+                    maps[task_id].note(index, now)
+                    if task_id in seen:  # an operator says how an instance has ended
+                        seen[task_id] = maps[task_id].seen()
                 continue
             was = board.get(task_id, "unknown")
             task = tasks.get(task_id)
@@ -206,7 +208,7 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
     found = []
     for audit in audits:
         event = history.event_in.get(audit.transaction)
-        if audit.action in CANCELS and event is not None:
+        if _is_whole(audit, *CANCELS) and event is not None:
             found += _cancels(history, event, frozenset(_named(audit)), cleared, audit)
     timed = history.version.run_timeout_seconds is not None
     for event in history.events:
@@ -222,12 +224,17 @@ def cancels(facts: Facts, history: History) -> list[Cancel]:
 def marks(facts: Facts, history: History, arrow: Arrow) -> bool:
     """Whether an operator has said, by the step of the arrow, that the task has this end."""
     for audit in facts.audits_by_run.get(history.run.run_id, ()):
-        if audit.action == MARK and audit.detail.get("state") == arrow.now:
+        if _is_whole(audit, MARK) and audit.detail.get("state") == arrow.now:
             event, named = history.event_in.get(audit.transaction), _named(audit)
             is_named = arrow.task_id in named or len(named) > NAMED_MAX
             if is_named and event is not None and event.revision <= arrow.event.revision:
                 return True
     return False
+
+
+def _is_whole(audit: Audit, *actions: str) -> bool:
+    """Whether it is one of these orders, and about tasks or the run, not about single instances."""
+    return audit.action in actions and not named_instances(audit)
 
 
 def _named(audit: Audit) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from fault_world import House, attempts, finished, wait_until
 from glidepath import Deadline, Every, load_dags
 from glidepath.client import Client
 from glidepath.errors import AlreadyExists, Unavailable
+from glidepath_proto.common.v1 import payload_pb2
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server.store.database import is_retryable
@@ -132,6 +133,7 @@ def live_through(house: House) -> None:
     _call(house, client)
     _equal_calls(house, client)
     _withdraw(client)
+    _mark_instances(house, client)
     _backfill(client)
     _cancel_and_clear(house, client)
     successor = _lose_a_worker(house, client, worker)
@@ -282,6 +284,24 @@ def _withdraw(client: Client) -> None:
     persist(lambda: client.cancel_dag_run(run_id, request_id=cancel_id))
     assert finished(client, run_id).state == run_pb2.RUN_STATE_CANCELLED
     persist(lambda: client.cancel_dag_run(run_id, request_id=cancel_id))  # is answered as before
+
+
+def _mark_instances(house: House, client: Client) -> None:
+    """Instances that nobody can run: each has the end that was said of it, once, and the task and the run with them."""
+    numbers = payload_pb2.Payload(content_type="application/json", data=b"[1, 2, 3]")
+    over = dag_pb2.MapInput(name="number", source=dag_pb2.Input(literal=numbers))
+    task = dag_pb2.TaskSpec(task_id="each", handler=dag_pb2.Handler(name="nobody:has"))
+    task.map.CopyFrom(dag_pb2.MapSpec(inputs=[over], active_max=2))
+    ids = [str(uuid4()) for _ in range(5)]
+    persist(lambda: client.register(dag_pb2.DagSpec(dag_id="marked", tasks=[task]), request_id=ids[0]))
+    run_id = persist(lambda: client.trigger("marked", request_id=ids[1])).dag_run_id
+    wait_until(lambda: len(persist(lambda: list(client.list_task_instances(run_id, task_id="each")))) == 3, "three")
+    persist(lambda: client.mark_task_instances(run_id, ["each"], "skipped", map_indexes=[2], request_id=ids[2]))
+    persist(lambda: client.cancel_task_instances(run_id, ["each"], map_indexes=[1], request_id=ids[3]))
+    persist(lambda: client.mark_task_instances(run_id, ["each"], "success", map_indexes=[0, 1], request_id=ids[4]))
+    assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
+    said = "select count(*) from audit_event where target = $1 and action in ($2, $3)"
+    assert house.rows(said, f"dag_run/{run_id}", "task_instance.mark", "task_instance.cancel")[0][0] == 3
 
 
 def _backfill(client: Client) -> None:

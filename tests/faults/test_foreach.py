@@ -48,6 +48,30 @@ def test_a_mapped_group_is_cancelled_with_its_run_whole(house: House) -> None:
     assert (client.get_dag_run(run_id).state, states) == (run_pb2.RUN_STATE_CANCELLED, {run_pb2.RUN_STATE_CANCELLED})
 
 
+def test_an_item_that_waits_for_its_run_is_marked_and_another_cancelled_and_their_runs_end(house: House) -> None:
+    house.server()
+    house.worker("w1")
+    client = house.register("foreach_dag.py", "stuck")
+    run_id = client.trigger("stuck", params={"size": 3}).dag_run_id
+    wait_until(lambda: len(list(client.list_dag_runs(children_of=run_id))) == 3, "every item has its run")
+    client.mark_task_instances(run_id, ["line"], "skipped", map_indexes=[0])
+    client.cancel_task_instances(run_id, ["line"], map_indexes=[1])
+
+    def ended() -> list[int]:
+        children = client.list_dag_runs(children_of=run_id, states=["cancelled"])
+        return sorted(each.caller.map_index for each in children)
+
+    wait_until(lambda: ended() == [0, 1], "two runs have ended, and the third goes on")
+
+    def states() -> list[str]:
+        instances = client.list_task_instances(run_id, task_id="line")
+        return [run_pb2.TaskState.Name(each.state).removeprefix("TASK_STATE_").lower() for each in instances]
+
+    wait_until(lambda: states() == ["skipped", "cancelled", "running"], "the items have what was said of them")
+    client.cancel_dag_run(run_id)
+    wait_until(lambda: client.get_dag_run(run_id).HasField("end_time"), "the run has ended")
+
+
 def test_one_item_of_a_mapped_group_runs_again_alone(house: House) -> None:
     house.server()
     house.worker("w1")

@@ -134,9 +134,9 @@ GUARDS = (
         "clear: goes on from the highest attempt number",
         (
             code(
-                STEP,
-                "        attempts = await store.attempts_made(connection, run_id, tasks)\n",
-                "        attempts: dict[int, int] = {}\n",
+                "operations/complete_commands.py",
+                "    attempts = await store.attempts_made(connection, run.dag_run_id, tasks)\n",
+                "    attempts: dict[int, int] = {}\n",
             ),
         ),
         PAIR + "[claim/clear@0-now]",

@@ -52,8 +52,8 @@ MAP_GUARDS = (
         (
             code(
                 "core/maps.py",
-                "min(step.graph.maps[task].window - counts.out, counts.length - counts.released)",
-                "counts.length - counts.released",
+                "room = step.graph.maps[task].window - counts.out",
+                "room = counts.length",
             ),
         ),
         UNIT + "instances_end_by_themselves_and_the_task_by_their_share",

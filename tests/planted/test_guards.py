@@ -11,6 +11,7 @@ from child_run_guards import CHILD_RUN_GUARDS
 from deadline_guards import DEADLINE_GUARDS
 from guards import GUARDS, Guard
 from history_guards import HISTORY_GUARDS
+from instance_guards import INSTANCE_GUARDS
 from limit_guards import LIMIT_GUARDS
 from map_guards import MAP_GUARDS
 from operator_guards import OPERATOR_GUARDS
@@ -26,6 +27,7 @@ ALL_GUARDS = (
     *CHILD_RUN_GUARDS,
     *LIMIT_GUARDS,
     *MAP_GUARDS,
+    *INSTANCE_GUARDS,
     *PAST_GUARDS,
     *TRACE_GUARDS,
     *DEADLINE_GUARDS,

@@ -33,6 +33,7 @@ from glidepath_server.core.errors import NotFound, StateConflict
 from glidepath_server.core.events import (
     AttemptKey,
     Event,
+    InstancesMarked,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -50,6 +51,7 @@ from glidepath_server.core.states import (
     TASK_TRANSITIONS,
     AttemptState,
     RunState,
+    TaskEvent,
     TaskState,
 )
 from glidepath_server.core.trigger_rules import TriggerRule
@@ -316,7 +318,11 @@ def _order(crowd: Crowd, run_id: UUID) -> Event:
     tasks = tuple(sorted(chance.sample(range(graph.size), chance.randint(1, min(3, graph.size)))))
     maps = crowd.by_run[run_id].maps
     kinds = ["cancel", "clear", "clear", *["mark"] * 5, "cancel run", "time out", "pause", "resume", "resume"]
-    kind = chance.choice([*kinds, *["clear instances"] * 3] if maps else kinds)
+    kind = chance.choice([*kinds, *["clear instances", "mark instances"] * 3] if maps else kinds)
+    if kind == "mark instances":
+        indexes = tuple(sorted({chance.randint(0, 4) for _ in range(2)}))
+        words = [TaskEvent.CANCEL, *sorted(MARKS)]
+        return InstancesMarked(chance.choice(sorted(maps)), indexes, chance.choice(words), "said so")
     if kind == "clear instances":
         task = chance.choice(sorted(maps))
         indexes = tuple(sorted({chance.randint(0, 4) for _ in range(2)}))

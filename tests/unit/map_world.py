@@ -14,7 +14,16 @@ from run_world import GOOD, NOW, A, Outcome, S, graph_of
 from glidepath_server.core.advance import advance
 from glidepath_server.core.board import FINAL, Board
 from glidepath_server.core.effects import Effects, Release, Withdraw
-from glidepath_server.core.events import AttemptEnded, Event, MapPart, Mapped, RunRetried, RunStarted, Withdrawn
+from glidepath_server.core.events import (
+    AttemptEnded,
+    Event,
+    InstancesMarked,
+    MapPart,
+    Mapped,
+    RunRetried,
+    RunStarted,
+    Withdrawn,
+)
 from glidepath_server.core.graph import Graph, MapPolicy
 from glidepath_server.core.retry import RetryPolicy
 from glidepath_server.core.states import TaskEvent
@@ -87,7 +96,9 @@ class MapWorld:
 
     def _note(self, effects: Effects, seen: int) -> int:
         for task, index, state in effects.changes[seen:]:
-            if task == MAPPED and index >= 0:
+            if task == MAPPED and index >= 0 and state == S.SCHEDULED:
+                del self.states[index]
+            elif task == MAPPED and index >= 0:
                 self.states[index] = state
             elif task == MAPPED and state == S.SCHEDULED and task not in self.board.maps:
                 self.states, self.used = {}, {}
@@ -98,7 +109,7 @@ class MapWorld:
         if each.event is not TaskEvent.HOLD:
             self.told |= {key for key in self.live if key[0] == each.task and each.map_index in (-1, key[1])}
         rows = [self.queue.pop(key) for key in keys]
-        return [Withdrawn(*row[:3], each.event, row) for row in rows]
+        return [Withdrawn(*row[:3], each.event, row, each.reason) for row in rows]
 
     def _check(self) -> None:
         """The board's counts are what the rows say; stored, they come back."""
@@ -114,7 +125,9 @@ class MapWorld:
         ended = [state for state in self.states.values() if state in FINAL]
         assert not out & counts.held.keys()
         out |= counts.held.keys()
-        assert counts.released == len(self.states) and counts.out == len(out)
+        assert counts.released + len(counts.ahead) == len(self.states) and counts.out == len(out)
+        assert all(self.states[index] in FINAL and index >= counts.released for index in counts.ahead)
+        assert all((MAPPED, index) in self.live for index in counts.marks)
         assert (counts.success, counts.failed) == (ended.count(S.SUCCESS), ended.count(S.FAILED))
         assert (counts.skipped, counts.cancelled) == (ended.count(S.SKIPPED), ended.count(S.CANCELLED))
         if self.board.states[MAPPED] in FINAL:
@@ -171,6 +184,11 @@ class MapWorld:
             pass
 
     # ---- what a command is completed with
+    def mark(self, mark: TaskEvent, *indexes: int, reason: str = "ann") -> Effects:
+        """What an operator says of instances."""
+        states = {index: self.states[index] for index in indexes if index in self.states}
+        return self.step(InstancesMarked(MAPPED, indexes, mark, reason, states))
+
     def attempts(self, tasks: Sequence[int]) -> dict[int, int]:
         return {task: max((n for key, n in self.made.items() if key[0] == task), default=0) for task in tasks}
 
@@ -181,7 +199,7 @@ class MapWorld:
             return {}
         if indexes is None and self.board.states[MAPPED] not in FINAL:
             return {}
-        wanted = [index for index in (self.states if indexes is None else indexes) if index < counts.released]
+        wanted = [index for index in (self.states if indexes is None else indexes) if index in self.states]
         out = frozenset(index for index in wanted if self.states[index] == S.RELEASED)
         again = {
             index: (max(self.made.get((MAPPED, index), 0), self.board.base(MAPPED)) + 1, self.states[index])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 
@@ -13,6 +14,7 @@ from run_world import BROKEN, GOOD, HOPELESS, A, Outcome, S, end_of_map, own_end
 
 from glidepath_server.core.board import FINAL
 from glidepath_server.core.definition import MapMode
+from glidepath_server.core.errors import StateConflict
 from glidepath_server.core.events import (
     RunCancelled,
     RunPaused,
@@ -31,6 +33,7 @@ from glidepath_server.core.states import MARKS, RunState, TaskEvent
 from glidepath_server.core.trigger_rules import TriggerRule
 from tests.trigger_rule_table import verdict
 
+Word = str | TaskEvent | tuple[str, TaskEvent]
 BAD: Outcome = (A.FAILED, BROKEN)
 SKIP: Outcome = (A.SKIPPED, None)
 ENDS = [GOOD, BAD, SKIP, (A.FAILED, HOPELESS), (A.LOST, None), (A.TIMED_OUT, BROKEN), (A.CANCELLED, None)]
@@ -71,16 +74,24 @@ def test_a_rule_sees_a_map_that_failed_as_its_instances(rule: TriggerRule, ends:
 
 
 COMMANDS = ("pause", "resume", "cancel_run", "cancel", "clear", "clear_all", "rerun", "part", *MARKS)
+OF_INSTANCES = tuple(("instances", mark) for mark in (TaskEvent.CANCEL, *MARKS))
 
 
-@given(st.integers(1, 9), SCRIPTS, st.lists(st.tuples(st.integers(0, 12), st.sampled_from(COMMANDS)), max_size=5))
-@example(1, {}, [(3, "clear"), (0, "part")])
-@example(2, {0: [BAD]}, [(12, "rerun"), (1, "cancel"), (9, "rerun")])
+@given(
+    st.integers(1, 9),
+    SCRIPTS,
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from((*COMMANDS, *OF_INSTANCES))), max_size=5),
+    st.integers(1, 3),
+    st.booleans(),
+)
+@example(1, {}, [(3, "clear"), (0, "part")], 3, False)
+@example(2, {0: [BAD]}, [(12, "rerun"), (1, "cancel"), (9, "rerun")], 3, False)
+@example(3, {0: [(A.FAILED, HOPELESS)]}, [], 1, True)
 def test_whatever_operators_do_no_instance_is_lost_or_doubled(
-    length: int, scripts: dict[int, list[Outcome]], commands: list[tuple[int, str | TaskEvent]]
+    length: int, scripts: dict[int, list[Outcome]], commands: list[tuple[int, Word]], window: int, fail_fast: bool
 ) -> None:
     chance = random.Random(f"{length} {commands}")
-    world = MapWorld(map_graph(MapPolicy(3, 0.5), retries=1), length, scripts, chance)
+    world = MapWorld(map_graph(MapPolicy(window, 0.5), retries=1, fail_fast=fail_fast), length, scripts, chance)
     world.start()
     for pause, what in commands:
         for _ in range(pause):
@@ -97,11 +108,13 @@ def test_whatever_operators_do_no_instance_is_lost_or_doubled(
     assert world.board.state is RunState.SUCCESS
 
 
-def tell(world: MapWorld, what: str | TaskEvent) -> None:
+def tell(world: MapWorld, what: Word) -> None:
     """An operator's command, where the run's state allows it."""
     ended, winding_down = world.board.state in (RunState.SUCCESS, RunState.FAILED, RunState.CANCELLED), False
     winding_down = world.board.intent != "run" and not ended
-    if what == "pause":
+    if isinstance(what, tuple):
+        mark_some(world, what[1])
+    elif what == "pause":
         if not ended and not winding_down:
             world.step(RunPaused((MAPPED,), "ann"))
     elif what == "resume":
@@ -123,6 +136,17 @@ def tell(world: MapWorld, what: str | TaskEvent) -> None:
         clear_part(world)
     else:
         world.step(TasksMarked((MAPPED,), TaskEvent(what)))
+
+
+def mark_some(world: MapWorld, mark: TaskEvent) -> None:
+    counts, before = world.board.maps.get(MAPPED), copy.deepcopy(world)
+    if counts is None:
+        return
+    indexes = world.chance.sample(range(counts.length), world.chance.randint(1, counts.length))
+    try:
+        world.mark(mark, *indexes)
+    except StateConflict:  # nothing has changed then
+        world.__dict__ |= before.__dict__
 
 
 def rerun(world: MapWorld) -> None:

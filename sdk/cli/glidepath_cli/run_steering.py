@@ -21,16 +21,24 @@ _REASON = click.option("--reason", default="", help="Kept in the audit trail and
 
 
 @run_command(
-    "cancel", example='glidepath run cancel RUN_ID --reason "wrong day"\nglidepath run cancel RUN_ID --task train'
+    "cancel",
+    example='glidepath run cancel RUN_ID --reason "wrong day"\nglidepath run cancel RUN_ID --task train\n'
+    "glidepath run cancel RUN_ID --task 'train[3]'",
 )
 @click.option(
-    "--task", "task_ids", multiple=True, shell_complete=completion.task_ids, help="Only this task; may be repeated."
+    "--task",
+    "tasks",
+    type=instances.NAME,
+    multiple=True,
+    shell_complete=completion.task_ids,
+    help="Only this task, or TASK[3]: one instance of a mapped one; may be repeated.",
 )
 @_REASON
-def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason: str) -> None:
+def run_cancel(session: Session, run_id: str, tasks: tuple[instances.Name, ...], reason: str) -> None:
     """End a run, or single tasks of it: nothing new starts, what runs is told to end."""
-    if task_ids:
-        found = session.client.cancel_task_instances(run_id, task_ids, reason=reason)
+    if tasks:
+        task_ids, map_indexes = instances.of_one_task(tasks)
+        found = session.client.cancel_task_instances(run_id, task_ids, map_indexes=map_indexes, reason=reason)
     else:
         found = session.client.cancel_dag_run(run_id, reason=reason)
     print_one(
@@ -40,7 +48,7 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
             ("run", found.dag_run_id),
             ("dag", f"{found.dag_id} v{found.dag_version_number}"),
             ("state", enum_name(found, "state")),
-            ("cancelling", list(task_ids) if task_ids else found.cancel_requested),
+            ("cancelling", [str(each) for each in tasks] if tasks else found.cancel_requested),
             ("reason", found.reason),
         ],
     )
@@ -48,8 +56,12 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
         say(f"next:  glidepath run watch {run_id}")
 
 
-@run_command("mark", example='glidepath run mark RUN_ID load --as success --reason "loaded by hand"')
-@click.argument("task_ids", nargs=-1, required=True, shell_complete=completion.task_ids)
+@run_command(
+    "mark",
+    example='glidepath run mark RUN_ID load --as success --reason "loaded by hand"\n'
+    "glidepath run mark RUN_ID 'train[3]' 'train[7]' --as skipped",
+)
+@click.argument("tasks", type=instances.NAME, nargs=-1, required=True, shell_complete=completion.task_ids)
 @click.option(
     "--as",
     "state",
@@ -58,9 +70,13 @@ def run_cancel(session: Session, run_id: str, task_ids: tuple[str, ...], reason:
     help="The state that the tasks are to have.",
 )
 @_REASON
-def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: Mark, reason: str) -> None:
-    """Say how tasks have ended; what runs is told to end first. What followed from another end waits for a rerun."""
-    found = session.client.mark_task_instances(run_id, task_ids, state, reason=reason)
+def run_mark(session: Session, run_id: str, tasks: tuple[instances.Name, ...], state: Mark, reason: str) -> None:
+    """Say how tasks have ended; what runs is told to end first. What followed from another end waits for a rerun.
+
+    TASK[3] is one instance of a mapped task: the task ends as its instances come to.
+    """
+    task_ids, map_indexes = instances.of_one_task(tasks)
+    found = session.client.mark_task_instances(run_id, task_ids, state, map_indexes=map_indexes, reason=reason)
     print_one(
         session.output,
         found,
@@ -68,7 +84,7 @@ def run_mark(session: Session, run_id: str, task_ids: tuple[str, ...], state: Ma
             ("run", found.dag_run_id),
             ("dag", f"{found.dag_id} v{found.dag_version_number}"),
             ("state", enum_name(found, "state")),
-            (f"marked {state}", list(task_ids)),
+            (f"marked {state}", [str(each) for each in tasks]),
             ("reason", found.reason),
         ],
     )

@@ -156,6 +156,25 @@ def test_instances_of_one_task_are_cleared_together(monkeypatch: pytest.MonkeyPa
             instances.of_one_task(mixed)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "method", "said"),
+    [
+        (["mark", RUN_ID, "train[3]", "train[7]", "--as", "skipped"], "mark_task_instances", "marked skipped"),
+        (["cancel", RUN_ID, "--task", "train[3]", "--task", "train[7]"], "cancel_task_instances", "cancelling"),
+    ],
+)
+def test_instances_of_one_task_are_marked_and_cancelled_together(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], method: str, said: str
+) -> None:
+    client = FakeClient(**{method: run_pb2.DagRun(dag_run_id=RUN_ID, dag_id="d", state=run_pb2.RUN_STATE_RUNNING)})
+    code, out, _ = call(monkeypatch, client, *arguments)
+    assert code == 0 and any(line.split() == [*said.split(), "train[3],", "train[7]"] for line in out.splitlines()), out
+    (task_ids, *_), options = client.asked[method]
+    assert list(task_ids) == ["train"] and options["map_indexes"] == [3, 7]
+    code, _, err = call(monkeypatch, client, *arguments, *(["--task", "send"] if "cancel" in arguments else ["send"]))
+    assert code == 2 and "expected whole tasks, or instances of one mapped task at a time" in err
+
+
 def test_what_was_given_up_is_replayed_task_by_task_and_of_a_map_by_its_instances(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -213,7 +213,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def CancelTaskInstances(
         self, request: pb.CancelTaskInstancesRequest, context: Context
     ) -> pb.CancelTaskInstancesResponse:
-        await self._commander.cancel_tasks(_call(request, "CancelTaskInstances"), request.task_ids)
+        call = _call(request, "CancelTaskInstances")
+        await self._commander.cancel_tasks(call, request.task_ids, request.map_indexes)
         return pb.CancelTaskInstancesResponse(dag_run=await self._run(request))
 
     async def ClearTaskInstances(
@@ -231,7 +232,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def MarkTaskInstances(
         self, request: pb.MarkTaskInstancesRequest, context: Context
     ) -> pb.MarkTaskInstancesResponse:
-        await self._commander.mark(_call(request, "MarkTaskInstances"), request.task_ids, mark_in(request.state))
+        call = _call(request, "MarkTaskInstances")
+        await self._commander.mark(call, request.task_ids, mark_in(request.state), request.map_indexes)
         return pb.MarkTaskInstancesResponse(dag_run=await self._run(request))
 
     async def AddNote(self, request: pb.AddNoteRequest, context: Context) -> pb.AddNoteResponse:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from . import maps
+from . import map_marks, maps
 from .approving import approval_answered, approval_expired
 from .board import FINAL, Board, Tally
 from .effects import DeadLetter, Effects
@@ -25,6 +25,7 @@ from .events import (
     AttemptEnded,
     EqualCallEnded,
     Event,
+    InstancesMarked,
     Mapped,
     PastChanged,
     PastLetsGo,
@@ -207,11 +208,8 @@ class _Step(Moves):
         marked = MARKS[event.mark]
         out = [task for task in event.tasks if self.states[task] in OUT]
         rest = [task for task in event.tasks if self.states[task] not in OUT and self.states[task] != marked]
-        if rest and self.board.state in RUN_FINAL:
-            # Nothing runs again: the run gets the end that its tasks have now, but stays cancelled or timed out.
-            self.board.run_retries = self.graph.run_retries_max
-            self.board.reason = self.board.reason if self.board.intent is not RunIntent.RUN else ""
-            self.move_run(RunEvent.CLEAR, event.reason)
+        if rest:
+            self.look_at_end_anew(event.reason)
         self._mark(rest, event.mark)
         few = len(event.tasks) <= SAID_MAX
         self.board.said |= dict.fromkeys((*rest, *out), event.reason[:SAID_CHARACTERS_MAX] if few else "")
@@ -347,6 +345,7 @@ _HANDLERS = {
     TasksCancelled: _Step.tasks_cancelled,
     TasksCleared: _Step.tasks_cleared,
     TasksMarked: _Step.tasks_marked,
+    InstancesMarked: map_marks.instances_marked,
     RunRetried: _Step.run_retried,
     EqualCallEnded: _Step.equal_call_ended,
     PastChanged: past_changed,

@@ -38,7 +38,8 @@ class MapCounts:
 
     Its instances below `released` were released; of them so many have ended in which way. `stopped`: the task was told
     to end. `restarting` are instances that run again once the attempt they have now has ended; `held` is what a pause
-    keeps from starting of what was released.
+    keeps from starting of what was released. `ahead` are instances that have their end, by an operator's word, and come
+    behind `released`; `marks` is how instances end whose attempt has yet to end (core/map_marks.py).
     """
 
     length: int
@@ -50,6 +51,8 @@ class MapCounts:
     stopped: bool = False
     restarting: set[int] = field(default_factory=set)
     held: dict[int, Release] = field(default_factory=dict)
+    ahead: set[int] = field(default_factory=set)
+    marks: dict[int, TaskEvent] = field(default_factory=dict)
 
     @property
     def ended(self) -> int:
@@ -58,7 +61,12 @@ class MapCounts:
     @property
     def out(self) -> int:
         """Instances that are released and have not ended."""
-        return self.released - self.ended
+        return self.released + len(self.ahead) - self.ended
+
+    @property
+    def left(self) -> int:
+        """Instances that were not released and have no end."""
+        return self.length - self.released - len(self.ahead)
 
     def count(self, state: TaskState, more: int) -> None:
         """So many more instances have ended in this state."""
@@ -68,13 +76,17 @@ class MapCounts:
     def to_json(self) -> list[Any]:
         ends = [self.success, self.failed, self.skipped, self.cancelled]
         held = [release.to_json() for _, release in sorted(self.held.items())]
-        return [self.length, self.released, *ends, self.stopped, sorted(self.restarting), held]
+        known = [self.length, self.released, *ends, self.stopped, sorted(self.restarting), held]
+        return [*known, sorted(self.ahead), self.marks] if self.ahead or self.marks else known
 
     @staticmethod
     def from_json(value: list[Any]) -> MapCounts:
         counts = MapCounts(*value[:7])
         counts.restarting = set(value[7])
         counts.held = {release.map_index: release for release in map(Release.from_json, value[8])}
+        if len(value) > 9:
+            counts.ahead = set(value[9])
+            counts.marks = {int(index): TaskEvent(mark) for index, mark in value[10].items()}
         return counts
 
 

@@ -93,6 +93,9 @@ class Effects:
     notes: list[str] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     answered: list[tuple[int, int]] = field(default_factory=list)
+    # By (task, map index): the end that an operator gave an instance (a code of TaskState), and what he said; None: it
+    # has, or will have, another one.
+    instance_marks: dict[tuple[int, int], tuple[int, str] | None] = field(default_factory=dict)
     expansions: dict[int, datetime | None] = field(default_factory=dict)
     # (task, map index, attempt number) of results that are worth keeping.
     results: list[tuple[int, int, int]] = field(default_factory=list)

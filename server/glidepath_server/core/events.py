@@ -95,6 +95,7 @@ class Withdrawn:
     event: TaskEvent  # CANCEL, CLEAR, HOLD or a mark: what it was taken back for
     # What the row said, for HOLD.
     release: Release | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,28 @@ class TasksMarked:
 
 
 @dataclass(frozen=True, slots=True)
+class InstancesMarked:
+    """An operator says how instances of a mapped task have ended, or (CANCEL) ends them. What is live is told to end,
+    and has that state once it has; of a cancel, the end that its attempt has then.
+
+    `states` are those that the instances have now (codes of TaskState), without those that nothing has happened to; the
+    step fills them in under the run's lock.
+
+    Raises StateConflict in the step while the task is being ended as a whole, and for a cancel of what has ended.
+    """
+
+    task: int
+    indexes: tuple[int, ...]
+    mark: TaskEvent  # one of MARKS, or CANCEL
+    reason: str = ""
+    states: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        return (self.task,)
+
+
+@dataclass(frozen=True, slots=True)
 class RunPaused:
     """An operator lets nothing of these tasks (none: of the run) start any more. `by` says who, and why."""
 
@@ -265,6 +288,7 @@ Event = (
     | TasksCancelled
     | TasksCleared
     | TasksMarked
+    | InstancesMarked
     | RunRetried
     | EqualCallEnded
     | PastChanged

@@ -24,17 +24,30 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class InstanceFacts:
-    """Of one mapped task: the instances that were given up, and what each of a page is given (JSON)."""
+    """Of one mapped task: the instances that were given up, what each of a page is given (JSON), and by index the end
+    (a code of TaskState) that an operator gave some, with what he said."""
 
     given_up: Collection[int] = ()
     items: Sequence[str] = field(default_factory=tuple)
+    marks: Mapping[int, tuple[int, str]] = field(default_factory=dict)
+
+    def mark_of(self, board: Board, task: int, index: int, is_out: bool) -> tuple[int, str] | None:
+        """The end that an operator gave an instance which has it by now: its code and, for people, why."""
+        counts = board.maps[task]
+        if is_out or index not in self.marks or index in counts.held:
+            return None
+        if index >= counts.released and index not in counts.ahead:
+            return None
+        code, reason = self.marks[index]
+        word = "cancelled" if code == TaskState.CANCELLED else "marked"
+        return code, f"{word}: {reason}" if reason else f"{word} by an operator"
 
 
 def counts_of(counts: MapCounts | None, rows: RowCounts, is_final: bool) -> dict[str, int]:
     """Instances per state, and `total`; all 0 while the lists have not been read."""
     if counts is None:
         return {"total": 0}
-    left = counts.length - counts.released
+    left = counts.left
     return {
         "total": counts.length,
         # What a pause has taken from the queue waits again.

@@ -8,11 +8,13 @@ The life of a mapped task on the board:
 - Its trigger rule admits it: it is `released`, and `Effects.expansions` asks the step for its lists.
 - The step has read them: `Mapped`. Instances are released in ascending order, at most a window of them at once.
 - Instances end; each that has ended lets the next one go. What they have come to, when all have ended, is the end of
-  the task (`verdict`); cancel, mark and clear of the task wait until nothing of it is out any more.
+  the task (`verdict`); cancel, mark and clear of the task wait until nothing of it is out any more. What operators say
+  of single instances is in map_marks.py.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ from .events import AttemptEnded, MapPart, Mapped, Withdrawn
 from .graph import MapPolicy
 from .next_attempt import next_attempt
 from .retry import Budget, GiveUp
-from .states import AttemptState, RunIntent, TaskEvent, TaskState
+from .states import MARKS, AttemptState, RunIntent, TaskEvent, TaskState
 
 if TYPE_CHECKING:
     from .moves import Moves
@@ -46,6 +48,8 @@ def expanded(step: Moves, event: Mapped) -> None:
     elif not event.length:
         step.end(task, TaskEvent.SKIP if policy.empty_skips else TaskEvent.SUCCEED)
     else:
+        for key in [key for key in step.effects.instance_marks if key[0] == task]:
+            del step.effects.instance_marks[key]  # of the instances before
         step.board.maps[task] = MapCounts(event.length)
         _refill(step, task, event.at)
 
@@ -56,19 +60,21 @@ def ended(step: Moves, event: AttemptEnded) -> None:
     if step.states[task] == _RESTARTING:
         # It may have been claimed after the clear had looked for the highest number.
         step.board.raise_base(task, event.attempt_number)
-        _count(step, task, event.map_index, TaskState.CANCELLED)
+        count(step, task, event.map_index, TaskState.CANCELLED)
     elif event.map_index in counts.restarting:
         counts.restarting.discard(event.map_index)
         _release(step, task, event.map_index, event.attempt_number + 1)
         return
+    elif event.map_index in counts.marks:
+        marked(step, task, event.map_index, MARKS[counts.marks.pop(event.map_index)])
     elif event.outcome is AttemptState.SUCCESS:
         if task in step.graph.cached and not event.cached:
             step.effects.results.append((task, event.map_index, event.attempt_number))
-        _count(step, task, event.map_index, TaskState.SUCCESS)
+        count(step, task, event.map_index, TaskState.SUCCESS)
     elif event.outcome is AttemptState.SKIPPED:
-        _count(step, task, event.map_index, TaskState.SKIPPED)
-    elif event.outcome is AttemptState.CANCELLED or event.cancel_requested or _is_stopping(step, task):
-        _count(step, task, event.map_index, TaskState.CANCELLED)
+        count(step, task, event.map_index, TaskState.SKIPPED)
+    elif event.outcome is AttemptState.CANCELLED or event.cancel_requested or is_stopping(step, task):
+        count(step, task, event.map_index, TaskState.CANCELLED)
     elif not _unsuccessful(step, event):
         return
     moved(step, task)
@@ -81,15 +87,24 @@ def withdrawn(step: Moves, event: Withdrawn) -> None:
         counts.restarting.discard(event.map_index)
         _release(step, task, event.map_index, event.attempt_number)
         return
-    _count(step, task, event.map_index, TaskState.CANCELLED)
+    if is_stopping(step, task):
+        count(step, task, event.map_index, TaskState.CANCELLED)
+    else:  # this one alone was taken back
+        counts.marks.pop(event.map_index, None)
+        state = MARKS.get(event.event, TaskState.CANCELLED)
+        step.effects.instance_marks[task, event.map_index] = (int(state), event.reason)
+        marked(step, task, event.map_index, state)
     moved(step, task)
 
 
 def moved(step: Moves, task: int) -> None:
-    """Let the next instances go; when nothing is out any more, end the task."""
-    if not _is_stopping(step, task):
+    """Let the next instances go; when nothing is out any more, nor will be, end the task."""
+    if step.states[task] not in (_RELEASED, _RESTARTING):
+        return  # what its instance has come to has ended the run, and the task with it
+    counts, stopping = step.board.maps[task], is_stopping(step, task)
+    if not stopping:
         _refill(step, task)
-    if not step.board.maps[task].out:
+    if not counts.out and (stopping or not counts.left):
         _finish(step, task)
 
 
@@ -99,6 +114,8 @@ def stop(step: Moves, task: int, event: TaskEvent) -> None:
     counts.stopped = counts.stopped or event is TaskEvent.CANCEL
     if event is not TaskEvent.CLEAR:
         counts.restarting.clear()
+    step.effects.instance_marks |= {(task, index): None for index in counts.marks}
+    counts.marks.clear()
 
 
 def taken_from_hold(step: Moves, task: int) -> list[Release]:
@@ -120,7 +137,7 @@ def resumed(step: Moves, task: int) -> None:
 
 def clear_part(step: Moves, task: int, part: MapPart, reason: str) -> None:
     """Some instances of a task that is under way run again: at once, or when their attempt has ended."""
-    if _is_stopping(step, task):
+    if is_stopping(step, task):
         name = step.graph.task_ids[task]
         raise StateConflict(f"task {name} is being ended as a whole", hint="wait until it has ended, then clear")
     _release_again(step, task, part)
@@ -129,6 +146,9 @@ def clear_part(step: Moves, task: int, part: MapPart, reason: str) -> None:
     for index in part.out & counts.held.keys():
         counts.held[index] = Release(task, index, counts.held[index].attempt_number)
     counts.restarting |= set(out)
+    for index in counts.marks.keys() & part.out:
+        del counts.marks[index]
+        step.effects.instance_marks[task, index] = None
     step.effects.withdrawals += [Withdraw(task, TaskEvent.CLEAR, reason, index) for index in out]
 
 
@@ -140,12 +160,28 @@ def resume(step: Moves, task: int, part: MapPart) -> None:
 
 
 def verdict(counts: MapCounts, policy: MapPolicy) -> TaskEvent:
-    """What the ends of all instances make of the task."""
+    """What the ends of all instances make of the task; what was never released counts as cancelled."""
+    if counts.left:
+        counts = replace(counts, cancelled=counts.cancelled + counts.left)
     if counts.skipped == counts.length:
         return TaskEvent.SKIP
     if not _is_hopeless(counts, policy):
         return TaskEvent.SUCCEED
     return TaskEvent.FAIL if counts.failed else TaskEvent.CANCEL
+
+
+def marked(step: Moves, task: int, index: int, state: TaskState) -> None:
+    """An instance has the end that an operator gave it."""
+    count(step, task, index, state)
+    if state is TaskState.FAILED:
+        fail_fast(step, task)
+
+
+def fail_fast(step: Moves, task: int) -> None:
+    """End the run, if so many instances have failed that the task will, and that is to do so."""
+    counts = step.board.maps[task]
+    if step.graph.fail_fast and counts.failed and _is_hopeless(counts, step.graph.maps[task]):
+        step.wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
 
 
 def _is_hopeless(counts: MapCounts, policy: MapPolicy) -> bool:
@@ -154,7 +190,7 @@ def _is_hopeless(counts: MapCounts, policy: MapPolicy) -> bool:
     return tried - counts.failed - counts.cancelled < policy.success_ratio_min * tried - _EPSILON
 
 
-def _is_stopping(step: Moves, task: int) -> bool:
+def is_stopping(step: Moves, task: int) -> bool:
     return (
         step.board.maps[task].stopped
         or task in step.board.marks
@@ -167,11 +203,16 @@ def _refill(step: Moves, task: int, at: datetime | None = None) -> None:
     if step.board.paused_by(task) is not None:
         return
     counts = step.board.maps[task]
-    room = min(step.graph.maps[task].window - counts.out, counts.length - counts.released)
-    number = step.board.base(task) + 1
-    for index in range(counts.released, counts.released + room):
-        _release(step, task, index, number, at)
-    counts.released += max(room, 0)
+    room = step.graph.maps[task].window - counts.out
+    number, index = step.board.base(task) + 1, counts.released
+    while index < counts.length and (room > 0 or index in counts.ahead):
+        if index in counts.ahead:
+            counts.ahead.discard(index)
+        else:
+            _release(step, task, index, number, at)
+            room -= 1
+        index += 1
+    counts.released = index
 
 
 def _release(step: Moves, task: int, index: int, number: int, at: datetime | None = None) -> None:
@@ -183,11 +224,17 @@ def _release_again(step: Moves, task: int, part: MapPart) -> None:
     counts = step.board.maps[task]
     for index, (number, state) in sorted(part.again.items()):
         counts.count(TaskState(state), -1)
-        _release(step, task, index, number)
+        step.effects.instance_marks[task, index] = None
+        if index in counts.ahead:
+            counts.ahead.discard(index)  # its turn comes
+            step.effects.changes.append((task, index, int(TaskState.SCHEDULED)))
+        else:
+            _release(step, task, index, number)
     step.answer([(task, index) for index in part.again])
 
 
-def _count(step: Moves, task: int, index: int, state: TaskState) -> None:
+def count(step: Moves, task: int, index: int, state: TaskState) -> None:
+    """An instance has ended in this state."""
     step.board.maps[task].count(state, 1)
     step.effects.changes.append((task, index, int(state)))
 
@@ -195,7 +242,7 @@ def _count(step: Moves, task: int, index: int, state: TaskState) -> None:
 def _unsuccessful(step: Moves, event: AttemptEnded) -> bool:
     """The door of all causes of failure, for instances. Returns whether the instance has ended by it."""
     task, index = event.task, event.map_index
-    counts, policy = step.board.maps[task], step.graph.maps[task]
+    counts = step.board.maps[task]
     again = next_attempt(step.graph, event, step.now, step.board.seed)
     if not isinstance(again, GiveUp):
         step.effects.releases.append(again)
@@ -204,9 +251,8 @@ def _unsuccessful(step: Moves, event: AttemptEnded) -> bool:
         step.note(f"{step.graph.task_ids[task]}[{index}]: {again.reason}")
     letter = DeadLetter(task, index, event.attempt_number, again.budget, again.reason)
     step.effects.dead_letters.append(letter)
-    _count(step, task, index, TaskState.FAILED)
-    if step.graph.fail_fast and _is_hopeless(counts, policy):
-        step.wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
+    count(step, task, index, TaskState.FAILED)
+    fail_fast(step, task)
     return True
 
 

@@ -271,6 +271,15 @@ class Moves:
             self.board.run_retries = self.graph.run_retries_max
             self.effects.notes.append(reason or "no retry of the run any more")
 
+    def look_at_end_anew(self, reason: str) -> None:
+        """Of a run that has ended: nothing runs again, it gets the end that its tasks have now, but stays cancelled or
+        timed out."""
+        if self.board.state not in RUN_FINAL:
+            return
+        self.board.run_retries = self.graph.run_retries_max
+        self.board.reason = self.board.reason if self.board.intent is not RunIntent.RUN else ""
+        self.move_run(RunEvent.CLEAR, reason)
+
     def take_back(self, tasks: list[int], event: TaskEvent, reason: str) -> None:
         """Withdraw released tasks. What this very step released is in no queue yet, so it is taken back right here."""
         wanted, effects = set(tasks), self.effects
@@ -282,6 +291,10 @@ class Moves:
         for task in tasks:
             if task in self.graph.maps and task not in here:
                 maps.stop(self, task, event)
+        # Of which a pause has let nothing more out: nobody will tell of an end.
+        idle = [
+            task for task in tasks if task in self.graph.maps and task not in here and not self.board.maps[task].out
+        ]
         effects.withdrawals += [Withdraw(task, event, reason) for task in tasks if task not in here]
         fresh += [each for task in tasks if task not in here for each in maps.taken_from_hold(self, task)]
         for task in unread:
@@ -289,6 +302,9 @@ class Moves:
             self.withdrawn(Withdrawn(task, -1, self.board.base(task) + 1, event))
         for each in fresh:
             self.withdrawn(Withdrawn(each.task, each.map_index, each.attempt_number, event))
+        for task in idle:
+            if self.states[task] in OUT and task in self.board.maps:
+                maps.moved(self, task)
 
     def judge_after(self, tasks: list[int]) -> None:
         """Judge what waits for these, which the tally has counted already."""

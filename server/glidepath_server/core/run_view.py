@@ -188,6 +188,11 @@ def instance_views(
         if last is not None and last.attempt_number <= board.base(task):
             last = None  # of an earlier generation
         is_out = waiting is not None or live is not None
+        if (mark := facts.mark_of(board, task, index, is_out)) is not None:
+            number = last.attempt_number if last else 0
+            marked = TaskInstanceView(task, _BY_CODE[mark[0]], number, index, mark[1], map_item=item, **_times(last))
+            found.append(marked)
+            continue
         code = instance_code(board, task, index, is_out, last.state if last else None, facts.given_up)
         view = _view_of_rows(task, code, waiting, live, last)
         if view is None:

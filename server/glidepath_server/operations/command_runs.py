@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ..core.board import FINAL, Board
 from ..core.errors import InvalidInput, NotFound, StateConflict, Violation
-from ..core.events import RunCancelled, RunMoved, TasksCancelled, TasksCleared, TasksMarked
+from ..core.events import InstancesMarked, RunCancelled, RunMoved, TasksCancelled, TasksCleared, TasksMarked
 from ..core.graph import Graph, reached
 from ..core.states import MARKS, RUN_FINAL, TASK_NOT_SUCCESSFUL, RunIntent, RunState, TaskEvent, TaskState
 from ..store import runs_read
@@ -103,14 +103,17 @@ class RunCommander:
             raise StateConflict(f"run {run.dag_run_id} has already ended: {run.state.value}")
         await self.carry_out(call, plan, RunCancelled(_reason(call)), "dag_run.cancel", {})
 
-    async def cancel_tasks(self, call: CommandCall, task_ids: Sequence[str]) -> None:
-        """End single task instances; those that are cancelled already stay so."""
+    async def cancel_tasks(self, call: CommandCall, task_ids: Sequence[str], map_indexes: Sequence[int] = ()) -> None:
+        """End single tasks, or these instances of the only, mapped one; those that are cancelled already stay so."""
         if await self.stored(call) is not None:
             return
         run, plan = await self.load(call)
         tasks = named_tasks(plan, task_ids)
         if run.state is RunState.QUEUED:
             raise StateConflict("the run has not started yet", hint="cancel the run, or wait until it has started")
+        if map_indexes:
+            await self._mark_instances(call, run, plan, tasks, map_indexes, TaskEvent.CANCEL)
+            return
         states = run.states(plan.graph.size)
         still_open = tuple(task for task in tasks if states[task] not in FINAL)
         if still_open:
@@ -123,17 +126,40 @@ class RunCommander:
             name = TaskState(states[task]).name.lower()
             raise StateConflict(f"task {plan.graph.task_ids[task]} has already ended: {name}")
 
-    async def mark(self, call: CommandCall, task_ids: Sequence[str], mark: TaskEvent) -> None:
-        """Say how task instances have ended; those that have that end already stay as they are."""
+    async def mark(
+        self, call: CommandCall, task_ids: Sequence[str], mark: TaskEvent, map_indexes: Sequence[int] = ()
+    ) -> None:
+        """Say how tasks, or these instances of the only, mapped one, have ended; those that have that end already stay
+        as they are."""
         if await self.stored(call) is not None:
             return
         run, plan = await self.load(call)
         tasks = named_tasks(plan, task_ids)
+        if map_indexes:
+            await self._mark_instances(call, run, plan, tasks, map_indexes, mark)
+            return
         states = run.states(plan.graph.size)
         last_try = mark is TaskEvent.MARK_FAILED and run.state is RunState.RUNNING and plan.graph.run_retries_max > 0
         if run.state is RunState.QUEUED or last_try or any(states[task] != MARKS[mark] for task in tasks):
             event = TasksMarked(tuple(tasks), mark, _reason(call))
             await self.carry_out(call, plan, event, "task_instance.mark", {"state": MARKS[mark].name.lower()})
+
+    async def _mark_instances(
+        self,
+        call: CommandCall,
+        run: runs_read.Run,
+        plan: Plan,
+        tasks: Sequence[int],
+        map_indexes: Sequence[int],
+        mark: TaskEvent,
+    ) -> None:
+        """What is audited names a few of many instances, as it does tasks."""
+        indexes = tuple(sorted({*map_indexes}))
+        instances = _of_one(plan, run, tasks, indexes)
+        is_cancel = mark is TaskEvent.CANCEL
+        detail = _detail(plan, instances) | ({} if is_cancel else {"state": MARKS[mark].name.lower()})
+        event = InstancesMarked(tasks[0], indexes, mark, _reason(call))
+        await self.carry_out(call, plan, event, f"task_instance.{'cancel' if is_cancel else 'mark'}", detail)
 
     async def clear(
         self,
@@ -157,11 +183,7 @@ class RunCommander:
             chosen = set(named_tasks(target, task_ids))
             return await self._move(call, "task_instance.clear", run, target, chosen, selection)
         tasks = named_tasks(plan, task_ids)
-        if map_indexes and len(tasks) != 1:
-            violation = Violation("task_ids", f"{len(tasks)} tasks", "one task, whose map_indexes these are")
-            raise InvalidInput(str(violation), violations=[violation])
-        instances = {tasks[0]: tuple(map_indexes)} if map_indexes else {}
-        check_instances(plan.graph, run.unpacked(plan.graph.size), instances)
+        instances = _of_one(plan, run, tasks, tuple(map_indexes)) if map_indexes else {}
         return await self._clear(call, "task_instance.clear", run, plan, set(tasks), selection, instances)
 
     async def rerun(self, call: CommandCall, version: str = "") -> list[str]:
@@ -209,8 +231,7 @@ class RunCommander:
 
         kept = keep_successes or selection.only_failed
         event = TasksCleared(tasks, selection.cancel_running, _reason(call), {}, instances, kept)
-        named = {plan.graph.task_ids[task]: list(indexes[:AUDITED_TASKS_MAX]) for task, indexes in instances.items()}
-        detail = asdict(selection) | ({"map_indexes": named} if named else {})
+        detail = asdict(selection) | _detail(plan, instances)
         return _cleared(await self.carry_out(call, plan, event, action, detail, answer))
 
     async def _target(self, run: runs_read.Run, plan: Plan, version: str) -> Plan:
@@ -327,6 +348,24 @@ def named_tasks(plan: Plan, task_ids: Sequence[str]) -> list[int]:
                 hint="the run was moved to this version; move it to one that has the task",
             )
     return tasks
+
+
+def _of_one(
+    plan: Plan, run: runs_read.Run, tasks: Sequence[int], map_indexes: tuple[int, ...]
+) -> dict[int, tuple[int, ...]]:
+    """Instances by the task that they are of. Raises InvalidInput or NotFound when it is not one task that has them."""
+    if len(tasks) != 1:
+        violation = Violation("task_ids", f"{len(tasks)} tasks", "one task, whose map_indexes these are")
+        raise InvalidInput(str(violation), violations=[violation])
+    instances = {tasks[0]: map_indexes}
+    check_instances(plan.graph, run.unpacked(plan.graph.size), instances)
+    return instances
+
+
+def _detail(plan: Plan, instances: Mapping[int, tuple[int, ...]]) -> dict[str, Any]:
+    """What the audit trail has of instances."""
+    named = {plan.graph.task_ids[task]: list(indexes[:AUDITED_TASKS_MAX]) for task, indexes in instances.items()}
+    return {"map_indexes": named} if named else {}
 
 
 def _ids(plan: Plan, tasks: Iterable[int]) -> list[str]:

@@ -33,7 +33,7 @@ GATHERED_BYTES_MAX = 512 * 1024
 LIST_BYTES_MAX = 16 * 1024 * 1024
 # Instances whose outputs are in memory at once: each may have as much as travels inline.
 GATHERED_AT_ONCE = 500
-INSTANCES_CLEARED_MAX = 10_000
+INSTANCES_NAMED_MAX = 10_000
 _STAYS = frozenset({int(TaskState.SUCCESS), int(TaskState.SKIPPED)})
 
 
@@ -55,6 +55,7 @@ async def expand(connection: Connection, plans: Plans, run: LockedRun) -> list[M
         spec = run.plan.task(task).map
         assert spec is not None
         await maps.drop_items(connection, run.dag_run_id, task)
+        await maps.drop_marks(connection, run.dag_run_id, task)
         try:
             lists = [
                 (each.name, check_list(each.name, await _value(connection, run, params, each.source)))
@@ -258,7 +259,7 @@ def _element(row: Any) -> str:
     return json.dumps({name: value for name, value in reference.items() if value is not None})
 
 
-# ---- clearing a part
+# ---- single instances
 async def parts_to_clear(
     connection: Connection,
     run_id: UUID,
@@ -300,7 +301,8 @@ async def _part(
     counts = board.maps[task]
     states = await maps.instance_states(connection, run_id, task)
     states |= {index: state for changed, index, state in changes if changed == task and index >= 0}
-    wanted = [index for index in chosen or range(counts.released) if index < counts.released]
+    known = chosen or [*range(counts.released), *sorted(counts.ahead)]
+    wanted = [index for index in known if index < counts.released or index in counts.ahead]
     out = frozenset(index for index in wanted if states[index] == TaskState.RELEASED)
     again = [index for index in wanted if index not in out and (chosen or states[index] not in _STAYS)]
     made = await maps.instance_attempts(connection, run_id, task, again)
@@ -308,11 +310,20 @@ async def _part(
     return MapPart({index: (max(made.get(index, 0), base) + 1, states[index]) for index in again}, out)
 
 
+async def states_of(
+    connection: Connection, run_id: UUID, board: Board, task: int, indexes: Sequence[int]
+) -> dict[int, int]:
+    """The states (codes of TaskState) of these instances, of those that were released or have their end."""
+    counts, states = board.maps[task], await maps.instance_states(connection, run_id, task)
+    known = {index for index in indexes if index < counts.released or index in counts.ahead}
+    return {index: states[index] for index in known}
+
+
 def check_instances(graph: Graph, board: Board, instances: Mapping[int, Sequence[int]]) -> None:
     """Raise for instances that their tasks do not have: InvalidInput, NotFound."""
     count = sum(map(len, instances.values()))
-    if count > INSTANCES_CLEARED_MAX:
-        violation = Violation("map_indexes", f"{count} indexes", f"at most {INSTANCES_CLEARED_MAX} indexes")
+    if count > INSTANCES_NAMED_MAX:
+        violation = Violation("map_indexes", f"{count} indexes", f"at most {INSTANCES_NAMED_MAX} indexes")
         raise InvalidInput(str(violation), violations=[violation])
     for task, indexes in instances.items():
         name = graph.task_ids[task]
@@ -321,4 +332,5 @@ def check_instances(graph: Graph, board: Board, instances: Mapping[int, Sequence
         length = board.maps[task].length if task in board.maps else 0
         for index in indexes:
             if not 0 <= index < length:
-                raise NotFound(f"task {name} has no instance {index}, it has {length}")
+                hint = "" if length else "name the task itself while its lists have not been read"
+                raise NotFound(f"task {name} has no instance {index}, it has {length}", hint=hint)

@@ -109,6 +109,7 @@ class RunReader:
         facts = InstanceFacts(
             await store.given_up(connection, run.dag_run_id, task, indexes[0], indexes[-1]),
             await items_of(connection, run.dag_run_id, task, indexes),
+            await maps.instance_marks(connection, run.dag_run_id, task, indexes[0], indexes[-1]),
         )
         return instance_views(board, task, rows, indexes, facts), length
 

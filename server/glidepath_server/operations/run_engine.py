@@ -11,6 +11,7 @@ from uuid import UUID
 
 from ..core.events import (
     ApprovalAnswered,
+    InstancesMarked,
     RunCancelled,
     RunMoved,
     RunPaused,
@@ -22,7 +23,15 @@ from ..core.events import (
 from ..store.database import Connection
 
 Command = (
-    RunCancelled | TasksCancelled | TasksCleared | TasksMarked | ApprovalAnswered | RunMoved | RunPaused | RunResumed
+    RunCancelled
+    | TasksCancelled
+    | TasksCleared
+    | TasksMarked
+    | InstancesMarked
+    | ApprovalAnswered
+    | RunMoved
+    | RunPaused
+    | RunResumed
 )
 Within = Callable[[Connection, datetime, Command], Awaitable[None]]
 """Writes what belongs to a command (audit, request row) in the transaction of its step: at the step's time, of the

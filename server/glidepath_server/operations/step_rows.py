@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ..core.effects import Release
 from ..store import engine as store
+from ..store import maps
 from ..store.database import Connection
 from .step_types import LockedRun
 
@@ -51,6 +52,22 @@ def event_columns(runs: list[LockedRun]) -> list[list[object]]:
 def _array(numbers: Iterable[int]) -> str:
     """An array as text, of which Postgres takes one per row."""
     return "{" + ",".join([str(number) for number in numbers]) + "}"
+
+
+async def write_instance_marks(connection: Connection, runs: list[LockedRun]) -> None:
+    """The ends that operators gave instances, and which of them are none any more."""
+    gone: list[tuple[object, ...]] = []
+    said: list[tuple[object, ...]] = []
+    for run in runs:
+        for (task, index), mark in run.effects.instance_marks.items():
+            if mark is None:
+                gone.append((run.dag_run_id, task, index))
+            else:
+                said.append((run.dag_run_id, task, index, mark[0], mark[1][:2000], run.board.base(task)))
+    if gone:
+        await maps.forget_marks(connection, list(zip(*gone, strict=True)))
+    if said:
+        await maps.put_marks(connection, list(zip(*said, strict=True)))
 
 
 async def write_dead_letters(connection: Connection, runs: list[LockedRun], now: datetime) -> None:

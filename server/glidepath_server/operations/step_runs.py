@@ -49,16 +49,17 @@ from ..store.database import Connection, database_now, is_retryable
 from ..store.layouts import move_run
 from .calls import cancel_calls, end_calls, note_call, tell_callers, write_ends
 from .claims import Claims
+from .complete_commands import completed
 from .equal_calls import EqualCalls
 from .flows import learn_backfills, order_key
 from .judge_deadlines import judge_runs
-from .map_tasks import check_instances, expand, parts_to_clear
+from .map_tasks import expand, parts_to_clear
 from .past import Past
 from .quarantine_run import mark_quarantined
 from .reports import accept_reports, ended_event, read_choice
 from .run_facts import write_run_facts
 from .step_approvals import write_approvals
-from .step_rows import board_columns, event_columns, release_of, write_dead_letters
+from .step_rows import board_columns, event_columns, release_of, write_dead_letters, write_instance_marks
 from .step_types import CancelOrder, ClaimError, LockedRun, Replica, Report, RunWork, StepOutcome
 
 # By run, task and map index; -1: the task, with all its instances if it is mapped.
@@ -200,7 +201,7 @@ class Step:
                 # The word of a timer that saw another life of the run: it has ended and was cleared since.
                 self.events[run_id] = [each for each in self.events[run_id] if not isinstance(each, RunTimedOut)]
             if work.command is not None:
-                event = await self._completed(connection, run_id, work.command.event)
+                event = await completed(connection, self.runs[run_id], work.command.event)
                 if isinstance(event, RunMoved):
                     event = await self._moved(connection, self.runs[run_id], event)
                 self.events[run_id].append(event)
@@ -242,20 +243,6 @@ class Step:
         tasks = tuple(sorted(run.board.with_surroundings(plan.graph, moved.tasks) - plan.graph.removed))
         attempts = await store.attempts_made(connection, run.dag_run_id, (*tasks, *moved.restored))
         return replace(moved, tasks=tasks, attempts=attempts)
-
-    async def _completed(self, connection: Connection, run_id: UUID, event: Event) -> Event:
-        if not isinstance(event, TasksCleared):
-            return event
-        run = self.runs[run_id]
-        tasks = tuple(sorted(run.board.with_surroundings(run.plan.graph, event.tasks)))
-        check_instances(run.plan.graph, run.board, event.instances)
-        attempts = await store.attempts_made(connection, run_id, tasks)
-        parts = await parts_to_clear(
-            *(connection, run_id, run.plan.graph, run.board, tasks),
-            instances=event.instances,
-            only_failed=event.only_failed,
-        )
-        return replace(event, tasks=tasks, attempts=attempts, parts=parts)
 
     async def _advance(self, connection: Connection) -> None:
         parked: list[tuple[UUID, str]] = []
@@ -327,7 +314,7 @@ class Step:
             withdrawal = wanted[whole if whole in wanted else key]
             live.pop(key, None)
             back.setdefault(row["dag_run_id"], []).append(
-                Withdrawn(row["task_index"], row["map_index"], row["attempt_number"], withdrawal.event, release_of(row))
+                Withdrawn(*key[1:], row["attempt_number"], withdrawal.event, release_of(row), withdrawal.reason)
             )
             self.claims.freed_by(row)
         # What a pause finds live goes on.
@@ -425,6 +412,7 @@ class Step:
         if written != len(changed):
             raise StateConflict(f"{len(changed) - written} boards were changed by someone who did not hold their lock")
         await write_dead_letters(connection, changed, self.now)
+        await write_instance_marks(connection, changed)
         self.outcome.facts |= await write_run_facts(connection, changed, self.now)
         self.outcome.facts |= await judge_runs(connection, changed, self.now)
         await tell_callers(connection, changed, self.outcome)

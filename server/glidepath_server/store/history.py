@@ -26,6 +26,7 @@ BUSY = (asyncpg.LockNotAvailableError, asyncpg.CheckViolationError)
 TABLES = (
     "artifact_use",
     "dag_run_event",
+    "instance_mark",
     "map_items",
     "task_attempt",
     "task_log_chunk",

@@ -17,6 +17,29 @@ async def drop_items(connection: Connection, run_id: UUID, task: int) -> None:
     await connection.execute(_SQL["drop_items"], run_id, task)
 
 
+async def drop_marks(connection: Connection, run_id: UUID, task: int) -> None:
+    """Forget what operators said of the instances of a task, which is mapped anew."""
+    await connection.execute(_SQL["drop_marks"], run_id, task)
+
+
+async def forget_marks(connection: Connection, columns: Sequence[Sequence[Any]]) -> None:
+    """`columns`: run, task, map index."""
+    await connection.execute(_SQL["forget_marks"], *columns)
+
+
+async def put_marks(connection: Connection, columns: Sequence[Sequence[Any]]) -> None:
+    """`columns`: run, task, map index, state, reason, how many attempts are of earlier lists."""
+    await connection.execute(_SQL["put_marks"], *columns)
+
+
+async def instance_marks(
+    connection: Connection, run_id: UUID, task: int, first: int, last: int
+) -> dict[int, tuple[int, str]]:
+    """The state that an operator gave instances of a range, and what he said, by map index."""
+    rows = await connection.fetch(_SQL["instance_marks"], run_id, task, first, last)
+    return {row["map_index"]: (row["state"], row["reason"]) for row in rows}
+
+
 async def put_items(connection: Connection, run_id: UUID, task: int, length: int, chunks: Sequence[str]) -> None:
     await connection.execute(_SQL["put_items"], run_id, task, length, chunks)
 

@@ -667,6 +667,19 @@ create table map_items (
 ) partition by range (dag_run_id);
 create table map_items_open partition of map_items for values from (minvalue) to (maxvalue);
 
+-- The ends that operators gave single instances of mapped tasks. While an instance is queued or live, the row is the end
+-- that it is to have. Gone when the instance runs again.
+create table instance_mark (
+    dag_run_id uuid not null,
+    task_index integer not null,
+    map_index  integer not null,
+    state      smallint not null check (state in (10, 11, 13, 14)), -- success, failed, skipped, cancelled
+    reason     text not null,
+    base       integer not null,                     -- attempts up to this one are of earlier lists
+    primary key (dag_run_id, task_index, map_index)
+) partition by range (dag_run_id);
+create table instance_mark_open partition of instance_mark for values from (minvalue) to (maxvalue);
+
 -- Lines as a JSON array of [time, stream, text]. `written` orders readers: only rows below the oldest running
 -- transaction are read, because neither log_id nor time follows the order of commits.
 create sequence task_log_chunk_log_id_seq;

@@ -196,15 +196,23 @@ class RunMethods(Api):
 
     @rpc
     def cancel_task_instances(
-        self, run_id: str, task_ids: Sequence[str], *, reason: str = "", request_id: str = ""
+        self,
+        run_id: str,
+        task_ids: Sequence[str],
+        *,
+        map_indexes: Sequence[int] = (),
+        reason: str = "",
+        request_id: str = "",
     ) -> Call[run_pb2.DagRun]:
-        """End single tasks of a run; what follows them goes by its trigger rules."""
+        """End single tasks of a run; what follows them goes by its trigger rules. With `map_indexes`, only these
+        instances of the one task that is named, which is mapped."""
         return _RUNS.call(
             self,
             "CancelTaskInstances",
             "dag_run",
             dag_run_id=run_id,
             task_ids=task_ids,
+            map_indexes=map_indexes,
             reason=reason,
             request_id=request_id or new_request_id(),
         )
@@ -216,16 +224,19 @@ class RunMethods(Api):
         task_ids: Sequence[str],
         state: Mark,
         *,
+        map_indexes: Sequence[int] = (),
         reason: str = "",
         request_id: str = "",
     ) -> Call[run_pb2.DagRun]:
-        """Say how single tasks have ended; what is live is told to end and has that state once it has."""
+        """Say how single tasks have ended; what is live is told to end and has that state once it has. With
+        `map_indexes`, only these instances of the one task that is named, which is mapped."""
         return _RUNS.call(
             self,
             "MarkTaskInstances",
             "dag_run",
             dag_run_id=run_id,
             task_ids=task_ids,
+            map_indexes=map_indexes,
             state=f"TASK_STATE_{state.upper()}",
             reason=reason,
             request_id=request_id or new_request_id(),

@@ -234,6 +234,8 @@ def test_an_instance_of_a_mapped_task_is_named_by_its_index(server: Any) -> None
         list(client.logs("r", "t", map_index=0))
         list(client.logs("r", "t"))
         client.clear_task_instances("r", ["t"], map_indexes=[3, 7])
+        client.mark_task_instances("r", ["t"], "skipped", map_indexes=[0])
+        client.cancel_task_instances("r", ["t"], map_indexes=[2])
         client.get_task_output("r", "t", 0)
     (listed,) = server.requests("ListTaskInstances")
     assert listed.task_id == "t" and list(listed.states) == [run_pb2.TASK_STATE_UP_FOR_RETRY]
@@ -241,6 +243,8 @@ def test_an_instance_of_a_mapped_task_is_named_by_its_index(server: Any) -> None
     assert attempts.HasField("map_index") and one.HasField("map_index") and not every.HasField("map_index")
     (cleared,) = server.requests("ClearTaskInstances")
     assert list(cleared.task_ids) == ["t"] and list(cleared.map_indexes) == [3, 7]
+    (marked,), (cancelled,) = server.requests("MarkTaskInstances"), server.requests("CancelTaskInstances")
+    assert list(marked.map_indexes) == [0] and list(cancelled.map_indexes) == [2]
     (output,) = server.requests("GetTaskOutput")
     assert output.HasField("map_index") and output.map_index == 0
 

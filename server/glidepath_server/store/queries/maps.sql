@@ -3,6 +3,24 @@
 -- name: drop_items
 delete from map_items where dag_run_id = $1 and task_index = $2;
 
+-- name: drop_marks
+delete from instance_mark where dag_run_id = $1 and task_index = $2;
+
+-- name: forget_marks
+delete from instance_mark m using unnest($1::uuid[], $2::integer[], $3::integer[]) as u (dag_run_id, task_index, map_index)
+where m.dag_run_id = u.dag_run_id and m.task_index = u.task_index and m.map_index = u.map_index;
+
+-- name: put_marks
+-- Under the runs' locks.
+insert into instance_mark (dag_run_id, task_index, map_index, state, reason, base)
+select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::smallint[], $5::text[], $6::integer[])
+on conflict (dag_run_id, task_index, map_index)
+do update set state = excluded.state, reason = excluded.reason, base = excluded.base;
+
+-- name: instance_marks
+select map_index, state, reason from instance_mark
+where dag_run_id = $1 and task_index = $2 and map_index between $3 and $4;
+
 -- name: put_items
 -- The chunks of one mapped task, in order. Under the run's lock.
 insert into map_items (dag_run_id, task_index, chunk_index, length, items)
@@ -21,7 +39,8 @@ join map_items m using (dag_run_id, task_index)
 where m.chunk_index = 0;
 
 -- name: gathered
--- Outputs of the instances below $3 whose newest attempt has succeeded, from the map index $4 on.
+-- Outputs of the instances below $3 whose newest attempt has succeeded, from the map index $4 on; not of those that an
+-- operator has given another end than success (10), or one without an attempt since the lists were read.
 select a.map_index, o.content_type, o.body, o.uri, o.size_bytes, o.sha256
 from (select distinct on (t.map_index) t.map_index, t.attempt_number, t.state
       from (select map_index, attempt_number, state from task_attempt
@@ -33,6 +52,8 @@ from (select distinct on (t.map_index) t.map_index, t.attempt_number, t.state
 join task_output o on o.dag_run_id = $1 and o.task_index = $2 and o.map_index = a.map_index
      and o.attempt_number = a.attempt_number
 where a.state = 'success'
+  and not exists (select from instance_mark m where m.dag_run_id = $1 and m.task_index = $2
+                  and m.map_index = a.map_index and (m.state <> 10 or m.base >= a.attempt_number))
 order by a.map_index;
 
 -- name: instance_states

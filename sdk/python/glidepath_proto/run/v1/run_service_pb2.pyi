@@ -194,18 +194,20 @@ class CancelDagRunResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ...) -> None: ...
 
 class CancelTaskInstancesRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "reason")
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "reason", "map_indexes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEXES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     request_id: str
     task_ids: _containers.RepeatedScalarFieldContainer[str]
     reason: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    map_indexes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., map_indexes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class CancelTaskInstancesResponse(_message.Message):
     __slots__ = ("dag_run",)
@@ -248,20 +250,22 @@ class ClearTaskInstancesResponse(_message.Message):
     def __init__(self, dag_run: _Optional[_Union[_run_pb2.DagRun, _Mapping]] = ..., cleared_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MarkTaskInstancesRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "state", "reason")
+    __slots__ = ("namespace", "dag_run_id", "request_id", "task_ids", "state", "reason", "map_indexes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    MAP_INDEXES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     request_id: str
     task_ids: _containers.RepeatedScalarFieldContainer[str]
     state: _run_pb2.TaskState
     reason: str
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[_run_pb2.TaskState, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    map_indexes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., request_id: _Optional[str] = ..., task_ids: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[_run_pb2.TaskState, str]] = ..., reason: _Optional[str] = ..., map_indexes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class MarkTaskInstancesResponse(_message.Message):
     __slots__ = ("dag_run",)

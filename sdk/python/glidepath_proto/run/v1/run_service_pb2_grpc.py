@@ -198,7 +198,9 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelTaskInstances(self, request, context):
-        """Cancels single task instances; their downstream follows its trigger rules. Idempotent. Audited.
+        """Cancels single tasks, or single instances of a mapped one; their downstream follows its trigger rules. Idempotent.
+        FAILED_PRECONDITION when all of them have ended in another way, or while a mapped task is being ended as a whole whose
+        instances are named. Audited.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,7 +217,10 @@ class RunServiceServicer(object):
     def MarkTaskInstances(self, request, context):
         """Says how task instances have ended: success, failed or skipped, wherever they are. What is live is told to end, and
         has that state once it has; what has already followed from another end stays, until it is cleared or the run rerun.
-        Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled. Audited.
+        Of a mapped task the whole, or single instances: its counts follow, and the end that these come to; a task that was
+        cancelled stays so unless they come to a success or are all skipped, one that was marked as a whole stays as marked.
+        Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled, and for
+        instances of a task that is being ended as a whole. Audited.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

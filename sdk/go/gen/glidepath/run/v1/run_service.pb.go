@@ -1137,12 +1137,15 @@ func (x *CancelDagRunResponse) GetDagRun() *DagRun {
 }
 
 type CancelTaskInstancesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	DagRunId      string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
-	RequestId     string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	TaskIds       []string               `protobuf:"bytes,4,rep,name=task_ids,json=taskIds,proto3" json:"task_ids,omitempty"`
-	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	DagRunId  string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
+	RequestId string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	TaskIds   []string               `protobuf:"bytes,4,rep,name=task_ids,json=taskIds,proto3" json:"task_ids,omitempty"`
+	Reason    string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Only these instances of the one task that is named, which is mapped: at most 10,000. NOT_FOUND for an instance that it
+	// does not have; RESOURCE_EXHAUSTED when over 10,000 would have their end that were not released.
+	MapIndexes    []int32 `protobuf:"varint,6,rep,packed,name=map_indexes,json=mapIndexes,proto3" json:"map_indexes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1210,6 +1213,13 @@ func (x *CancelTaskInstancesRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *CancelTaskInstancesRequest) GetMapIndexes() []int32 {
+	if x != nil {
+		return x.MapIndexes
+	}
+	return nil
 }
 
 type CancelTaskInstancesResponse struct {
@@ -1448,8 +1458,10 @@ type MarkTaskInstancesRequest struct {
 	RequestId string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	TaskIds   []string               `protobuf:"bytes,4,rep,name=task_ids,json=taskIds,proto3" json:"task_ids,omitempty"`
 	// TASK_STATE_SUCCESS, TASK_STATE_FAILED or TASK_STATE_SKIPPED.
-	State         TaskState `protobuf:"varint,5,opt,name=state,proto3,enum=glidepath.run.v1.TaskState" json:"state,omitempty"`
-	Reason        string    `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	State  TaskState `protobuf:"varint,5,opt,name=state,proto3,enum=glidepath.run.v1.TaskState" json:"state,omitempty"`
+	Reason string    `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As in CancelTaskInstancesRequest.
+	MapIndexes    []int32 `protobuf:"varint,7,rep,packed,name=map_indexes,json=mapIndexes,proto3" json:"map_indexes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1524,6 +1536,13 @@ func (x *MarkTaskInstancesRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *MarkTaskInstancesRequest) GetMapIndexes() []int32 {
+	if x != nil {
+		return x.MapIndexes
+	}
+	return nil
 }
 
 type MarkTaskInstancesResponse struct {
@@ -3115,7 +3134,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\"I\n" +
 	"\x14CancelDagRunResponse\x121\n" +
-	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xaa\x01\n" +
+	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xcb\x01\n" +
 	"\x1aCancelTaskInstancesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -3123,7 +3142,9 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x19\n" +
 	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"P\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vmap_indexes\x18\x06 \x03(\x05R\n" +
+	"mapIndexes\"P\n" +
 	"\x1bCancelTaskInstancesResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xef\x02\n" +
 	"\x19ClearTaskInstancesRequest\x12\x1c\n" +
@@ -3148,7 +3169,7 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"mapIndexes\"y\n" +
 	"\x1aClearTaskInstancesResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12(\n" +
-	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\xdb\x01\n" +
+	"\x10cleared_task_ids\x18\x02 \x03(\tR\x0eclearedTaskIds\"\xfc\x01\n" +
 	"\x18MarkTaskInstancesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
@@ -3157,7 +3178,9 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x19\n" +
 	"\btask_ids\x18\x04 \x03(\tR\ataskIds\x121\n" +
 	"\x05state\x18\x05 \x01(\x0e2\x1b.glidepath.run.v1.TaskStateR\x05state\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"N\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vmap_indexes\x18\a \x03(\x05R\n" +
+	"mapIndexes\"N\n" +
 	"\x19MarkTaskInstancesResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\"\xa8\x01\n" +
 	"\x12RerunDagRunRequest\x12\x1c\n" +

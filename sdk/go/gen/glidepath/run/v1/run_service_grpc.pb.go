@@ -66,14 +66,19 @@ type RunServiceClient interface {
 	WatchDagRun(ctx context.Context, in *WatchDagRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDagRunResponse], error)
 	// No new attempt starts, running ones are told to end, the run ends cancelled. Idempotent. Audited.
 	CancelDagRun(ctx context.Context, in *CancelDagRunRequest, opts ...grpc.CallOption) (*CancelDagRunResponse, error)
-	// Cancels single task instances; their downstream follows its trigger rules. Idempotent. Audited.
+	// Cancels single tasks, or single instances of a mapped one; their downstream follows its trigger rules. Idempotent.
+	// FAILED_PRECONDITION when all of them have ended in another way, or while a mapped task is being ended as a whole whose
+	// instances are named. Audited.
 	CancelTaskInstances(ctx context.Context, in *CancelTaskInstancesRequest, opts ...grpc.CallOption) (*CancelTaskInstancesResponse, error)
 	// Lets task instances run again, with everything downstream of them if asked; attempts already made stay in the
 	// history and numbers go on. FAILED_PRECONDITION while one of them is live, unless `cancel_running`. Audited.
 	ClearTaskInstances(ctx context.Context, in *ClearTaskInstancesRequest, opts ...grpc.CallOption) (*ClearTaskInstancesResponse, error)
 	// Says how task instances have ended: success, failed or skipped, wherever they are. What is live is told to end, and
 	// has that state once it has; what has already followed from another end stays, until it is cleared or the run rerun.
-	// Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled. Audited.
+	// Of a mapped task the whole, or single instances: its counts follow, and the end that these come to; a task that was
+	// cancelled stays so unless they come to a success or are all skipped, one that was marked as a whole stays as marked.
+	// Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled, and for
+	// instances of a task that is being ended as a whole. Audited.
 	MarkTaskInstances(ctx context.Context, in *MarkTaskInstancesRequest, opts ...grpc.CallOption) (*MarkTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(ctx context.Context, in *RerunDagRunRequest, opts ...grpc.CallOption) (*RerunDagRunResponse, error)
@@ -364,14 +369,19 @@ type RunServiceServer interface {
 	WatchDagRun(*WatchDagRunRequest, grpc.ServerStreamingServer[WatchDagRunResponse]) error
 	// No new attempt starts, running ones are told to end, the run ends cancelled. Idempotent. Audited.
 	CancelDagRun(context.Context, *CancelDagRunRequest) (*CancelDagRunResponse, error)
-	// Cancels single task instances; their downstream follows its trigger rules. Idempotent. Audited.
+	// Cancels single tasks, or single instances of a mapped one; their downstream follows its trigger rules. Idempotent.
+	// FAILED_PRECONDITION when all of them have ended in another way, or while a mapped task is being ended as a whole whose
+	// instances are named. Audited.
 	CancelTaskInstances(context.Context, *CancelTaskInstancesRequest) (*CancelTaskInstancesResponse, error)
 	// Lets task instances run again, with everything downstream of them if asked; attempts already made stay in the
 	// history and numbers go on. FAILED_PRECONDITION while one of them is live, unless `cancel_running`. Audited.
 	ClearTaskInstances(context.Context, *ClearTaskInstancesRequest) (*ClearTaskInstancesResponse, error)
 	// Says how task instances have ended: success, failed or skipped, wherever they are. What is live is told to end, and
 	// has that state once it has; what has already followed from another end stays, until it is cleared or the run rerun.
-	// Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled. Audited.
+	// Of a mapped task the whole, or single instances: its counts follow, and the end that these come to; a task that was
+	// cancelled stays so unless they come to a success or are all skipped, one that was marked as a whole stays as marked.
+	// Repeated, it changes nothing. FAILED_PRECONDITION for a run that has not started, or is being cancelled, and for
+	// instances of a task that is being ended as a whole. Audited.
 	MarkTaskInstances(context.Context, *MarkTaskInstancesRequest) (*MarkTaskInstancesResponse, error)
 	// Clears what failed, was cancelled or never ran because of that, and lets the run go on. Audited.
 	RerunDagRun(context.Context, *RerunDagRunRequest) (*RerunDagRunResponse, error)
