@@ -236,14 +236,11 @@ class Day:
         assert finished(self.client, runs[0]) == "success"
 
     def a_schedule_and_a_backfill(self) -> None:
-        """Ticks across a crash; then a backfill of what was before them."""
+        """Some ticks; then a backfill of what was before them."""
         self.client.register(dag("ticking", [task("only")]))
         self.client.set_schedule("ticking", Every(1, zone="UTC", name="beat"))
         ticked = lambda: len(list(self.client.list_ticks("ticking", "beat")))  # noqa: E731
         wait_until(lambda: ticked() >= 1, "it ticks")
-        before = ticked()
-        self.crash()
-        wait_until(lambda: ticked() > before, "it ticks again")
         self.client.pause_schedule("ticking", "beat")
         first = min(tick.tick_time.ToDatetime(UTC) for tick in self.client.list_ticks("ticking", "beat"))
         span = {"start": first - timedelta(seconds=5), "end": first}
