@@ -127,8 +127,7 @@ def live_through(house: House) -> None:
     client = house.client()
     wait_until(lambda: persist(client.get_server_info) is not None, "the server answers")
     _administer(client)
-    worker = house.worker("w1")
-    _run_dags(house, client)
+    worker = _run_dags(house, client)
     _steer(house, client)
     _call(house, client)
     _equal_calls(house, client)
@@ -145,6 +144,7 @@ def live_through(house: House) -> None:
     _tick(house, client)
     successor.send_signal(signal.SIGTERM)
     wait_until(lambda: successor.poll() == 0, "the worker has left")
+    _grow_old(house)
 
 
 def _administer(client: Client) -> None:
@@ -191,8 +191,9 @@ def _tick(house: House, client: Client) -> None:
     assert ticks[0]["ticks"] == ticks[0]["runs"] > 0
 
 
-def _run_dags(house: House, client: Client) -> None:
-    """Two runs of a DAG that admits one at a time: each task begins as often as it must, and no more."""
+def _run_dags(house: House, client: Client) -> subprocess.Popen[bytes]:
+    """Two runs of a DAG that admits one at a time: each task begins as often as it must, and no more. The worker comes
+    when both are there, so that the second is admitted by the end of the first."""
     folders = [house.folder / name for name in ("one", "two")]
     runs = []
     for folder in folders:
@@ -205,6 +206,7 @@ def _run_dags(house: House, client: Client) -> None:
                 )
             ).dag_run_id
         )
+    worker = house.worker("w1")
     for folder, run_id in zip(folders, runs, strict=True):
         assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
         begun = {path.stem: len(path.read_text().split()) for path in folder.glob("*.ledger")}
@@ -217,6 +219,7 @@ def _run_dags(house: House, client: Client) -> None:
     )
     assert [tuple(row) for row in told] == [("met_late", 2), ("missed", 2)]
     persist(lambda: client.delete_deadline("crash", "soon"))
+    return worker
 
 
 def _steer(house: House, client: Client) -> None:
@@ -396,6 +399,25 @@ def _reprioritise(client: Client) -> None:
     persist(lambda: client.set_dag_run_priority(run_id, 5, request_id=request_id))
     said = [each for each in persist(lambda: list(client.list_audit_events())) if each.action == "dag_run.priority"]
     assert [each.target for each in said] == [f"dag_run/{run_id}"]
+
+
+def _grow_old(house: House) -> None:
+    """On a 25th the month's history is closed: a server looks whether that is due when it starts."""
+    _sql(
+        house,
+        """update clock set shift = date_trunc('month', clock_timestamp()) + interval '1 month 24 days'
+           - clock_timestamp()""",
+    )
+    for server in (each for each in house.processes if "glidepath_server" in each.args):  # type: ignore[operator]
+        server.kill()
+    closed = "select count(*) from pg_class where relname like 'task_attempt\\_%' and relispartition"
+    wait_until(lambda: _sql(house, closed) == 2, "history is closed, and open again from there")
+    wait_until(
+        lambda: _sql(
+            house, "select last_time > glidepath_now() - interval '1 day' from maintenance where name = 'history'"
+        ),
+        "the round is over",
+    )
 
 
 def _start_waiting(house: House, client: Client, name: str) -> tuple[Path, str]:
