@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from schedule_room import START, ScheduleRoom, at, open_room
 
 from glidepath_server.core.schedules import Catchup, ContinuousRule, IntervalRule, Overlap
+from glidepath_server.core.tick_plans import TickPlan
+from glidepath_server.operations import plan_schedules, tick_schedules
 from glidepath_server.operations.pause_dag import set_dag_paused
 from glidepath_server.operations.tick_schedules import tick_due, tick_waiting
 from glidepath_server.store.database import transaction
+from glidepath_server.store.schedules import ScheduleRow
 
 
 @pytest.fixture
@@ -170,3 +173,36 @@ async def test_schedule_that_is_made_during_a_pause_of_the_dag_begins_then(sched
 async def _pause_dag(schedules: ScheduleRoom, paused: bool) -> None:
     async with transaction(schedules.database.api, "pause_dag") as connection:
         await set_dag_paused(connection, namespace="default", dag_id="dag", paused=paused, actor="tester")
+
+
+async def test_round_looks_for_no_more_missed_ticks_than_it_can_decide(
+    schedules: ScheduleRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a thousand schedules after ten hours were looked through, and the database ended what stood still."""
+    await _many_that_are_far_behind(schedules, 50)
+    looked_at: list[str] = []
+
+    def plan_of(row: ScheduleRow, now: datetime) -> TickPlan:
+        looked_at.append(row.schedule_name)
+        return plan_schedules.plan_of(row, now)
+
+    monkeypatch.setattr(tick_schedules, "plan_of", plan_of)
+    await tick_due(schedules.database, schedules.plans, 1000)
+    assert len(looked_at) == 2
+    assert await schedules.watcher.fetchval("select count(*) from schedule_tick") == tick_schedules.TICKS_AT_ONCE
+
+
+async def test_who_has_no_turn_in_time_stays_due(schedules: ScheduleRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _many_that_are_far_behind(schedules, 5)
+    monkeypatch.setattr(tick_schedules, "LOOK_SECONDS_MAX", -1.0)
+    assert (await tick_due(schedules.database, schedules.plans, 1000)).schedules == 1
+    await schedules.tick()
+    for number in range(5):
+        assert len(await schedules.states(f"s{number}")) == 600
+
+
+async def _many_that_are_far_behind(schedules: ScheduleRoom, count: int) -> None:
+    for number in range(count):
+        await schedules.set(IntervalRule(60.0), name=f"s{number}")
+    await schedules.tick()
+    await schedules.later(hours=10)

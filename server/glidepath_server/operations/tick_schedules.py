@@ -10,6 +10,7 @@ runs: the batch is done anew, each schedule by itself, and that one is put off a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ NEWEST_SHARE = 0.2
 # Ticks that one transaction decides, beyond those of its last schedule.
 TICKS_AT_ONCE = RUNS_PER_CALL_MAX
 WAITING_SCHEDULES_MAX = 500
+# For so long ticks that were missed are looked for, before those that were found get their outcomes.
+LOOK_SECONDS_MAX = 1.0
 # Of a batch that fails, so many are done one by one.
 ALONE_MAX = 100
 REFUSED_KIND = "scheduled_run_refused"
@@ -281,25 +284,33 @@ class Outcomes:
 def _look_further(
     held: Sequence[tuple[ScheduleRow, TickPlan]], now: datetime
 ) -> tuple[list[tuple[ScheduleRow, TickPlan]], dict[ScheduleKey, datetime]]:
-    """Plans that reach as far as they may, where all that they hold is due; and how far back each schedule makes up for
-    missed ticks, where that matters.
+    """Those that have their turns now, with plans that reach as far as they may, where all that they hold is due; and
+    how far back each makes up for missed ticks, where that matters.
 
-    In the order in which they have their turns: the one that is due for the longest, then who has least to do. Those
-    that are far behind keep nobody else waiting, and get on all the same.
+    The one that is due for the longest comes first, then who has least to do: those that are far behind keep nobody
+    else waiting, and get on all the same. The transaction stands still meanwhile, and a database ends one that does so
+    for long: whoever has no turn in time stays due.
     """
-    turns, reaches = [], {}
+    turns = []
     for row, plan in held:
         due = plan.due(now)
-        if due and len(due) == len(plan.ticks) < DUE_MAX and not plan.last:
-            plan = plan_of(row, now)
-            due = plan.due(now)
-        turns.append((len(due), due[0].due_time if due else now, row, plan))
+        behind = bool(due) and len(due) == len(plan.ticks) < DUE_MAX and not plan.last
+        turns.append((DUE_MAX if behind else len(due), due[0].due_time if due else now, behind, row, plan))
+    longest = min(turns, key=lambda turn: turn[1], default=None)
+    turns.sort(key=lambda turn: (turn is not longest, turn[0]))
+    further: list[tuple[ScheduleRow, TickPlan]] = []
+    reaches: dict[ScheduleKey, datetime] = {}
+    found, began = 0, time.monotonic()
+    for _, _, behind, row, plan in turns:
+        if found >= TICKS_AT_ONCE or (further and time.monotonic() - began > LOOK_SECONDS_MAX):
+            break
+        further.append((row, plan_of(row, now) if behind else plan))
+        due = further[-1][1].due(now)
+        found += len(due)
         reach = find_reach(schedule_of(row.spec), seed_of(row), due, now, row.resume_time)
         if reach is not None:
             reaches[row.key] = reach
-    longest = min(turns, key=lambda turn: turn[1], default=None)
-    turns.sort(key=lambda turn: (turn is not longest, turn[0]))
-    return [(row, plan) for _, _, row, plan in turns], reaches
+    return further, reaches
 
 
 def _counts(schedule: Schedule) -> bool:
