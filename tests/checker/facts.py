@@ -112,6 +112,8 @@ class Run:
     intent: str = "run"
     admitted: bool = True
     quarantined: bool = False
+    backfill_id: str = ""
+    """The last backfill that made it or had it rerun."""
 
     def __str__(self) -> str:
         return f"run {self.run_id[-8:]} of {self.dag_id} is {self.state} at revision {self.revision}"

@@ -228,6 +228,7 @@ class _Reader:
             intent=row["intent"],
             admitted=row["admitted"],
             quarantined=row["quarantined"],
+            backfill_id=str(row["backfill_id"] or ""),
         )
 
     def _queued(self, row: Any) -> Queued:

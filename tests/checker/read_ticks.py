@@ -49,9 +49,12 @@ def _tick(row: Any) -> Tick:
 
 def _backfill(row: Any) -> Backfill:
     about = (row[name] for name in ("namespace", "dag_id", "series", "state", "date_count"))
-    return Backfill(str(row["backfill_id"]), *about)
+    pace = row["runs_active_max"], row["rate_runs"], row["rate_seconds"] or 0.0
+    return Backfill(str(row["backfill_id"]), *about, *pace)
 
 
 def _date(row: Any) -> Date:
-    date = row["logical_date"], row["outcome"]
-    return Date(str(row["backfill_id"]), row["position"], *date, _id(row["dag_run_id"]), row["reason"], row["again"])
+    outcome = row["outcome"], _id(row["dag_run_id"]), row["reason"]
+    return Date(
+        str(row["backfill_id"]), row["position"], row["logical_date"], *outcome, row["again"], row["start_time"]
+    )

@@ -70,6 +70,9 @@ class Backfill:
     series: str
     state: str
     date_count: int
+    runs_active_max: int = 10_000
+    rate_runs: int | None = None
+    rate_seconds: float = 0.0
 
     def __str__(self) -> str:
         return f"backfill {self.backfill_id[-8:]} of {self.dag_id} is {self.state}, has {self.date_count} dates"
@@ -86,6 +89,8 @@ class Date:
     run_id: str = ""
     reason: str = ""
     again: bool = False
+    start_time: datetime | None = None
+    """When its run was made or rerun last."""
 
     def __str__(self) -> str:
         name = f"{self.position} ({self.logical_date:%Y-%m-%d %H:%M:%S}) of backfill {self.backfill_id[-8:]}"

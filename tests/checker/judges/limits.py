@@ -27,6 +27,7 @@ from tests.checker.facts import (
     Version,
     WorkerEntry,
 )
+from tests.checker.judges.paces import judge_paces
 from tests.checker.machines import RUN_FINAL
 from tests.checker.report import Break, Verdict, judged
 
@@ -49,8 +50,10 @@ def judge_limits(facts: Facts) -> Verdict:
         reached, over = _sweep(facts, limit, spans)
         full += reached
         breaks += over
-    reached, fast = _too_fast(facts)
-    return judged("I13", "times that a limit was full", full + reached, breaks + fast)
+    for reached, over in (_too_fast(facts), judge_paces(facts)):
+        full += reached
+        breaks += over
+    return judged("I13", "times that a limit was full", full, breaks)
 
 
 # ---- what a task needs
