@@ -17,6 +17,7 @@ from glidepath_proto.admin.v1 import alert_service_pb2 as pb
 from glidepath_proto.admin.v1 import alert_service_pb2_grpc
 from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_server.core.states import AttemptState
+from glidepath_server.operations import alert_channels as operation
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "plugins"))
 from receivers import KEY, Receiver, http_receiver
@@ -143,6 +144,19 @@ async def test_a_secret_is_seen_nowhere_again(room: AlertsRoom, receiver: Receiv
         "SetAlertChannel", channel_name="ops", plugin_name="webhook", config=receiver.config() | {"secret": "whsec_x"}
     )
     assert code is Code.INVALID_ARGUMENT and "whsec_x" not in text
+
+
+async def test_a_full_namespace_takes_another_route_no_more_and_one_that_it_has_anew(
+    room: AlertsRoom, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation, "ROUTES_PER_NAMESPACE_MAX", 1)
+    await room.set_channel(receiver)
+    route = {"channel_name": "ops", "route_name": "all"}
+    await room.ask("SetAlertRoute", kinds=["missed"], **route)
+    await room.ask("SetAlertRoute", kinds=["run_failed"], **route)
+    assert [list(each.kinds) for each in (await room.ask("ListAlertRoutes")).routes] == [["run_failed"]]
+    code, said = await room.refused("SetAlertRoute", kinds=["missed"], **{**route, "route_name": "other"})
+    assert code == Code.RESOURCE_EXHAUSTED and "has 1 routes" in said
 
 
 async def test_a_channel_with_a_route_stays_and_goes_once_that_is_gone(room: AlertsRoom, receiver: Receiver) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -15,7 +17,9 @@ from runs_room import CHAIN, dag
 from serving import until
 
 from glidepath_server.core.deadlines import Anchor, Deadline
+from glidepath_server.core.prediction import forecast
 from glidepath_server.core.states import AttemptState
+from glidepath_server.operations import foresee_runs
 from glidepath_server.operations.foresee_misses import Looks, Why, foresee_misses
 from glidepath_server.operations.judge_deadlines import set_risks
 from glidepath_server.operations.read_runs import RunReader
@@ -80,6 +84,21 @@ async def test_a_run_that_has_time_enough_is_on_track(watch: Watch) -> None:
     await watch.scene.hand.take("load")
     assert await watch.look() == {}
     assert await watch.states(run_id) == {"soon": "on_track"}
+    await watch.end(run_id, *CHAIN)
+
+
+async def test_a_server_goes_on_while_it_foresees_a_large_run(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, said = asyncio.get_running_loop(), threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        loop.call_soon_threadsafe(said.set)
+        assert said.wait(5), "nothing else is done meanwhile"
+        return forecast(*arguments)
+
+    run_id = await watch.start("chain", by(2000))
+    await watch.scene.hand.take("load")
+    monkeypatch.setattr(foresee_runs, "forecast", slow)
+    assert await watch.look() == {}
     await watch.end(run_id, *CHAIN)
 
 

@@ -6,6 +6,7 @@ import datetime
 import email
 import email.policy
 import ipaddress
+import socket
 import ssl
 import sys
 import time
@@ -154,6 +155,27 @@ def test_a_server_that_drips_its_words_is_left_when_its_time_is_over(
         with pytest.raises(RetryLater, match="no answer"):
             send(read(EmailConfig, config(Mailbox(port), security=security)), sample_alert())
         assert time.monotonic() - begun < 5
+
+
+def test_a_server_of_many_addresses_that_all_stay_silent_is_left_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A firewall that drops what goes out by SMTP is met at each of them."""
+    tried = []
+
+    def connect(raw: socket.socket, address: object) -> None:
+        tried.append(address)
+        time.sleep(raw.gettimeout() or 60)
+        raise TimeoutError("timed out")
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{number}", 587)) for number in range(1, 51)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    begun = time.monotonic()
+    with pytest.raises(RetryLater, match=r"no answer of 127\.0\.0\.1:587: TimeoutError: timed out"):
+        send(read(EmailConfig, config(Mailbox(587), timeout_seconds="0.3")), sample_alert())
+    assert time.monotonic() - begun < 2
+    assert tried
 
 
 @pytest.fixture

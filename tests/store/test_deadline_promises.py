@@ -156,6 +156,14 @@ async def test_after_an_outage_the_newest_ticks_are_owed_and_so_are_no_more_than
     ]
 
 
+async def test_the_last_run_that_a_schedule_may_make_is_owed_as_soon_as_the_others(world: PromiseWorld) -> None:
+    """The run of a tick may be counted before that tick is looked at; it does not use up what the next one is owed."""
+    hour = await world.open(replace(HOURLY, rule=replace(HOURLY.rule, seconds=600.0), runs_max=2))
+    await world.room.watcher.execute("update schedule set runs_made = 1")
+    await world.at(1)
+    assert (await world.at(631))[-1] == ("missed", run_key("main", hour + timedelta(seconds=600)))
+
+
 async def test_a_list_of_dates_ends(world: PromiseWorld) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
     await world.open(Schedule(DatesRule((hour,)), "UTC"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
+import time
 from email.message import EmailMessage
 from email.utils import format_datetime
 
@@ -68,9 +69,29 @@ class _Server(smtplib.SMTP):
         super().__init__(config.host, config.port, timeout=config.timeout_seconds)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        raw = socket.create_connection((host, port), timeout)
+        raw = _reach(host, port, timeout)
         self.conversation.holds(raw)
         return raw if self.wrap is None else self.wrap.wrap_socket(raw, server_hostname=host)
+
+
+def _reach(host: str, port: int, timeout: float) -> socket.socket:
+    """Connect to the first of its addresses that answers, within the timeout over all of them and their look-up."""
+    until = time.monotonic() + timeout
+    last: OSError = TimeoutError(f"its addresses were not found within {timeout:g} s")
+    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        if (left := until - time.monotonic()) <= 0:
+            break
+        raw = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            raw.settimeout(left)
+            raw.connect(address)
+        except OSError as error:
+            raw.close()
+            last = error
+            continue
+        raw.settimeout(timeout)
+        return raw
+    raise last
 
 
 def _connect(config: EmailConfig, conversation: Conversation) -> smtplib.SMTP:

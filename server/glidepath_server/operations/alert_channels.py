@@ -132,7 +132,7 @@ async def set_route(connection: Connection, *, namespace: str, name: str, route:
         raise InvalidInput("; ".join(map(str, wrong)), violations=wrong)
     if await store.get_channel(connection, namespace, route.channel_name, hold=True) is None:
         raise NotFound(f"there is no channel {route.channel_name!r}", hint="set it: glidepath alert channel set")
-    if await store.count_routes(connection, namespace) >= ROUTES_PER_NAMESPACE_MAX:
+    if await store.count_other_routes(connection, namespace, name) >= ROUTES_PER_NAMESPACE_MAX:
         raise LimitExceeded(f"namespace {namespace} has {ROUTES_PER_NAMESPACE_MAX} routes, as many as it may have")
     now = await database_now(connection)
     await store.set_route(connection, namespace, name, route, now, actor)

@@ -72,10 +72,11 @@ def _ticks(owing: OwingSchedule, now: datetime) -> tuple[list[Tick], datetime | 
     for tick in ticks(schedule, seed, since):
         if tick.skip:
             continue
+        if tick.tick_time > now:
+            # Also of a schedule that has none left: what was found here may be among the runs that it has made.
+            return list(past), tick.tick_time
         if left is not None and left <= 0:
             return list(past), None
-        if tick.tick_time > now:
-            return list(past), tick.tick_time
         left = None if left is None else left - 1
         past.append(tick)
     return list(past), None

@@ -238,8 +238,8 @@ async def set_route(
     )
 
 
-async def count_routes(connection: Connection, namespace: str) -> int:
-    return int(await connection.fetchval(_SQL["count_routes"], namespace))
+async def count_other_routes(connection: Connection, namespace: str, route_name: str) -> int:
+    return int(await connection.fetchval(_SQL["count_other_routes"], namespace, route_name))
 
 
 async def delete_route(connection: Connection, namespace: str, route_name: str) -> bool:

@@ -213,8 +213,8 @@ on conflict (namespace, route_name) do update
 set kinds = excluded.kinds, dag_id = excluded.dag_id, channel_name = excluded.channel_name,
     update_time = excluded.update_time, updated_by = excluded.updated_by;
 
--- name: count_routes
-select count(*) from alert_route where namespace = $1;
+-- name: count_other_routes
+select count(*) from alert_route where namespace = $1 and route_name <> $2;
 
 -- name: delete_route
 delete from alert_route where namespace = $1 and route_name = $2 returning route_name;
