@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glidepath_server.core import backfill_dates
 from glidepath_server.core.backfill import DATES_MAX, Existing, Order
 from glidepath_server.core.backfill_dates import dates_of
 from glidepath_server.core.backfill_spec import BackfillSpec, check_spec, spec_from_json, spec_to_json
 from glidepath_server.core.errors import InvalidInput
-from glidepath_server.core.schedules import ContinuousRule, CronRule, DataInterval, Schedule, ticks_between
+from glidepath_server.core.schedules import ContinuousRule, CronRule, DataInterval, Schedule, Tick, ticks, ticks_between
 
 NOW = datetime(2026, 11, 27, 18, tzinfo=UTC)
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -95,16 +97,47 @@ def test_a_range_has_exactly_the_ticks_of_its_schedule(minutes: int, days: int, 
 
 
 def test_listed_dates_of_a_schedule_are_its_logical_dates() -> None:
-    ticks = in_range(5)
-    asked = spec(dates=(ticks[3], ticks[0]), schedule_name="nightly")
-    assert [each.logical_date for each in dates_of(asked, NIGHTLY, SEED, NOW)] == [ticks[0], ticks[3]]
+    dates = in_range(5)
+    asked = spec(dates=(dates[3], dates[0]), schedule_name="nightly")
+    assert [each.logical_date for each in dates_of(asked, NIGHTLY, SEED, NOW)] == [dates[0], dates[3]]
     with pytest.raises(
         InvalidInput, match=r"spec.logical_dates\[0\]: got 2026-03-01T00:00:00Z, expected a logical date of"
     ):
         dates_of(spec(dates=(FIRST,), schedule_name="nightly"), NIGHTLY, SEED, NOW)
     before = replace(NIGHTLY, data_interval=DataInterval.BEFORE)
     [found] = dates_of(asked, before, SEED, NOW)[:1]
-    assert (found.logical_date, found.data_interval_end) == (ticks[0], ticks[1])
+    assert (found.logical_date, found.data_interval_end) == (dates[0], dates[1])
+
+
+@pytest.mark.parametrize("interval", DataInterval)
+def test_listed_dates_are_those_of_the_range_however_many_and_however_far_apart(interval: DataInterval) -> None:
+    minutes = Schedule(CronRule("* 20-23 * * *"), "UTC", data_interval=interval, excluded_weekdays=(0, 5, 6))
+    found = [each for each in in_range(14, minutes) if each.weekday() not in (0, 5, 6)]
+    for dates in (found, found[::37], found[:1] + found[-1:], found[::-1]):
+        asked = spec(dates=tuple(dates), schedule_name="nightly")
+        assert [each.logical_date for each in dates_of(asked, minutes, SEED, NOW)] == sorted(dates)
+
+
+def test_a_listed_date_that_is_left_out_is_found_beside_the_one_before() -> None:
+    days = Schedule(CronRule("0 0 * * *"), "UTC", data_interval=DataInterval.BEFORE, excluded_weekdays=(5,))
+    friday, saturday = datetime(2026, 3, 6, tzinfo=UTC), datetime(2026, 3, 7, tzinfo=UTC)
+    found = dates_of(spec(dates=(saturday, friday), schedule_name="nightly"), days, SEED, NOW)
+    assert [(each.logical_date, bool(each.skip)) for each in found] == [(friday, False), (saturday, True)]
+
+
+def test_to_find_thousands_of_listed_dates_is_to_walk_over_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, each was looked for by itself: seconds, in which the database ended the transaction."""
+    begun: list[datetime] = []
+
+    def counted(schedule: Schedule, seed: str, after: datetime) -> Iterator[Tick]:
+        begun.append(after)
+        return ticks(schedule, seed, after)
+
+    monkeypatch.setattr(backfill_dates, "ticks", counted)
+    hours = Schedule(CronRule("0 * * * *"), "America/New_York", data_interval=DataInterval.BEFORE)
+    dates = tuple(datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=number) for number in range(2000))
+    assert len(dates_of(spec(dates=dates, schedule_name="nightly"), hours, SEED, NOW)) == 2000
+    assert len(begun) < 10
 
 
 def test_a_continuous_schedule_has_no_dates() -> None:

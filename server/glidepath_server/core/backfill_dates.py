@@ -7,7 +7,7 @@ clocks) is a date that is skipped, with the reason. A date whose data interval i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -18,8 +18,10 @@ from .errors import InvalidInput, Violation
 from .schedules import ContinuousRule, DatesRule, Schedule, Tick, ticks, time_text
 
 _MICROSECOND = timedelta(microseconds=1)
-# Skipped ticks may stand before the one that is looked for.
-_LOOKED_AT_MAX = 400
+# To a date that is so near it is walked from the one before; to find where one lies costs as much as many ticks.
+_NEAR_TICKS = 20
+# Skipped ticks may stand before one that is looked for, such as all minutes of a weekend: so many for all dates.
+_LOOKED_AT_MAX = 200_000
 
 
 def dates_of(spec: BackfillSpec, schedule: Schedule | None, seed: str, now: datetime) -> list[BackfillDate]:
@@ -60,23 +62,42 @@ def _listed(dates: Sequence[datetime], schedule: Schedule | None, seed: str, nam
         return sorted((BackfillDate(date, date, date) for date in utc), key=lambda each: each.logical_date)
     _refuse_continuous(schedule, name)
     whole = replace(schedule, start=schedule.start if isinstance(schedule.rule, DatesRule) else None, end=None)
+    look = _Look(whole, seed)
     found = []
-    for place, date in enumerate(dates):
-        tick = _tick_at(whole, seed, date)
+    for place, date in sorted(enumerate(dates), key=lambda each: each[1]):
+        tick = look.tick_at(date)
         if tick is None:
             at, expected = f"spec.logical_dates[{place}]", f"a logical date of schedule {name}"
             raise _invalid(at, time_text(date), expected)
         found.append(_date(tick))
-    return sorted(found, key=lambda each: each.logical_date)
+    return found
 
 
-def _tick_at(schedule: Schedule, seed: str, date: datetime) -> Tick | None:
-    for tick in islice(ticks(schedule, seed, date - _MICROSECOND), _LOOKED_AT_MAX):
-        if tick.logical_date == date:
-            return tick
-        if not tick.skip and tick.logical_date > date:
-            return None
-    return None
+class _Look:
+    """Finds the ticks of logical dates that ascend."""
+
+    def __init__(self, schedule: Schedule, seed: str) -> None:
+        self.schedule, self.seed = schedule, seed
+        self.walk: Iterator[Tick] = iter(())
+        self.left = _LOOKED_AT_MAX
+
+    def tick_at(self, date: datetime) -> Tick | None:
+        """The tick with this logical date; None when there is none."""
+        found = self._walk_to(date, _NEAR_TICKS)
+        if found is None:
+            # It is far off, or it is a skipped tick, which the walk to an earlier date has passed.
+            self.walk = ticks(self.schedule, self.seed, date - _MICROSECOND)
+            found = self._walk_to(date, self.left)
+        return found
+
+    def _walk_to(self, date: datetime, ticks_max: int) -> Tick | None:
+        for tick in islice(self.walk, min(ticks_max, self.left)):
+            self.left -= 1
+            if tick.logical_date == date:
+                return tick
+            if not tick.skip and tick.logical_date > date:
+                break
+        return None
 
 
 def _date(tick: Tick) -> BackfillDate:
