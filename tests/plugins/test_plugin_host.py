@@ -204,6 +204,21 @@ async def test_a_call_whose_asker_has_gone_is_cut_off_as_any_other(
     assert "send has taken more than" in host.named("good").last_fault
 
 
+async def test_a_stop_is_no_fault_of_a_plugin_that_was_asked(
+    make_host: MakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(tmp_path, "good")
+    host = make_host()
+    await send(host)
+    asked = asyncio.create_task(send(host, "hang"))
+    await asyncio.sleep(0)
+    await host.stop()
+    with pytest.raises(PluginFault, match="was stopped"):
+        await asked
+    assert host.named("good").faults == 0
+    assert "plugin_fault" not in "".join(capsys.readouterr())
+
+
 async def test_what_a_plugin_says_can_be_stored(make_host: MakeHost, tmp_path: Path, no_pause: None) -> None:
     """Postgres has no text with NUL, nor with halves of characters: for what one plugin says, no alert would go out."""
     install(tmp_path, "good")

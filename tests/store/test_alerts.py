@@ -97,6 +97,24 @@ async def test_what_a_dag_declares_is_a_route_of_its_runs_and_of_what_has_no_run
     assert sorted(alerts.host.told_of()) == [["of a run"], ["of none"]]
 
 
+async def test_runs_of_a_large_dag_that_fail_together_are_told_of_at_once(alerts: AlertRoom) -> None:
+    """Its version was read for each of them: of hundreds, for longer than a statement may take, so nothing went out."""
+    await alerts.room.watcher.execute("delete from alert_route")
+    await alerts.room.store_dag(1, alerts=(Route(("run_failed",), "ops"),))
+    runs = [await alerts.room.create_run(number) for number in range(20)]
+    for run in runs:
+        await alerts.fact("failed", run)
+    await alerts.room.watcher.execute(
+        """update dag_version set spec = (
+               select split_part(spec, ',"tasks":[', 1) || ',"tasks":[' || string_agg(
+                   format('{"inputs":{"text":{"literal":{"json":"1"}}},"policy":{"a":1},"task_id":"t%s"}', g), ',')
+               || ']}' from generate_series(1, 40000) g)"""
+    )
+    async with asyncio.timeout(2):
+        await alerts.go()
+    assert len(await alerts.deliveries()) == len(runs)
+
+
 async def test_more_facts_than_an_alert_holds_are_two_alerts_in_order(alerts: AlertRoom) -> None:
     run = uuid.uuid4()
     for number in range(103):

@@ -207,6 +207,8 @@ class Plugin:
         self.faults, self._again_at, self.refused = 0, 0.0, self.installed.refused
 
     async def end(self) -> None:
+        """It is not to blame for that, whatever it was at."""
+        self._blamed = self._process
         if self._process is not None:
             await self._process.end()
 
