@@ -201,6 +201,20 @@ async def test_who_has_no_turn_in_time_stays_due(schedules: ScheduleRoom, monkey
         assert len(await schedules.states(f"s{number}")) == 600
 
 
+async def test_what_cannot_be_planned_in_time_is_planned_next(
+    schedules: ScheduleRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_schedules, "SECONDS_MAX", -1.0)
+    for number in range(3):
+        await schedules.set(name=f"s{number}")
+    await schedules.watcher.execute("update schedule set planned = '', next_due_time = null, plan_due = true")
+    await plan_schedules.plan_schedules(schedules.database, 300)
+    assert await schedules.watcher.fetchval("select count(*) from schedule where plan_due") == 2
+    await schedules.later(hours=1, minutes=1)
+    await schedules.tick()
+    assert [await schedules.states(f"s{number}") for number in range(3)] == [["run"]] * 3
+
+
 async def _many_that_are_far_behind(schedules: ScheduleRoom, count: int) -> None:
     for number in range(count):
         await schedules.set(IntervalRule(60.0), name=f"s{number}")

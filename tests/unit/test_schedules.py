@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice, pairwise
 
 import pytest
 
+from glidepath_server.core import schedules
 from glidepath_server.core.cron import read_cron
 from glidepath_server.core.schedules import (
     ContinuousRule,
@@ -228,3 +229,31 @@ def test_the_same_meaning_has_the_same_text() -> None:
 def test_what_is_no_text_of_a_schedule_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         schedule_from_json(text)
+
+
+def test_data_from_before_many_days_that_are_left_out_is_found_by_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, every second of six days was looked at, and of many such schedules none was planned any more."""
+    looked_at: list[datetime] = []
+    excluded = schedules._excluded
+
+    def counted(schedule: Schedule, instant: datetime) -> str:
+        looked_at.append(instant)
+        return excluded(schedule, instant)
+
+    monkeypatch.setattr(schedules, "_excluded", counted)
+    sundays = Schedule(
+        IntervalRule(1.0), "America/New_York", data_interval=DataInterval.BEFORE, excluded_weekdays=(0, 1, 2, 3, 4, 5)
+    )
+    sunday = datetime(2026, 3, 15, 4, tzinfo=UTC)
+    first = next(ticks(sundays, "seed", sunday - timedelta(seconds=1)))
+    # The Sunday before has 23 hours: the clocks go forward.
+    assert (first.tick_time, first.logical_date) == (sunday, datetime(2026, 3, 9, 3, 59, 59, tzinfo=UTC))
+    assert len(looked_at) < 20
+
+
+def test_data_from_before_a_day_that_began_twice_is_that_of_the_day_before() -> None:
+    """In St. John's the clocks of 2010-11-07 went from 00:01 back to 23:01 of Saturday; Sundays are left out."""
+    zone = "America/St_Johns"
+    quarters = Schedule(IntervalRule(900.0), zone, data_interval=DataInterval.BEFORE, excluded_weekdays=(6,))
+    monday = next(each for each in ticks(quarters, "seed", datetime(2010, 11, 7, 12, tzinfo=UTC)) if not each.skip)
+    assert monday.logical_date == datetime(2010, 11, 7, 3, 15, tzinfo=UTC)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
-from .local_times import day_begins, load_zone, wall
+from .local_times import day_begins, load_zone, places, wall
 from .rule_times import EPOCH, rule_times, rule_times_before
 from .schedule_checks import check_schedule
 from .schedule_json import schedule_from_json, schedule_to_json
@@ -132,10 +133,23 @@ def _tick(
 
 def _kept_before(schedule: Schedule, seed: str, instant: datetime) -> datetime:
     """The last tick before an instant that has a run. A list of dates has none before the first: there, the start."""
-    for before, skip in rule_times_before(schedule, seed, instant):
-        if not skip and not _excluded(schedule, before):
-            return before
+    before: datetime | None = instant
+    while before is not None:
+        found, before = rule_times_before(schedule, seed, before), None
+        for each, skip in found:
+            if _excluded(schedule, each):
+                # All of its day is: a rule may have a tick for each second of it.
+                before = _midnight_before(each, load_zone(schedule.zone))
+                break
+            if not skip:
+                return each
     return schedule.start.astimezone(UTC) if schedule.start and schedule.start < instant else EPOCH
+
+
+def _midnight_before(instant: datetime, zone: ZoneInfo) -> datetime:
+    """The newest beginning of the local day of an instant; a day begins twice where clocks go back over midnight."""
+    place = places(datetime.combine(wall(instant, zone).date(), time()), zone)
+    return place.second if place.second is not None and place.second <= instant else min(place.first, instant)
 
 
 def _excluded(schedule: Schedule, instant: datetime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -16,6 +17,7 @@ from .schedule_faults import PUT_OFF, note_fault
 
 # The rows are held meanwhile: longer than some seconds, and the database takes them from us.
 TICKS_AT_ONCE = 3000
+SECONDS_MAX = 1.0
 
 
 @lru_cache(maxsize=20_000)
@@ -63,7 +65,7 @@ def _plans(rows: Sequence[ScheduleRow], now: datetime) -> tuple[list[_Planned], 
     looked at again."""
     found: list[_Planned] = []
     faults: list[tuple[ScheduleRow, Exception]] = []
-    computed = 0
+    computed, began = 0, time.monotonic()
     for row in rows:
         try:
             plan = plan_of(row, now)
@@ -72,6 +74,6 @@ def _plans(rows: Sequence[ScheduleRow], now: datetime) -> tuple[list[_Planned], 
         except Exception as error:
             faults.append((row, error))
             found.append((row.key, row.planned, row.next_due_time or now + PUT_OFF))
-        if computed >= TICKS_AT_ONCE:
+        if computed >= TICKS_AT_ONCE or time.monotonic() - began > SECONDS_MAX:
             break
     return found, faults
