@@ -100,7 +100,8 @@ def connect(config: WebhookConfig, conversation: Conversation) -> http.client.HT
 
 
 def reach(host: str, port: int, config: WebhookConfig) -> socket.socket:
-    """Connect to the first address of the host that answers, within the timeout over all of them."""
+    """Connect to the first address of the host that answers, within the timeout over all of them and their look-up."""
+    until = time.monotonic() + config.timeout_seconds
     try:
         found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except OSError as error:
@@ -109,11 +110,12 @@ def reach(host: str, port: int, config: WebhookConfig) -> socket.socket:
     if not allowed:
         meant = "" if host in found else f" ({', '.join(found)})"
         raise Rejected(f"{host}{meant} is of this machine or a private network; allow_private=true allows that")
-    last: OSError | None = None
-    until = time.monotonic() + config.timeout_seconds
+    last: OSError = TimeoutError(f"its addresses were not found within {config.timeout_seconds:g} s")
     for address in allowed:
+        if (left := until - time.monotonic()) <= 0:
+            break
         try:
-            return socket.create_connection((address, port), max(0.1, until - time.monotonic()))
+            return socket.create_connection((address, port), left)
         except OSError as error:
             last = error
     raise RetryLater(f"{host} does not answer: {last}") from last
