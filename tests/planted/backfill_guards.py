@@ -124,7 +124,7 @@ BACKFILL_GUARDS = (
     ),
     # ---- steering
     Guard(
-        "skip_waiting: not what has its outcome",
+        "skip_waiting of backfills: not what has its outcome",
         (sql("skip_waiting", " and outcome = 'waiting'", of="backfills"),),
         MET + "runs_of_a_cancelled_backfill_are_told_once_and_nothing_is_made",
     ),

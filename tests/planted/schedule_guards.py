@@ -38,7 +38,7 @@ SCHEDULE_GUARDS = (
     Guard(
         "claim_due: not what another holds",
         (sql("claim_due", " limit $1 for update skip locked", " limit $1", of="schedules"),),
-        WORDS + "replicas_that_tick_at_once_make_each_run_once",
+        WORDS + "what_another_replica_holds_is_passed_over_and_not_waited_for",
     ),
     Guard(
         "claim_due: with a share for what has just become due",
@@ -181,8 +181,8 @@ SCHEDULE_GUARDS = (
         TICKS + "schedule_that_is_made_again_goes_on_where_it_stopped",
     ),
     Guard(
-        "save: what is past has no ticks",
-        (sql("save", "greatest(s.last_tick_time, excluded.last_tick_time)", "s.last_tick_time", of="schedules"),),
+        "save: the ticks of a pause are yet to be decided",
+        (sql("save", "case when $14 and not s.deleted", "case when $14 and false", of="schedules"),),
         WORDS + "a_paused_schedule_that_is_edited_stays_at_rest[False]",
     ),
     Guard(

@@ -64,11 +64,11 @@ async def test_a_paused_schedule_that_is_edited_stays_at_rest(schedules: Schedul
     await rest(schedules, whole_dag)
     assert await hour(schedules, "15:00") == []
     await schedules.set(HALF_HOURLY, catchup=Catchup.ALL)
-    assert await schedules.states() == [], "what fell into the pause has no outcome"
+    assert await schedules.states() == [], "what fell into the pause has no outcome yet"
     assert await hour(schedules, "16:30") == []
     await rest(schedules, whole_dag, paused=False)
     await schedules.tick()
-    assert next(iter(await schedules.outcomes())) == at("2026-03-01T15:30")
+    assert next(iter(await schedules.outcomes())) == at("2026-03-01T12:30"), "by what is said now"
 
 
 async def test_a_schedule_that_is_paused_in_a_dag_that_goes_on_stays_paused(schedules: ScheduleRoom) -> None:
@@ -215,6 +215,18 @@ async def test_a_key_that_is_taken_after_the_look_is_met(
     assert await hour(schedules, "13:00") == ["met"]
     assert await schedules.states("other") == ["run"]
     assert len(await schedules.active()) == 2
+
+
+async def test_what_another_replica_holds_is_passed_over_and_not_waited_for(schedules: ScheduleRoom) -> None:
+    for name in ("held", "free"):
+        await schedules.set(name=name)
+    await schedules.be(at("2026-03-01T13:00:01"))
+    async with schedules.watcher.transaction():
+        await schedules.watcher.execute("select from schedule where schedule_name = 'held' for update")
+        async with asyncio.timeout(5):
+            assert (await schedules.tick_once()).schedules == 1
+        assert (await schedules.states("held"), await schedules.states("free")) == ([], ["run"])
+    assert (await schedules.tick_once()).schedules == 1
 
 
 async def test_replicas_that_tick_at_once_make_each_run_once(schedules: ScheduleRoom) -> None:
