@@ -180,13 +180,13 @@ def _tick(house: House, client: Client) -> None:
     persist(lambda: client.set_schedule("ticking", Every("1s", zone="UTC")))
     told = """select count(*) as facts, count(distinct body::jsonb ->> 'run_key') as runs
               from outbox where dag_id = 'ticking' and kind = 'missed'"""
-    wait_until(lambda: house.rows(told)[0]["runs"] >= 3, "three ticks have missed their deadline")
+    wait_until(lambda: _rows(house, told)[0]["runs"] >= 3, "three ticks have missed their deadline")
     persist(lambda: client.pause_schedule("ticking", "main"))
     persist(lambda: client.delete_schedule("ticking", "main"))
-    found = house.rows(told)[0]
+    found = _rows(house, told)[0]
     assert found["facts"] == found["runs"]
-    ticks = house.rows(
-        "select count(*) as ticks, count(distinct dag_run_id) as runs from schedule_tick where state = 'run'"
+    ticks = _rows(
+        house, "select count(*) as ticks, count(distinct dag_run_id) as runs from schedule_tick where state = 'run'"
     )
     assert ticks[0]["ticks"] == ticks[0]["runs"] > 0
 
@@ -214,8 +214,8 @@ def _run_dags(house: House, client: Client) -> subprocess.Popen[bytes]:
         assert persist(lambda run_id=run_id: client.output(run_id, "last")) == LARGE_CHARS
         wait_until(lambda run_id=run_id: _logged(client, run_id) == ["first has begun"], "the log is there, once")
     # Nobody can do that in 50 ms; each run has told so, once, and that it was done after all.
-    told = house.rows(
-        "select kind, count(*) from outbox where kind in ('missed', 'met_late') group by kind order by kind"
+    told = _rows(
+        house, "select kind, count(*) from outbox where kind in ('missed', 'met_late') group by kind order by kind"
     )
     assert [tuple(row) for row in told] == [("met_late", 2), ("missed", 2)]
     persist(lambda: client.delete_deadline("crash", "soon"))
@@ -304,7 +304,7 @@ def _mark_instances(house: House, client: Client) -> None:
     persist(lambda: client.mark_task_instances(run_id, ["each"], "success", map_indexes=[0, 1], request_id=ids[4]))
     assert finished(client, run_id).state == run_pb2.RUN_STATE_SUCCESS
     said = "select count(*) from audit_event where target = $1 and action in ($2, $3)"
-    assert house.rows(said, f"dag_run/{run_id}", "task_instance.mark", "task_instance.cancel")[0][0] == 3
+    assert _sql(house, said, f"dag_run/{run_id}", "task_instance.mark", "task_instance.cancel") == 3
 
 
 def _backfill(client: Client) -> None:
@@ -443,12 +443,17 @@ def _begun(folder: Path, name: str) -> int:
 
 
 def _sql(house: House, statement: str, *arguments: object) -> Any:
-    """The first value of a statement, if it has one. It may be repeated: its backend may end, too."""
+    """The first value of a statement, if it has one."""
+    rows = _rows(house, statement, *arguments)
+    return rows[0][0] if rows else None
+
+
+def _rows(house: House, statement: str, *arguments: object) -> list[Any]:
+    """What the database says. It may be asked again: the backend of this question may end, too."""
     deadline = time.monotonic() + CALL_SECONDS
     while True:
         try:
-            rows = house.rows(statement, *arguments)
-            return rows[0][0] if rows else None
+            return house.rows(statement, *arguments)
         except Exception as error:
             if not is_retryable(error) or time.monotonic() > deadline:
                 raise
