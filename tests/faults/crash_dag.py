@@ -162,3 +162,14 @@ def taken(folder: str) -> str:
 @dag(dag_id="equal")
 def equal(folder: str) -> None:
     taken(kept(folder))
+
+
+@task(isolation="inline", depends_on_past=True)
+def in_turn(folder: str, name: str) -> str:
+    note(folder, "in_turn")
+    return name
+
+
+@dag(dag_id="in_turn")
+def turns(folder: str, name: str) -> None:
+    in_turn(folder, name)

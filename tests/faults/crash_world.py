@@ -127,7 +127,10 @@ def live_through(house: House) -> None:
     client = house.client()
     wait_until(lambda: persist(client.get_server_info) is not None, "the server answers")
     _administer(client)
+    turns = _take_turns(house, client)
     worker = _run_dags(house, client)
+    assert [finished(client, run_id).state for run_id in turns] == [run_pb2.RUN_STATE_SUCCESS] * 2
+    assert _begun(house.folder / "turns", "in_turn") == 2
     _steer(house, client)
     _call(house, client)
     _equal_calls(house, client)
@@ -189,6 +192,18 @@ def _tick(house: House, client: Client) -> None:
         house, "select count(*) as ticks, count(distinct dag_run_id) as runs from schedule_tick where state = 'run'"
     )
     assert ticks[0]["ticks"] == ticks[0]["runs"] > 0
+
+
+def _take_turns(house: House, client: Client) -> list[str]:
+    """Two runs of a task that depends on the past. No worker is there yet: the second waits for the first."""
+    folder = house.folder / "turns"
+    folder.mkdir()
+    runs = []
+    for date in ("2026-01-01", "2026-01-02"):
+        options = {"params": {"folder": str(folder), "name": date}, "logical_date": date, "request_id": str(uuid4())}
+        runs.append(persist(lambda options=options: client.trigger("in_turn", **options)).dag_run_id)
+    wait_until(lambda: _sql(house, "select count(*) from past_wait where checked") == 1, "the second is known to wait")
+    return runs
 
 
 def _run_dags(house: House, client: Client) -> subprocess.Popen[bytes]:
