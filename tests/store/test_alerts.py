@@ -413,6 +413,7 @@ async def test_a_lost_backend_loses_no_fact_and_doubles_none(
     alerts: AlertRoom, monkeypatch: pytest.MonkeyPatch, place: str, when: str
 ) -> None:
     monkeypatch.setattr(crash_points, "armed", crash_points.parse(f"{place}.{when}=fail"))
+    monkeypatch.setattr(alert_sender, "SETTLE_PAUSE_SECONDS", 0.0)
     for number in range(3):
         await alerts.fact(f"{number}", uuid.uuid4())
     failed = 0
@@ -425,6 +426,10 @@ async def test_a_lost_backend_loses_no_fact_and_doubles_none(
     assert failed == (place != "alert_settle")
     assert await alerts.deliveries() == [("delivered", "")] * 3
     assert {each[0] for each in alerts.host.told_of()} == {"0", "1", "2"}
+    if place == "alert_settle":
+        assert len(alerts.host.sent) == 3, (
+            "what a channel has taken is not sent again because that could not be written"
+        )
     await alerts.later(31 * 86_400)
     assert await prune_alerts(alerts.room.database, 30, 2) == 2
     assert await prune_alerts(alerts.room.database, 30, 2) == 1

@@ -10,14 +10,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from ..clock import monotonic
 from ..core.alerts import DeliveryState, NotNow, Terms
-from ..operations.deliver_alerts import Claimed, claim_alerts, send_alert, settle_alert
+from ..operations.deliver_alerts import Claimed, Outcome, claim_alerts, send_alert, settle_alert
 from ..operations.plugin_incidents import note_disabled
 from ..operations.route_facts import FACTS_AT_ONCE, route_facts
 from ..plugin_host.host import PluginHost
 from ..settings import Settings
 from ..store import alerts as store
-from ..store.database import Database, database_now, transaction
+from ..store.database import Database, database_now, is_retryable, transaction
 from ..telemetry import get_logger
 from .level import LevelLoop
 
@@ -31,7 +32,7 @@ UNSEEN_SECONDS = 0.1
 NO_PLACE_SECONDS = 0.5
 # A try may wait for a place of its plugin as long as another one takes, twice, and then be settled.
 CLAIM_TIMEOUTS = 3
-SETTLE_SECONDS = 10.0
+SETTLE_SECONDS, SETTLE_PAUSE_SECONDS = 10.0, 0.5
 # What a try has come to, for who counts.
 OUTCOMES = {
     DeliveryState.DELIVERED: "delivered",
@@ -109,8 +110,7 @@ class AlertSender:
                     outcome = await send_alert(self._host, claimed.channel, claimed.view)
             except TimeoutError:
                 outcome = NotNow("its plugin is busy with other alerts")
-            async with transaction(self._database.api, "alert_settle") as connection:
-                state = await settle_alert(connection, claimed, outcome, self._terms)
+            state = await self._settle(claimed, outcome)
             if state is not None:
                 self._on_try(claimed.channel.plugin_channel if claimed.channel is not None else "none", OUTCOMES[state])
         except Exception as error:
@@ -121,3 +121,18 @@ class AlertSender:
             if not self._places[channel]:
                 del self._places[channel]
             self.loop.wake()
+
+    async def _settle(self, claimed: Claimed, outcome: Outcome) -> DeliveryState | None:
+        """What has become of the alert; None: that was settled before.
+
+        Tried again while the claim lasts: what a channel has taken is not to be sent once more for a lost connection.
+        """
+        until = monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                async with transaction(self._database.api, "alert_settle") as connection:
+                    return await settle_alert(connection, claimed, outcome, self._terms)
+            except Exception as error:
+                if not is_retryable(error) or monotonic() > until:
+                    raise
+            await asyncio.sleep(SETTLE_PAUSE_SECONDS)
