@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from runs_room import CHAIN, RATE_SCHEMA, Room, dag, open_room
 
 from glidepath_proto.run.v1 import backfill_pb2
+from glidepath_server.store import backfills as store
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Spec = backfill_pb2.BackfillSpec
@@ -214,6 +216,22 @@ async def test_a_rate_holds_whatever_the_cap_allows(room: Room, fills: Backfills
     await fills.until(made.backfill_id, lambda each: each.counts.success == 4)
     await rounds(room)
     assert counted(await fills.get(made.backfill_id)) == {"success": 4, "waiting": 1}
+    await fills.call("CancelBackfill", backfill_id=made.backfill_id)
+
+
+async def test_a_rate_counts_each_start_of_a_date_that_is_retried(room: Room, fills: Backfills, doer: Doer) -> None:
+    doer.fails["again"] = {FIRST + DAY}
+    made = await fills.create(
+        days(2, await fresh(room, "again"), rate_runs=3, rate_period=Duration(seconds=3600), runs_active_max=5)
+    )
+    await fills.ended(made.backfill_id)
+    await fills.call("RetryBackfill", backfill_id=made.backfill_id)
+    assert counted(await fills.ended(made.backfill_id)) == {"success": 1, "failed": 1}
+    async with room.server.database.worker.acquire() as connection:
+        assert len(await store.start_ages(connection, UUID(made.backfill_id), 10)) == 3
+    await fills.call("RetryBackfill", backfill_id=made.backfill_id)
+    await rounds(room)
+    assert counted(await fills.get(made.backfill_id)) == {"success": 1, "waiting": 1}
     await fills.call("CancelBackfill", backfill_id=made.backfill_id)
 
 

@@ -55,6 +55,5 @@ def _backfill(row: Any) -> Backfill:
 
 def _date(row: Any) -> Date:
     outcome = row["outcome"], _id(row["dag_run_id"]), row["reason"]
-    return Date(
-        str(row["backfill_id"]), row["position"], row["logical_date"], *outcome, row["again"], row["start_time"]
-    )
+    starts = *row["earlier_starts"], *filter(None, [row["start_time"]])
+    return Date(str(row["backfill_id"]), row["position"], row["logical_date"], *outcome, row["again"], starts)

@@ -89,8 +89,8 @@ class Date:
     run_id: str = ""
     reason: str = ""
     again: bool = False
-    start_time: datetime | None = None
-    """When its run was made or rerun last."""
+    start_times: tuple[datetime, ...] = ()
+    """When its run was made, and rerun each time, the oldest first."""
 
     def __str__(self) -> str:
         name = f"{self.position} ({self.logical_date:%Y-%m-%d %H:%M:%S}) of backfill {self.backfill_id[-8:]}"

@@ -55,7 +55,7 @@ def test_what_somebody_has_run_again_by_hand_goes_by_no_pace() -> None:
 )
 def test_no_span_has_more_starts_than_the_rate_allows(seconds: list[float], outcome: str) -> None:
     dates = tuple(
-        Date("backfill-1", number, NOON, "created", start_time=NOON + timedelta(seconds=each))
+        Date("backfill-1", number, NOON, "created", start_times=(NOON + timedelta(seconds=each),))
         for number, each in enumerate(seconds)
     )
     waiting = Date("backfill-1", len(dates), NOON, "waiting")

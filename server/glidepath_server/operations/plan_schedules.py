@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
+from ..clock import monotonic
 from ..core.schedules import ContinuousRule, Schedule, schedule_from_json
 from ..core.tick_plans import TickPlan, plan_ticks, plan_to_json
 from ..store import schedules as store
@@ -65,7 +65,7 @@ def _plans(rows: Sequence[ScheduleRow], now: datetime) -> tuple[list[_Planned], 
     looked at again."""
     found: list[_Planned] = []
     faults: list[tuple[ScheduleRow, Exception]] = []
-    computed, began = 0, time.monotonic()
+    computed, began = 0, monotonic()
     for row in rows:
         try:
             plan = plan_of(row, now)
@@ -74,6 +74,6 @@ def _plans(rows: Sequence[ScheduleRow], now: datetime) -> tuple[list[_Planned], 
         except Exception as error:
             faults.append((row, error))
             found.append((row.key, row.planned, row.next_due_time or now + PUT_OFF))
-        if computed >= TICKS_AT_ONCE or time.monotonic() - began > SECONDS_MAX:
+        if computed >= TICKS_AT_ONCE or monotonic() - began > SECONDS_MAX:
             break
     return found, faults

@@ -225,7 +225,7 @@ async def active_ages(connection: Connection, backfill_id: UUID) -> list[float]:
 
 
 async def start_ages(connection: Connection, backfill_id: UUID, limit: int) -> list[float]:
-    """Seconds since the latest starts, the latest first."""
+    """Seconds since the latest starts, the latest first; a date that was retried has several."""
     return [row["age"] for row in await connection.fetch(_SQL["start_ages"], backfill_id, limit)]
 
 

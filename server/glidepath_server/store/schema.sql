@@ -311,6 +311,7 @@ create table backfill_run (
     dag_run_id          uuid,
     start_time          timestamptz,                 -- when the run was made or rerun last; what a rate counts
     again               boolean not null default false,  -- an operator retries what has failed
+    earlier_starts      timestamptz[] not null default '{}', -- the starts before the last one, the oldest first
     primary key (backfill_id, position),
     unique (backfill_id, logical_date),
     check (outcome not in ('created', 'rerun') or (dag_run_id is not null and start_time is not null))

@@ -49,11 +49,11 @@ def _by_hand(facts: Facts, run: Run) -> bool:
 
 
 def _starts(dates: list[Date]) -> list[datetime]:
-    return sorted(date.start_time for date in dates if date.start_time is not None)
+    return sorted(each for date in dates for each in date.start_times)
 
 
 def _too_fast(backfill: Backfill, dates: list[Date]) -> Iterator[Break]:
-    """Of the starts that are known, the last of each date, no span has more than the rate allows."""
+    """No span has more starts than the rate allows."""
     if backfill.rate_runs is None:
         return
     starts, span = _starts(dates), timedelta(seconds=backfill.rate_seconds)

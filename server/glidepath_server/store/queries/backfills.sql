@@ -128,10 +128,12 @@ select coalesce(extract(epoch from glidepath_now() - start_time), 0)::double pre
 from dag_run where backfill_id = $1 and state in ('queued', 'running');
 
 -- name: start_ages
--- Seconds since the latest starts.
-select extract(epoch from glidepath_now() - start_time)::double precision as age
-from backfill_run where backfill_id = $1 and start_time is not null
-order by start_time desc limit $2;
+-- Seconds since the latest starts, also those of dates that have begun again since: the latest are of as many dates.
+select extract(epoch from glidepath_now() - s.start_time)::double precision as age
+from (select start_time, earlier_starts from backfill_run where backfill_id = $1 and start_time is not null
+      order by start_time desc limit $2) b
+cross join lateral unnest(b.earlier_starts || b.start_time) as s (start_time)
+order by s.start_time desc limit $2;
 
 -- name: waiting_dates
 select * from backfill_run where backfill_id = $1 and outcome = 'waiting' order by position limit $2;
@@ -141,7 +143,9 @@ select * from backfill_run where backfill_id = $1 and outcome = 'waiting' order 
 with written as (
     update backfill_run b
     set outcome = o.outcome, reason = o.reason, dag_run_id = coalesce(o.dag_run_id, b.dag_run_id),
-        start_time = case when o.outcome = 'skipped' then b.start_time else $6::timestamptz end
+        start_time = case when o.outcome = 'skipped' then b.start_time else $6::timestamptz end,
+        earlier_starts = case when o.outcome = 'skipped' or b.start_time is null then b.earlier_starts
+                              else b.earlier_starts || b.start_time end
     from unnest($2::integer[], $3::text[], $4::text[], $5::uuid[]) as o (position, outcome, reason, dag_run_id)
     where b.backfill_id = $1 and b.position = o.position and b.outcome = 'waiting'
     returning 1
