@@ -218,6 +218,7 @@ async def test_a_channel_with_a_route_stays_and_goes_once_that_is_gone(room: Ale
         ("ListAlerts", {"states": [0]}, Code.INVALID_ARGUMENT, "states[0]: got 0"),
         ("ListAlerts", {"dag_run_id": "x"}, Code.INVALID_ARGUMENT, "dag_run_id: got 'x'"),
         ("ResendAlerts", {}, Code.INVALID_ARGUMENT, "alert_ids: got 0 ids, channel ''"),
+        ("ResendAlerts", {"channel_name": "typo"}, Code.NOT_FOUND, "there is no channel 'typo'"),
         ("ResendAlerts", {"alert_ids": ["x"]}, Code.INVALID_ARGUMENT, "alert_ids[0]: got 'x'"),
     ],
 )

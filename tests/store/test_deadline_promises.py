@@ -164,6 +164,17 @@ async def test_the_last_run_that_a_schedule_may_make_is_owed_as_soon_as_the_othe
     assert (await world.at(631))[-1] == ("missed", run_key("main", hour + timedelta(seconds=600)))
 
 
+async def test_a_run_that_was_counted_uses_up_nothing_that_a_later_tick_is_owed(world: PromiseWorld) -> None:
+    hour = await world.open(replace(HOURLY, runs_max=2))
+    await world.room.watcher.execute("update schedule set runs_made = 1, last_tick_time = $1", hour)
+    keys = [run_key("main", hour + timedelta(hours=each)) for each in (0, 1)]
+    assert await world.at(3600 + 31) == [("missed", key) for key in keys]
+    await world.room.watcher.execute(
+        "update schedule set runs_made = 2, last_tick_time = $1", hour + timedelta(hours=1)
+    )
+    assert len(await world.at(7200 + 31)) == 2
+
+
 async def test_a_list_of_dates_ends(world: PromiseWorld) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
     await world.open(Schedule(DatesRule((hour,)), "UTC"))

@@ -67,7 +67,7 @@ async def resend_alerts(
     connection: Connection, *, namespace: str, alert_ids: Sequence[UUID], channel_name: str, actor: str
 ) -> list[UUID]:
     """Try dead alerts anew, inside the caller's transaction: these, or all of a channel; which. Raises InvalidInput,
-    StateConflict when one that is named is not dead."""
+    NotFound for a channel that is not there, StateConflict when one that is named is not dead."""
     if bool(alert_ids) == bool(channel_name) or len(alert_ids) > RESENT_AT_ONCE_MAX:
         value = f"{len(alert_ids)} ids, channel {channel_name!r}"
         violation = Violation("alert_ids", value, f"1 to {RESENT_AT_ONCE_MAX} ids, or the name of a channel")
@@ -75,6 +75,9 @@ async def resend_alerts(
     wanted = alert_ids or await store.dead_of_channel(connection, namespace, channel_name, RESENT_AT_ONCE_MAX)
     now = await database_now(connection)
     resent = await store.resend(connection, namespace, wanted, now)
+    # Of a channel that is not there any more alerts may be dead all the same.
+    if channel_name and not resent and await store.get_channel(connection, namespace, channel_name) is None:
+        raise NotFound(f"there is no channel {channel_name!r}", hint="look at `glidepath alert channel list`")
     if alert_ids and (other := set(alert_ids) - set(resent)):
         raise StateConflict(
             f"{len(other)} of {len(alert_ids)} alerts are not dead, {min(other)} is one of them",

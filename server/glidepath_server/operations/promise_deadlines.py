@@ -75,9 +75,11 @@ def _ticks(owing: OwingSchedule, now: datetime) -> tuple[list[Tick], datetime | 
         if tick.tick_time > now:
             # Also of a schedule that has none left: what was found here may be among the runs that it has made.
             return list(past), tick.tick_time
-        if left is not None and left <= 0:
-            return list(past), None
-        left = None if left is None else left - 1
+        if left is not None and tick.tick_time > owing.last_tick_time:
+            # The others have their outcomes: what they have made is counted.
+            if left <= 0:
+                return list(past), None
+            left -= 1
         past.append(tick)
     return list(past), None
 

@@ -79,6 +79,7 @@ class OwingSchedule:
     version_number: int | None
     alias: str | None
     runs_made: int
+    last_tick_time: datetime
     update_time: datetime
     promised_time: datetime | None
 

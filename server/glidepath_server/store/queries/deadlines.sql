@@ -52,8 +52,8 @@ on conflict (namespace, dag_id, run_key, deadline_name) do nothing;
 -- name: owing_schedules
 -- Schedules of DAGs with deadlines that a run has whenever it is created, that have ticked since they were looked at, were
 -- changed, or were never looked at.
-select s.namespace, s.dag_id, s.schedule_name, s.spec, s.version_number, s.alias, s.runs_made, s.update_time,
-       p.promised_time
+select s.namespace, s.dag_id, s.schedule_name, s.spec, s.version_number, s.alias, s.runs_made, s.last_tick_time,
+       s.update_time, p.promised_time
 from (select distinct namespace, dag_id from dag_deadline
       where content::jsonb ->> 'anchor' in ('logical_date', 'interval_end', 'wall')) d
 join schedule s on (s.namespace, s.dag_id) = (d.namespace, d.dag_id)

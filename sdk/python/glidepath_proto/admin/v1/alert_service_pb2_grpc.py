@@ -152,7 +152,8 @@ class AlertServiceServicer(object):
 
     def ResendAlerts(self, request, context):
         """Tries dead alerts anew, with their ids. FAILED_PRECONDITION when one that is named is not dead; then none is tried.
-        INVALID_ARGUMENT for ids and a channel at once, or neither. A repetition finds nothing dead. Audited.
+        INVALID_ARGUMENT for ids and a channel at once, or neither. NOT_FOUND for a channel that is not there and of which
+        nothing is dead. A repetition finds nothing dead. Audited.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,8 @@ type AlertServiceClient interface {
 	// Newest first.
 	ListAlerts(ctx context.Context, in *ListAlertsRequest, opts ...grpc.CallOption) (*ListAlertsResponse, error)
 	// Tries dead alerts anew, with their ids. FAILED_PRECONDITION when one that is named is not dead; then none is tried.
-	// INVALID_ARGUMENT for ids and a channel at once, or neither. A repetition finds nothing dead. Audited.
+	// INVALID_ARGUMENT for ids and a channel at once, or neither. NOT_FOUND for a channel that is not there and of which
+	// nothing is dead. A repetition finds nothing dead. Audited.
 	ResendAlerts(ctx context.Context, in *ResendAlertsRequest, opts ...grpc.CallOption) (*ResendAlertsResponse, error)
 	// Of the server that answers, by name; each is loaded once, so that its state says why it cannot be used.
 	ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (*ListPluginsResponse, error)
@@ -200,7 +201,8 @@ type AlertServiceServer interface {
 	// Newest first.
 	ListAlerts(context.Context, *ListAlertsRequest) (*ListAlertsResponse, error)
 	// Tries dead alerts anew, with their ids. FAILED_PRECONDITION when one that is named is not dead; then none is tried.
-	// INVALID_ARGUMENT for ids and a channel at once, or neither. A repetition finds nothing dead. Audited.
+	// INVALID_ARGUMENT for ids and a channel at once, or neither. NOT_FOUND for a channel that is not there and of which
+	// nothing is dead. A repetition finds nothing dead. Audited.
 	ResendAlerts(context.Context, *ResendAlertsRequest) (*ResendAlertsResponse, error)
 	// Of the server that answers, by name; each is loaded once, so that its state says why it cannot be used.
 	ListPlugins(context.Context, *ListPluginsRequest) (*ListPluginsResponse, error)
