@@ -17,7 +17,14 @@ from test_mapped_runs import AFTER, BROKEN, FROM_OUTPUT, MAPPED, Maps, failed_in
 
 from glidepath_server.core.definition import MapInput, MapSpec, OutputRef
 from glidepath_server.core.errors import NotFound, StateConflict
-from glidepath_server.core.events import AttemptKey, InstancesMarked, RunStarted, TasksCleared
+from glidepath_server.core.events import (
+    AttemptKey,
+    InstancesMarked,
+    RunStarted,
+    TasksCancelled,
+    TasksCleared,
+    TasksMarked,
+)
 from glidepath_server.core.states import MARKS, AttemptState, RunState, TaskEvent, TaskState
 from glidepath_server.operations.audit import append_audit
 from glidepath_server.operations.step_runs import Step
@@ -120,6 +127,21 @@ async def test_a_failed_instance_marked_as_success_is_no_dead_letter_and_the_run
     assert board.state is RunState.FAILED
     await maps.step(command(maps.run_id, TasksCleared((AFTER,))))
     assert await gathered(maps) == [10, None, 30]
+
+
+async def test_a_map_that_is_marked_failed_though_all_have_good_ends_runs_again_as_a_whole(room: StepRoom) -> None:
+    """Also where some have their ends before their turn: then nothing of it is left either."""
+    maps = await Maps.begin(room, MapSpec(FROM_OUTPUT.inputs, active_max=1))
+    await maps.before([1, 2, 3])
+    await maps.step(command(maps.run_id, TasksCancelled((MAPPED,))))
+    await maps.step(say(maps, SUCCESS, 0, 1, 2))
+    counts = (await maps.board()).maps[MAPPED]
+    assert counts.ahead == {1, 2} and counts.left == 0
+    await maps.step(command(maps.run_id, TasksMarked((MAPPED,), FAILED, "by ann")))
+    await maps.step(command(maps.run_id, TasksCleared((MAPPED, AFTER), only_failed=True)))
+    for _ in range(3):
+        await maps.succeed(await maps.claim(1))
+    assert await gathered(maps) == [10, 20, 30]
 
 
 async def test_one_instance_is_cancelled_and_the_others_go_on(room: StepRoom) -> None:

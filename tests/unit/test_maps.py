@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import random
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from map_world import AFTER, BEFORE, MAPPED, MapWorld, map_graph
-from run_world import BROKEN, GOOD, HOPELESS, A, Outcome, S, end_of_map, own_end
+from run_world import BROKEN, GOOD, HOPELESS, NOW, A, Outcome, S, end_of_map, own_end
 
 from glidepath_server.core.board import FINAL
 from glidepath_server.core.definition import MapMode
@@ -271,6 +273,22 @@ def test_items_are_what_zip_and_product_say(numbers: list[int], names: list[str]
     length, chunks = item_chunks(MapMode.ZIP, [("n", numbers), ("m", numbers)])
     assert [item for chunk in chunks for item in json.loads(chunk)] == [{"n": each, "m": each} for each in numbers]
     assert length == len(numbers)
+
+
+def test_instances_that_run_again_in_a_retry_of_the_run_wait_for_its_delay() -> None:
+    """What was given up, and what was left because the run ended before its turn."""
+    graph = map_graph(MapPolicy(2), run_retries_max=1, fail_fast=True)
+    world = MapWorld(replace(graph, run_retry_delay_seconds=90.0), 3)
+    world.start()
+    world.claim((BEFORE, -1))
+    world.end((BEFORE, -1))
+    for index, end in enumerate([GOOD, (A.FAILED, HOPELESS)]):
+        world.claim((MAPPED, index))
+        world.end((MAPPED, index), end)
+    assert {key: release.at for key, release in world.queue.items()} == {
+        (MAPPED, 1): NOW + timedelta(seconds=90),
+        (MAPPED, 2): NOW + timedelta(seconds=90),
+    }
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,7 @@ def resume(step: Moves, task: int, part: MapPart) -> None:
     """A task that had ended is released again for the sake of some of its instances; the others stay as they are."""
     step.board.maps[task].stopped = False
     _release_again(step, task, part)
+    _refill(step, task, step.at)
     moved(step, task)
 
 
@@ -179,8 +180,10 @@ def marked(step: Moves, task: int, index: int, state: TaskState) -> None:
 
 def fail_fast(step: Moves, task: int) -> None:
     """End the run, if so many instances have failed that the task will, and that is to do so."""
+    if not step.graph.fail_fast or task in step.graph.teardowns:
+        return
     counts = step.board.maps[task]
-    if step.graph.fail_fast and counts.failed and _is_hopeless(counts, step.graph.maps[task]):
+    if counts.failed and _is_hopeless(counts, step.graph.maps[task]):
         step.wind_down(RunIntent.FAIL, "the first failure ends a run of this DAG")
 
 
@@ -229,7 +232,7 @@ def _release_again(step: Moves, task: int, part: MapPart) -> None:
             counts.ahead.discard(index)  # its turn comes
             step.effects.changes.append((task, index, int(TaskState.SCHEDULED)))
         else:
-            _release(step, task, index, number)
+            _release(step, task, index, number, step.at)
     step.answer([(task, index) for index in part.again])
 
 

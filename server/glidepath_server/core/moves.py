@@ -246,11 +246,13 @@ class Moves:
         teardowns = self.graph.teardowns
         out = [task for task, state in enumerate(self.states) if state in OUT and task not in teardowns]
         self.take_back(out, TaskEvent.CANCEL, reason)
-        for task in sorted(stays) if paused else ():
-            if self.states[task] == SCHEDULED:
+        for task in sorted(teardowns) if paused else ():
+            if self.states[task] == SCHEDULED and task in stays:
                 ended: list[int] = []
                 self.judge(task, ended)
                 self.spread(ended)
+            elif self.states[task] == RELEASED and task in board.maps:
+                maps.resumed(self, task)
 
     def _teardowns_to_come(self) -> set[int]:
         """Teardowns whose setups have succeeded, or may yet."""

@@ -285,7 +285,7 @@ async def parts_to_clear(
         if not chosen and not (only_failed and board.states[task] in FINAL):
             continue
         part = await _part(connection, run_id, board, task, chosen, changes)
-        if part.again or part.out or board.maps[task].released < board.maps[task].length:
+        if part.again or part.out or board.maps[task].left:
             parts[task] = part
     return parts
 
