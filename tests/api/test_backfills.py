@@ -235,6 +235,26 @@ async def test_a_rate_counts_each_start_of_a_date_that_is_retried(room: Room, fi
     await fills.call("CancelBackfill", backfill_id=made.backfill_id)
 
 
+async def test_a_rate_counts_no_run_that_somebody_else_has_rerun(room: Room, fills: Backfills, doer: Doer) -> None:
+    name = await fresh(room, "by_hand")
+    doer.holds.add(name)
+    doer.fails[name] = {FIRST, FIRST + DAY}
+    made = await fills.create(days(2, name, rate_runs=3, rate_period=Duration(seconds=3600)))
+    await fills.until(made.backfill_id, lambda each: each.counts.running == 2)
+    await fills.call("PauseBackfill", backfill_id=made.backfill_id)
+    doer.go_on(name)
+    await fills.until(made.backfill_id, lambda each: each.counts.failed == 2)
+    await fills.call("RetryBackfill", backfill_id=made.backfill_id)
+    doer.fails[name] = set()
+    for row in await room.rows("select dag_run_id::text from dag_run where dag_id = $1", name):
+        await room.call("RerunDagRun", dag_run_id=row[0])
+        await room.watch(row[0])
+    await fills.call("ResumeBackfill", backfill_id=made.backfill_id)
+    assert counted(await fills.ended(made.backfill_id)) == {"success": 2}
+    async with room.server.database.worker.acquire() as connection:
+        assert len(await store.start_ages(connection, UUID(made.backfill_id), 10)) == 2
+
+
 async def test_the_original_version_is_the_one_of_that_date(room: Room, fills: Backfills, doer: Doer) -> None:
     await fresh(room, "versions")
     await room.register(dag("versions", CHAIN | {"second": ["report"]}))

@@ -220,7 +220,7 @@ class _ChunkMaker:
             elif isinstance(decision, Skip):
                 self.outcomes.append(Outcome(date.position, DateOutcome.SKIPPED, decision.reason, decision.dag_run_id))
             elif isinstance(decision, Keep):
-                self.outcomes.append(Outcome(date.position, DateOutcome.RERUN, "", decision.dag_run_id))
+                self.outcomes.append(Outcome(date.position, DateOutcome.RERUN, "", decision.dag_run_id, begins=False))
             else:
                 stays = date.again or backfill.keeps_version or run is None
                 moved = not stays and run is not None and run.dag_version_number != date.dag_version_number

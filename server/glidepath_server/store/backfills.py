@@ -59,12 +59,13 @@ class StoredDate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a date."""
+    """What became of a date. `begins`: a run begins with it, as the backfill's rate counts them."""
 
     position: int
     outcome: DateOutcome
     reason: str = ""
     dag_run_id: UUID | None = None
+    begins: bool = True
 
 
 async def insert(
@@ -247,6 +248,7 @@ async def write_outcomes(connection: Connection, backfill_id: UUID, outcomes: Se
             [each.reason for each in outcomes],
             [each.dag_run_id for each in outcomes],
             now,
+            [each.begins and each.outcome is not DateOutcome.SKIPPED for each in outcomes],
         )
     )
 

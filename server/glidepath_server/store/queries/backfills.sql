@@ -143,10 +143,11 @@ select * from backfill_run where backfill_id = $1 and outcome = 'waiting' order 
 with written as (
     update backfill_run b
     set outcome = o.outcome, reason = o.reason, dag_run_id = coalesce(o.dag_run_id, b.dag_run_id),
-        start_time = case when o.outcome = 'skipped' then b.start_time else $6::timestamptz end,
-        earlier_starts = case when o.outcome = 'skipped' or b.start_time is null then b.earlier_starts
-                              else b.earlier_starts || b.start_time end
-    from unnest($2::integer[], $3::text[], $4::text[], $5::uuid[]) as o (position, outcome, reason, dag_run_id)
+        start_time = case when o.begins then $6::timestamptz else b.start_time end,
+        earlier_starts = case when o.begins and b.start_time is not null then b.earlier_starts || b.start_time
+                              else b.earlier_starts end
+    from unnest($2::integer[], $3::text[], $4::text[], $5::uuid[], $7::boolean[])
+         as o (position, outcome, reason, dag_run_id, begins)
     where b.backfill_id = $1 and b.position = o.position and b.outcome = 'waiting'
     returning 1
 )
