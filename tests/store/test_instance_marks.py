@@ -13,13 +13,24 @@ from typing import Any
 
 import pytest
 from step_room import SOON_SECONDS, Seat, StepRoom, command, ends
-from test_mapped_runs import AFTER, BROKEN, FROM_OUTPUT, MAPPED, Maps, failed_in_the_middle, literal, output
+from test_mapped_runs import (
+    AFTER,
+    BROKEN,
+    FROM_OUTPUT,
+    MAPPED,
+    Maps,
+    failed_in_the_middle,
+    literal,
+    output,
+    succeeded,
+)
 
 from glidepath_server.core.definition import MapInput, MapSpec, OutputRef
 from glidepath_server.core.errors import NotFound, StateConflict
 from glidepath_server.core.events import (
     AttemptKey,
     InstancesMarked,
+    RunPaused,
     RunStarted,
     TasksCancelled,
     TasksCleared,
@@ -27,6 +38,7 @@ from glidepath_server.core.events import (
 )
 from glidepath_server.core.states import MARKS, AttemptState, RunState, TaskEvent, TaskState
 from glidepath_server.operations.audit import append_audit
+from glidepath_server.operations.map_tasks import gathered_output
 from glidepath_server.operations.step_runs import Step
 from glidepath_server.operations.step_types import Assigned, Command, Replica, Report, RunWork
 from glidepath_server.store import engine
@@ -142,6 +154,23 @@ async def test_a_map_that_is_marked_failed_though_all_have_good_ends_runs_again_
     for _ in range(3):
         await maps.succeed(await maps.claim(1))
     assert await gathered(maps) == [10, 20, 30]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_an_instance_that_was_to_run_again_when_its_map_was_cancelled_has_no_output(
+    room: StepRoom, paused: bool
+) -> None:
+    """It counts as cancelled, and what it said when it ran before is no longer so."""
+    maps = await succeeded(room)
+    if paused:
+        await maps.step(command(maps.run_id, RunPaused((MAPPED,), "ann")))
+    await maps.step(command(maps.run_id, TasksCancelled((MAPPED,), "by ann")))
+    counts = (await maps.board()).maps[MAPPED]
+    assert (counts.success, counts.cancelled) == (1, 1)
+    async with room.database.worker.acquire() as connection, connection.transaction():
+        found = await gathered_output(connection, "default", maps.run_id, MAPPED)
+    assert found is not None and json.loads(found.body or b"") == [10, None]
+    assert await rows(room) == {1: TaskState.CANCELLED}
 
 
 async def test_one_instance_is_cancelled_and_the_others_go_on(room: StepRoom) -> None:

@@ -29,8 +29,10 @@ from glidepath_server.core.events import (
 )
 from glidepath_server.core.graph import MapPolicy
 from glidepath_server.core.map_items import ITEMS_BYTES_MAX, NoItems, check_list, item_chunks
+from glidepath_server.core.map_view import InstanceFacts
 from glidepath_server.core.maps import INSTANCES_MAX
 from glidepath_server.core.retry import RetryPolicy
+from glidepath_server.core.run_view import EndedRow, RunRows, instance_views
 from glidepath_server.core.states import MARKS, RunState, TaskEvent
 from glidepath_server.core.trigger_rules import TriggerRule
 from tests.trigger_rule_table import verdict
@@ -273,6 +275,20 @@ def test_items_are_what_zip_and_product_say(numbers: list[int], names: list[str]
     length, chunks = item_chunks(MapMode.ZIP, [("n", numbers), ("m", numbers)])
     assert [item for chunk in chunks for item in json.loads(chunk)] == [{"n": each, "m": each} for each in numbers]
     assert length == len(numbers)
+
+
+def test_what_a_retry_of_the_run_keeps_of_a_map_is_shown_as_it_ended() -> None:
+    world = MapWorld(map_graph(MapPolicy(2), run_retries_max=1), 2)
+    world.start()
+    world.claim((BEFORE, -1))
+    world.end((BEFORE, -1))
+    for index, end in enumerate([GOOD, (A.FAILED, HOPELESS)]):
+        world.claim((MAPPED, index))
+        world.end((MAPPED, index), end)
+    assert world.board.run_retries == 1 and world.queue.keys() == {(MAPPED, 1)}
+    ended = EndedRow(MAPPED, 0, 1, A.SUCCESS, "worker", NOW, NOW, NOW)
+    (view,) = instance_views(world.board, MAPPED, RunRows(ended={0: ended}), [0], InstanceFacts((), ["{}"]))
+    assert (view.state.value, view.attempt_number) == ("success", 1)
 
 
 def test_instances_that_run_again_in_a_retry_of_the_run_wait_for_its_delay() -> None:

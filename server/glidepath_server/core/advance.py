@@ -192,11 +192,13 @@ class _Step(Moves):
         self.effects.notes.append(note)
         self.move_run(RunEvent.CLEAR, note)
         for task in event.tasks:
-            board.raise_base(task, event.attempts.get(task, 0))
+            if task not in event.parts:
+                board.raise_base(task, event.attempts.get(task, 0))
         self.past_free.update(event.tasks)  # what begins again here was let go before
         self.at = self.now + timedelta(seconds=graph.run_retry_delay_seconds) if graph.run_retry_delay_seconds else None
         self.parts = {task: part for task, part in event.parts.items() if self.states[task] in FINAL}
-        self.reopen([task for task in event.tasks if self.states[task] in FINAL])
+        for task in self.reopen([task for task in event.tasks if self.states[task] in FINAL]):
+            board.raise_base(task, event.attempts.get(task, 0))
 
     def tasks_marked(self, event: TasksMarked) -> None:
         if self.board.state is RunState.QUEUED:

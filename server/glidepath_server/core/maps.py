@@ -88,6 +88,9 @@ def withdrawn(step: Moves, event: Withdrawn) -> None:
         _release(step, task, event.map_index, event.attempt_number)
         return
     if is_stopping(step, task):
+        if event.attempt_number > step.board.base(task) + 1:
+            # It was to run again: what its last attempt said is no longer so.
+            step.effects.instance_marks[task, event.map_index] = (int(TaskState.CANCELLED), event.reason)
         count(step, task, event.map_index, TaskState.CANCELLED)
     else:  # this one alone was taken back
         counts.marks.pop(event.map_index, None)
