@@ -31,7 +31,7 @@ TASKS = {
     TaskState.UPSTREAM_FAILED: "never ran, because of how its upstreams ended",
     TaskState.SKIPPED: "had nothing to do: the task said so, or its trigger rule did",
     TaskState.CANCELLED: "somebody ended it",
-    TaskState.REMOVED: "is not in the version that the run was moved to",
+    TaskState.REMOVED: "is left out of the run, or not in the version that it was moved to",
 }
 ATTEMPTS = {
     AttemptState.RUNNING: "claimed by a worker",

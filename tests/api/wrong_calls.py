@@ -231,7 +231,7 @@ WRONG_CALLS = (
         "ListDagRuns",
         {"dag_id": "chrun"},
         Code.NOT_FOUND,
-        "there is no DAG 'chrun' in namespace 'default' (check the spelling)",
+        "there is no DAG 'chrun' in namespace 'default' (did you mean churn?)",
     ),
     WrongCall(
         "a state that is none",
@@ -280,7 +280,7 @@ WRONG_CALLS = (
         "ListDeadLetters",
         {"dag_id": "chrun"},
         Code.NOT_FOUND,
-        "there is no DAG 'chrun' in namespace 'default' (check the spelling)",
+        "there is no DAG 'chrun' in namespace 'default' (did you mean churn?)",
     ),
     WrongCall(
         "a page token of runs for dead letters",

@@ -252,7 +252,7 @@ async def test_an_instance_that_is_live_runs_again_when_it_has_ended_if_that_is_
 
 async def test_an_instance_that_is_not_there_is_refused(room: StepRoom) -> None:
     maps = await failed_in_the_middle(room)
-    with pytest.raises(NotFound, match="task1 has no instance 3, it has 3"):
+    with pytest.raises(NotFound, match="task1 has no instance 3, it has 3: 0 to 2"):
         await maps.step(command(maps.run_id, TasksCleared((MAPPED,), instances={MAPPED: (0, 3)})))
 
 

@@ -137,7 +137,7 @@ def _show(session: Session, each: Any) -> None:
     show_default=True,
     help="What becomes of a date that has a run.",
 )
-@click.option("--active", type=NUMBER, default=None, help="Runs at once. Default: 3.")
+@click.option("--active", type=click.IntRange(1, 10_000), default=None, help="Runs at once. Default: 3.")
 @click.option("--rate", type=Rate(), default=None, help="Runs per span: 10/1h. Default: as --active allows.")
 @click.option("--weight", type=float, default=None, help="Share of a queue, where a DAG has 1. Default: 0.1.")
 @click.option("--pool", default="", shell_complete=completion.pool_names, help="New runs also take slots of this pool.")

@@ -42,7 +42,7 @@ def time_left(each: Any, now: datetime) -> str:
     if enum_name(each, "state") != "running":
         return ""
     if not each.HasField("remaining"):
-        return f"not known: no run of {each.spec.dag_id} has succeeded yet"
+        return "not known yet"
     left = each.remaining.ToTimedelta()
     end = f", until {now + left:%Y-%m-%d %H:%MZ}" if left >= _WORTH_AN_END else ""
     return about(left.total_seconds()) + end

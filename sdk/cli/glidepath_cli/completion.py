@@ -23,11 +23,16 @@ ANSWER_SECONDS = 2.0
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-@click.command(cls=ExampleCommand, example='eval "$(glidepath completion bash)"')
+@click.command(
+    cls=ExampleCommand,
+    example="""eval "$(glidepath completion bash)"          # in ~/.bashrc
+eval "$(glidepath completion zsh)"           # in ~/.zshrc, after compinit
+glidepath completion fish > ~/.config/fish/completions/glidepath.fish""",
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script of a shell."""
+    """Print the completion script of a shell; its start-up file evaluates it."""
     from click.shell_completion import get_completion_class
 
     made = get_completion_class(shell)

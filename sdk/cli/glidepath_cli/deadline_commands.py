@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import Any
 
@@ -109,12 +110,20 @@ def deadline_set(session: Session, dag_id: str, **said: str | None) -> None:
     if len(rules) != 1:
         given = " and ".join(f"--{rule.replace('_', '-')}" for rule in rules) or "none of them"
         raise click.UsageError(f"one of --wall, --after-queue, --after-start, ... says when it is due; got {given}")
+    if said["wall"] is not None and not said["zone"]:
+        raise click.UsageError("--wall needs --zone, the name of an IANA zone: --zone Asia/Kolkata, or --zone UTC")
     try:
         wanted = read_deadline({name: value for name, value in said.items() if value is not None}, "deadline")
     except AuthoringError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(_as_options(str(error))) from error
     found = session.client.set_deadline(dag_id, wanted)
     print_one(session.output, found, [(name.lower(), get(found)) for name, get in _OF_DAG])
+
+
+def _as_options(text: str) -> str:
+    """What is wrong with a declaration, in the words of the options."""
+    text = re.sub(r"^deadline: (\w+)", lambda found: "--" + found[1].replace("_", "-"), text)
+    return text.replace("seconds, a timedelta, or text such as '90s' or '1h30m'", "a span such as 90s or 1h30m")
 
 
 @command(deadline, "delete", example='glidepath deadline delete training "2h after its start"')

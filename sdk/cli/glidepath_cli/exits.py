@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 from . import words
@@ -51,6 +52,9 @@ _CODES: dict[str, tuple[Exit, str]] = {
     "GlidepathError": (Exit.USAGE, "correct what is named and try again"),
 }
 
+# What a refusal is about when it is neither a run nor a DAG.
+_OF_SERIES = re.compile(r"\b(?:backfill|schedule|alert channel)\b")
+
 
 def verdict(error: BaseException) -> tuple[Exit, str]:
     """The exit code and the next step for an error of the SDK (or of the server's own verbs)."""
@@ -60,6 +64,8 @@ def verdict(error: BaseException) -> tuple[Exit, str]:
     code, step = next(known, (Exit.FAILED, "run it again with GLIDEPATH_DEBUG=1 to see where it failed"))
     if code is Exit.NOT_FOUND:
         step = words.where_to_look(str(error)) or step
+    if code is Exit.CONFLICT and (thing := _OF_SERIES.search(str(error))):
+        step = f"look at the present state (glidepath {thing[0]} list), then decide"
     return code, getattr(error, "hint", "") or step
 
 

@@ -162,11 +162,20 @@ def run_watch(session: Session, run_id: str) -> None:
 
 @run_command("explain", example="glidepath run explain RUN_ID\nglidepath run explain RUN_ID --task train")
 @click.option(
-    "--task", "task_id", default="", shell_complete=completion.task_ids, help="Only this task, also when it is final."
+    "--task",
+    type=instances.NAME,
+    default="",
+    shell_complete=completion.task_ids,
+    help="Only this task, also when it is final.",
 )
-def run_explain(session: Session, run_id: str, task_id: str) -> None:
+def run_explain(session: Session, run_id: str, task: instances.Name) -> None:
     """Why each task that is not final waits, commands that do something about it, and the critical path."""
-    found = session.client.explain_dag_run(run_id, task_id)
+    if task.map_index is not None:
+        raise click.UsageError(
+            f"--task: got {task}, expected a whole task, such as --task {task.task_id}; of one instance there is: "
+            f"glidepath run attempts {run_id} --task '{task}'"
+        )
+    found = session.client.explain_dag_run(run_id, task.task_id)
     if session.json:
         print_json(proto_json(found))
         return
@@ -180,7 +189,7 @@ def run_explain(session: Session, run_id: str, task_id: str) -> None:
         )
         _print_hints(found.explanations)
     else:
-        say("nothing waits")
+        say(_nothing_waits(session.client.get_dag_run(run_id)))
     if found.critical_path:
         click.echo()
         print_table(
@@ -190,6 +199,14 @@ def run_explain(session: Session, run_id: str, task_id: str) -> None:
                 for row in tree.critical_path(found.critical_path, {})
             ],
         )
+
+
+def _nothing_waits(found: Any) -> str:
+    state = enum_name(found, "state")
+    if state not in ("success", "failed", "cancelled"):
+        return "nothing waits"
+    more = "" if state == "success" else f"; why: glidepath run show {found.dag_run_id}"
+    return f"nothing waits: the run has ended: {state}{more}"
 
 
 def _print_hints(explanations: Any) -> None:
@@ -251,7 +268,9 @@ def run_attempts(session: Session, run_id: str, task: instances.Name) -> None:
         session.output,
         session.client.list_attempts(run_id, task.task_id, map_index=task.map_index),
         _ATTEMPT,
-        f"no attempts yet; see why: glidepath run explain {run_id}",
+        f"no attempts yet; see why: glidepath run explain {run_id}"
+        if task.map_index is None
+        else f"no attempts of {task}; its instances: glidepath run show {run_id} --task {task.task_id}",
     )
 
 

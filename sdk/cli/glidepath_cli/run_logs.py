@@ -68,7 +68,8 @@ class _Reader:
             self._learn(self._task)
         self._tell(self._untold.rest())
         if not self._any:
-            say(f"nothing was written yet; what happens: glidepath run show {self._run_id}")
+            one = f" --task {self._task.task_id}" if self._task.map_index is not None else ""
+            say(f"nothing was written yet; what happens: glidepath run show {self._run_id}{one}")
 
     def _learn(self, task: instances.Name) -> None:
         found = self._session.client.list_attempts(self._run_id, task.task_id, map_index=task.map_index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -134,7 +135,7 @@ def run_clear(
         version=version,
         reason=reason,
     )
-    _go_on(session, answer, wait, timeout)
+    _go_on(session, answer, wait, timeout, () if not map_indexes or upstream or downstream or only_failed else tasks)
 
 
 @run_command("rerun", example="glidepath run rerun RUN_ID --wait\nglidepath run rerun RUN_ID --version latest")
@@ -188,16 +189,19 @@ def run_release(session: Session, run_id: str) -> None:
         say(f"run {run_id} is not quarantined, so nothing held it; why it waits: glidepath run explain {run_id}")
 
 
-def _go_on(session: Session, answer: Any, wait: bool, timeout: float | None) -> None:
-    """Tell what was cleared and what to know of it; then follow the run, if asked."""
+def _go_on(
+    session: Session, answer: Any, wait: bool, timeout: float | None, named: Sequence[instances.Name] = ()
+) -> None:
+    """Tell what was cleared (`named`: the instances alone) and what to know of it; then follow the run, if asked."""
     found = answer.dag_run
+    cleared = named if named and answer.cleared_task_ids else answer.cleared_task_ids
     if not session.json:
         print_rows(
             [
                 ("run", found.dag_run_id),
                 ("dag", f"{found.dag_id} v{found.dag_version_number}"),
                 ("state", enum_name(found, "state")),
-                ("cleared", list(answer.cleared_task_ids) or "nothing"),
+                ("cleared", [str(each) for each in cleared] or "nothing"),
             ]
         )
     elif not wait:

@@ -79,7 +79,8 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 def schedule_preview(since: str | None, count: int, seed: str, output: str, **said: Any) -> None:
     """Show the next ticks of a rule in UTC and local time, and why some of them are skipped.
 
-    Needs no server that runs, but glidepath-server installed here. Times without an offset are local in the zone.
+    Needs no server that runs, but glidepath-server installed here. Times without an offset are local in the zone. The
+    next tick of a schedule that is there: `glidepath schedule show`.
     """
     need_server()
     from glidepath_server.core.preview import preview

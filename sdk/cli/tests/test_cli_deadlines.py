@@ -58,5 +58,10 @@ def test_what_is_wrong_is_told_in_the_words_of_the_command(home: Folder) -> None
     assert "one of --wall" in home.call("deadline", "set", "watched").err
     wrong = home.call("deadline", "set", "watched", "--wall", "09:15", "--zone", "Mars/Olympus")
     assert wrong.code == 2 and "--zone: got 'Mars/Olympus'" in wrong.err
+    assert "--wall needs --zone" in home.call("deadline", "set", "watched", "--wall", "09:15").err
+    unit = home.call("deadline", "set", "watched", "--after-queue", "10").err
+    assert "--after-queue is '10'; expected a span such as 90s or 1h30m" in unit
+    hour = home.call("deadline", "set", "watched", "--wall", "25:00", "--zone", "UTC").err
+    assert "--wall is '25:00'; expected a local time such as" in hour
     declared = home.call("deadline", "delete", "watched", "2h after it was queued")
     assert declared.code == 6 and "register the DAG again" in declared.err

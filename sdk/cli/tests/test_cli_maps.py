@@ -107,13 +107,24 @@ def test_too_many_fail_the_task_and_single_ones_run_again_when_they_are_cleared(
     assert f"glidepath run show {run_id} --task train --state failed" in answer.err
     missing = home.call("run", "clear", run_id, "train[9]")
     assert missing.code == 3 and "glidepath run show RUN_ID --task train" in missing.err, missing.err
+    assert "task train has no instance 9, it has 5: 0 to 4" in missing.err
+    assert f"run show {run_id} --task train" in home.call("run", "attempts", run_id, "--task", "train[9]").err
+    assert f"run show {run_id} --task train" in home.call("run", "logs", run_id, "--task", "train[9]").err
+    explained = home.call("run", "explain", run_id, "--task", "train[1]")
+    assert explained.code == 2 and "expected a whole task, such as --task train" in explained.err
+    ended = home.call("run", "explain", run_id)
+    assert ended.code == 0 and f"the run has ended: failed; why: glidepath run show {run_id}" in ended.err
     mended.touch()
     cleared = home.call("run", "clear", run_id, "train[1]", "--downstream", "--wait")
     assert cleared.code == 0, cleared.err
     assert output(home, run_id, "best") == ["list", ["day-00000", "day-00001", "day-00002", None, "day-00004"]]
+    again = home.call("run", "clear", run_id, "train[0]")
+    assert "cleared  train[0]\n" in again.out
+    assert home.call("run", "watch", run_id).code == 0
     attempts = home.call("run", "attempts", run_id, "--task", "train", "-o", "json").json
     assert sorted((each["mapIndex"], each["attemptNumber"]) for each in attempts) == [
         (0, 1),
+        (0, 2),
         (1, 1),
         (1, 2),
         (2, 1),

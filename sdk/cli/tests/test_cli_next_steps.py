@@ -85,7 +85,7 @@ def test_a_backfill_that_does_not_move_says_where_to_look_once(monkeypatch: pyte
         (7_620.0, Backfill.STATE_RUNNING, "about 2h07m, until 2026-11-27 14:07Z"),
         (47.9 * 3_600, Backfill.STATE_RUNNING, "about 47h54m, until 2026-11-29 11:54Z"),
         (29 * 86_400.0, Backfill.STATE_RUNNING, "about 29 days, until 2026-12-26 12:00Z"),
-        (None, Backfill.STATE_RUNNING, "not known: no run of sales has succeeded yet"),
+        (None, Backfill.STATE_RUNNING, "not known yet"),
         (None, Backfill.STATE_PAUSED, ""),
         (None, Backfill.STATE_ENDED, ""),
     ],

@@ -202,6 +202,12 @@ def test_every_error_has_an_exit_code_and_a_next_step(error: Exception, code: Ex
     assert found == code and step
 
 
+def test_a_refusal_about_a_backfill_or_a_schedule_sends_nobody_to_runs() -> None:
+    assert "glidepath backfill list" in verdict(errors.StateConflict("cannot cancel a backfill that has ended"))[1]
+    assert "glidepath schedule list" in verdict(errors.StateConflict("schedule 'main' was declared with DAG a"))[1]
+    assert "glidepath run show" in verdict(errors.StateConflict("run 1 has already ended: failed"))[1]
+
+
 def info(database: float, server: float = 0.0) -> GetServerInfoResponse:
     """Clocks in seconds off NOW."""
     made = GetServerInfoResponse(server_version="0.1.0", schema_revision="0001")

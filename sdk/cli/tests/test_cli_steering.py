@@ -119,6 +119,7 @@ def test_a_part_of_a_dag_runs_alone(home: Folder) -> None:
     assert set(states(home, answer.json["dagRunId"]).values()) == {"success"}
     alone = home.call("dag", "trigger", "broken", "--only", "load", "--wait", "-p", "rows=1", "-o", "json")
     assert states(home, alone.json["dagRunId"]) == {"load": "success", "report": "removed", "train": "removed"}
+    assert "train  removed  left out of the run" in home.call("run", "show", alone.json["dagRunId"]).out
     refused = home.call("dag", "trigger", "broken", "--only", "train")
     assert refused.code == 2
     assert (

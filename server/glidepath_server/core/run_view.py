@@ -326,7 +326,7 @@ def _why_without_attempt(graph: Graph, board: Board, task: int) -> str:
         parts = [f"waits for {names(graph, still_open)}" if still_open else "", f"paused by {paused}" if paused else ""]
         return "; ".join(filter(None, parts))
     if code == TaskState.REMOVED:
-        return "not in the version that the run was moved to"
+        return "left out of the run, or not in the version that it was moved to"
     if code == TaskState.WAITING:
         spec = graph.approvals[task]
         return f"waits for an answer{_within(spec.timeout_seconds)}: {spec.message[:MESSAGE_CHARACTERS_SHOWN_MAX]}"

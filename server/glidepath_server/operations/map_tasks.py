@@ -333,4 +333,5 @@ def check_instances(graph: Graph, board: Board, instances: Mapping[int, Sequence
         for index in indexes:
             if not 0 <= index < length:
                 hint = "" if length else "name the task itself while its lists have not been read"
-                raise NotFound(f"task {name} has no instance {index}, it has {length}", hint=hint)
+                has = f"{length}: 0 to {length - 1}" if length else "0"
+                raise NotFound(f"task {name} has no instance {index}, it has {has}", hint=hint)

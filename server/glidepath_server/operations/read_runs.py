@@ -17,6 +17,7 @@ from ..store import maps
 from ..store import runs_read as store
 from ..store.database import Connection, Database
 from ..store.runs_read import ALL_TASKS, AttemptKeys, Output, Run
+from .find_dag import no_such_dag
 from .map_tasks import gather, items_of
 from .plans import Plan, Plans
 
@@ -79,7 +80,7 @@ class RunReader:
 
     async def check_dag(self, connection: Connection, namespace: str, dag_id: str) -> None:
         if not await store.dag_exists(connection, namespace, dag_id):
-            raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
+            raise await no_such_dag(connection, namespace, dag_id)
 
     async def task_instances(
         self, namespace: str, dag_run_id: UUID, task_id: str, first: int, limit: int

@@ -14,6 +14,7 @@ from ..store import runs_read
 from ..store import values as store
 from ..store.database import Connection
 from ..store.values import StoredUse
+from .find_dag import no_such_dag
 from .plans import Plan
 from .read_runs import RunReader
 
@@ -95,7 +96,7 @@ class ValueReader:
         async with runs_read.snapshot(self.runs.database) as connection:
             found = await store.list_metrics(connection, namespace, dag_id, runs_max, METRICS_MAX)
             if not found and not await runs_read.dag_exists(connection, namespace, dag_id):
-                raise NotFound(f"there is no DAG {dag_id!r} in namespace {namespace!r}", hint="check the spelling")
+                raise await no_such_dag(connection, namespace, dag_id)
             await self._load(connection, [use for use, _ in found])
         return found
 

@@ -218,8 +218,8 @@ def _from_status(report: Mapping[str, Any]) -> AttemptResult:
         return failed(b"", failures.KILLED_BY_SIGNAL, name, message, signal_number=number)
     code = os.WEXITSTATUS(status)
     if code:
-        hint = {126: ": the command cannot be run", 127: ": the command was not found"}.get(code, "")
-        return failed(b"", failures.APPLICATION, f"exit status {code}", f"ended with exit status {code}{hint}")
+        message = {126: "the command cannot be run", 127: "the command was not found"}.get(code, "the command failed")
+        return failed(b"", failures.APPLICATION, f"exit status {code}", message)
     return AttemptResult(success=Success()) if report["printed"] is None else _printed(*report["printed"])
 
 

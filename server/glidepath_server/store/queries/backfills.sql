@@ -66,11 +66,11 @@ from (select r.start_time, r.end_time from backfill_run b join dag_run r using (
       order by b.start_time desc limit 100) n;
 
 -- name: dag_run_seconds
--- The same of the newest runs of a DAG.
+-- The same of the newest runs of a DAG. A run of some of its tasks says nothing of a whole one.
 select avg(extract(epoch from n.end_time - n.start_time))::double precision
-from (select r.start_time, r.end_time, r.state
-      from dag_run r where r.namespace = $1 and r.dag_id = $2 order by r.dag_run_id desc limit 100) n
-where n.state = 'success';
+from (select r.start_time, r.end_time, r.state, v.layout
+      from dag_run r join dag_version v using (dag_version_id) where r.namespace = $1 and r.dag_id = $2 order by r.dag_run_id desc limit 100) n
+where n.state = 'success' and n.layout not like '{%';
 
 -- name: list_dates
 -- In the backfill's order, behind a position.
