@@ -13,7 +13,7 @@ from step_room import StepRoom, command, ends
 from glidepath_server.core.board import Board
 from glidepath_server.core.definition import JSON, Literal, MapInput, MapMode, MapSpec, OutputRef
 from glidepath_server.core.errors import NotFound, StateConflict
-from glidepath_server.core.events import RunStarted, TasksCancelled, TasksCleared
+from glidepath_server.core.events import RunPaused, RunResumed, RunStarted, TasksCancelled, TasksCleared
 from glidepath_server.core.failure import Failure, FailureKind
 from glidepath_server.core.states import AttemptState, RunIntent, RunState, TaskState
 from glidepath_server.operations import map_tasks
@@ -202,6 +202,24 @@ async def test_what_did_not_succeed_runs_again_and_the_rest_is_kept(room: StepRo
     await maps.succeed([again])
     (after,) = await maps.claim()
     assert json.loads(after.upstream[MAPPED].body or b"") == [10, 20, 30]
+
+
+async def test_what_a_pause_keeps_from_running_again_is_no_dead_letter_and_may_be_given_up_again(
+    room: StepRoom,
+) -> None:
+    maps = await Maps.begin(room)
+    await maps.before([1, 2])
+    first, bad = await maps.claim()
+    await maps.step(command(maps.run_id, RunPaused((MAPPED,), "ann")))
+    await maps.succeed([first])
+    await maps.step(ends([bad.key], AttemptState.FAILED, failure=BROKEN))
+    assert (await maps.board()).state is RunState.FAILED
+    await maps.step(command(maps.run_id, TasksCleared((MAPPED, AFTER), only_failed=True)))
+    assert await room.watcher.fetchval("select count(*) from dead_letter") == 0
+    await maps.step(command(maps.run_id, RunResumed((), "ann")))
+    again = (await maps.claim())[1]
+    await maps.step(ends([again.key], AttemptState.FAILED, failure=BROKEN))
+    assert await room.watcher.fetchval("select attempt_number from dead_letter") == 2
 
 
 async def test_named_instances_run_again_whatever_they_came_to(room: StepRoom) -> None:

@@ -344,6 +344,7 @@ class Moves:
         left, self.parts = set(self.parts), {}
         for task in left:
             self.board.maps.pop(task, None)
+        self.answer([(task, -1) for task in sorted(left)])
         return left
 
     def answer(self, instances: list[tuple[int, int]]) -> None:
