@@ -19,6 +19,8 @@ from bugs import BUGS, Bug, Edit
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "server" / "glidepath_server"
+# Of both tiers: a proof may be what notices.
+PYTEST = sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", "-m", "prove or not prove"
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -42,7 +44,7 @@ def ask(bug: Bug, tests: Iterable[str]) -> str | None:
     with tempfile.TemporaryDirectory() as name:
         plant(bug, Path(name))
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests],
+            [*PYTEST, *tests],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": name},
             capture_output=True,

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glidepath_server.core.canonical import canonical_json, content_hash, from_canonical_json
@@ -32,6 +32,8 @@ from glidepath_server.core.graph import TaskRole
 from glidepath_server.core.trigger_rules import TriggerRule
 from glidepath_server.core.validation import check_dag
 
+# A third of what the profile says: whole DAGs are slow to make.
+fewer = settings(max_examples=settings().max_examples // 3)
 SCHEMA = '{"type": "object", "properties": {"rate": {"type": "number", "default": 0.5}}}'
 NAMES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_size=1, max_size=8)
 SECONDS = st.floats(0.001, 86_400)
@@ -156,6 +158,7 @@ def drafts(draw: st.DrawFn) -> DagDraft:
     )
 
 
+@fewer
 @given(drafts())
 def test_the_text_gives_the_dag_back(draft: DagDraft) -> None:
     spec = spec_of(draft)
@@ -165,6 +168,7 @@ def test_the_text_gives_the_dag_back(draft: DagDraft) -> None:
     assert text.isascii()
 
 
+@fewer
 @given(drafts(), st.randoms(use_true_random=False))
 def test_the_order_in_which_things_are_given_does_not_count(draft: DagDraft, chance: random.Random) -> None:
     def shuffled(things: Any) -> list[Any]:
@@ -180,6 +184,7 @@ def test_the_order_in_which_things_are_given_does_not_count(draft: DagDraft, cha
     assert text_of(other) == text_of(draft)
 
 
+@fewer
 @given(drafts())
 def test_defaults_may_stand_on_the_dag_or_on_each_task(draft: DagDraft) -> None:
     """What resolution made of each task, given on the task itself, means the same without the DAG's defaults."""
