@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from statistics import quantiles
 
 import pytest
@@ -12,7 +11,7 @@ from test_critical_path import DIAMOND, graph_of
 
 from glidepath_server.core.durations import Belief
 from glidepath_server.core.graph import Graph
-from glidepath_server.core.prediction import Phase, TaskBelief, TaskNow, forecast
+from glidepath_server.core.prediction import FUTURES_MAX, FUTURES_MIN, Phase, TaskBelief, TaskNow, forecast
 from glidepath_server.core.trigger_rules import TriggerRule
 
 NO_WAIT = Belief(math.log(0.001), 0.01, 200, 1)
@@ -45,6 +44,14 @@ def test_joins_make_a_run_longer_than_its_longest_path() -> None:
     wide = graph_of({"a": [], **{f"b{each}": ["a"] for each in range(20)}})
     found = forecast(wide, [LATER] * 21, [takes(60)] * 21)
     assert found.end(0.5) > 1.3 * 120
+
+
+def test_tasks_that_have_run_once_end_when_their_run_does() -> None:
+    """What is possible after one run reaches far: its mean is behind nearly all of it."""
+    once = TaskBelief(Belief(math.log(60), 0.5, 1, 1), NO_WAIT)
+    found = forecast(chain(1), [LATER], [once])
+    assert found.tasks[0].end == found.end(0.5) < 1.2 * 60
+    assert found.tasks[0].slack == 0
 
 
 def test_what_has_ended_takes_no_time_and_what_runs_takes_the_rest() -> None:
@@ -113,21 +120,9 @@ def test_tasks_of_which_nothing_is_known_are_named() -> None:
     assert forecast(chain(3), [ENDED, LATER, LATER], [guess, takes(60), guess]).unknown == [2]
 
 
-@pytest.mark.parametrize("shape", ["chain", "fan_out"])
-def test_fifty_tasks_take_less_than_five_milliseconds(shape: str) -> None:
-    fan_out = graph_of({"a": [], **{f"b{each}": ["a"] for each in range(48)}, "c": [f"b{each}" for each in range(48)]})
-    graph = chain(50) if shape == "chain" else fan_out
-    times = []
-    for _ in range(20):
-        begin = time.process_time()
-        forecast(graph, [TaskNow(Phase.RUNNING, elapsed=30), *[LATER] * 49], [takes(60)] * 50, target=3000)
-        times.append(time.process_time() - begin)
-    assert min(times) < 0.005
-
-
 def test_a_graph_of_ten_thousand_is_bounded_work() -> None:
-    graph = chain(10_000)
-    begin = time.process_time()
-    found = forecast(graph, [LATER] * 10_000, [takes(60)] * 10_000)
-    assert time.process_time() - begin < 2
+    """Fewer futures of more tasks."""
+    small = forecast(chain(50), [LATER] * 50, [takes(60)] * 50)
+    found = forecast(chain(10_000), [LATER] * 10_000, [takes(60)] * 10_000)
+    assert (len(small.ends), len(found.ends)) == (FUTURES_MAX, FUTURES_MIN)
     assert found.end(0.5) == pytest.approx(10_000 * 60 * math.exp(0.08), rel=0.02)

@@ -68,9 +68,12 @@ class TaskBelief:
 
 @dataclass(frozen=True, slots=True)
 class TaskForecast:
-    """`end` is the mean; `usual` what wait and work take as a rule, `length` what of it is still to come. `slack`: the
-    task may end so much later, by the means, before the run ends after `target`. `critical`: the share of futures in
-    which the run's end came from it."""
+    """`end` is the median; `usual` what wait and work take as a rule, `length` the median of what of it still comes.
+    `slack`: the task may end so much later, by the medians, before the run ends after `target`. `critical`: the share
+    of futures in which the run's end came from it.
+
+    Medians, as the run's own ETA is: of a task that has run once, the mean of what is possible lies far behind all that
+    is likely."""
 
     task: int
     end: float
@@ -110,7 +113,7 @@ def forecast(
     graph: Graph, tasks: Sequence[TaskNow], beliefs: Sequence[TaskBelief], target: float | None = None
 ) -> Forecast:
     """What becomes of a run. By task index: where each task is, and what to expect of it. `target`: slack counts up to
-    it; None: up to the run's mean end."""
+    it; None: up to the median of the run's end."""
     still = [task for task, now in enumerate(tasks) if now.phase is not Phase.ENDED]
     if not still:
         return Forecast([0.0], {}, [])
@@ -121,16 +124,16 @@ def forecast(
         own = _own_draws(task, tasks[task], beliefs[task], number)
         begin = _begin(graph, task, ends)
         ends[task] = own if begin is None else [a + b for a, b in zip(begin, own, strict=True)]
-        lengths[task] = sum(own) / number
+        lengths[task] = _median(own)
     last = [task for task in still if not any(after in ends for after in graph.downstream[task])]
     run = _latest([ends[task] for task in last]) or [0.0]
-    goal = sum(run) / number if target is None else target
+    goal = _median(run) if target is None else target
     shares = _criticality(graph, ends, last, number)
     found = {}
     after: dict[int, float] = {}
     for task in reversed(still):
         after[task] = max((lengths[each] + after[each] for each in graph.downstream[task] if each in ends), default=0.0)
-        end = sum(ends[task]) / number
+        end = _median(ends[task])
         usual = beliefs[task].work.median + beliefs[task].wait.median
         found[task] = TaskForecast(task, end, lengths[task], usual, goal - end - after[task], shares.get(task, 0.0))
     unknown = [task for task in still if not beliefs[task].work.count]
@@ -178,6 +181,10 @@ def _begin(graph: Graph, task: int, ends: Mapping[int, Draws]) -> Draws | None:
     if rule in _FIRST_ENDS:
         return None if len(open_ones) < len(before) or not open_ones else list(map(min, *open_ones, open_ones[0]))
     return _latest(open_ones)
+
+
+def _median(draws: Draws) -> float:
+    return sorted(draws)[len(draws) // 2]
 
 
 def _latest(draws: Sequence[Draws]) -> Draws | None:
