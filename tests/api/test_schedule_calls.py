@@ -122,6 +122,8 @@ async def test_registration_makes_and_removes_the_schedules_that_it_declares(roo
 WRONG: list[tuple[str, dict[str, Any], grpc.StatusCode, str]] = [
     ("SetSchedule", {"declaration": {"schedule_name": "a b", "spec": DAILY}}, Code.INVALID_ARGUMENT,
      "declaration.schedule_name: got 'a b', expected 1 to 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"),
+    ("SetSchedule", {"declaration": {"schedule_name": "n", "spec": DAILY, "alias": "a\0"}}, Code.INVALID_ARGUMENT,
+     "declaration.alias: got"),
     ("SetSchedule", {"declaration": {"schedule_name": "n", "spec": {"zone": "UTC"}}}, Code.INVALID_ARGUMENT,
      "declaration.spec.rule: got nothing, expected one of cron, interval, dates, continuous"),
     ("SetSchedule", {"declaration": {"schedule_name": "n", "spec": {"cron": "0 2 * * *"}}}, Code.INVALID_ARGUMENT,

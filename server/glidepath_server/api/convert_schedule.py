@@ -29,6 +29,7 @@ from ..core.tick_plans import plan_from_json
 from ..operations.set_schedules import Declaration
 from ..store.schedules import ScheduleRow, TickRow
 from .convert_common import EPOCH, from_timestamp, invalid, to_timestamp
+from .convert_run import text_in
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -59,7 +60,7 @@ def declaration_in(message: pb.ScheduleDeclaration, at: str) -> Declaration:
         schedule=schedule_in(message.spec, f"{at}.spec"),
         params=message.params,
         version_number=message.dag_version_number if message.HasField("dag_version_number") else None,
-        alias=message.alias if message.HasField("alias") else None,
+        alias=text_in(f"{at}.alias", message.alias) if message.HasField("alias") else None,
     )
 
 

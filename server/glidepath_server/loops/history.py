@@ -6,7 +6,6 @@ server was up is made up for soon after the start, and once.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from ..core.rule_times import rule_times_before
@@ -36,7 +35,14 @@ def history(database: Database, settings: Settings) -> LevelLoop:
             tick = last_tick(settings.history_cron, await database_now(connection))
         done = await drop(tick) if tick is not None else None
         if done is not None:
-            _log.info("history_dropped", **asdict(done))
+            _log.info(
+                "history_dropped",
+                closed=done.closed,
+                dropped=done.dropped,
+                runs=done.runs,
+                backfills=done.backfills,
+                put_off=done.put_off,
+            )
         return None
 
     return LevelLoop("history", once, LOOK_SECONDS)

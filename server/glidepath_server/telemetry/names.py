@@ -61,6 +61,7 @@ LOG_FIELDS: dict[str, str] = {
     "count": "how many rows",
     "what": "which kind of rows",
     "dag_run_id": "the run",
+    "backfills": "how many backfills",
     "closed": "partitions of history that take no more",
     "dropped": "how many were dropped: spans, or partitions of history",
     "error": "type and text of an exception",
