@@ -17,7 +17,7 @@ from serving import Api, bearer, running
 from glidepath_proto.admin.v1 import admin_service_pb2 as pb
 from glidepath_proto.admin.v1 import admin_service_pb2_grpc
 from glidepath_proto.common.v1 import authorization_pb2
-from glidepath_server import clock
+from glidepath_server import clock, crash_points
 from glidepath_server.core.canonical import canonical_json
 from glidepath_server.core.definition import DagSpec, Handler, TaskSpec
 from glidepath_server.core.states import TaskState
@@ -94,6 +94,15 @@ async def test_a_namespace_cannot_be_made_twice_or_badly_named(admin: Admin) -> 
     for bad in ("", "Team", "-a", "a" * 64, "*"):
         code, message = await admin.refused("CreateNamespace", new_namespace=bad)
         assert code is Code.INVALID_ARGUMENT and repr(bad) in message
+
+
+async def test_a_namespace_whose_commit_was_not_answered_is_known_to_the_next_call(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crash_points, "armed", crash_points.parse("create_namespace.after_commit=fail"))
+    assert (await admin.refused("CreateNamespace", new_namespace="late"))[0] is Code.UNAVAILABLE
+    assert (await admin.refused("CreateNamespace", new_namespace="late"))[0] is Code.ALREADY_EXISTS
+    await admin.ListPools(namespace="late")
 
 
 async def test_only_a_holder_of_all_namespaces_makes_one_and_others_see_their_own(api: Api, admin: Admin) -> None:

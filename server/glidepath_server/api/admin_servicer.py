@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -57,6 +58,15 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             protocol_version_max=PROTOCOL_VERSION_MAX,
         )
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What is known of tokens and namespaces is asked for anew, whatever comes of it: of a commit whose answer was
+        lost nobody knows whether it took place."""
+        try:
+            yield
+        finally:
+            self._authenticator.forget()
+
     # ---- namespaces
     async def CreateNamespace(self, request: pb.CreateNamespaceRequest, context: Context) -> pb.CreateNamespaceResponse:
         caller = current_identity()
@@ -65,9 +75,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 f"{caller.name!r} holds namespace {caller.namespace!r} only",
                 hint='namespaces are created with a token that holds all ("*")',
             )
-        async with transaction(self._database.api, "create_namespace") as connection:
-            await namespaces.create_namespace(connection, name=request.new_namespace, actor=caller.name)
-        self._authenticator.forget()
+        with self._changing():
+            async with transaction(self._database.api, "create_namespace") as connection:
+                await namespaces.create_namespace(connection, name=request.new_namespace, actor=caller.name)
         return pb.CreateNamespaceResponse()
 
     async def ListNamespaces(self, request: pb.ListNamespacesRequest, context: Context) -> pb.ListNamespacesResponse:
@@ -136,11 +146,11 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
 
     async def RevokeToken(self, request: pb.RevokeTokenRequest, context: Context) -> pb.RevokeTokenResponse:
         caller = current_identity()
-        async with transaction(self._database.api, "revoke_token") as connection:
-            token = await tokens.revoke_token(
-                connection, token_id=storable(request.token_id), namespace=caller.namespace, actor=caller.name
-            )
-        self._authenticator.forget()
+        with self._changing():
+            async with transaction(self._database.api, "revoke_token") as connection:
+                token = await tokens.revoke_token(
+                    connection, token_id=storable(request.token_id), namespace=caller.namespace, actor=caller.name
+                )
         return pb.RevokeTokenResponse(token=token_out(token))
 
     # ---- what goes on
