@@ -92,7 +92,7 @@ def test_a_slow_backfill_can_be_paused_resumed_and_cancelled(home: Folder) -> No
         ),
         ((*RANGE, "--zone", "Europe/Berln"), "did you mean Europe/Berlin?"),
         ((*RANGE, "-p", "brokn=1"), "--param brokn"),
-        ((*RANGE, "--active", "20000"), "--active: got 20000, expected 1 to 10000"),
+        ((*RANGE, "--active", "20000"), "'--active': 20000 is not in the range 1<=x<=10000"),
         ((*RANGE, "--cron", "0 0 * * *"), "--daily and --cron are both given"),
         ((*RANGE, "--rate", "often"), "'often' is no rate"),
         (("--date", "yesterday"), "'yesterday' is no time; write 2026-01-31"),
