@@ -10,8 +10,8 @@ import grpc
 import pytest
 import pytest_asyncio
 from backfill_room import FIRST, Backfills, at, days, key, state
-from runs_room import CHAIN, Room, dag, open_room
-from test_backfill_guards import Spec, cancelled, pacer
+from paced_room import Spec, cancelled, open_paced_room, pacer
+from runs_room import CHAIN, Room, dag
 
 from glidepath_server.core.backfill import BACKFILL_ARROWS, DATE_ARROWS, BackfillEvent, BackfillState, DateOutcome
 
@@ -26,9 +26,7 @@ METHODS = {
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def room(module_database_url: str) -> AsyncIterator[Room]:
-    """A server without workers, whose pacer does nothing by itself."""
-    async with open_room(module_database_url) as room:
-        await room.server.backfill_pacer.stop()
+    async with open_paced_room(module_database_url) as room:
         await room.register(dag("crossed", CHAIN))
         yield room
 

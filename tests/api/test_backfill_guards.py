@@ -8,71 +8,26 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from backfill_room import DAY, FIRST, Backfills, at, days, key
-from runs_room import CHAIN, Room, dag, open_room
+from backfill_room import Backfills, days
+from paced_room import Spec, cancelled, open_paced_room, pacer, reruns, runs, to_rerun
+from runs_room import CHAIN, Room, dag
 
-from glidepath_proto.run.v1 import backfill_pb2
-from glidepath_server.core.backfill import DateOutcome, Rerun
-from glidepath_server.operations.pace_backfills import PaceBackfills, _ToRerun
+from glidepath_server.core.backfill import DateOutcome
 from glidepath_server.store import backfills as store
-from glidepath_server.store.backfills import Outcome, StoredBackfill, StoredDate
+from glidepath_server.store.backfills import Outcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-Spec = backfill_pb2.BackfillSpec
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def room(module_database_url: str) -> AsyncIterator[Room]:
-    """A server without workers, whose pacer does nothing by itself."""
-    async with open_room(module_database_url) as room:
-        await room.server.backfill_pacer.stop()
+    async with open_paced_room(module_database_url) as room:
         yield room
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def fills(room: Room) -> Backfills:
     return Backfills(room)
-
-
-def pacer(room: Room) -> PaceBackfills:
-    found: PaceBackfills = room.server.backfill_pacer.once
-    return found
-
-
-async def runs(room: Room, dag_id: str) -> int:
-    count: int = (await room.rows("select count(*) from dag_run where dag_id = $1", dag_id))[0][0]
-    return count
-
-
-async def cancelled(room: Room, dag_id: str, count: int) -> list[str]:
-    """Runs of the first days that were cancelled."""
-    found = []
-    for number in range(count):
-        date = FIRST + DAY * number
-        found.append(await room.start(dag_id, run_key=key(date), logical_date=at(date)))
-        await room.call("CancelDagRun", dag_run_id=found[-1])
-        await room.watch(found[-1])
-    return found
-
-
-async def to_rerun(room: Room, backfill_id: str) -> tuple[StoredBackfill, list[_ToRerun]]:
-    """What a pacer has decided that looked just now."""
-    async with room.database.api.acquire() as connection:
-        backfill = await store.get(connection, "default", UUID(backfill_id))
-        dates = await store.waiting_dates(connection, UUID(backfill_id), 100)
-        keys = await store.runs_of_keys(connection, "default", backfill.dag_id if backfill else "", map(_key, dates))
-    assert backfill is not None
-    return backfill, [_ToRerun(date, Rerun(keys[_key(date)].dag_run_id, whole=False), "") for date in dates]
-
-
-def _key(date: StoredDate) -> str:
-    return key(date.logical_date)
-
-
-async def reruns(room: Room, run_ids: list[str]) -> int:
-    targets = [f"dag_run/{run_id}" for run_id in run_ids]
-    rows = await room.rows("select 1 from audit_event where action = 'dag_run.rerun' and target = any($1)", targets)
-    return len(rows)
 
 
 async def test_a_backfill_that_was_paused_meanwhile_makes_nothing(room: Room, fills: Backfills) -> None:

@@ -11,9 +11,9 @@ import grpc
 import pytest
 import pytest_asyncio
 from backfill_room import DAY, FIRST, Backfills, at, counted, days, key, state
-from runs_room import CHAIN, Room, dag, open_room
-from test_backfill_guards import Spec, cancelled, pacer, reruns, runs, to_rerun
-from test_schedule_calls import SchedulesRoom
+from paced_room import Spec, cancelled, open_paced_room, pacer, reruns, runs, to_rerun
+from runs_room import CHAIN, Room, dag
+from schedules_room import SchedulesRoom
 
 from glidepath_proto.run.v1 import backfill_pb2
 from glidepath_server.core.backfill import BackfillState
@@ -25,9 +25,7 @@ Code = grpc.StatusCode
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def room(module_database_url: str) -> AsyncIterator[Room]:
-    """A server without workers, whose pacer does nothing by itself."""
-    async with open_room(module_database_url) as room:
-        await room.server.backfill_pacer.stop()
+    async with open_paced_room(module_database_url) as room:
         yield room
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest_asyncio
 from backfill_room import Backfills, Doer, at, counted
 from runs_room import RATE_SCHEMA, dag, open_room
-from test_schedule_calls import SchedulesRoom
+from schedules_room import SchedulesRoom
 
 from glidepath_proto.schedule.v1 import schedule_pb2
 from tests.checker import read_facts

@@ -10,10 +10,10 @@ import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf.json_format import ParseDict
-from runs_room import RATE_SCHEMA, Room, dag, open_room
-from serving import until
+from runs_room import RATE_SCHEMA, dag, open_room
+from schedules_room import SchedulesRoom
 
-from glidepath_proto.schedule.v1 import schedule_pb2, schedule_service_pb2, schedule_service_pb2_grpc
+from glidepath_proto.schedule.v1 import schedule_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Code = grpc.StatusCode
@@ -23,36 +23,6 @@ NIGHTLY = {"schedule_name": "nightly", "spec": DAILY}
 
 def declaration(said: dict[str, Any]) -> schedule_pb2.ScheduleDeclaration:
     return ParseDict(said, schedule_pb2.ScheduleDeclaration())
-
-
-class SchedulesRoom(Room):
-    """A room whose schedules can be set, and whose clock can be moved."""
-
-    def __init__(self, room: Room) -> None:
-        self.__dict__.update(room.__dict__)
-        self.schedules: Any = schedule_service_pb2_grpc.ScheduleServiceStub(room.api_channel)
-
-    async def ask(self, method: str, **fields: Any) -> Any:
-        request = ParseDict({"dag_id": "churn", **fields}, getattr(schedule_service_pb2, f"{method}Request")())
-        return await getattr(self.schedules, method)(request, metadata=self.metadata)
-
-    async def refused(self, method: str, **fields: Any) -> tuple[grpc.StatusCode, str]:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.ask(method, **fields)
-        return caught.value.code(), caught.value.details() or ""
-
-    async def be(self, now: datetime) -> None:
-        await self.rows("update clock set shift = $1::timestamptz - clock_timestamp() returning 1", now)
-
-    async def ticks(self, name: str = "nightly") -> list[schedule_pb2.Tick]:
-        return list((await self.ask("ListTicks", schedule_name=name)).ticks)
-
-    async def until_ticked(self, count: int, name: str = "nightly") -> list[schedule_pb2.Tick]:
-        async def there() -> bool:
-            return len(await self.ticks(name)) >= count
-
-        await until(there, 10.0)
-        return await self.ticks(name)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -425,7 +425,7 @@ def _grow_old(house: House) -> None:
         """update clock set shift = date_trunc('month', clock_timestamp()) + interval '1 month 24 days'
            - clock_timestamp()""",
     )
-    for server in (each for each in house.processes if "glidepath_server" in each.args):  # type: ignore[operator]
+    for server in house.servers:
         server.kill()
     closed = "select count(*) from pg_class where relname like 'task_attempt\\_%' and relispartition"
     wait_until(lambda: _sql(house, closed) == 2, "history is closed, and open again from there")

@@ -60,13 +60,14 @@ class House:
         self.database_url, self.folder = database_url, folder
         self.address = free_address()
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.servers: list[subprocess.Popen[bytes]] = []
         self.links: list[FaultLink | FaultRelay] = []
 
     def server(self, *, address: str = "", before: Sequence[str] = (), **settings: object) -> subprocess.Popen[bytes]:
         """Start a replica; short leases unless told otherwise, so that a lost worker is judged within the test.
         `before`: as for workers."""
         chosen = {"lease_ttl_seconds": 3, "heartbeat_interval_seconds": INTERVAL_SECONDS, **settings}
-        return self._start(
+        server = self._start(
             "glidepath_server",
             "--database-url",
             self.database_url,
@@ -80,6 +81,8 @@ class House:
             before=before,
             **{f"GLIDEPATH_{name.upper()}": str(value) for name, value in chosen.items()},
         )
+        self.servers.append(server)
+        return server
 
     def worker(
         self,

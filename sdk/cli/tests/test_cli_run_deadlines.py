@@ -6,11 +6,12 @@ import io
 import json
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
+from glidepath.client import Client
 from glidepath.errors import NotFound, Unavailable
 from glidepath_cli import run_deadlines, watch
 from glidepath_proto.run.v1.run_pb2 import DagRun, RunState
@@ -67,6 +68,9 @@ class Server:
     def __init__(self, *, answers: bool = True) -> None:
         self.between, self.is_over, self._asked, self._answers = threading.Event(), False, 0, answers
 
+    def follow(self, output: str) -> watch.RunView:
+        return watch.follow(cast(Client, self), "9f", output)
+
     def get_run_eta(self, run_id: str) -> object:
         raise NotFound("nothing is known of it")
 
@@ -101,7 +105,7 @@ def test_who_reads_lines_hears_of_each_state_once(monkeypatch: pytest.MonkeyPatc
             server.between.set()
 
     monkeypatch.setattr(watch, "say", say)
-    watch.follow(server, "9f", "table")  # type: ignore[arg-type]
+    server.follow("table")
     assert said == ["deadline d1: on track", "deadline d2: on track", "deadline d1: at risk", "deadline d1: met"]
 
 
@@ -117,7 +121,7 @@ def test_programs_have_the_deadlines_in_each_message_and_hear_of_changes_between
             server.between.set()
 
     monkeypatch.setattr(watch, "print_json_line", print_json_line)
-    watch.follow(server, "9f", "json")  # type: ignore[arg-type]
+    server.follow("json")
     lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     assert all(set(each) == {"dagRun", "taskInstances", "deadlines"} for each in lines)
     states = [each["deadlines"][0]["state"].removeprefix("DEADLINE_STATE_") for each in lines]
@@ -137,7 +141,7 @@ def test_a_terminal_has_them_under_the_tree_and_at_its_end(monkeypatch: pytest.M
         return write(text)
 
     monkeypatch.setattr(screen, "write", see)
-    watch.follow(server, "9f", "table")  # type: ignore[arg-type]
+    server.follow("table")
     assert screen.getvalue().splitlines()[-2:] == [
         "deadline d1  met  1h12m early  due 13:12:00Z",
         "deadline d2  on track  1h12m left  due 13:12:00Z",
@@ -148,6 +152,6 @@ def test_a_terminal_has_them_under_the_tree_and_at_its_end(monkeypatch: pytest.M
 def test_a_server_that_does_not_tell_ends_no_watching(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     server = Server(answers=False)
     server.between.set()
-    assert watch.follow(server, "9f", output).run.state == RunState.RUN_STATE_SUCCESS  # type: ignore[arg-type]
+    assert server.follow(output).run.state == RunState.RUN_STATE_SUCCESS
     printed = capsys.readouterr()
     assert "deadline d" not in printed.out + printed.err

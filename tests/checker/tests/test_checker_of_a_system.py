@@ -239,14 +239,13 @@ class Day:
         """Some ticks; then a backfill of what was before them."""
         self.client.register(dag("ticking", [task("only")]))
         self.client.set_schedule("ticking", Every(1, zone="UTC", name="beat"))
-        ticked = lambda: len(list(self.client.list_ticks("ticking", "beat")))  # noqa: E731
-        wait_until(lambda: ticked() >= 1, "it ticks")
+        wait_until(lambda: any(self.client.list_ticks("ticking", "beat")), "it ticks")
         self.client.pause_schedule("ticking", "beat")
         first = min(tick.tick_time.ToDatetime(UTC) for tick in self.client.list_ticks("ticking", "beat"))
         span = {"start": first - timedelta(seconds=5), "end": first}
         made = self.client.create_backfill("ticking", schedule="beat", **span)
-        state = lambda: self.client.get_backfill(made.backfill_id).state  # noqa: E731
-        wait_until(lambda: state() == backfill_pb2.Backfill.STATE_ENDED, "the backfill has ended")
+        ended = backfill_pb2.Backfill.STATE_ENDED
+        wait_until(lambda: self.client.get_backfill(made.backfill_id).state == ended, "the backfill has ended")
 
     def something_that_waits(self) -> None:
         """For a worker that there is none of."""
