@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import grpc
 import pytest
 import pytest_asyncio
@@ -18,6 +19,7 @@ from schedules_room import SchedulesRoom
 from glidepath_proto.run.v1 import backfill_pb2
 from glidepath_server.core.backfill import BackfillState
 from glidepath_server.store import backfills as store
+from tests.full_disk import full_disk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Code = grpc.StatusCode
@@ -208,3 +210,15 @@ async def test_dates_of_a_schedule_are_those_that_it_does_not_leave_out(room: Ro
     spec = backfill_pb2.BackfillSpec(**days(2, "scheduled", schedule_name="nightly"))
     code, words = await fills.refused("CreateBackfill", spec=spec)
     assert code is Code.NOT_FOUND and "has no schedule 'nightly'" in words
+
+
+async def test_a_full_disk_delays_the_runs_of_a_backfill_and_loses_none(room: Room, fills: Backfills) -> None:
+    await room.register(dag("crowded", CHAIN))
+    made = await fills.create(days(3, "crowded", runs_active_max=10))
+    async with room.database.api.acquire() as connection, full_disk(connection, "dag_run"):
+        with pytest.raises(asyncpg.DiskFullError):
+            await pacer(room).pace(UUID(made.backfill_id))
+        assert await runs(room, "crowded") == 0
+        assert counted(await fills.get(made.backfill_id)) == {"waiting": 3}
+    await pacer(room).pace(UUID(made.backfill_id))
+    assert await runs(room, "crowded") == 3

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from alert_room import OK, AlertRoom
+from alert_room import GROUP_SECONDS, OK, AlertRoom
 from step_room import SOON_SECONDS, StepRoom
 
 from glidepath_server import crash_points
@@ -24,6 +24,7 @@ from glidepath_server.operations.deliver_alerts import claim_alerts, settle_aler
 from glidepath_server.operations.route_facts import route_facts
 from glidepath_server.plugin_host.frames import BadFrame
 from glidepath_server.plugin_host.host import PluginFault, PluginUnavailable
+from tests.full_disk import full_disk
 
 LATER = {"retry_later": "busy", "after": None}
 TERMS = Terms(25, 86_400.0)
@@ -434,6 +435,19 @@ async def test_a_lost_backend_loses_no_fact_and_doubles_none(
     assert await prune_alerts(alerts.room.database, 30, 2) == 2
     assert await prune_alerts(alerts.room.database, 30, 2) == 1
     assert await alerts.room.watcher.fetchval("select count(*) from alert_fact") == 0
+
+
+@pytest.mark.parametrize("table", ["alert_delivery", "alert_fact"])
+async def test_a_full_disk_delays_alerts_and_loses_none(alerts: AlertRoom, table: str) -> None:
+    for number in range(3):
+        await alerts.fact(f"{number}", uuid.uuid4())
+    async with full_disk(alerts.room.watcher, table):
+        with pytest.raises(asyncpg.DiskFullError):
+            await alerts.go()
+    await alerts.go()
+    await alerts.later(GROUP_SECONDS + 1)
+    await alerts.go()
+    assert sorted(each[0] for each in alerts.host.told_of()) == ["0", "1", "2"]
 
 
 async def test_a_plugin_that_is_given_up_is_an_incident_of_who_uses_it(alerts: AlertRoom) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import cast
 
+import asyncpg
 import pytest
 from schedule_room import ScheduleRoom, at, open_room
 
@@ -13,6 +14,7 @@ from glidepath_server.core.schedules import Overlap
 from glidepath_server.loops.engine import Engine
 from glidepath_server.loops.scheduler import HELD_PAUSE_SECONDS, Scheduler
 from glidepath_server.operations.promise_deadlines import promise_deadlines
+from tests.full_disk import full_disk
 
 
 @pytest.fixture
@@ -106,3 +108,15 @@ async def test_schedule_that_somebody_holds_is_not_asked_for_without_a_pause(sch
         assert await scheduler.once() == HELD_PAUSE_SECONDS
     assert await scheduler.once() == 0.0
     assert await states(schedules) == [["run"]] * 3
+
+
+@pytest.mark.parametrize("table", ["dag_run", "schedule_tick"])
+async def test_a_full_disk_delays_ticks_and_loses_none(schedules: ScheduleRoom, table: str) -> None:
+    await schedules.be(at("2026-03-01T13:00:01"))
+    async with full_disk(schedules.watcher, table):
+        with pytest.raises(asyncpg.DiskFullError):
+            await schedules.tick_once()
+        assert await states(schedules) == [[]] * 3
+    await schedules.tick()
+    assert await states(schedules) == [["run"]] * 3
+    assert len(await schedules.run_keys()) == 3
