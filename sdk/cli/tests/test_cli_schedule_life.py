@@ -71,7 +71,7 @@ def test_a_schedule_lives_from_its_declaration_to_its_end(home: Folder) -> None:
     assert home.call("dag", "register", "pulse.py").code == 0
     assert "pulse" not in {each["dagId"] for each in said(home, "list")}
     times = [each["tickTime"] for each in said(home, "ticks", "pulse", "beat")]
-    assert len(set(times)) == len(times) > 3, "each tick has one outcome"
+    assert len(set(times)) == len(times) >= 3, "each tick has one outcome: a run, a skip, a run"
 
 
 def said(home: Folder, verb: str, *arguments: str) -> Any:
