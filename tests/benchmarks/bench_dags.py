@@ -1,9 +1,9 @@
-"""The DAGs that the benchmarks run. Their tasks do nothing, so what is measured is everything around a task."""
+"""The DAGs that the benchmarks run. Their tasks do nothing, so what is measured is everything around a task: also the
+import of this file, once per task in a process of its own."""
 
 import time
 
 from glidepath import dag, task
-from glidepath.authoring import Dag
 
 
 @task(isolation="inline")
@@ -48,22 +48,6 @@ def fanout_10000() -> None:
     fan_out(10_000)
 
 
-@task(isolation="inline")
-def numbers(amount: int) -> list[int]:
-    return list(range(amount))
-
-
-@task(isolation="inline")
-def instance(number: int) -> None:
-    pass
-
-
-@dag
-def mapped(amount: int = 10_000) -> None:
-    """A list that only the run knows, and an instance for each item of it."""
-    instance.map(number=numbers(amount))
-
-
 @dag
 def diamond() -> None:
     """10 tasks in 6 levels: 1, 2, 2, 2, 2, 1."""
@@ -87,46 +71,3 @@ def one() -> None:
 def isolated_200() -> None:
     for _ in range(200):
         isolated()
-
-
-@task(isolation="inline", cache="1h")
-def kept(number: int) -> int:
-    """Ten calls of each run, which are those of every other run."""
-    return number
-
-
-@dag
-def hits() -> None:
-    first = kept(0)
-    for number in range(1, 10):
-        first >> kept(number)
-
-
-@task(isolation="inline")
-def short() -> None:
-    """Holds its slot for a moment."""
-    time.sleep(0.01)
-
-
-def ticker(number: int) -> Dag:
-    @dag(dag_id=f"ticking_{number}")
-    def ticking_dag() -> None:
-        short()
-
-    return ticking_dag
-
-
-def flood(name: str) -> Dag:
-    @dag(dag_id=name)
-    def flood_dag() -> None:
-        """20 tasks: one, 18 after it, and one after these."""
-        first, middle, last = short(), [short() for _ in range(18)], short()
-        for each in middle:
-            first >> each >> last
-
-    return flood_dag
-
-
-ticking = [ticker(number) for number in range(10)]
-floods = [flood("flood_1"), flood("flood_2")]
-filled = flood("filled")

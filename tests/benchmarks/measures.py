@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import bench_dags
+import wide_dags
 from google.protobuf.timestamp_pb2 import Timestamp
 from system import ISOLATED_SLOTS, System
 
@@ -57,7 +58,7 @@ def fanout_10000(system: System, share: float) -> Figures:
 
 def map_10000(system: System, share: float) -> Figures:
     """One run of a task that is mapped over 10,000 items."""
-    register(system, bench_dags.mapped)
+    register(system, wide_dags.mapped)
     amount = round(10_000 * share)
     return {"map_10000_tasks_per_second": amount / wall(finished(system, trigger_map(system, amount)))}
 
@@ -102,7 +103,7 @@ def isolated_attempts(system: System, share: float) -> Figures:
 def cached_hits(system: System, share: float) -> Figures:
     """1,000 runs of 10 cached tasks whose results are all kept, from before the call that creates them until a client
     sees the last one's end. By the client's clock: hits end at the instant that their step began with."""
-    register(system, bench_dags.hits)
+    register(system, wide_dags.hits)
     finished(system, trigger(system, "hits"))  # makes the results
     amount = round(1_000 * share)
     began = time.monotonic()

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import bench_dags
+import scale_dags
 from measures import BenchFailed, Figures, quantile, register, seconds
 from system import System, system
 
@@ -36,7 +37,7 @@ def backfills(database_url: str, folder: Path, share: float) -> Figures:
     """Both bounds, with room on the workers and without; and 5,000 dates at once."""
     figures: Figures = {}
     with system(database_url, folder, workers=2, slots=64) as running:
-        for each in (*bench_dags.ticking, bench_dags.filled, bench_dags.one):
+        for each in (*scale_dags.ticking, scale_dags.filled, bench_dags.one):
             register(running, each)
         figures |= beside(running, max(share, 0.1))
         figures |= many(running, share)
@@ -98,16 +99,16 @@ def many(running: System, share: float) -> Figures:
 def crowded(database_url: str, running: System, share: float) -> Figures:
     """More work than slots: what the backfill gets of the starts, against its weight beside two DAGs."""
     client = running.client
-    for each in (*bench_dags.floods, bench_dags.filled):
+    for each in (*scale_dags.floods, scale_dags.filled):
         register(running, each)
-    for each in bench_dags.floods:
+    for each in scale_dags.floods:
         client.trigger_many([{"dag_id": each.dag_id} for _ in range(300)])
     options: dict[str, Any] = {"runs_active_max": 20, "weight": CROWDED_WEIGHT, "series": "crowded"}
     made = client.create_backfill("filled", **options, **days(300))
     time.sleep(5.0)  # until everybody has work in the queue
     mine, everybody = asyncio.run(starts(database_url, made.backfill_id, CROWDED_SECONDS * share))
     client.cancel_backfill(made.backfill_id, cancel_runs=True)
-    least = CROWDED_WEIGHT / (CROWDED_WEIGHT + len(bench_dags.floods))
+    least = CROWDED_WEIGHT / (CROWDED_WEIGHT + len(scale_dags.floods))
     if mine / everybody < 0.8 * least:
         raise BenchFailed(f"the backfill got {mine} of {everybody} starts")
     return {"backfill_share_when_crowded": mine / everybody, "backfill_share_stated": least}
@@ -137,7 +138,7 @@ def start_delays(client: Client, least_seconds: float, backfill_id: str = "") ->
     while True:
         due = began + number * TICK_SECONDS
         time.sleep(max(0.0, due - time.monotonic()))
-        made = client.trigger_many([{"dag_id": dag.dag_id} for dag in bench_dags.ticking])
+        made = client.trigger_many([{"dag_id": dag.dag_id} for dag in scale_dags.ticking])
         runs += [each.dag_run_id for each in made]
         number += 1
         over = time.monotonic() - began

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-import bench_dags
 import pytest
+import wide_dags
 from measures import register, succeeded, trigger_map, wall
 from system import System, postgres, system
 
@@ -25,7 +25,7 @@ def test_a_map_of_the_most_instances_costs_no_more_for_each_than_a_small_one(
 ) -> None:
     """Time for each instance within twice that of a small map; what the server's memory and the WAL come to is told."""
     with postgres() as database_url, system(database_url, tmp_path / "large-map", workers=1) as running:
-        register(running, bench_dags.mapped)
+        register(running, wide_dags.mapped)
         seconds(running, SMALL)  # everything is warm
         small = min(seconds(running, SMALL) for _ in range(3)) / SMALL
         before = asyncio.run(wal_bytes(database_url))

@@ -153,12 +153,17 @@ def dag(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     `deadlines` say what its runs have to be done by: `[Deadline.wall("09:15", zone="Asia/Kolkata")]`.
     `schedules` say when it runs by itself; `schedule="0 2 * * * Asia/Kolkata"` is the short form of one.
     """
-    known = inspect.signature(Dag).parameters.keys() - {"function"}
-    if unknown := sorted(settings.keys() - known):
+    if settings and (unknown := sorted(settings.keys() - (known := _settings()))):
         raise AuthoringError(f"@dag: unknown setting {unknown[0]!r}; {suggestion(unknown[0], known, 'settings')}")
     if function is not None:
         return Dag(function, **settings)
     return lambda decorated: Dag(decorated, **settings)
+
+
+@functools.cache
+def _settings() -> frozenset[str]:
+    """What `@dag` takes. Each body imports its DAG's file, so this is not for every DAG of it."""
+    return frozenset(inspect.signature(Dag).parameters) - {"function"}
 
 
 def _check_id(dag_id: str) -> str:
