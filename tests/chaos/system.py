@@ -10,7 +10,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from tests.checker.read_database import AWAY
 from tests.checker.tests.scenes import wait_until
 from tests.faults.fault_link import FaultLink
 from tests.faults.fault_relay import FaultRelay
+from tests.free_address import free_address
 
 ROOT = Path(__file__).parents[2]
 BOOT_SECONDS = 60.0
@@ -88,7 +88,7 @@ class System:
         self.members: dict[str, Member] = {}
         self.links: dict[str, FaultLink] = {}
         self.relays: dict[str, FaultRelay] = {}
-        self.addresses = [_free_address() for _ in SERVERS]
+        self.addresses = [free_address() for _ in SERVERS]
         self.odd_ends: list[str] = []
         """Processes that ended though nobody had killed them."""
         self.versions = dict[str, int]()
@@ -291,9 +291,3 @@ async def _ask(url: str, statement: str, arguments: tuple[object, ...]) -> list[
             await connection.close(timeout=5)
     except AWAY:
         return []
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"

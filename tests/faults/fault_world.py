@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,10 +20,10 @@ from glidepath import load_dags
 from glidepath.client import Client
 from glidepath.errors import Unavailable
 from glidepath_proto.run.v1 import run_pb2
+from tests.free_address import free_address
 
 WAIT_SECONDS = 40.0
 INTERVAL_SECONDS = 0.5
-PORTS = (20_000, 32_000)
 
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
@@ -218,15 +216,6 @@ class House:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.wait()
-
-
-def free_address() -> str:
-    """An address of this machine where nobody listens, of those that the system gives to nobody by itself."""
-    while True:
-        address = ("127.0.0.1", random.randrange(*PORTS))
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(address)
-            return f"{address[0]}:{address[1]}"
 
 
 def finished(client: Client, run_id: str) -> run_pb2.DagRun:

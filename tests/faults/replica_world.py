@@ -18,12 +18,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import grpc
-from fault_world import House, free_address, wait_until
+from fault_world import House, wait_until
 
 from glidepath.client import Client
 from glidepath_proto.worker.v1 import task_pb2, worker_service_pb2_grpc
 from glidepath_proto.worker.v1 import worker_service_pb2 as pb
 from tests.checker.tests.scenes import HANDLER
+from tests.free_address import free_address
 
 T = TypeVar("T")
 CREW_SECONDS = 60.0

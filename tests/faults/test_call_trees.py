@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fault_world import free_address, wait_until
+from fault_world import wait_until
 from fleet_world import Fleet
 from tree_dag import BRANCHES
 
@@ -12,6 +12,7 @@ from glidepath import load_dags
 from glidepath_proto.run.v1 import run_pb2
 from tests.checker import Watch
 from tests.checker.journals import note_fault
+from tests.free_address import free_address
 
 RUNS = 6
 CANCELLED = 2

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 import pytest
-from fault_world import House, free_address, wait_until
+from fault_world import House, wait_until
 from replica_world import Crew, deadlocks, seeded
 
 from tests.checker import check, read_facts, read_journals
@@ -22,6 +22,7 @@ from tests.checker.journal_client import JournalClient
 from tests.checker.journal_worker import JournalWorker
 from tests.checker.journals import note_fault
 from tests.checker.tests.scenes import ACTOR, dag, finished, task
+from tests.free_address import free_address
 
 BEFORE_ASSIGNING = ("claim.after_commit", "assignment.before_send")
 BEFORE_ANSWERING = ("report.after_commit", "ack.before_send")

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
-from fault_world import free_address, pass_seconds, wait_until
+from fault_world import pass_seconds, wait_until
 from fleet_world import Fleet
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postgres_ends import WAYS, restart
@@ -31,6 +31,7 @@ from tests.checker.facts import Facts
 from tests.checker.journal_client import JournalClient
 from tests.checker.journals import note_fault
 from tests.checker.tests.scenes import dag, task
+from tests.free_address import free_address
 
 T = TypeVar("T")
 READY_SECONDS = 10.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 
 import pytest
-from fault_world import House, free_address, wait_until
+from fault_world import House, wait_until
 
 from glidepath import Deadline
+from tests.free_address import free_address
 
 RUNS = 8
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
-from fault_world import attempts, finished, free_address, freeze, pass_seconds, thaw, wait_until
+from fault_world import attempts, finished, freeze, pass_seconds, thaw, wait_until
 from fleet_world import ROOT, Fleet, stands_still
 
 from glidepath import load_dags
@@ -18,6 +18,7 @@ from glidepath_server.store.embedded import EmbeddedPostgres
 from tests.checker import Watch
 from tests.checker.journals import note_fault
 from tests.checker.tests.scenes import dag, task
+from tests.free_address import free_address
 
 JUDGED_SECONDS = 6.0
 DOOMED = ("doomed-1", "doomed-2")

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from clock_dag import DELAY_SECONDS
-from fault_world import House, finished, free_address, wait_until
+from fault_world import House, finished, wait_until
 from worker_site import sitecustomize
 
 from glidepath import Dates, Every
 from glidepath.client import Client
 from glidepath_proto.run.v1 import run_pb2
+from tests.free_address import free_address
 
 SITE = Path(sitecustomize.__file__).parent
 MINUTES = 60.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 
 import pytest
-from fault_world import House, attempts, finished, free_address, wait_until
+from fault_world import House, attempts, finished, wait_until
 from stream_dag import LANES, STEPS
 
 from glidepath_proto.run.v1 import run_pb2
+from tests.free_address import free_address
 
 NAMES = "abcd"
 GRACE_SECONDS, STOPPED_SECONDS = 8, 10

@@ -13,10 +13,11 @@ import asyncpg
 import pytest
 from _pytest.mark import ParameterSet
 from crash_world import stands_still
-from fault_world import House, finished, free_address, wait_until
+from fault_world import House, finished, wait_until
 
 from glidepath_proto.run.v1 import run_pb2
 from glidepath_server.store import migrate
+from tests.free_address import free_address
 
 NAME = "without_schema"
 REVISIONS = migrate.revisions()

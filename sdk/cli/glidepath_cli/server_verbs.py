@@ -10,6 +10,7 @@ import contextlib
 import errno
 import importlib.util
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -34,6 +35,9 @@ READY_SECONDS = 120.0
 WORKER_READY_SECONDS = 30.0
 DRAIN_SECONDS = 10.0
 NAMESPACE = "default"
+# Of these `up --port 0` takes one. Linux gives those from 32,768 up to any connection: while a server is started again,
+# its port could go to one of them, and would not come back.
+PORTS = range(20_000, 32_000)
 # Meant for other servers than the one on loopback that `up` runs.
 _NOT_OURS = (
     "GLIDEPATH_TOKEN",
@@ -297,17 +301,18 @@ def print_places(home: Home, address: str, worker_wanted: bool) -> None:
 
 def _free_port(wanted: int) -> int:
     """A port that can be bound now. Chosen here and not by the server, which has to get the same one again."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            raise _not_started(
-                f"port {wanted}: {error.strerror}.\nnext:  --port 0 takes one that is free",
-                Exit.CONFLICT if error.errno == errno.EADDRINUSE else Exit.USAGE,
-            ) from None
-        port: int = probe.getsockname()[1]
-        return port
+    for port in [wanted] if wanted else random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError as error:
+                refused = error
+    raise _not_started(
+        f"port {wanted}: {refused.strerror}.\nnext:  --port 0 takes one that is free",
+        Exit.CONFLICT if refused.errno == errno.EADDRINUSE else Exit.USAGE,
+    )
 
 
 # ---- db -------------------------------------------------------------------------------------------------------------

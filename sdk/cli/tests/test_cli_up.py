@@ -13,6 +13,7 @@ import pytest
 from cli_world import Folder, Up, forget_database, wait_until_gone
 
 from glidepath_cli.home import Home
+from glidepath_cli.server_verbs import PORTS
 
 Start = Callable[..., Up]
 
@@ -30,6 +31,7 @@ def test_it_says_where_everything_is_and_leaves_nothing_running(folder: Folder, 
     connection = json.loads((home / "connection.json").read_text())
     assert connection["namespace"] == "default" and connection["token_file"] == "admin.token"
     assert {stat.S_IMODE((home / name).stat().st_mode) for name in ("admin.token", "worker.token")} == {0o600}
+    assert int(connection["address"].rpartition(":")[2]) in PORTS  # of those that no connection takes meanwhile
     second = folder.call("up", "--port", "0")
     assert second.code == 6 and "runs already" in second.err
     children = up.children()

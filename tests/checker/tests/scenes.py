@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from glidepath_proto.registry.v1 import dag_pb2
 from glidepath_proto.run.v1 import run_pb2
 from tests.checker.journal_client import JournalClient
 from tests.checker.journals import note_fault
+from tests.free_address import free_address
 
 ROOT = Path(__file__).parents[3]
 HANDLER = "test:body"
@@ -66,7 +66,7 @@ class House:
     def __init__(self, database_url: str, folder: Path) -> None:
         self.database_url, self.folder = database_url, folder
         self.journals = folder / "journals"
-        self.address = _free_address()
+        self.address = free_address()
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def server(self) -> subprocess.Popen[bytes]:
@@ -152,12 +152,6 @@ class House:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.wait()
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def _answers(client: Client) -> bool:
