@@ -78,6 +78,24 @@ async def test_a_watcher_that_was_cut_off_gets_only_what_has_changed_since(datab
         }
 
 
+async def test_who_waits_for_the_end_of_a_run_hears_of_the_run_alone(database_url: str) -> None:
+    async with open_room(database_url) as room:
+        await room.register(dag("churn", CHAIN))
+        hand = await hand_for(room)
+        run_id = await room.start("churn")
+        stream = aiter(room.stream("WatchDagRun", dag_run_id=run_id, run_only=True))
+        messages = [await asyncio.wait_for(anext(stream), SOON_SECONDS)]
+        for task_id in CHAIN:
+            await hand.end(task_id)
+        messages += [message async for message in stream]
+        assert not any(message.task_instances for message in messages)
+        first, last = messages[0].dag_run, messages[-1].dag_run
+        assert (run_state(first) in ("queued", "running"), sum(first.task_counts.values())) == (True, 3)
+        assert (run_state(last), dict(last.task_counts)) == ("success", {"success": 3})
+        revisions = [message.dag_run.revision for message in messages]
+        assert revisions == sorted(set(revisions))
+
+
 async def test_a_watcher_on_another_replica_sees_the_run_end(database_url: str) -> None:
     async with open_room(database_url) as room, open_room(database_url) as other:
         await room.register(dag("churn", {"only": []}))

@@ -177,7 +177,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         namespace = namespace_for(request, current_identity())
         run_id = to_uuid("dag_run_id", request.dag_run_id)
         told = request.after_revision
-        looks = watch_run(self._reader, self._engine, namespace, run_id, told)
+        looks = watch_run(self._reader, self._engine, namespace, run_id, told, request.run_only)
         async with aclosing(looks):
             async for look in looks:
                 parts = list(_parts([task_instance_out(look.plan, view) for view in look.changed])) or [[]]

@@ -121,8 +121,8 @@ class _Edges:
 
 
 def _xcoms(draft: DagDraft) -> Iterator[Violation]:
+    tasks = {task.task_id: task for task in draft.tasks}
     mapped = {task.task_id for task in draft.tasks if task.map is not None}
-    cached = {task.task_id for task in draft.tasks if resolve_policy(task, draft).cache is not None}
     for task in draft.tasks:
         at = f"tasks.{task.task_id}"
         for name, source in given_inputs(task).items():
@@ -130,7 +130,9 @@ def _xcoms(draft: DagDraft) -> Iterator[Violation]:
                 if isinstance(leaf, OutputRef) and leaf.xcom_key:
                     yield from _xcom(f"{at}.inputs.{name[:80]}.output", leaf, mapped)
                     # A kept result has no XComs, and they are no part of the key by which it is found.
-                    for each in sorted(cached & {task.task_id, leaf.task_id}):
+                    for each in sorted({task.task_id, leaf.task_id} & tasks.keys()):
+                        if resolve_policy(tasks[each], draft).cache is None:
+                            continue
                         place, value = f"{at}.inputs.{name[:80]}.output.xcom_key", shown(leaf.xcom_key)
                         yield Violation(place, value, f"an output, or no cache: results of {each} are kept")
         for name, source in mapped_inputs(task).items():

@@ -60,17 +60,23 @@ class _Seen:
 
 
 async def watch_run(
-    reader: RunReader, engine: RunEngine, namespace: str, dag_run_id: UUID, after_revision: int
+    reader: RunReader,
+    engine: RunEngine,
+    namespace: str,
+    dag_run_id: UUID,
+    after_revision: int = 0,
+    run_only: bool = False,
 ) -> AsyncGenerator[Look, None]:
     """Looks until the run is final, the first at once. `after_revision` 0: everything, else what has changed since.
 
+    With `run_only`, no task instances: who waits for the end of a large run costs little then.
     Raises NotFound, and InvalidInput for a revision that the run has not reached.
     """
     seen: _Seen | None = None
     async with engine.subscribe(dag_run_id) as changed:
         while True:
             changed.clear()
-            look, now_seen = await _look(reader, namespace, dag_run_id, after_revision, seen)
+            look, now_seen = await _look(reader, namespace, dag_run_id, after_revision, run_only, seen)
             if look.changed or seen is None or seen.mark != now_seen.mark:
                 yield look
             if look.run.state in RUN_FINAL:
@@ -80,18 +86,20 @@ async def watch_run(
 
 
 async def _look(
-    reader: RunReader, namespace: str, dag_run_id: UUID, after_revision: int, seen: _Seen | None
+    reader: RunReader, namespace: str, dag_run_id: UUID, after_revision: int, run_only: bool, seen: _Seen | None
 ) -> tuple[Look, _Seen]:
     async with store.snapshot(reader.database) as connection:
         run, plan = await reader.load(connection, namespace, dag_run_id)
         if seen is None:
             _check_revision(run, after_revision)
             seen = _Seen(after_revision, nothing=after_revision == 0)
+        counts = await store.released_counts(connection, dag_run_id)
+        board = run.unpacked(plan.graph.size)
+        if run_only:
+            return Look(plan, run, task_counts(board.states, *counts), []), _Seen(run.revision, {}, run.quarantined)
         moving = await store.moving(connection, dag_run_id)
         tasks = await _changed(connection, run, plan, seen, moving)
         rows = await store.rows_of(connection, dag_run_id, tasks, plan.graph, run.states(plan.graph.size))
-        counts = await store.released_counts(connection, dag_run_id)
-    board = run.unpacked(plan.graph.size)
     views = task_instance_views(plan.graph, board, rows, tasks)
     return Look(plan, run, task_counts(board.states, *counts), views), _Seen(run.revision, moving, run.quarantined)
 

@@ -150,7 +150,7 @@ class RunMethods(Api):
     @outcome
     def wait(self, run_id: str, timeout: float | None = None) -> Stream[run_pb2.DagRun]:
         """The run once it is final; look at its `state`. WaitTimeout after `timeout` seconds."""
-        return _watch(self, run_id, 0, lambda response: [response.dag_run], timeout)
+        return _watch(self, run_id, 0, lambda response: [response.dag_run], timeout, run_only=True)
 
     @iterated
     def logs(
@@ -418,8 +418,10 @@ def _run_request(dag_id: str, options: RunOptions) -> pb.DagRunRequest:
     )
 
 
-def _watch(api: Api, run_id: str, after_revision: int, items: Any, timeout: float | None = None) -> Stream[Any]:
-    call = _RUNS.call(api, "WatchDagRun", dag_run_id=run_id, after_revision=after_revision)
+def _watch(
+    api: Api, run_id: str, after_revision: int, items: Any, timeout: float | None = None, *, run_only: bool = False
+) -> Stream[Any]:
+    call = _RUNS.call(api, "WatchDagRun", dag_run_id=run_id, after_revision=after_revision, run_only=run_only)
     final = False
 
     def take(response: pb.WatchDagRunResponse) -> list[Any]:

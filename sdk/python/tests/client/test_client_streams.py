@@ -30,7 +30,8 @@ def test_watch_goes_on_behind_the_last_revision(server: Any) -> None:
     with Client(server.address) as client:
         assert [each.dag_run.revision for each in client.watch("r")] == [1, 2, 3, 4]
         assert client.wait("r").state == run_pb2.RUN_STATE_SUCCESS
-    assert [each.after_revision for each in server.requests("WatchDagRun")] == [0, 1, 2, 3] * 2
+    asked = [(each.after_revision, each.run_only) for each in server.requests("WatchDagRun")]
+    assert asked == [(at, run_only) for run_only in (False, True) for at in range(4)]
 
 
 async def test_the_async_client_goes_on_as_well(server: Any) -> None:

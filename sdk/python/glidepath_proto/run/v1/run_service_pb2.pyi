@@ -158,14 +158,16 @@ class ListAttemptsResponse(_message.Message):
     def __init__(self, attempts: _Optional[_Iterable[_Union[_run_pb2.Attempt, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchDagRunRequest(_message.Message):
-    __slots__ = ("namespace", "dag_run_id", "after_revision")
+    __slots__ = ("namespace", "dag_run_id", "after_revision", "run_only")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DAG_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_REVISION_FIELD_NUMBER: _ClassVar[int]
+    RUN_ONLY_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     dag_run_id: str
     after_revision: int
-    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., after_revision: _Optional[int] = ...) -> None: ...
+    run_only: bool
+    def __init__(self, namespace: _Optional[str] = ..., dag_run_id: _Optional[str] = ..., after_revision: _Optional[int] = ..., run_only: bool = ...) -> None: ...
 
 class WatchDagRunResponse(_message.Message):
     __slots__ = ("dag_run", "task_instances")

@@ -915,6 +915,9 @@ type WatchDagRunRequest struct {
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	DagRunId      string                 `protobuf:"bytes,2,opt,name=dag_run_id,json=dagRunId,proto3" json:"dag_run_id,omitempty"`
 	AfterRevision int64                  `protobuf:"varint,3,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
+	// Leave task instances out, for who waits for the end of a run: the server then reads no row of them. A message comes
+	// with each revision; `task_counts` are those of that moment.
+	RunOnly       bool `protobuf:"varint,4,opt,name=run_only,json=runOnly,proto3" json:"run_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -968,6 +971,13 @@ func (x *WatchDagRunRequest) GetAfterRevision() int64 {
 		return x.AfterRevision
 	}
 	return 0
+}
+
+func (x *WatchDagRunRequest) GetRunOnly() bool {
+	if x != nil {
+		return x.RunOnly
+	}
+	return false
 }
 
 type WatchDagRunResponse struct {
@@ -3117,12 +3127,13 @@ const file_glidepath_run_v1_run_service_proto_rawDesc = "" +
 	"_map_index\"u\n" +
 	"\x14ListAttemptsResponse\x125\n" +
 	"\battempts\x18\x01 \x03(\v2\x19.glidepath.run.v1.AttemptR\battempts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"w\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
 	"\x12WatchDagRunRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\n" +
 	"dag_run_id\x18\x02 \x01(\tR\bdagRunId\x12%\n" +
-	"\x0eafter_revision\x18\x03 \x01(\x03R\rafterRevision\"\x8f\x01\n" +
+	"\x0eafter_revision\x18\x03 \x01(\x03R\rafterRevision\x12\x19\n" +
+	"\brun_only\x18\x04 \x01(\bR\arunOnly\"\x8f\x01\n" +
 	"\x13WatchDagRunResponse\x121\n" +
 	"\adag_run\x18\x01 \x01(\v2\x18.glidepath.run.v1.DagRunR\x06dagRun\x12E\n" +
 	"\x0etask_instances\x18\x02 \x03(\v2\x1e.glidepath.run.v1.TaskInstanceR\rtaskInstances\"\x88\x01\n" +
